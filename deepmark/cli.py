@@ -1,0 +1,181 @@
+"""The command line: one command a stage, each on a workspace; everything heavy is imported when it is needed."""
+
+import json
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deepmark.errors import DeepmarkError
+
+app = typer.Typer(
+    name="deepmark",
+    help="DeepFashion2 in; a trained, evaluated and logged detector of clothes and their landmarks out.\n\n"
+    "`deepmark demo runs/demo` shows everything in minutes. The stages work on a workspace, a folder with params.yaml, "
+    "dvc.yaml and data/; `deepmark init DIR` makes one, and `dvc repro` in it runs all stages that are out of date.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+
+
+class Split(StrEnum):
+    train = "train"
+    validation = "validation"
+
+
+class Strategy(StrEnum):
+    none = "none"
+    nms = "nms"
+    flip = "flip"
+    multiscale = "multiscale"
+
+
+class Profile(StrEnum):
+    demo = "demo"
+    paper = "paper"
+
+
+WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="Folder with params.yaml and data/.")]
+SplitOption = Annotated[Split, typer.Option(help="Which part of the data set.")]
+StrategyOption = Annotated[
+    Strategy,
+    typer.Option(help="none; nms; flip = NMS + mirror image; multiscale = NMS + mirror image + scales."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the facts as JSON on standard output.")]
+HERE = Path()
+
+
+def _tell(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(facts))
+    else:
+        for name, value in facts.items():
+            typer.echo(f"{name.replace('_', ' ')}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
+
+
+def _stage(name: str, workspace: Path, as_json: bool, **choices: str) -> None:
+    from deepmark import stages
+    from deepmark.workspace import Workspace
+
+    stage: Callable[..., dict[str, Any]] = getattr(stages, name)
+    _tell(stage(Workspace(workspace.resolve()), **choices), as_json)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    profile: Annotated[Profile, typer.Option(help="demo learns drawn garments in minutes on a CPU.")] = Profile.paper,
+) -> None:
+    """Make a workspace: params.yaml, dvc.yaml, data/, with git and DVC."""
+    from deepmark.workspace import init_workspace
+
+    init_workspace(folder.resolve(), profile)
+    typer.echo(f"{folder}: a workspace. Put DeepFashion2 into {folder / 'data/raw'}, then `dvc repro` in {folder}.")
+
+
+@app.command()
+def synth(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where train/ and validation/ are made.")],
+    train: Annotated[int, typer.Option(min=0, help="Pictures to train on.")] = 3000,
+    validation: Annotated[int, typer.Option(min=0, help="Pictures to validate on.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw garments in DeepFashion2's own file format, landmarks exact."""
+    from deepmark.data.synthetic import draw_dataset
+    from deepmark.progress import progress
+
+    with progress("draw", train + validation) as advance:
+        facts = draw_dataset(folder, train=train, validation=validation, seed=seed, progress=advance)
+    _tell(facts, as_json)
+
+
+@app.command()
+def ingest(split: SplitOption, workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
+    """Raw files to checked records; what cannot be used is set aside with its reason."""
+    _stage("ingest", workspace, as_json, split=split.value)
+
+
+@app.command()
+def shard(split: SplitOption, workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
+    """Records to WebDataset tars with an index of checksums."""
+    _stage("shard", workspace, as_json, split=split.value)
+
+
+@app.command()
+def train(
+    workspace: WorkspaceOption = HERE,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget this recipe's earlier checkpoints.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Shards to a checkpoint, one process a GPU, by torchrun; a run that was cut off goes on."""
+    from deepmark import stages
+    from deepmark.workspace import Workspace
+
+    _tell(stages.train(Workspace(workspace.resolve()), fresh=fresh), as_json)
+
+
+@app.command()
+def predict(strategy: StrategyOption, workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
+    """Checkpoint and validation shards to predictions, by one of the paper's strategies."""
+    _stage("predict", workspace, as_json, strategy=strategy.value)
+
+
+@app.command()
+def evaluate(strategy: StrategyOption, workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
+    """Predictions to the official metric, overall, by category and by subset."""
+    _stage("evaluate", workspace, as_json, strategy=strategy.value)
+
+
+@app.command()
+def report(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
+    """All metrics to one page with tables and pictures."""
+    _stage("report", workspace, as_json)
+
+
+@app.command()
+def detect(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of pictures.")],
+    model: Annotated[Path, typer.Option(help="A model.safetensors.")] = Path("data/checkpoint/model.safetensors"),
+    strategy: StrategyOption = Strategy.nms,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Lower detections are left out.")] = 0.3,
+    draw: Annotated[Path | None, typer.Option(help="Folder for the pictures with detections drawn.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="File for the detections; - prints them.")] = None,
+) -> None:
+    """Find clothes and landmarks in pictures."""
+    from deepmark.detect import detect_files
+    from deepmark.params import load_params
+    from deepmark.workspace import profile_file
+
+    params = load_params(profile_file(Profile.paper)).predict.model_copy(update={"min_score": min_score})
+    failed = detect_files(images, model=model, strategy=strategy.value, params=params, draw=draw, json_file=json_file)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The workspace to make.")] = Path("runs/demo"),
+    train: Annotated[int, typer.Option(min=1, help="Pictures to draw for training.")] = 3000,
+    validation: Annotated[int, typer.Option(min=1, help="Pictures to draw for validation.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="Of the drawings.")] = 1,
+) -> None:
+    """Draw data, run the whole graph through Dagster and DVC, and print the paper's table for it."""
+    from deepmark.demo import run_demo
+
+    run_demo(folder.resolve(), train=train, validation=validation, seed=seed)
+
+
+def main() -> None:
+    """The `deepmark` command: a user's mistake is one message and exit code 1."""
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    try:
+        app()
+    except DeepmarkError as error:
+        typer.echo(f"deepmark {command}: {error}", err=True)
+        sys.exit(1)

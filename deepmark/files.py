@@ -1,0 +1,79 @@
+"""Files appear whole or not at all: written beside their place under another name, flushed, then renamed."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_UNFINISHED = ".unfinished"
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A name to write to; it takes the place of `path` when the block ends well, and is gone when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + _UNFINISHED)
+    try:
+        yield draft
+        _flush(draft)
+        draft.replace(path)
+        _flush(path.parent)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """An empty folder to fill; it takes the place of `path` when the block ends well, and is gone when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft, old = path.with_name(path.name + _UNFINISHED), path.with_name(path.name + ".old")
+    _remove(draft)
+    draft.mkdir()
+    try:
+        yield draft
+        for file in draft.rglob("*"):
+            _flush(file)
+        _remove(old)
+        if path.exists():
+            path.rename(old)
+        draft.rename(path)
+        _flush(path.parent)
+        _remove(old)
+    finally:
+        _remove(draft)
+
+
+def write_text(path: Path, text: str) -> None:
+    """The whole text, or the file as it was."""
+    with new_file(path) as draft:
+        draft.write_text(text, "utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Indented JSON, every digit kept; NaN and infinity are refused by ValueError."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's bytes, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

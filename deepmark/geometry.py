@@ -1,0 +1,77 @@
+"""Where things are: one convention for coordinates, and the affine maps between pictures.
+
+Coordinates are continuous; (0, 0) is the outer corner of the first pixel, whose centre is (0.5, 0.5). Mirroring is
+x -> width - x. Boxes are x0 y0 x1 y1, sizes are (height, width), affine maps are 2 x 3 and act on column vectors.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+
+def letterbox(size: tuple[int, int], into: tuple[int, int], *, scale: float = 1.0) -> Float[np.ndarray, "2 3"]:
+    """The map that fits a picture of `size` into the middle of a canvas `into`, sides in proportion.
+
+    `scale` shrinks the fitted picture further, for multi-scale inference.
+    """
+    (height, width), (canvas_height, canvas_width) = size, into
+    ratio = scale * min(canvas_height / height, canvas_width / width)
+    return np.array(
+        [
+            [ratio, 0.0, (canvas_width - ratio * width) / 2],
+            [0.0, ratio, (canvas_height - ratio * height) / 2],
+        ]
+    )
+
+
+def mirrored(view: Float[np.ndarray, "2 3"], width: float) -> Float[np.ndarray, "2 3"]:
+    """The same view seen in a mirror: x -> width - x after `view`."""
+    return np.array([[-view[0, 0], -view[0, 1], width - view[0, 2]], view[1]])
+
+
+def inverse(view: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"]:
+    """The map back.
+
+    Raises numpy.linalg.LinAlgError where the map flattens the plane.
+    """
+    linear = np.linalg.inv(view[:, :2])
+    return np.concatenate([linear, -linear @ view[:, 2:]], axis=1)
+
+
+def apply(view: Float[np.ndarray, "2 3"], points: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
+    """The points seen through the map."""
+    return points @ view[:, :2].T + view[:, 2]
+
+
+def apply_to_boxes(view: Float[np.ndarray, "2 3"], boxes: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 4"]:
+    """The smallest upright boxes around the mapped boxes."""
+    corners = apply(view, boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]])
+    return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+
+
+def pixel_centred(view: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"]:
+    """The same map for libraries, OpenCV among them, that put (0, 0) in the middle of the first pixel."""
+    shifted = view.copy()
+    shifted[:, 2] += 0.5 * (view[:, 0] + view[:, 1]) - 0.5
+    return shifted
+
+
+def clip_boxes(boxes: Float[np.ndarray, "n 4"], size: tuple[int, int]) -> Float[np.ndarray, "n 4"]:
+    """The parts of the boxes that lie inside a picture of this size."""
+    height, width = size
+    return np.clip(boxes, 0, np.array([width, height, width, height], boxes.dtype))
+
+
+def box_areas(boxes: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, " n"]:
+    """Width times height; 0 for an empty or inverted box."""
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    return sides[:, 0] * sides[:, 1]
+
+
+def box_iou(a: Float[np.ndarray, "n 4"], b: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "n m"]:
+    """Intersection over union of every box of `a` with every box of `b`."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    sides = np.maximum(high - low, 0)
+    overlap = sides[..., 0] * sides[..., 1]
+    union = box_areas(a)[:, None] + box_areas(b)[None] - overlap
+    return overlap / np.maximum(union, np.finfo(union.dtype).tiny)

@@ -1,0 +1,194 @@
+"""params.yaml: every number that changes a result, read by one function, at the doors, at run time.
+
+A section per stage. A function of the library gets the values it uses, or one section, never the whole.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from deepmark.errors import DeepmarkError, nearest
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataParams(Section):
+    raw: str
+    """Folder of DeepFashion2 as unzipped, relative to the workspace: train/image, train/annos, validation/…"""
+
+
+class IngestParams(Section):
+    max_rejected_share: Share
+    """More rejected pictures than this share of all files stops the stage."""
+
+    max_megapixels: Positive
+    """Larger pictures are refused by their header, before decoding."""
+
+
+class ShardParams(Section):
+    seed: int
+    """Of the shuffle that decides which sample lies in which shard."""
+
+    target_mib: Positive
+    """A shard is closed when it has reached this size."""
+
+
+class ModelParams(Section):
+    backbone: Literal["dla34", "mobile"]
+    input_size: tuple[Count, Count]
+    """Height and width of the network's input, pixels; multiples of 32."""
+
+    @model_validator(mode="after")
+    def _whole_cells(self) -> "ModelParams":
+        if any(side % 32 for side in self.input_size):
+            raise ValueError(f"input_size {list(self.input_size)} must be multiples of 32")
+        return self
+
+
+class AugmentParams(Section):
+    scale: tuple[Positive, Positive]
+    """Range of the random crop, as a share of the picture's long side; [1, 1] switches it off."""
+
+    shift: Share
+    """How far the crop's centre strays: 1 is CenterNet's range, 0 keeps it in the middle."""
+
+    mirror: Share
+    """How often a picture is mirrored, landmark pairs swapped."""
+
+    color: Share
+    """Strength of brightness, contrast and saturation jitter."""
+
+    lighting: Annotated[float, Field(ge=0)]
+    """Standard deviation of the PCA lighting noise."""
+
+
+class LossWeights(Section):
+    center_heatmap: float
+    size: float
+    center_offset: float
+    landmark_heatmap: float
+    landmark_vectors: float
+    landmark_offset: float
+
+
+class TrainParams(Section):
+    seed: int
+    epochs: Count
+    batch_size: Count
+    """Pictures a step, over all processes together."""
+
+    optimizer: Literal["adam", "adamw"]
+    learning_rate: Positive
+    schedule: Literal["steps", "cosine"]
+    milestones: dict[int, Positive]
+    """For the schedule "steps": from this epoch on (counted from 0), this learning rate."""
+
+    warmup: Share
+    """Share of all steps over which the learning rate rises from 0."""
+
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip_norm: Positive | None
+    """Largest norm of the gradient; null does not clip."""
+
+    precision: Literal["fp32", "bf16", "fp16"]
+    landmark_channels: Literal["all", "own"]
+    """Heatmap loss on all 294 landmark channels, or on those of the picture's own categories only."""
+
+    loss_weights: LossWeights
+    processes: Count | Literal["auto"]
+    """One a GPU; "auto" takes every GPU, or one process where there is none."""
+
+    checkpoint_minutes: Annotated[float, Field(ge=0)]
+    """Time between checkpoints inside an epoch; one is written after every epoch in any case."""
+
+
+class PredictParams(Section):
+    batch_size: Count
+    precision: Literal["fp32", "bf16", "fp16"]
+    max_detections: Count
+    """Centres kept a picture, over all categories."""
+
+    landmark_threshold: Share
+    """Heatmap peaks below it do not move a coarse landmark."""
+
+    nms: Literal["hard", "soft"]
+    nms_iou: Share
+    """Hard NMS removes, soft NMS starts to lower, same-category boxes that overlap by more than this."""
+
+    soft_nms_sigma: Positive
+    min_score: Share
+    """Detections below it are dropped; 0 keeps all `max_detections`, as the metric wants."""
+
+    scales: tuple[Positive, ...]
+    """The scales of the strategy "multiscale"."""
+
+
+class ReportParams(Section):
+    pictures: Annotated[int, Field(ge=0)]
+    """Validation pictures drawn with their detections."""
+
+    min_score: Share
+    """Detections below it are not drawn."""
+
+
+class Params(Section):
+    data: DataParams
+    ingest: IngestParams
+    shard: ShardParams
+    model: ModelParams
+    augment: AugmentParams
+    train: TrainParams
+    predict: PredictParams
+    report: ReportParams
+
+
+def _known_keys(location: tuple[Any, ...]) -> list[str]:
+    section: Any = Params
+    for part in location:
+        section = section.model_fields[part].annotation
+    return list(section.model_fields)
+
+
+def _explain(error: dict[str, Any]) -> str:
+    *parents, key = error["loc"] or ("file",)
+    where = "".join(f"{part}: " for part in parents)
+    if error["type"] == "extra_forbidden":
+        return f"{where}'{key}' is not a parameter. {nearest(str(key), _known_keys(tuple(parents)))}"
+    if error["type"] == "missing":
+        return f"{where}'{key}' is missing. Copy it from a fresh `deepmark init DIR`."
+    return f"{where}{key}: {error['msg']} (found: {error['input']!r})."
+
+
+def load_params(path: Path) -> Params:
+    """The checked contents of a params.yaml.
+
+    Raises DeepmarkError, naming file, section and key, for a file that is missing, is not YAML, or holds a key or a
+    value that is not known.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise DeepmarkError(
+            f"{path}: no such file. A workspace has one: `deepmark init DIR` makes it, `--workspace DIR` names it."
+        ) from None
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise DeepmarkError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise DeepmarkError(f"{path}: expected sections ({', '.join(Params.model_fields)}), found {values!r}.")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        lines = [f"{path}: {_explain(dict(item))}" for item in error.errors()]
+        raise DeepmarkError("\n".join(lines)) from None

@@ -1,0 +1,48 @@
+"""How far a long job is: a bar where a person watches, a line every ten seconds where a log does."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+LINE_EVERY = 10.0
+"""Seconds between two lines of a log."""
+
+
+class _LogLines:
+    def __init__(self, description: str, total: int) -> None:
+        self.description, self.total, self.done = description, total, 0
+        self.started = self.spoke = time.monotonic()
+
+    def advance(self, count: int) -> None:
+        self.done += count
+        now = time.monotonic()
+        if now - self.spoke >= LINE_EVERY:
+            self.spoke = now
+            print(self.line(now), file=sys.stderr, flush=True)
+
+    def line(self, now: float) -> str:
+        rate = self.done / (now - self.started)
+        left = timedelta(seconds=round((self.total - self.done) / rate)) if rate and self.total else "?"
+        return f"{self.description}: {self.done:,} of {self.total:,}, {rate:,.0f} a second, {left} left"
+
+
+@contextmanager
+def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A function to call with the number of further things done; draws on standard error."""
+    if not sys.stderr.isatty():
+        yield _LogLines(description, total).advance
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(description, total=total or None)
+        yield lambda count: bar.update(task, advance=count)

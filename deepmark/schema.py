@@ -1,0 +1,140 @@
+"""The vocabulary of DeepFashion2: 13 categories, 294 landmarks.
+
+The only place that knows how many landmarks a category has, where they sit in the flat list of 294, which of them are
+each other's mirror image, and how precisely people place them. Everything else asks. Category numbers are 0..12 here;
+the files' 1..13 appear in ingest and in eval/coco only.
+
+Source: DeepFashion2, 2019, section 3 and its public definition files. "Left" and "right" are by the picture.
+"""
+
+import json
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shape:
+    """A category as the dataset's landmark figure draws it; landmark numbers are 0-based inside the category."""
+
+    aspect: float
+    """Width / height of the landmarks' bounding box."""
+
+    points: tuple[tuple[float, float], ...]
+    """(x, y) of every landmark in the unit square, x to the right and y down."""
+
+    outline: tuple[int, ...]
+    """The closed outer contour, collar included."""
+
+    panels: tuple[tuple[int, ...], ...]
+    """Closed contours of the front fabric: one, or two for open outwear."""
+
+    inner_lines: tuple[tuple[int, ...], ...]
+    """Open lines drawn on the garment: neckline, waist, opening."""
+
+    straps: tuple[tuple[int, ...], ...]
+    """Open lines that are the garment where it has no area: the straps of slings."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Category:
+    """One of the 13 kinds of garment."""
+
+    index: int
+    """0..12."""
+
+    name: str
+    """As in the dataset's files: "short sleeve top"."""
+
+    coco_name: str
+    """As in the official COCO converter: "short_sleeved_shirt"."""
+
+    landmarks: int
+    """How many landmarks it has, 8..39."""
+
+    start: int
+    """Where its landmarks begin in the flat list of 294."""
+
+    mirror: tuple[int, ...]
+    """mirror[i] is the landmark that i becomes in the mirrored picture."""
+
+    sigmas: tuple[float, ...]
+    """One OKS sigma a landmark."""
+
+    released_items: dict[str, int]
+    """Items of the released set by split, to hold statistics against."""
+
+    shape: Shape
+
+    @property
+    def span(self) -> slice:
+        """Its place in the flat list of 294."""
+        return slice(self.start, self.start + self.landmarks)
+
+
+def _zero_based(lines: list[list[int]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(number - 1 for number in line) for line in lines)
+
+
+def _category(entry: dict) -> Category:
+    mirror = list(range(entry["landmarks"]))
+    for a, b in _zero_based(entry["mirror_pairs"]):
+        mirror[a], mirror[b] = b, a
+    drawing = entry["drawing"]
+    return Category(
+        index=entry["id"] - 1,
+        name=entry["name"],
+        coco_name=entry["official_converter_name"],
+        landmarks=entry["landmarks"],
+        start=entry["start"],
+        mirror=tuple(mirror),
+        sigmas=tuple(entry["oks_sigmas"]),
+        released_items=entry["released_items"],
+        shape=Shape(
+            aspect=drawing["aspect"],
+            points=tuple((x, y) for x, y in drawing["points"]),
+            outline=_zero_based([drawing["outline"]])[0],
+            panels=_zero_based(drawing["panels"]),
+            inner_lines=_zero_based(drawing["inner_lines"]),
+            straps=_zero_based(drawing["straps"]),
+        ),
+    )
+
+
+_FILE = Path(__file__).with_name("deepfashion2.json")
+
+CATEGORIES: tuple[Category, ...] = tuple(
+    _category(entry) for entry in json.loads(_FILE.read_text("utf-8"))["categories"]
+)
+
+CATEGORY_BY_NAME: dict[str, Category] = {category.name: category for category in CATEGORIES}
+
+LANDMARKS: int = sum(category.landmarks for category in CATEGORIES)
+"""294."""
+
+MOST_LANDMARKS: int = max(category.landmarks for category in CATEGORIES)
+"""39: the length of a dense per-garment landmark array."""
+
+MIRROR: tuple[int, ...] = tuple(
+    chain.from_iterable((category.start + i for i in category.mirror) for category in CATEGORIES)
+)
+"""The flat list's mirror permutation; an involution that never leaves a category."""
+
+SIGMAS: tuple[float, ...] = tuple(chain.from_iterable(category.sigmas for category in CATEGORIES))
+"""The 294 OKS sigmas of the official metric."""
+
+SUBSETS: dict[str, dict[int, str]] = {
+    "scale": {1: "small", 2: "moderate", 3: "large"},
+    "occlusion": {1: "slight", 2: "medium", 3: "heavy"},
+    "zoom_in": {1: "none", 2: "medium", 3: "large"},
+    "viewpoint": {1: "not worn", 2: "frontal", 3: "side or back"},
+}
+"""The four fields an item carries beside its category, and the words for their values."""
+
+SOURCES: tuple[str, ...] = ("shop", "user")
+"""Where a picture comes from; the metric is over both."""
+
+SPLITS: tuple[str, ...] = ("train", "validation")
+
+STRATEGIES: tuple[str, ...] = ("none", "nms", "flip", "multiscale")
+"""The columns of the paper's table of inference strategies, each including the one before (DeepMark, table 1)."""

@@ -1,0 +1,41 @@
+"""How the weights move: the optimiser, its learning rate, and the number format of the arithmetic."""
+
+import math
+
+import torch
+from torch import nn
+
+from deepmark.params import TrainParams
+
+
+def build_optimizer(detector: nn.Module, params: TrainParams) -> torch.optim.Optimizer:
+    """Adam or AdamW over all parameters; biases and normalisation are not decayed."""
+    weights = [weight for weight in detector.parameters() if weight.requires_grad]
+    groups = [
+        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": params.weight_decay},
+        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+    ]
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[params.optimizer]
+    return kind(groups, lr=params.learning_rate)
+
+
+def learning_rate(params: TrainParams, *, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of a step, counted from 0 over the whole run.
+
+    "steps" changes it at milestones (epochs from 0); "cosine" lets it fall to 0 at the end. Both rise linearly first.
+    """
+    total = params.epochs * steps_per_epoch
+    warm = params.warmup * total
+    if step < warm:
+        return params.learning_rate * (step + 1) / (math.ceil(warm) + 1)
+    if params.schedule == "cosine":
+        return params.learning_rate * (1 + math.cos(math.pi * (step - warm) / max(1.0, total - warm))) / 2
+    reached = [epoch for epoch in params.milestones if epoch <= step // steps_per_epoch]
+    return params.milestones[max(reached)] if reached else params.learning_rate
+
+
+def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
+    """The format of the network's arithmetic; None is float32. A CPU has no quick fp16 and takes bf16."""
+    if precision == "fp32":
+        return None
+    return torch.float16 if precision == "fp16" and device.type == "cuda" else torch.bfloat16
