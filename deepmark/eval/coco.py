@@ -1,0 +1,166 @@
+"""Our records and detections in COCO's words, and COCO's own evaluation on them.
+
+The only place outside ingest where categories are numbered 1..13 and landmarks fill a flat list of 294. Layout and
+metric are those of the DeepFashion2 challenge: stock COCO evaluation with 294 sigmas in place of COCO's 17.
+"""
+
+import io
+from collections.abc import Collection, Iterable
+from contextlib import redirect_stdout
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from deepmark.schema import CATEGORIES, LANDMARKS, SIGMAS
+from deepmark.types import Detections, Garment, ImageRecord
+
+Dataset = dict[str, list[dict[str, Any]]]
+"""A COCO file in memory: its images, categories and annotations."""
+
+Kind = Literal["bbox", "keypoints"]
+
+
+class FlatLandmarks:
+    """One garment's landmarks, which become the metric's 294 * 3 numbers only while NumPy looks at them.
+
+    The zeros of the other twelve categories are part of the metric, but as lists they would be nine tenths of its
+    memory: 28 GB for the 32,153 validation pictures. `np.asarray(landmarks).tolist()` is what a COCO file holds.
+    """
+
+    __slots__ = ("category", "points")
+
+    def __init__(self, category: int, points: Float[np.ndarray, "k 3"] | Float[np.ndarray, "39 2"]) -> None:
+        self.category, self.points = category, points
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Float[np.ndarray, "882"]:
+        category = CATEGORIES[self.category]
+        flat = np.zeros((LANDMARKS, 3), dtype or np.float64)
+        flat[category.span, 2] = 1
+        flat[category.span, : self.points.shape[1]] = self.points[: category.landmarks]
+        return flat.ravel()
+
+
+def _annotation(garment: Garment, number: int, record: ImageRecord, visible_only: bool) -> dict[str, Any]:
+    x0, y0, x1, y1 = garment.box.tolist()
+    labelled = garment.landmarks[:, 2:] > (1 if visible_only else 0)
+    return {
+        "id": number,
+        "image_id": record.id,
+        "category_id": garment.category + 1,
+        "bbox": [x0, y0, x1 - x0, y1 - y0],
+        "area": (x1 - x0) * (y1 - y0),
+        "iscrowd": 0,
+        "num_keypoints": int(labelled.sum()),
+        "keypoints": FlatLandmarks(garment.category, np.where(labelled, garment.landmarks, 0.0)),
+        "pair_id": record.pair_id,
+        "style": garment.style,
+        "scale": garment.scale,
+        "occlusion": garment.occlusion,
+        "zoom_in": garment.zoom_in,
+        "viewpoint": garment.viewpoint,
+    }
+
+
+def coco_truth(records: Iterable[ImageRecord], *, visible_only: bool = False) -> Dataset:
+    """The records as the official converter would write them, with the subset fields it drops.
+
+    With `visible_only`, occluded landmarks count as not labelled: v = 1 becomes 0. Annotations have the same numbers
+    either way.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for record in records:
+        name = record.file.rpartition("/")[2]
+        size = {"width": record.width, "height": record.height}
+        images.append({"id": record.id, "file_name": name, **size, "source": record.source})
+        for garment in record.garments:
+            annotations.append(_annotation(garment, len(annotations) + 1, record, visible_only))
+    categories = [{"id": category.index + 1, "name": category.coco_name} for category in CATEGORIES]
+    return {"images": images, "categories": categories, "annotations": annotations}
+
+
+def coco_results(predictions: Iterable[tuple[int, Detections]]) -> list[dict[str, Any]]:
+    """The detections as COCO results: one list that serves boxes and landmarks, scores as they are.
+
+    A result carries its box beside its landmarks, because COCO would take its area from all 294 landmarks otherwise,
+    zeros included.
+    """
+    results: list[dict[str, Any]] = []
+    for image_id, found in predictions:
+        corners = found.boxes.astype(np.float64)
+        boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1).tolist()
+        scores, categories = found.scores.tolist(), found.categories.tolist()
+        for box, score, category, points in zip(boxes, scores, categories, found.landmarks, strict=True):
+            results.append(
+                {
+                    "id": len(results) + 1,
+                    "image_id": image_id,
+                    "category_id": category + 1,
+                    "bbox": box,
+                    "area": box[2] * box[3],
+                    "keypoints": FlatLandmarks(category, points),
+                    "score": score,
+                }
+            )
+    return results
+
+
+def indexed(dataset: Dataset) -> COCO:
+    """The dataset as pycocotools wants it, without a JSON file and without its words on standard output."""
+    coco = COCO()
+    coco.dataset = dataset
+    with redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    return coco
+
+
+class Matching(COCOeval):
+    """Results held against truth: overlaps are computed once, then asked for all items or for any part of them.
+
+    Only COCO's area range "all" and its largest number of results a picture and category (100 for boxes, 20 for
+    landmarks) are kept: AP is defined on those.
+    """
+
+    def __init__(self, truth: COCO, results: COCO, kind: Kind) -> None:
+        super().__init__(truth, results, kind)
+        self.params.areaRng, self.params.areaRngLbl = self.params.areaRng[:1], self.params.areaRngLbl[:1]
+        self.params.maxDets = self.params.maxDets[-1:]
+        if kind == "keypoints":
+            self.params.kpt_oks_sigmas = np.array(SIGMAS)
+        self._prepare()
+        overlap = self.computeOks if kind == "keypoints" else self.computeIoU
+        self.ious = {cell: overlap(*cell) for cell in list(self._gts)}
+        self._ignored = {item["id"] for cell in self._gts.values() for item in cell if item["ignore"]}
+        self._matches: dict[tuple, dict[str, Any]] = {}
+
+    def precision(self, items: Collection[int] | None = None) -> Float[np.ndarray, "10 101 13"]:
+        """Precision by overlap threshold, recall and category; -1 for a category without items.
+
+        With `items`, annotation ids, other items are ignored as COCO ignores by area: a result matched to one of them
+        does not count. Results that match nothing count in the pictures that hold one of the items.
+        """
+        pictures = None if items is None else {self.cocoGt.anns[item]["image_id"] for item in items}
+        self.params.imgIds = sorted(self.cocoGt.getImgIds() if pictures is None else pictures)
+        self.evalImgs = [
+            self._match(image, category, items) for category in self.params.catIds for image in self.params.imgIds
+        ]
+        self._paramsEval = self.params
+        with redirect_stdout(io.StringIO()):
+            self.accumulate()
+        return self.eval["precision"][:, :, :, 0, 0]
+
+    def _match(self, image: int, category: int, items: Collection[int] | None) -> dict[str, Any] | None:
+        # An item is kept or ignored: most cells hold one or none, so subsets nearly always meet a match made before.
+        truth = self._gts.get((image, category), ())
+        if not truth and (image, category) not in self._dts:
+            return None
+        for item in truth:
+            item["ignore"] = item["id"] in self._ignored or (items is not None and item["id"] not in items)
+        key = (image, category, *(item["ignore"] for item in truth))
+        if key not in self._matches:
+            self.ious.setdefault((image, category), [])
+            self._matches[key] = self.evaluateImg(image, category, self.params.areaRng[0], self.params.maxDets[-1])
+        return self._matches[key]
