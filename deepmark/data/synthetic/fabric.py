@@ -1,0 +1,154 @@
+"""Colours and woven patterns: small square tiles that repeat without a seam."""
+
+import colorsys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+from numpy.random import Generator
+
+TILE = 192
+"""Side of a tile, pixels; one shoulder width of cloth."""
+
+Color = tuple[int, int, int]
+Tile = UInt8[np.ndarray, "t t 3"]
+
+_REPEATS = (4, 6, 8, 12)
+"""Stripes, checks and dots a tile; all divide TILE, so that the pattern closes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fabric:
+    """What a garment is made of."""
+
+    tile: Tile
+    trim: Color
+    """Of neckline, waistband and buttons."""
+
+    seam: Color
+    """Of edges and hems: the cloth's own colour, darker."""
+
+
+def hsv(hue: float, saturation: float, value: float) -> Color:
+    """RGB bytes of a colour given in 0..1; the hue wraps."""
+    red, green, blue = colorsys.hsv_to_rgb(hue % 1, min(max(saturation, 0), 1), min(max(value, 0), 1))
+    return int(255 * red), int(255 * green), int(255 * blue)
+
+
+def pick_color(rng: Generator, *, strength: float = 1.0) -> Color:
+    """Any colour of clothes, greys and denim included; a lower `strength` gives paler, quieter ones."""
+    kind = rng.random()
+    if kind < 0.25:
+        return hsv(rng.random(), 0.1 * rng.random(), rng.uniform(0.12, 0.97))
+    if kind < 0.4:
+        return hsv(rng.uniform(0.56, 0.66), strength * rng.uniform(0.3, 0.8), rng.uniform(0.25, 0.8))
+    return hsv(rng.random(), strength * rng.uniform(0.35, 0.95), rng.uniform(0.35, 0.95))
+
+
+def shaded(color: Color, light: float) -> Color:
+    """The colour in more (> 1) or less light."""
+    red, green, blue = (min(int(channel * light), 255) for channel in color)
+    return red, green, blue
+
+
+def blend(color: Color, other: Color, share: float) -> Color:
+    """The colour on its way to the other."""
+    red, green, blue = (int(a + share * (b - a)) for a, b in zip(color, other, strict=True))
+    return red, green, blue
+
+
+def _plain(rng: Generator, tile: Tile, ink: Color) -> None:
+    """Nothing on it; most clothes."""
+
+
+def _stripes(rng: Generator, tile: Tile, ink: Color) -> None:
+    period = TILE // int(rng.choice(_REPEATS))
+    rows = np.arange(TILE) % period < period * rng.uniform(0.2, 0.6)
+    tile[rows] = ink
+    if rng.random() < 0.35:
+        tile[:] = tile.transpose(1, 0, 2).copy()
+
+
+def _checks(rng: Generator, tile: Tile, ink: Color) -> None:
+    period = TILE // int(rng.choice(_REPEATS))
+    band = np.arange(TILE) % period < period * rng.uniform(0.25, 0.5)
+    depth = band[:, None].astype(np.float32) + band[None]
+    tile[:] = tile + (depth[..., None] / 2) * (np.array(ink, np.float32) - tile)
+
+
+def _dots(rng: Generator, tile: Tile, ink: Color) -> None:
+    period = TILE // int(rng.choice(_REPEATS))
+    radius = max(2, int(period * rng.uniform(0.15, 0.35)))
+    for row in range(TILE // period):
+        for x in range((row % 2) * period // 2, TILE + period, period):
+            cv2.circle(tile, (x, row * period + period // 2), radius, ink, -1, cv2.LINE_AA)
+
+
+def _melange(rng: Generator, tile: Tile, ink: Color) -> None:
+    grain = rng.integers(-26, 26, (TILE, TILE, 1))
+    tile[:] = np.clip(tile + grain, 0, 255)
+
+
+def _clouds(rng: Generator, tile: Tile, ink: Color) -> None:
+    coarse = rng.random((6, 6), dtype=np.float32)
+    wrapped = np.pad(coarse, 2, mode="wrap")
+    smooth = cv2.resize(wrapped, None, fx=TILE / 6, fy=TILE / 6, interpolation=cv2.INTER_CUBIC)
+    edge = 2 * TILE // 6
+    share = np.clip(smooth[edge : edge + TILE, edge : edge + TILE, None], 0, 1)
+    tile[:] = tile + share * (np.array(ink, np.float32) - tile)
+
+
+def _blossoms(rng: Generator, tile: Tile, ink: Color) -> None:
+    for _ in range(rng.integers(8, 22)):
+        center, radius = rng.integers(0, TILE, 2), int(rng.integers(6, 18))
+        color = shaded(ink, rng.uniform(0.7, 1.2))
+        for x in (-TILE, 0, TILE):
+            for y in (-TILE, 0, TILE):
+                cv2.circle(tile, (int(center[0]) + x, int(center[1]) + y), radius, color, -1, cv2.LINE_AA)
+
+
+_PATTERNS: tuple[tuple[Callable[[Generator, Tile, Color], None], float], ...] = (
+    (_plain, 0.34),
+    (_melange, 0.14),
+    (_stripes, 0.16),
+    (_checks, 0.1),
+    (_dots, 0.09),
+    (_clouds, 0.07),
+    (_blossoms, 0.1),
+)
+
+
+def weave(rng: Generator, *, strength: float = 1.0) -> Fabric:
+    """A new fabric; `strength` below 1 gives quiet ones, for walls and floors."""
+    ground, ink = pick_color(rng, strength=strength), pick_color(rng, strength=strength)
+    if strength < 1:
+        ink = blend(ground, ink, strength)
+    tile = np.full((TILE, TILE, 3), ground, np.uint8)
+    patterns, shares = zip(*_PATTERNS, strict=True)
+    patterns[rng.choice(len(patterns), p=shares)](rng, tile, ink)
+    trim = ink if rng.random() < 0.4 else shaded(ground, 0.7)
+    return Fabric(tile=tile, trim=trim, seam=shaded(ground, 0.5))
+
+
+def folds(rng: Generator, size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
+    """Light that falls on hanging cloth, 0..255 with 220 for full light: soft folds, darker towards both sides."""
+    across = 1 - 0.28 * np.abs(np.linspace(-1, 1, 14)) ** 3
+    light = 220 * across * rng.uniform(0.8, 1.08, (5, 14))
+    coarse = np.clip(light, 0, 255).astype(np.uint8)
+    return cv2.resize(coarse, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
+
+
+def lay(
+    tile: Tile,
+    size: tuple[int, int],
+    axes: Float[np.ndarray, "2 2"],
+    light: UInt8[np.ndarray, "h w"] | None,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Cloth enough to cover `size`; column j of `axes` is where the tile's axis j points, in pixels a tile pixel."""
+    view = np.concatenate([axes, [[size[1] / 2], [size[0] / 2]]], axis=1)
+    cloth = cv2.warpAffine(tile, view, (size[1], size[0]), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    if light is None:
+        return cloth
+    return cv2.multiply(cloth, cv2.merge([light, light, light]), scale=1 / 220)
