@@ -1,0 +1,41 @@
+# `make` explains itself. Everything sets itself up first: Python 3.11 to 3.13 and git are all that is needed.
+
+PYTHON ?= python3
+WORKSPACE ?= runs/demo
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## a virtual environment in .venv, pinned by constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "DeepMark needs Python 3.11 to 3.13, found " + sys.version.split()[0] + ". Name another: make setup PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)  ## draw data, run the whole graph on it through Dagster and DVC, print the table
+	$(BIN)/deepmark demo $(WORKSPACE)
+
+ui: $(READY)  ## Dagster and MLflow over the same workspace, on loopback (WORKSPACE=runs/demo)
+	$(BIN)/python -m pipelines.ui --workspace $(WORKSPACE)
+
+test: $(READY)  ## all tests
+	$(BIN)/python -m pytest
+
+test-quick: $(READY)  ## the tests that take seconds
+	$(BIN)/python -m pytest -m 'not slow'
+
+lint: $(READY)  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:  ## forget the environment and the demo
+	rm -rf .venv runs/demo
+
+.PHONY: help setup demo ui test test-quick lint clean
