@@ -47,6 +47,8 @@ def new_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft, old = path.with_name(path.name + _UNFINISHED), path.with_name(path.name + ".old")
     _remove(draft)
+    if old.exists() and not path.exists():  # killed between the two renames below
+        old.rename(path)
     draft.mkdir()
     try:
         yield draft

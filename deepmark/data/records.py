@@ -1,0 +1,192 @@
+"""The checked records of a split as a Parquet file: one row a picture, its garments nested.
+
+Built and read by columns, with NumPy between the file and the records: a row at a time would take ten times as long.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from itertools import chain, islice, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from deepmark.errors import DeepmarkError
+from deepmark.files import new_file
+from deepmark.types import Garment, ImageRecord
+
+ROWS = 4096
+"""Pictures in a row group: some 12 MB in memory."""
+
+
+def _list_of(kind: pa.DataType) -> pa.ListType:
+    return pa.list_(pa.field("element", kind))  # the name that Parquet's specification has, and gives back
+
+
+_POINT = pa.struct([("x", pa.float64()), ("y", pa.float64())])
+_LANDMARK = pa.struct([("x", pa.float64()), ("y", pa.float64()), ("v", pa.int8())])
+
+GARMENT = pa.struct(
+    [
+        ("item", pa.string()),
+        ("category", pa.int8()),
+        ("style", pa.int64()),
+        ("scale", pa.int8()),
+        ("occlusion", pa.int8()),
+        ("zoom_in", pa.int8()),
+        ("viewpoint", pa.int8()),
+        ("box", pa.list_(pa.field("element", pa.float64()), 4)),
+        ("landmarks", _list_of(_LANDMARK)),
+        ("polygons", _list_of(_list_of(_POINT))),
+    ]
+)
+"""Fields as in types.Garment; the category counts from 0."""
+
+_COLUMNS: list[tuple[str, pa.DataType]] = [
+    ("id", pa.int64()),
+    ("file", pa.string()),
+    ("sha256", pa.string()),
+    ("bytes", pa.int64()),
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("source", pa.string()),
+    ("pair_id", pa.int64()),
+    ("garments", _list_of(GARMENT)),
+]
+
+SCHEMA = pa.schema(_COLUMNS, metadata={"deepmark": "records, version 1"})
+"""Fields as in types.ImageRecord."""
+
+Column = Any
+"""An Arrow array of lists or structs; which of the two, mypy cannot know."""
+
+_NESTED = ("box", "landmarks", "polygons")
+_PLAIN_GARMENT = [field.name for field in GARMENT if field.name not in _NESTED]
+_PLAIN_RECORD = [name for name in SCHEMA.names if name != "garments"]
+
+
+def _lists(parts: Iterable[Sized], values: Column) -> Column:
+    """`values`, cut into lists as long as the parts."""
+    offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts], dtype=np.int64)])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values, type=_list_of(values.type))
+
+
+def _structs(rows: Sequence[np.ndarray], kind: pa.StructType) -> Column:
+    """All rows of all arrays, one struct a row, one field a column."""
+    table = np.concatenate([np.empty((0, kind.num_fields)), *rows])
+    columns = [pa.array(table[:, i].astype(field.type.to_pandas_dtype())) for i, field in enumerate(kind)]
+    return pa.StructArray.from_arrays(columns, fields=list(kind))
+
+
+def _garments_to_arrow(garments: Sequence[Garment]) -> Column:
+    polygons = list(chain.from_iterable(garment.polygons for garment in garments))
+    boxes = np.concatenate([np.empty(0), *(garment.box for garment in garments)])
+    landmarks = [garment.landmarks for garment in garments]
+    columns = {
+        "box": pa.FixedSizeListArray.from_arrays(pa.array(boxes), type=GARMENT.field("box").type),
+        "landmarks": _lists(landmarks, _structs(landmarks, _LANDMARK)),
+        "polygons": _lists([garment.polygons for garment in garments], _lists(polygons, _structs(polygons, _POINT))),
+    }
+    for name in _PLAIN_GARMENT:
+        columns[name] = pa.array([getattr(garment, name) for garment in garments], GARMENT.field(name).type)
+    return pa.StructArray.from_arrays([columns[field.name] for field in GARMENT], fields=list(GARMENT))
+
+
+def _records_to_arrow(records: Sequence[ImageRecord]) -> pa.Table:
+    garments = [record.garments for record in records]
+    columns = {"garments": _lists(garments, _garments_to_arrow(list(chain.from_iterable(garments))))}
+    for name in _PLAIN_RECORD:
+        columns[name] = pa.array([getattr(record, name) for record in records], SCHEMA.field(name).type)
+    return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def _cuts(lists: Column) -> list[tuple[int, int]]:
+    """Where each list begins and ends in `lists.flatten()`."""
+    offsets = lists.offsets.to_numpy()
+    return list(pairwise((offsets - offsets[0]).tolist()))
+
+
+def _rows(structs: Column) -> np.ndarray:
+    return np.stack([column.to_numpy().astype(np.float64, copy=False) for column in structs.flatten()], axis=1)
+
+
+def _garments_from_arrow(structs: Column) -> list[Garment]:
+    columns = dict(zip((field.name for field in GARMENT), structs.flatten(), strict=True))
+    boxes = columns["box"].flatten().to_numpy().reshape(-1, 4).copy()  # Arrow's own memory is read-only
+    landmarks = _rows(columns["landmarks"].flatten())
+    lists = columns["polygons"].flatten()
+    points = _rows(lists.flatten())
+    polygons = [points[start:stop] for start, stop in _cuts(lists)]
+    plain = zip(*(columns[name].to_pylist() for name in _PLAIN_GARMENT), strict=True)
+    return [
+        Garment(
+            **dict(zip(_PLAIN_GARMENT, values, strict=True)),
+            box=box,
+            landmarks=landmarks[slice(*landmark_cut)],
+            polygons=tuple(polygons[slice(*polygon_cut)]),
+        )
+        for values, box, landmark_cut, polygon_cut in zip(
+            plain, boxes, _cuts(columns["landmarks"]), _cuts(columns["polygons"]), strict=True
+        )
+    ]
+
+
+def records_from_batch(batch: pa.RecordBatch) -> Iterator[ImageRecord]:
+    """The records of some rows of the file."""
+    nested: Column = batch.column("garments")
+    garments = _garments_from_arrow(nested.flatten())
+    for values, cut in zip(batch.select(_PLAIN_RECORD).to_pylist(), _cuts(nested), strict=True):
+        yield ImageRecord(**values, garments=tuple(garments[slice(*cut)]))
+
+
+def write_records(path: Path, records: Iterable[ImageRecord]) -> None:
+    """The whole file or none: it takes its place when the last record is written."""
+    rest = iter(records)
+    with (
+        new_file(path) as draft,
+        pq.ParquetWriter(draft, SCHEMA, compression="zstd", write_page_checksum=True) as writer,
+    ):
+        while group := list(islice(rest, ROWS)):
+            writer.write_table(_records_to_arrow(group), row_group_size=ROWS)
+
+
+def open_records(path: Path) -> pq.ParquetFile:
+    """The file, known to hold records.
+
+    Raises DeepmarkError where it is missing, no Parquet, or a Parquet of something else.
+    """
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise DeepmarkError(f"{path}: no such file. `deepmark ingest` makes it.") from None
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from None
+    if not file.schema_arrow.equals(SCHEMA, check_metadata=True):
+        file.close()
+        raise DeepmarkError(f"{path}: does not hold records of this DeepMark. Run `deepmark ingest` again.")
+    return file
+
+
+def _damaged(path: Path, error: Exception) -> DeepmarkError:
+    return DeepmarkError(f"{path}: cannot be read ({error}). Run `deepmark ingest` again.")
+
+
+def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """The rows as Arrow has them, some thousand at a time, their checksums verified.
+
+    Raises DeepmarkError, as `open_records` does and where a page of the file is damaged.
+    """
+    with open_records(path) as file:
+        try:
+            yield from file.iter_batches(batch_size=ROWS)
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(path, error) from None
+
+
+def read_records(path: Path) -> Iterator[ImageRecord]:
+    """The records in the order of the file, by pictures' numbers; a few thousand are in memory at a time.
+
+    Raises DeepmarkError where the file is missing, damaged, or not one of records.
+    """
+    return chain.from_iterable(map(records_from_batch, read_batches(path)))

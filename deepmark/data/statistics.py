@@ -1,0 +1,88 @@
+"""What a split holds: pictures, items and labelled landmarks by category, subset and source."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from deepmark.schema import CATEGORIES, SOURCES, SUBSETS
+from deepmark.types import Garment, ImageRecord
+
+Group = tuple[str, str]
+"""A way to divide the items, and one of its parts: ("scale", "small")."""
+
+_EVERYTHING: Group = ("all", "")
+
+_PARTS: dict[str, list[str]] = {
+    "category": [category.name for category in CATEGORIES],
+    **{field: list(words.values()) for field, words in SUBSETS.items()},
+    "source": list(SOURCES),
+}
+
+
+def _groups(record: ImageRecord, garment: Garment) -> list[Group]:
+    return [
+        _EVERYTHING,
+        ("category", CATEGORIES[garment.category].name),
+        *((field, words[getattr(garment, field)]) for field, words in SUBSETS.items()),
+        ("source", record.source),
+    ]
+
+
+class Tally:
+    """Counts that grow by one record after the other."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.items_without_landmarks = 0
+        self._pictures: Counter[Group] = Counter()
+        self._items: Counter[Group] = Counter()
+        self._landmarks: dict[int, Counter[Group]] = {1: Counter(), 2: Counter()}
+
+    def add(self, record: ImageRecord) -> None:
+        """Count one picture and its garments."""
+        self.records += 1
+        touched: set[Group] = set()
+        for garment in record.garments:
+            groups = _groups(record, garment)
+            visibility = garment.landmarks[:, 2].tolist()
+            counts = {v: visibility.count(v) for v in self._landmarks}
+            self.items_without_landmarks += not any(counts.values())
+            self._items.update(groups)
+            for v, counter in self._landmarks.items():
+                counter.update(dict.fromkeys(groups, counts[v]))
+            touched.update(groups)
+        self._pictures.update(touched)
+
+    def _counts(self, group: Group) -> dict[str, Any]:
+        occluded, visible = self._landmarks[1][group], self._landmarks[2][group]
+        return {
+            "pictures": self._pictures[group],
+            "items": self._items[group],
+            "share_of_items": _share(self._items[group], self._items[_EVERYTHING]),
+            "labelled_landmarks": visible + occluded,
+            "visible_landmarks": visible,
+            "occluded_landmarks": occluded,
+        }
+
+    def as_dict(self, split: str) -> dict[str, Any]:
+        """The counts, every category and every word of every subset present, the released set's shares beside them."""
+        totals = self._counts(_EVERYTHING)
+        del totals["share_of_items"]
+        parts = {kind: {name: self._counts((kind, name)) for name in names} for kind, names in _PARTS.items()}
+        released = {category.name: category.released_items[split] for category in CATEGORIES}
+        for name, items in released.items():
+            parts["category"][name]["released_items"] = items
+            parts["category"][name]["released_share_of_items"] = _share(items, sum(released.values()))
+        return {**totals, "items_without_landmarks": self.items_without_landmarks, "by": parts}
+
+
+def _share(part: int, whole: int) -> float:
+    return round(part / whole, 6) if whole else 0.0
+
+
+def count_records(records: Iterable[ImageRecord]) -> Tally:
+    """The counts of these records."""
+    tally = Tally()
+    for record in records:
+        tally.add(record)
+    return tally

@@ -1,0 +1,151 @@
+"""Samples back from the shards, each proven intact before anyone sees it, and the order in which they are learnt.
+
+The order is a pure function of the seed, the epoch and the number of samples: processes, threads and resumed runs
+agree on it without talking to each other.
+"""
+
+import hashlib
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import xxhash
+from jaxtyping import Int64
+
+from deepmark.data.record_json import record_from_json
+from deepmark.data.shard_index import BLOCK, padded, read_index, sample_table
+from deepmark.errors import DeepmarkError
+from deepmark.types import ImageRecord
+
+
+def permutation(length: int, *words: int) -> Int64[np.ndarray, " n"]:
+    """A shuffle of 0 … length - 1 that the words decide, and not the version of NumPy."""
+    # NumPy promises the raw bits of a PCG64 for ever, the results of its `permutation` it does not.
+    bits = np.random.PCG64(np.random.SeedSequence([word % 2**64 for word in words]))
+    return np.argsort(bits.random_raw(length), kind="stable")
+
+
+def sample_order(length: int, *, seed: int, epoch: int) -> Int64[np.ndarray, " n"]:
+    """Every sample of an epoch once, shuffled."""
+    return permutation(length, seed, epoch)
+
+
+def batch_bounds(length: int, batch_size: int) -> list[tuple[int, int]]:
+    """Where each step's batch begins and ends in the order of an epoch.
+
+    As few steps as hold all samples, none of more than `batch_size`, and their sizes differ by one at most: no small
+    last batch, nothing dropped. Process r of w takes every w-th sample of a batch, from its r-th on.
+    """
+    steps = -(-length // batch_size)
+    return [(step * length // steps, (step + 1) * length // steps) for step in range(steps)]
+
+
+def _open(path: Path, size: int) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise DeepmarkError(f"{path}: cannot be opened ({error.strerror}). Run `deepmark shard` again.") from None
+    found = os.fstat(descriptor).st_size
+    if found != size:
+        os.close(descriptor)
+        raise DeepmarkError(f"{path}: has {found:,} bytes, index.json says {size:,}. Run `deepmark shard` again.")
+    return descriptor
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+class ShardReader:
+    """The samples of a folder of shards, by position.
+
+    Every read verifies the sample's checksum. Threads may share a reader, a forked process may go on with it, and a
+    pickled one opens its files again.
+
+    Raises DeepmarkError, at opening, where the index is damaged or a file is missing or has another size than it says;
+    at reading, where a sample is damaged: the message names the file and the sample.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        index = read_index(self.folder / "index.json")
+        self.split = index.split
+        self._shards = index.shards
+        self._samples = sample_table(index)
+        self._descriptors: list[int] = []
+        weakref.finalize(self, _close, self._descriptors)
+        for shard in index.shards:
+            self._descriptors.append(_open(self.folder / shard.file, shard.bytes))
+
+    def __reduce__(self) -> tuple[type["ShardReader"], tuple[Path]]:
+        return ShardReader, (self.folder,)
+
+    def __len__(self) -> int:
+        return len(self._samples.keys)
+
+    def __getitem__(self, position: int) -> tuple[ImageRecord, bytes]:
+        """The record and the JPEG at a position."""
+        stretch = self._stretch(position)
+        return self._record(position, stretch), stretch[BLOCK : BLOCK + int(self._samples.jpeg_bytes[position])]
+
+    def record(self, position: int) -> ImageRecord:
+        """The record alone."""
+        return self._record(position, self._stretch(position))
+
+    def key(self, position: int) -> str:
+        """The picture's number, as in its file name."""
+        return self._samples.keys[position]
+
+    def _stretch(self, position: int) -> bytes:
+        samples = self._samples
+        if not 0 <= position < len(self):
+            raise IndexError(f"sample {position} of {len(self)}")
+        shard, length = int(samples.shards[position]), int(samples.lengths[position])
+        # Not a memory map: where a disk fails, or a file shrinks, that ends the process without a word.
+        try:
+            stretch = os.pread(self._descriptors[shard], length, int(samples.offsets[position]))
+        except OSError as error:
+            raise self._damage(position, f"cannot be read ({error.strerror})") from None
+        if xxhash.xxh3_64_intdigest(stretch) != int(samples.checksums[position]):
+            raise self._damage(position, "is damaged")
+        return stretch
+
+    def _record(self, position: int, stretch: bytes) -> ImageRecord:
+        start = 2 * BLOCK + padded(int(self._samples.jpeg_bytes[position]))
+        try:
+            return record_from_json(stretch[start : start + int(self._samples.json_bytes[position])])
+        except (ValueError, KeyError, TypeError):
+            raise self._damage(position, "holds no record of this DeepMark") from None
+
+    def _damage(self, position: int, what: str) -> DeepmarkError:
+        path = self.folder / self._shards[self._samples.shards[position]].file
+        return DeepmarkError(f"{path}: sample '{self.key(position)}' {what}. Run `deepmark shard` again.")
+
+    def verify(self, progress: Callable[[int], None] = lambda count: None) -> None:
+        """Compare every byte of every shard with the index; `progress` hears how many further samples are known good.
+
+        Raises DeepmarkError naming the first shard that differs.
+        """
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            digests = pool.map(self._sha256, range(len(self._shards)))
+            for shard, digest in zip(self._shards, digests, strict=True):
+                if digest != shard.sha256:
+                    path = self.folder / shard.file
+                    raise DeepmarkError(f"{path}: its sha256 differs from index.json. Run `deepmark shard` again.")
+                progress(shard.count)
+
+    def _sha256(self, shard: int) -> str:
+        # Through the open file: a path may lead to another one by now.
+        digest, position, descriptor = hashlib.sha256(), 0, self._descriptors[shard]
+        try:
+            while block := os.pread(descriptor, 2**20, position):
+                digest.update(block)
+                position += len(block)
+        except OSError as error:
+            path = self.folder / self._shards[shard].file
+            raise DeepmarkError(f"{path}: cannot be read ({error.strerror}). Run `deepmark shard` again.") from None
+        return digest.hexdigest()

@@ -1,0 +1,88 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+
+import pytest
+
+from deepmark.data.parallel import AHEAD, map_in_order, worker_count
+from deepmark.errors import DeepmarkError
+
+
+def double(number):
+    """Twice the number, the sooner the larger it is."""
+    time.sleep(0.02 * (5 - number % 5))
+    return 2 * number
+
+
+def refuse(number):
+    if number == 3:
+        raise DeepmarkError("three")
+    return number
+
+
+def die(number):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_the_order_of_the_things(workers):
+    assert list(map_in_order(double, range(10), workers=workers)) == list(range(0, 20, 2))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_of_the_function_reaches_the_consumer(workers):
+    with (
+        pytest.raises(DeepmarkError, match="three"),
+        closing(map_in_order(refuse, range(9), workers=workers)) as results,
+    ):
+        list(results)
+
+
+def test_no_more_results_are_made_ahead_than_allowed():
+    taken = []
+
+    def things():
+        for number in range(50):
+            taken.append(number)
+            yield number
+
+    with closing(map_in_order(double, things(), workers=2)) as results:
+        next(results)
+
+    assert len(taken) <= 2 * AHEAD + 1
+
+
+def test_a_worker_that_dies_is_the_users_to_know():
+    with pytest.raises(DeepmarkError, match="One of 2 worker processes died"):
+        list(map_in_order(die, range(4), workers=2))
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import os, time\n"
+        "from deepmark.data.parallel import map_in_order\n"
+        "def whoami(_):\n"
+        "    time.sleep(0.2)\n"
+        "    return os.getpid()\n"
+        "if __name__ == '__main__':\n"
+        "    for pid in map_in_order(whoami, range(10_000), workers=2):\n"
+        "        print(pid, flush=True)\n"
+    )
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        workers = {int(parent.stdout.readline()) for _ in range(4)}
+        parent.kill()
+        # The workers hold the other end of the pipe: it closes when the last of them has ended.
+        parent.stdout.read()
+    assert workers
+
+
+def test_there_are_never_more_workers_than_tasks():
+    assert worker_count(8, 3) == 3
+    assert worker_count(2, 3) == 2
+    assert worker_count(None, 0) == 1
+    assert worker_count(None, 10**6) == os.cpu_count()

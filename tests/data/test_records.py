@@ -1,0 +1,156 @@
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tiny_dataset import same
+
+from deepmark.data.record_json import record_from_json, record_to_json
+from deepmark.data.records import ROWS, SCHEMA, read_records, write_records
+from deepmark.errors import DeepmarkError
+from deepmark.schema import CATEGORIES
+from deepmark.types import Garment, ImageRecord
+
+
+def make_record(number: int) -> ImageRecord:
+    """A record of 0 to 3 garments with awkward numbers."""
+    rng = np.random.default_rng(number)
+    garments = []
+    for i in range(number % 4):
+        category = CATEGORIES[(number + i) % 13]
+        landmarks = rng.random((category.landmarks, 3)) * 1000 / 3
+        landmarks[:, 2] = rng.integers(0, 3, category.landmarks)
+        garments.append(
+            Garment(
+                item=f"item{i + 1}",
+                category=category.index,
+                style=int(rng.integers(2**62)),
+                box=rng.random(4) * 1e3,
+                landmarks=landmarks,
+                polygons=tuple(rng.random((3 + p, 2)) * 500 for p in range(i)),
+                scale=1 + i % 3,
+                occlusion=2,
+                zoom_in=3,
+                viewpoint=1,
+            )
+        )
+    return ImageRecord(
+        id=number,
+        file=f"image/{number:06d}.jpg",
+        sha256=hashlib.sha256(bytes([number % 256])).hexdigest(),
+        bytes=10**9 + number,
+        width=60,
+        height=80,
+        source="user",
+        pair_id=-number,
+        garments=tuple(garments),
+    )
+
+
+def test_records_come_back_as_they_went_to_the_last_bit(tmp_path):
+    records = [make_record(number) for number in range(40)]
+    write_records(tmp_path / "r.parquet", records)
+
+    back = list(read_records(tmp_path / "r.parquet"))
+
+    assert same(tuple(records), tuple(back))
+
+
+def test_records_of_several_row_groups_come_back_in_order(tmp_path):
+    record = make_record(2)
+    write_records(tmp_path / "r.parquet", (record for _ in range(2 * ROWS + 3)))
+
+    assert pq.ParquetFile(tmp_path / "r.parquet").num_row_groups == 3
+    assert all(same(record, back) for back in read_records(tmp_path / "r.parquet"))
+
+
+def test_no_records_are_a_file_too(tmp_path):
+    write_records(tmp_path / "r.parquet", [])
+
+    assert list(read_records(tmp_path / "r.parquet")) == []
+
+
+def test_the_columns_have_the_names_and_types_that_are_declared(tmp_path):
+    write_records(tmp_path / "r.parquet", [make_record(3)])
+
+    assert pq.read_schema(tmp_path / "r.parquet").equals(SCHEMA, check_metadata=True)
+
+
+def test_a_plain_reader_of_parquet_sees_nested_garments(tmp_path):
+    record = make_record(3)
+    write_records(tmp_path / "r.parquet", [record])
+
+    (row,) = pq.read_table(tmp_path / "r.parquet").to_pylist()
+
+    assert row["garments"][1]["box"] == record.garments[1].box.tolist()
+    assert [tuple(point.values()) for point in row["garments"][1]["landmarks"]] == [
+        tuple(point) for point in record.garments[1].landmarks.tolist()
+    ]
+
+
+def test_arrays_of_a_record_may_be_written_to(tmp_path):
+    write_records(tmp_path / "r.parquet", [make_record(3)])
+
+    (record,) = read_records(tmp_path / "r.parquet")
+
+    assert record.garments[0].box.flags.writeable
+    assert record.garments[0].landmarks.flags.writeable
+
+
+def test_writing_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "r.parquet"
+    write_records(path, [make_record(1)])
+    before = path.read_bytes()
+
+    def failing():
+        yield make_record(2)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_records(path, failing())
+
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["r.parquet"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"not a table at all, but text", bytes(5000)])
+def test_a_file_that_is_no_parquet_is_refused(tmp_path, content):
+    (tmp_path / "r.parquet").write_bytes(content)
+
+    with pytest.raises(DeepmarkError, match=r"r\.parquet: .*deepmark ingest"):
+        list(read_records(tmp_path / "r.parquet"))
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(DeepmarkError, match=r"r\.parquet: no such file.*deepmark ingest"):
+        list(read_records(tmp_path / "r.parquet"))
+
+
+def test_a_parquet_of_something_else_is_refused(tmp_path):
+    pq.write_table(pa.table({"id": [1, 2]}), tmp_path / "r.parquet")
+
+    with pytest.raises(DeepmarkError, match="does not hold records"):
+        list(read_records(tmp_path / "r.parquet"))
+
+
+def test_a_flipped_byte_in_a_column_is_noticed(tmp_path):
+    path = tmp_path / "r.parquet"
+    write_records(path, [make_record(number) for number in range(40)])
+    data = bytearray(path.read_bytes())
+    column = pq.read_metadata(path).row_group(0).column(0)
+    data[column.data_page_offset + column.total_compressed_size - 2] ^= 1
+    path.write_bytes(data)
+
+    with pytest.raises(DeepmarkError, match=r"r\.parquet: cannot be read"):
+        list(read_records(path))
+
+
+def test_a_record_is_the_same_after_json_and_its_json_is_the_same_after_that():
+    for number in range(20):
+        text = record_to_json(make_record(number))
+
+        back = record_from_json(text)
+
+        assert same(make_record(number), back)
+        assert record_to_json(back) == text
