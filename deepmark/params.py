@@ -122,9 +122,11 @@ class PredictParams(Section):
 
     nms: Literal["hard", "soft"]
     nms_iou: Share
-    """Hard NMS removes, soft NMS starts to lower, same-category boxes that overlap by more than this."""
+    """Hard NMS removes boxes that overlap a better one of their category by more than this."""
 
     soft_nms_sigma: Positive
+    """Soft NMS lowers scores by exp(-overlap^2 / sigma) instead."""
+
     min_score: Share
     """Detections below it are dropped; 0 keeps all `max_detections`, as the metric wants."""
 

@@ -36,11 +36,16 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {f"{index}.{name}": value.contiguous() for index, state in states.items() for name, value in state.items()}
 
 
+@torch.no_grad()
 def _set_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
+        weight = weights[int(index)]
+        # the fused optimiser walks weight and moments in the order of memory, which a file does not keep
+        is_moment = value.shape == weight.shape
+        state.setdefault(int(index), {})[name] = torch.empty_like(weight).copy_(value) if is_moment else value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 

@@ -44,6 +44,12 @@ class Group:
             dist.barrier()
 
 
+def be_exact(device: torch.device) -> None:
+    """On a CPU, the same bits for any number of threads: gradients of gathered cells are added up in order."""
+    if device.type == "cpu":
+        torch.use_deterministic_algorithms(True)
+
+
 @contextmanager
 def joined_group() -> Iterator[Group]:
     """The group that torchrun, Slurm or Kubernetes announced in RANK, WORLD_SIZE and LOCAL_RANK."""
@@ -52,6 +58,7 @@ def joined_group() -> Iterator[Group]:
     device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    be_exact(device)
     local_world = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if world > 1:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=rank, world_size=world)

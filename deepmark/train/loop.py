@@ -83,9 +83,9 @@ class Stepper:
         counts = self.group.sum(targets.counts)
         dtype = autocast_dtype(self.params.precision, self.group.device)
         with torch.autocast(self.group.device.type, dtype, enabled=dtype is not None):
-            maps = model(self.detector.normalize(batch.images))
+            readings = model(self.detector.normalize(batch.images), at=targets.cells)
         return losses(
-            maps,
+            readings,
             targets,
             weights=self.params.loss_weights,
             counts=counts,

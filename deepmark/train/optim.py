@@ -16,7 +16,7 @@ def build_optimizer(detector: nn.Module, params: TrainParams) -> torch.optim.Opt
         {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
     ]
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[params.optimizer]
-    return kind(groups, lr=params.learning_rate)
+    return kind(groups, lr=params.learning_rate, fused=True)
 
 
 def learning_rate(params: TrainParams, *, step: int, steps_per_epoch: int) -> float:

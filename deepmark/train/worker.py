@@ -110,7 +110,7 @@ def _losses_csv(history: list[dict]) -> str:
     return text.getvalue()
 
 
-def export(workspace: Workspace, stepper: Stepper, position: Position, run_id: str) -> None:
+def export(workspace: Workspace, stepper: Stepper, position: Position, tracker: Tracker) -> None:
     """The finished run as the outputs of the stage: checkpoint, figures, loss curves."""
     last = position.history[-1]
     seconds = sum(epoch["seconds"] for epoch in position.history)
@@ -125,7 +125,8 @@ def export(workspace: Workspace, stepper: Stepper, position: Position, run_id: s
     }
     with new_folder(workspace.checkpoint) as draft:
         save_detector(stepper.detector, draft / workspace.model_file.name)
-        write_json(draft / workspace.training_file.name, {"mlflow_run_id": run_id, "history": position.history})
+        origin = {"mlflow_run_id": tracker.run_id, "mlflow_url": tracker.url}
+        write_json(draft / workspace.training_file.name, {**origin, "history": position.history})
     write_json(workspace.train_metrics_file, figures)
     write_text(workspace.losses_file, _losses_csv(position.history))
 
@@ -199,7 +200,7 @@ def train_rank(workspace: Workspace, group: Group) -> None:
                 watch.after_epoch(report, position)
                 print(_describe(report, params.train.epochs), file=sys.stderr, flush=True)
         if tracker is not None:
-            export(workspace, stepper, position, tracker.run_id)
+            export(workspace, stepper, position, tracker)
             _, jpeg = validation[0]
             tracker.log_model(workspace.model_file, jpeg)
             tracker.log_artifact(workspace.losses_file, "tables")

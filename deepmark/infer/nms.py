@@ -1,0 +1,64 @@
+"""One garment, one detection: overlapping detections of the same category are removed, or lose their confidence.
+
+Garments of different categories do not compete: a jacket lies over a shirt.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64
+
+from deepmark import geometry
+from deepmark.types import Detections
+
+
+def hard_nms(detections: Detections, *, iou: float) -> Detections:
+    """Without the detections that overlap a better one of their category by more than `iou`."""
+    rivals = (_overlaps(detections) > iou) & _same_category(detections)
+    kept = np.ones(len(detections), bool)
+    for i in np.flatnonzero(rivals.sum(axis=1) > 1):
+        if kept[i]:
+            kept[i + 1 :] &= ~rivals[i, i + 1 :]
+    return select(detections, np.flatnonzero(kept))
+
+
+def soft_nms(detections: Detections, *, sigma: float) -> Detections:
+    """All detections, best first by scores that each better one of their category lowers by exp(-iou² / sigma).
+
+    Source: Soft-NMS, 2017, section 3, the Gaussian form.
+    """
+    factors = np.where(_same_category(detections), np.exp(-(_overlaps(detections) ** 2) / sigma), 1)
+    remaining = detections.scores.astype(np.float64)
+    order, scores = np.empty(len(detections), np.int64), np.empty(len(detections))
+    for place in range(len(detections)):
+        best = remaining.argmax()
+        order[place], scores[place] = best, remaining[best]
+        remaining *= factors[best]
+        remaining[best] = -1
+    return select(detections, order, scores=scores.astype(np.float32))
+
+
+def join(parts: Sequence[Detections]) -> Detections:
+    """The detections of several looks at one picture, best first; of equals the earlier look's first."""
+    columns = {
+        field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Detections)
+    }
+    return select(Detections(**columns), np.argsort(-columns["scores"], kind="stable"))
+
+
+def select(
+    detections: Detections, rows: Int64[np.ndarray, " k"], *, scores: Float32[np.ndarray, " k"] | None = None
+) -> Detections:
+    """These rows, in this order, with new scores if given."""
+    columns = {field.name: getattr(detections, field.name)[rows] for field in fields(Detections)}
+    return Detections(**(columns if scores is None else columns | {"scores": scores}))
+
+
+def _overlaps(detections: Detections) -> Float64[np.ndarray, "n n"]:
+    boxes = detections.boxes.astype(np.float64)
+    return geometry.box_iou(boxes, boxes)
+
+
+def _same_category(detections: Detections) -> Bool[np.ndarray, "n n"]:
+    return detections.categories[:, None] == detections.categories[None]

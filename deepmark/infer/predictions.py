@@ -1,0 +1,158 @@
+"""Predictions on disk: Parquet, a row a picture, every digit kept, and how they were made in the file's metadata."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from deepmark.errors import DeepmarkError
+from deepmark.files import new_file
+from deepmark.infer.nms import select
+from deepmark.schema import CATEGORIES, MOST_LANDMARKS
+from deepmark.types import Detections
+
+ROWS = 512
+"""Pictures in a row group: some 20 MB in memory, at 100 detections a picture."""
+
+_LANDMARK = pa.struct([("x", pa.float32()), ("y", pa.float32()), ("score", pa.float32())])
+
+_DETECTION = pa.struct(
+    [
+        ("category", pa.int8()),
+        ("score", pa.float32()),
+        ("box", pa.list_(pa.float32(), 4)),
+        ("landmarks", pa.list_(_LANDMARK)),
+    ]
+)
+"""Fields as in types.Detections; the category counts from 0, landmarks are the category's own only."""
+
+_KIND = "predictions, version 1"
+
+_COLUMNS: list[tuple[str, pa.DataType]] = [
+    ("image_id", pa.int64()),
+    ("file", pa.string()),
+    ("detections", pa.list_(_DETECTION)),
+]
+
+SCHEMA = pa.schema(_COLUMNS, metadata={"deepmark": _KIND})
+
+_COUNTS = np.array([category.landmarks for category in CATEGORIES])
+
+
+class Prediction(NamedTuple):
+    """What was found in one picture of the data set."""
+
+    image_id: int
+    file: str
+    """As in its ImageRecord."""
+
+    detections: Detections
+
+
+def write_predictions(
+    path: Path,
+    predictions: Iterable[tuple[int, str, Detections]],
+    facts: Mapping[str, str] | Callable[[], Mapping[str, str]],
+) -> int:
+    """Writes the predictions as they come, whole or not at all, and says how many pictures there were.
+
+    `facts` say how they were made (strategy, checkpoint, milliseconds …); a function is asked after the last picture.
+    """
+    rows, count = iter(predictions), 0
+    with new_file(path) as draft, pq.ParquetWriter(draft, SCHEMA, compression="zstd", write_page_checksum=True) as file:
+        while part := list(islice(rows, ROWS)):
+            file.write_table(_to_arrow(part))
+            count += len(part)
+        final = facts() if callable(facts) else facts
+        file.add_key_value_metadata({"facts": json.dumps(dict(final), sort_keys=True)})
+    return count
+
+
+def read_predictions(path: Path) -> tuple[Iterator[Prediction], dict[str, str]]:
+    """The predictions, read as they are asked for, and the facts of their making.
+
+    Raises DeepmarkError where the file is missing, damaged (then perhaps in the middle), or holds something else.
+    """
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise DeepmarkError(f"{path}: no such file. `deepmark predict --strategy …` makes it.") from None
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from None
+    metadata = file.metadata.metadata or {}
+    if metadata.get(b"deepmark") != _KIND.encode() or not file.schema_arrow.equals(SCHEMA):
+        found = metadata.get(b"deepmark", b"something else").decode()
+        raise DeepmarkError(
+            f"{path}: expected {_KIND}, found {found}. Give the file that `deepmark predict` wrote, or write it again."
+        )
+    return _rows(path, file), json.loads(metadata[b"facts"])
+
+
+def _damaged(path: Path, error: Exception) -> DeepmarkError:
+    reason = str(error).splitlines()[0]
+    return DeepmarkError(f"{path}: damaged, or not Parquet ({reason}). Run `deepmark predict` again.")
+
+
+def _rows(path: Path, file: pq.ParquetFile) -> Iterator[Prediction]:
+    with file:
+        try:
+            for batch in file.iter_batches(batch_size=ROWS):
+                yield from _from_arrow(batch)
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(path, error) from None
+
+
+def _lists(lengths: np.ndarray, values: Any) -> Any:
+    """`values`, an Arrow array, cut into lists of these lengths."""
+    return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(lengths)), pa.int32()), values)
+
+
+def _own(categories: np.ndarray) -> np.ndarray:
+    """Which places of dense (n, 39) landmarks belong to these categories."""
+    return np.arange(MOST_LANDMARKS) < _COUNTS[categories][:, None]
+
+
+def _to_arrow(part: Sequence[tuple[int, str, Detections]]) -> pa.Table:
+    ids, files, found = zip(*part, strict=True)
+    categories = np.concatenate([each.categories for each in found])
+    own = _own(categories)
+    points = np.concatenate([each.landmarks for each in found])[own]
+    heights = np.concatenate([each.landmark_scores for each in found])[own]
+    landmarks = pa.StructArray.from_arrays(
+        [pa.array(column) for column in (points[:, 0], points[:, 1], heights)], fields=list(_LANDMARK)
+    )
+    columns = [
+        pa.array(categories, pa.int8()),
+        pa.array(np.concatenate([each.scores for each in found])),
+        pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate([each.boxes for each in found]).ravel()), 4),
+        _lists(_COUNTS[categories], landmarks),
+    ]
+    detections = pa.StructArray.from_arrays(columns, fields=list(_DETECTION))
+    lengths = np.array([len(each) for each in found])
+    return pa.table([pa.array(ids, pa.int64()), pa.array(files), _lists(lengths, detections)], schema=SCHEMA)
+
+
+def _from_arrow(batch: pa.RecordBatch) -> Iterator[Prediction]:
+    lists: Any = batch.column("detections")
+    category, score, box, landmarks = lists.flatten().flatten()
+    categories = category.to_numpy().astype(np.int64)
+    x, y, height = (column.to_numpy() for column in landmarks.flatten().flatten())
+    own = _own(categories)
+    points, heights = np.zeros((*own.shape, 2), np.float32), np.zeros(own.shape, np.float32)
+    points[own], heights[own] = np.stack([x, y], axis=1), height
+    everything = Detections(
+        boxes=box.flatten().to_numpy().reshape(-1, 4),
+        scores=score.to_numpy(),
+        categories=categories,
+        landmarks=points,
+        landmark_scores=heights,
+    )
+    offsets = lists.offsets.to_numpy()
+    names: Any = zip(batch.column("image_id").to_pylist(), batch.column("file").to_pylist(), strict=True)
+    for (image_id, file), (start, stop) in zip(names, pairwise(offsets - offsets[0]), strict=True):
+        yield Prediction(image_id, file, select(everything, np.arange(start, stop)))

@@ -1,0 +1,70 @@
+"""Several looks at one picture: its mirror image, and smaller copies (test-time augmentation).
+
+Source: DeepMark, 2019, section 4 (inference strategies): heads of the picture and of its mirror image are averaged
+with equal weights; detections at scales 1 and 0.75 are merged by NMS.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from deepmark import geometry
+from deepmark.model.detector import Detector
+from deepmark.model.heads import HeadMaps
+
+_NAMES = [field.name for field in fields(HeadMaps)]
+
+_SIDES_OF = 32
+"""The sides of a network's input are multiples of this many pixels."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """How a picture is laid on a canvas."""
+
+    view: Float[np.ndarray, "2 3"]
+    """From the picture to the canvas, pixels."""
+
+    canvas: tuple[int, int]
+    """Height and width."""
+
+
+def look_at_scale(size: tuple[int, int], input_size: tuple[int, int], scale: float) -> Look:
+    """A picture of `size` at `scale` times what fits the network's input, in the middle of a canvas.
+
+    The canvas is the least in which every picture fits; it depends on `input_size` and `scale` alone, so that all
+    pictures of a batch share it.
+    """
+    height, width = (_SIDES_OF * int(np.ceil(side * scale / _SIDES_OF)) for side in input_size)
+    view = geometry.letterbox(size, input_size, scale=scale)
+    view[:, 2] += (width - input_size[1]) / 2, (height - input_size[0]) / 2
+    return Look(view=view, canvas=(height, width))
+
+
+def flipped_and_averaged(detector: Detector, images: Float[Tensor, "b 3 h w"]) -> HeadMaps:
+    """The mean of what the network says about the pictures and, mirrored back, about their mirror images.
+
+    Mirroring happens on the device of `images`, and the network sees both halves as one batch.
+    """
+    both = detector(torch.cat([images, images.flip(-1)]))
+    halves = [HeadMaps(**{name: getattr(both, name).chunk(2)[i] for name in _NAMES}) for i in (0, 1)]
+    return average(halves[0], halves[1].mirror())
+
+
+def average(maps: HeadMaps, others: HeadMaps) -> HeadMaps:
+    """The mean of two answers with equal weights: of heatmaps as probabilities, given back as logits.
+
+    Offsets are those of `maps`: where two answers put a peak in different cells, a mean would fit neither (CenterNet's
+    published code does the same).
+    """
+
+    def mean(name: str) -> Tensor:
+        a, b = getattr(maps, name).float(), getattr(others, name).float()
+        if name.endswith("offset"):
+            return a
+        return ((a.sigmoid() + b.sigmoid()) / 2).logit() if name.endswith("heatmap") else (a + b) / 2
+
+    return HeadMaps(**{name: mean(name) for name in _NAMES})

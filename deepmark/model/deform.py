@@ -1,0 +1,65 @@
+"""A convolution that chooses where to look, in plain torch: nothing to compile, nothing opaque.
+
+Source: Deformable ConvNets v2, 2018, section 2; layout of channels as in CenterNet's checkpoints.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+TAPS = 9
+"""Of a 3x3 kernel, row by row."""
+
+
+def deform_conv2d(
+    x: Float[Tensor, "b c h w"],
+    offset: Float[Tensor, "b 18 h w"],
+    mask: Float[Tensor, "b 9 h w"],
+    weight: Float[Tensor, "d c 3 3"],
+    bias: Float[Tensor, " d"],
+) -> Float[Tensor, "b d h w"]:
+    """A 3x3 convolution, padding 1, whose taps are moved by `offset` and weighed by `mask`.
+
+    Channel 2 t of `offset` moves tap t down, 2 t + 1 to the right, cells. Between cells values are bilinear, outside
+    the map they are zero. Positions and samples are computed in float32 at least, the products as autocast says.
+
+    On the CPU everything is deterministic. On CUDA the gradients of `x` are not (grid_sample adds them up in any
+    order), and torch.use_deterministic_algorithms(True) refuses them; the rest is.
+    """
+    (batch, channels, height, width), device = x.shape, x.device
+    exact = torch.promote_types(x.dtype, torch.float32)
+    shifts = offset.to(exact).unflatten(1, (TAPS, 2))
+    tap = torch.arange(TAPS, device=device)[:, None, None]
+    ys = shifts[:, :, 0] + (tap // 3 - 1 + torch.arange(height, device=device)[:, None])
+    xs = shifts[:, :, 1] + (tap % 3 - 1 + torch.arange(width, device=device))
+    grid = torch.stack([(2 * xs + 1) / width - 1, (2 * ys + 1) / height - 1], dim=-1)
+    samples = F.grid_sample(x.to(exact), grid.flatten(1, 2), align_corners=False)
+    weighed = samples.unflatten(2, (TAPS, height)) * mask[:, None]
+    result = weight.flatten(1) @ weighed.view(batch, channels * TAPS, height * width)
+    return result.unflatten(2, (height, width)) + bias.to(result.dtype)[:, None, None]
+
+
+class DeformConv2d(nn.Module):
+    """A 3x3 convolution that learns, for every cell, where its nine taps look and how much each counts.
+
+    It starts as half a plain convolution: no offsets, and every tap at sigmoid(0).
+    """
+
+    def __init__(self, before: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(width, before, 3, 3))
+        self.bias = nn.Parameter(torch.empty(width))
+        self.conv_offset_mask = nn.Conv2d(before, 3 * TAPS, 3, padding=1)
+        """18 channels of offsets, then 9 of logits for the mask."""
+
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+        for parameter in (self.bias, *self.conv_offset_mask.parameters()):
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        offset, mask = self.conv_offset_mask(x).split([2 * TAPS, TAPS], dim=1)
+        return deform_conv2d(x, offset, mask.sigmoid(), self.weight, self.bias)

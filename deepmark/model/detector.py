@@ -1,0 +1,164 @@
+"""A backbone with its heads, and the file it lives in."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, UInt8
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from deepmark import __version__
+from deepmark.errors import DeepmarkError
+from deepmark.files import new_file
+from deepmark.model.deform import DeformConv2d
+from deepmark.model.dla import DLA34
+from deepmark.model.heads import STRIDE, Cells, HeadMaps, HeadReadings, Heads
+from deepmark.model.mobile import Mobile
+from deepmark.params import ModelParams
+from deepmark.schema import CATEGORIES
+
+__all__ = ["STRIDE", "Detector", "build_detector", "count_parameters", "load_detector", "save_detector"]
+
+MEAN, STD = (0.470, 0.447, 0.408), (0.278, 0.274, 0.289)
+"""Of the channels R, G, B in 0..1: CenterNet's figures for COCO, which it lists as B, G, R."""
+
+HIDDEN = {"dla34": 256, "mobile": 64}
+"""Channels inside a head: CenterNet's for DLA-34."""
+
+_FORMAT = "deepmark detector 1"
+
+
+class Detector(nn.Module):
+    """A network that says where garments and their landmarks are: pictures in, `HeadMaps` out."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: DLA34 | Mobile, heads: Heads, params: ModelParams) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.heads = heads
+        self.params = params
+        self.facts: dict[str, str] = {}
+        """What the file it came from says about its making."""
+
+        self.register_buffer("mean", torch.tensor(MEAN), persistent=False)
+        self.register_buffer("std", torch.tensor(STD), persistent=False)
+
+    def forward(
+        self, images: Float[Tensor, "b 3 h w"], at: tuple[Cells, Cells] | None = None
+    ) -> HeadMaps | HeadReadings:
+        """The maps of normalised RGB pictures, sides multiples of 32.
+
+        `at`, the cells of centres and of landmarks, is for training: no more is computed than the loss will look at.
+        """
+        features = self.backbone(images)
+        return self.heads(features) if at is None else self.heads.at(features, *at)
+
+    def normalize(self, images: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
+        """RGB bytes, on the device of the weights, as the network wants them; channels stay last in memory."""
+        scaled = images * (1 / (255 * self.std)) - self.mean / self.std
+        return scaled.permute(0, 3, 1, 2)
+
+
+def build_detector(params: ModelParams, *, seed: int | None) -> Detector:
+    """A network to be trained: the same start values for the same seed, wherever torch's generators stand.
+
+    None is for weights that will be loaded anyway. No generator is moved. Channels are last in memory: convolutions
+    are faster so, on GPUs and on one CPU core.
+    """
+    with torch.random.fork_rng(devices=[]):
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)
+        backbone = DLA34() if params.backbone == "dla34" else Mobile()
+        heads = Heads(backbone.features, hidden=HIDDEN[params.backbone])
+        detector = Detector(backbone, heads, params)
+        _reset_parameters(detector)
+    return detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+
+
+def _reset_parameters(detector: Detector) -> None:
+    """Start values that keep the variance of the signal through ReLUs (Delving Deep into Rectifiers, 2015)."""
+    for module in detector.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    for module in detector.modules():
+        if isinstance(module, DeformConv2d):
+            module.reset_parameters()
+    detector.heads.reset_outputs()
+
+
+def count_parameters(module: nn.Module) -> int:
+    """How many numbers training may change."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
+def save_detector(detector: Detector, path: Path, *, facts: Mapping[str, str] | None = None) -> None:
+    """Writes everything that is needed to run the network, as safetensors, whole or not at all.
+
+    `facts` (dataset version, MLflow run, …) are kept with it and come back as `detector.facts`.
+    """
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}
+    metadata = {
+        "format": _FORMAT,
+        "version": __version__,
+        "model": detector.params.model_dump_json(),
+        "mean": json.dumps(detector.mean.tolist()),
+        "std": json.dumps(detector.std.tolist()),
+        "categories": json.dumps([category.name for category in CATEGORIES]),
+        "facts": json.dumps(dict(facts or {}), sort_keys=True),
+    }
+    with new_file(path) as draft:
+        save_file(weights, draft, metadata)
+
+
+def load_detector(path: Path, *, device: torch.device | str = "cpu") -> Detector:
+    """The network from its file, ready to detect (in eval mode).
+
+    Raises DeepmarkError where the file is missing, damaged, not a DeepMark model, or of another shape.
+    """
+    metadata, weights = _read(path)
+    if metadata.get("format") != _FORMAT:
+        raise DeepmarkError(
+            f"{path}: not a DeepMark model ({metadata.get('format', 'no format')!r} instead of {_FORMAT!r}). "
+            "Give the file that `deepmark train` wrote."
+        )
+    try:
+        params = ModelParams.model_validate_json(metadata["model"])
+        facts, mean, std = (json.loads(metadata[key]) for key in ("facts", "mean", "std"))
+    except (KeyError, ValidationError, json.JSONDecodeError) as error:
+        raise DeepmarkError(f"{path}: its description cannot be read ({error}). Train it again.") from None
+    detector = build_detector(params, seed=None)
+    _check_shapes(path, weights, detector.state_dict())
+    detector.load_state_dict(weights)
+    detector.mean.copy_(torch.tensor(mean))
+    detector.std.copy_(torch.tensor(std))
+    detector.facts = facts
+    return detector.to(device).eval()
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise DeepmarkError(f"{path}: no such file. `deepmark train` makes a model; --model names one.") from None
+    except (SafetensorError, OSError) as error:
+        raise DeepmarkError(f"{path}: damaged, or not a safetensors file ({error}). Copy or train it again.") from None
+
+
+def _check_shapes(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    strangers = sorted(found.keys() ^ wanted.keys())
+    wrong = [name for name in wanted if name in found and found[name].shape != wanted[name].shape]
+    if strangers or wrong:
+        name = (strangers + wrong)[0]
+        raise DeepmarkError(
+            f"{path}: {len(strangers) + len(wrong)} tensors do not fit this network, the first being '{name}'. "
+            "It was written by another version of DeepMark: train it again, or use that version."
+        )

@@ -1,0 +1,194 @@
+"""What the network says about a picture: six maps of 901 channels in all, and the heads that make them.
+
+Maps are in cells of `STRIDE` input pixels. The cell of a point p (input pixels) is floor(p / STRIDE), and what remains,
+p / STRIDE - cell, is its offset.
+
+Source: DeepMark, 2019, section 3; Objects as Points, 2019, sections 3 and 4.
+"""
+
+from dataclasses import dataclass, fields
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from deepmark.schema import CATEGORIES, LANDMARKS, MIRROR
+
+STRIDE = 4
+"""Input pixels a cell, both ways."""
+
+HEAD_CHANNELS: dict[str, int] = {
+    "center_heatmap": len(CATEGORIES),
+    "size": 2,
+    "center_offset": 2,
+    "landmark_vectors": 2 * LANDMARKS,
+    "landmark_heatmap": LANDMARKS,
+    "landmark_offset": 2,
+}
+"""Channels of every head, 901 together."""
+
+_FIRST_LOGIT = -2.19
+"""What heatmaps say everywhere before training: probability 0.1, so that empty cells do not drown the first steps."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cells:
+    """Some cells of a batch's maps, k of them."""
+
+    image: Int64[Tensor, " k"]
+    x: Int64[Tensor, " k"]
+    y: Int64[Tensor, " k"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeadMaps:
+    """What the network says about a batch of pictures; logits and cells, nothing decoded."""
+
+    center_heatmap: Float[Tensor, "b 13 h w"]
+    """Logits: is the middle of a garment's box of this category in this cell?"""
+
+    size: Float[Tensor, "b 2 h w"]
+    """Width and height, in that order, of the box whose middle is here, cells."""
+
+    center_offset: Float[Tensor, "b 2 h w"]
+    """x, y of that middle inside the cell, 0..1."""
+
+    landmark_vectors: Float[Tensor, "b 588 h w"]
+    """From the middle of that box to its landmarks, cells: channel 2 j is x of flat landmark j, 2 j + 1 its y.
+
+    The middle is the point itself, cell + center_offset, and not the corner of its cell.
+    """
+
+    landmark_heatmap: Float[Tensor, "b 294 h w"]
+    """Logits: is this landmark, of any garment, in this cell?"""
+
+    landmark_offset: Float[Tensor, "b 2 h w"]
+    """x, y of the landmark inside its cell, 0..1, whichever landmark it is."""
+
+    def mirror(self) -> "HeadMaps":
+        """The maps of the picture, from the maps of its mirror image.
+
+        Columns are reversed, landmark channels change places with their pairs, vectors point the other way in x, and
+        offsets x become 1 - x.
+        """
+        pairs = torch.tensor(MIRROR, device=self.size.device)
+        vectors = self.landmark_vectors.flip(-1)[:, torch.stack([2 * pairs, 2 * pairs + 1], dim=1).flatten()]
+        vectors[:, 0::2] = -vectors[:, 0::2]
+        return HeadMaps(
+            center_heatmap=self.center_heatmap.flip(-1),
+            size=self.size.flip(-1),
+            center_offset=_mirror_offset(self.center_offset),
+            landmark_vectors=vectors,
+            landmark_heatmap=self.landmark_heatmap.flip(-1)[:, pairs],
+            landmark_offset=_mirror_offset(self.landmark_offset),
+        )
+
+    def __getitem__(self, pictures: slice) -> "HeadMaps":
+        """The maps of some of the pictures."""
+        return HeadMaps(**{field.name: getattr(self, field.name)[pictures] for field in fields(self)})
+
+    def at(self, centers: Cells, landmarks: Cells) -> "HeadReadings":
+        """What the maps say at the middles of garments and at their landmarks."""
+        return HeadReadings(
+            center_heatmap=self.center_heatmap,
+            size=_read(self.size, centers),
+            center_offset=_read(self.center_offset, centers),
+            landmark_vectors=_read(self.landmark_vectors, centers),
+            landmark_heatmap=self.landmark_heatmap,
+            landmark_offset=_read(self.landmark_offset, landmarks),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeadReadings:
+    """What training needs to know of the maps: the heatmaps whole, the other four where a target is."""
+
+    center_heatmap: Float[Tensor, "b 13 h w"]
+    size: Float[Tensor, "n 2"]
+    center_offset: Float[Tensor, "n 2"]
+    landmark_vectors: Float[Tensor, "n 588"]
+    """At the middles of the n garments."""
+
+    landmark_heatmap: Float[Tensor, "b 294 h w"]
+    landmark_offset: Float[Tensor, "m 2"]
+    """At the m landmarks."""
+
+
+def _read(maps: Float[Tensor, "b c h w"], cells: Cells) -> Float[Tensor, "k c"]:
+    return maps[cells.image, :, cells.y, cells.x]
+
+
+def _mirror_offset(offset: Float[Tensor, "b 2 h w"]) -> Float[Tensor, "b 2 h w"]:
+    x, y = offset.flip(-1).unbind(1)
+    return torch.stack([1 - x, y], dim=1)
+
+
+class Heads(nn.Module):
+    """The six heads on one map of features."""
+
+    def __init__(self, features: int, *, hidden: int) -> None:
+        super().__init__()
+        self.center_heatmap = Head(features, hidden, HEAD_CHANNELS["center_heatmap"])
+        self.size = Head(features, hidden, HEAD_CHANNELS["size"])
+        self.center_offset = Head(features, hidden, HEAD_CHANNELS["center_offset"])
+        self.landmark_vectors = Head(features, hidden, HEAD_CHANNELS["landmark_vectors"])
+        self.landmark_heatmap = Head(features, hidden, HEAD_CHANNELS["landmark_heatmap"])
+        self.landmark_offset = Head(features, hidden, HEAD_CHANNELS["landmark_offset"])
+
+    def forward(self, features: Float[Tensor, "b c h w"]) -> HeadMaps:
+        return HeadMaps(
+            center_heatmap=self.center_heatmap(features),
+            size=self.size(features),
+            center_offset=self.center_offset(features),
+            landmark_vectors=self.landmark_vectors(features),
+            landmark_heatmap=self.landmark_heatmap(features),
+            landmark_offset=self.landmark_offset(features),
+        )
+
+    def at(self, features: Float[Tensor, "b c h w"], centers: Cells, landmarks: Cells) -> HeadReadings:
+        """The same as `forward(features).at(centers, landmarks)`, without computing what is not asked for."""
+        around_centers, around_landmarks = _windows(features, centers), _windows(features, landmarks)
+        return HeadReadings(
+            center_heatmap=self.center_heatmap(features),
+            size=self.size.of_windows(around_centers),
+            center_offset=self.center_offset.of_windows(around_centers),
+            landmark_vectors=self.landmark_vectors.of_windows(around_centers),
+            landmark_heatmap=self.landmark_heatmap(features),
+            landmark_offset=self.landmark_offset.of_windows(around_landmarks),
+        )
+
+    def reset_outputs(self) -> None:
+        """Start values of the last layers: next to nothing, and a probability of 0.1 for every peak."""
+        for name in HEAD_CHANNELS:
+            _, last = getattr(self, name).convolutions
+            nn.init.normal_(last.weight, std=0.001)
+            nn.init.constant_(last.bias, _FIRST_LOGIT if name.endswith("heatmap") else 0.0)
+
+
+class Head(nn.Sequential):
+    """A 3x3 convolution, ReLU and a 1x1 convolution; layers are numbered as in CenterNet's checkpoints."""
+
+    def __init__(self, features: int, hidden: int, channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(features, hidden, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(hidden, channels, 1)
+        )
+
+    @property
+    def convolutions(self) -> tuple[nn.Conv2d, nn.Conv2d]:
+        return cast(nn.Conv2d, self[0]), cast(nn.Conv2d, self[2])
+
+    def of_windows(self, windows: Float[Tensor, "k c*9"]) -> Float[Tensor, "k d"]:
+        """What the head says at the middles of 3x3 windows of the features."""
+        first, last = self.convolutions
+        hidden = F.relu(F.linear(windows, first.weight.flatten(1), first.bias))
+        return F.linear(hidden, last.weight.flatten(1), last.bias)
+
+
+def _windows(features: Float[Tensor, "b c h w"], cells: Cells) -> Float[Tensor, "k c*9"]:
+    """The 3x3 surroundings of cells, zero past the border, flattened as a convolution's weights are."""
+    padded = F.pad(features, (1, 1, 1, 1))
+    step = torch.arange(3, device=features.device)
+    image, y, x = cells.image[:, None, None], cells.y[:, None, None] + step[:, None], cells.x[:, None, None] + step
+    return padded[image, :, y, x].permute(0, 3, 1, 2).flatten(1)

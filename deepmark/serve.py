@@ -1,0 +1,96 @@
+"""The detector as MLflow serves it: pictures in, garments out.
+
+MLflow runs this file ("models from code"): loading a model executes this text and reads a safetensors file, and
+unpickles nothing. With `mlflow models serve -m models:/deepmark@champion --env-manager local`, POST
+`{"dataframe_split": {"columns": ["image"], "data": [["<base64 of a JPEG>"]]}}` to /invocations.
+"""
+
+import base64
+import binascii
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import simplejpeg
+from jaxtyping import UInt8
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+
+from deepmark.errors import DeepmarkError
+from deepmark.params import PredictParams
+from deepmark.schema import CATEGORIES
+from deepmark.types import Detections
+
+Picture = bytes | str | UInt8[np.ndarray, "h w 3"]
+"""JPEG bytes, the same as base64 text, or RGB pixels."""
+
+
+class DetectorModel(PythonModel):
+    """MLflow's view of a checkpoint; `model_config` holds `strategy`, `predict` (a section of params.yaml) and
+    `max_megapixels`."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        from deepmark.infer.predict import Predictor, best_device
+        from deepmark.model.detector import load_detector
+
+        config: dict[str, Any] = dict(context.model_config)
+        device = best_device()
+        detector = load_detector(Path(context.artifacts["checkpoint"]), device=device)
+        params = PredictParams.model_validate(config["predict"])
+        self._predictor = Predictor(detector, config["strategy"], params, device)
+        self._batch_size = params.batch_size
+        self._most_pixels = config["max_megapixels"] * 1e6
+
+    def predict(
+        self, context: PythonModelContext | None, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> list[list[dict[str, Any]]]:
+        """The garments of each picture, best first; a list of pictures will do for a table with a column "image".
+
+        A garment is `category` (its name), `score` 0..1, `box` x0 y0 x1 y1 and `landmarks`, a list of x, y and
+        confidence in the category's own order; pixels of the picture as sent.
+        """
+        pictures = list(model_input["image"]) if isinstance(model_input, pd.DataFrame) else list(model_input)
+        found: list[Detections] = []
+        for first in range(0, len(pictures), self._batch_size):
+            batch = [self._pixels(i, pictures[i]) for i in range(first, min(first + self._batch_size, len(pictures)))]
+            found += self._predictor(batch)[0]
+        return [as_dicts(detections) for detections in found]
+
+    def _pixels(self, number: int, picture: Picture) -> UInt8[np.ndarray, "h w 3"]:
+        if isinstance(picture, np.ndarray):
+            return picture
+        try:
+            data = base64.b64decode(picture, validate=True) if isinstance(picture, str) else picture
+            height, width, *_ = simplejpeg.decode_jpeg_header(data)
+            if height * width > self._most_pixels:
+                raise DeepmarkError(
+                    f"picture {number}: {width} x {height} pixels are more than the {self._most_pixels / 1e6:g} "
+                    "megapixels this model takes. Send it smaller."
+                )
+            return simplejpeg.decode_jpeg(data, "RGB")
+        except (binascii.Error, ValueError) as error:
+            raise DeepmarkError(f"picture {number}: not a JPEG, nor base64 of one ({error}).") from None
+
+
+def as_dicts(detections: Detections) -> list[dict[str, Any]]:
+    """Detections in plain numbers and words, as JSON wants them: one dictionary a garment, best first."""
+    return [
+        {
+            "category": CATEGORIES[category].name,
+            "score": float(score),
+            "box": box.tolist(),
+            "landmarks": np.column_stack([points, confidence])[: CATEGORIES[category].landmarks].tolist(),
+        }
+        for category, score, box, points, confidence in zip(
+            detections.categories.tolist(),
+            detections.scores,
+            detections.boxes,
+            detections.landmarks,
+            detections.landmark_scores,
+            strict=True,
+        )
+    ]
+
+
+set_model(DetectorModel())

@@ -1,0 +1,320 @@
+"""What becomes known while a model is made, told to those who watch: MLflow, and Dagster where it started us.
+
+The only module beside serve.py that knows MLflow. One MLflow run is one training; evaluation and report resume it and
+add to it. Everything is written synchronously: MLflow's asynchronous logging lost 1 metric in 5 under SIGKILL.
+"""
+
+import hashlib
+import os
+import subprocess
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import deepmark
+from deepmark.errors import DeepmarkError
+from deepmark.params import load_params
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+EXPERIMENT = "deepmark"
+MODEL_FOLDER = "model"
+
+LOCAL_UI = "http://127.0.0.1:5000"
+"""Where `make ui` shows a workspace that keeps its runs in a file of its own."""
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+    "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+}
+_PATIENCE = {
+    # MLflow's own are 7 retries of 120 s: an address with a typo would hang a training for a quarter of an hour.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+
+
+def tracking_uri(workspace: Path) -> str:
+    """Where runs are kept: $MLFLOW_TRACKING_URI, or a database file in the workspace."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.resolve()}/mlflow.db"
+
+
+class Tracker:
+    """One MLflow run, open for writing.
+
+    Every method raises DeepmarkError, naming the tracking URI, when the store behind it cannot be reached.
+    """
+
+    def __init__(self, workspace: Path, client: "MlflowClient", run: "Run") -> None:
+        self.workspace = workspace
+        self._client = client
+        self._run = run
+
+    @classmethod
+    def start(cls, workspace: Path, *, params: dict[str, Any], tags: dict[str, str]) -> "Tracker":
+        """A new run with its parameters; what produced it (commits, data, version) is tagged here."""
+        with _reaching(tracking_uri(workspace)):
+            client = _client(workspace)
+            run = client.create_run(_experiment(client, workspace), tags={**_origin(workspace), **tags})
+            tracker = cls(workspace, client, run)
+            tracker._log_params(params)
+        return tracker
+
+    @classmethod
+    def resume(cls, workspace: Path, run_id: str) -> "Tracker":
+        """An earlier run, to add to: one that was cut short runs again, a finished one stays finished."""
+        with _reaching(tracking_uri(workspace)):
+            client = _client(workspace)
+            run = _find(client, run_id)
+            if run is None:
+                raise DeepmarkError(
+                    f"MLflow at {tracking_uri(workspace)} has no run {run_id}. "
+                    "Set MLFLOW_TRACKING_URI to the place that has it, or train again: `dvc repro --force train`."
+                )
+            if run.info.status != "FINISHED":
+                client.update_run(run_id, status="RUNNING")
+        return cls(workspace, client, run)
+
+    @property
+    def run_id(self) -> str:
+        return self._run.info.run_id
+
+    @cached_property
+    def url(self) -> str | None:
+        """The run's page: on the tracking server, or where `make ui` shows this workspace; None for other stores."""
+        uri = tracking_uri(self.workspace)
+        if not uri.startswith(("http://", "https://", "sqlite://")):
+            return None
+        host = LOCAL_UI if uri.startswith("sqlite://") else uri.rstrip("/")
+        return f"{host}/#/experiments/{self._run.info.experiment_id}/runs/{self.run_id}"
+
+    def log_metrics(self, values: dict[str, float], *, step: int | None = None) -> None:
+        """Numbers by name; `step` is the epoch for a curve. They are in the store when this returns."""
+        with self._reaching():
+            from mlflow.entities import Metric
+
+            now = int(time.time() * 1000)
+            metrics = [Metric(name, float(value), now, step or 0) for name, value in values.items()]
+            for first in range(0, len(metrics), 1000):  # the most that one request may carry
+                self._client.log_batch(self.run_id, metrics=metrics[first : first + 1000], synchronous=True)
+
+    def log_artifact(self, path: Path, folder: str | None = None) -> None:
+        """A file, or a folder with all it holds, kept with the run under `folder`."""
+        with self._reaching():
+            if path.is_dir():
+                self._client.log_artifacts(self.run_id, str(path), folder)
+            else:
+                self._client.log_artifact(self.run_id, str(path), folder)
+
+    def log_model(self, checkpoint: Path, example_image: bytes) -> str:
+        """The model as MLflow serves it (serve.py and the safetensors file, nothing pickled); returns its URI.
+
+        `example_image`, JPEG bytes, is the input example, and is predicted once to see that the model works. Served
+        detections are those worth drawing, `report.min_score` or better; loading it with another `model_config`
+        changes that, and the strategy.
+        """
+        params = load_params(self.workspace / "params.yaml")
+        predict = params.predict.model_copy(update={"min_score": params.report.min_score})
+        config = {
+            "strategy": "nms",
+            "predict": predict.model_dump(mode="json"),
+            "max_megapixels": params.ingest.max_megapixels,
+        }
+        with self._reaching(), self._active():
+            return _log_model(checkpoint, example_image, config)
+
+    def finish(self, status: Status = "FINISHED") -> None:
+        """Close the run. A run that was finished before, and only added to since, keeps its end."""
+        if self._run.info.status == "FINISHED":
+            return
+        with self._reaching():
+            self._client.set_terminated(self.run_id, status)
+
+    def _log_params(self, params: dict[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        entries = [Param(name, str(value)) for name, value in params.items()]
+        for first in range(0, len(entries), 100):  # the most that one request may carry
+            self._client.log_batch(self.run_id, params=entries[first : first + 100], synchronous=True)
+
+    @contextmanager
+    def _active(self) -> Iterator[None]:
+        """MLflow's models are logged to the active run only, and leaving that finishes the run: undo it."""
+        import mlflow
+
+        before = mlflow.get_tracking_uri(), self._client.get_run(self.run_id).info.status
+        mlflow.set_tracking_uri(tracking_uri(self.workspace))
+        try:
+            with mlflow.start_run(run_id=self.run_id, log_system_metrics=False):
+                yield
+        finally:
+            mlflow.set_tracking_uri(before[0])
+            if before[1] != "FINISHED":
+                self._client.update_run(self.run_id, status=before[1])
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        with _reaching(tracking_uri(self.workspace)):
+            yield
+
+
+def report_epoch(values: dict[str, float], epoch: int) -> None:
+    """Show an epoch's numbers in Dagster's event log, where Dagster started us, however deep below it; else nothing.
+
+    Call it on rank 0 only.
+    """
+    if "DAGSTER_PIPES_CONTEXT" not in os.environ:
+        return
+    from dagster_pipes import PipesContext, open_dagster_pipes
+
+    if not PipesContext.is_initialized():
+        open_dagster_pipes()  # closed by the process that Dagster started, when all below it have ended
+    numbers = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+    PipesContext.get().log.info(f"epoch {epoch}: {numbers}")
+
+
+def code_version() -> str | None:
+    """The git commit this code runs from, "-dirty" if edited since; None where it is not a checkout."""
+    return _commit(Path(deepmark.__file__).parent, "__init__.py")
+
+
+def workspace_version(workspace: Path) -> str | None:
+    """The git commit of the workspace, "-dirty" if edited since (dvc.lock aside, which every stage rewrites)."""
+    return _commit(workspace, "params.yaml")
+
+
+def data_version(workspace: Path) -> str | None:
+    """One md5 for the shards as dvc.lock knows them; None where DVC did not make them."""
+    from ruamel.yaml import YAML
+
+    lock = workspace / "dvc.lock"
+    if not lock.is_file():
+        return None
+    stages = (YAML(typ="safe", pure=True).load(lock.read_text("utf-8")) or {}).get("stages", {})
+    outs = [out for stage in stages.values() for out in stage.get("outs", [])]
+    lines = sorted(f"{out['path']} {out['md5']}" for out in outs if out["path"].startswith("data/shards/"))
+    return hashlib.md5("\n".join(lines).encode(), usedforsecurity=False).hexdigest() if lines else None
+
+
+def _commit(folder: Path, file: str) -> str | None:
+    """HEAD of the repository that tracks `file` in `folder`: an ignored copy inside a foreign repository has none."""
+
+    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
+
+    try:
+        if git("ls-files", "--error-unmatch", file).returncode != 0:
+            return None
+        head = git("rev-parse", "--verify", "HEAD")
+        dirty = git("diff", "--quiet", "HEAD", "--", ".", ":!dvc.lock").returncode != 0
+    except FileNotFoundError:  # git is not installed
+        return None
+    return head.stdout.strip() + "-dirty" * dirty if head.returncode == 0 else None
+
+
+def _origin(workspace: Path) -> dict[str, str]:
+    facts = {
+        "deepmark.version": deepmark.__version__,
+        "deepmark.commit": code_version(),
+        "workspace.commit": workspace_version(workspace),
+        "data.version": data_version(workspace),
+        "mlflow.source.name": "deepmark train",
+        "mlflow.source.git.commit": workspace_version(workspace),
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _client(workspace: Path) -> "MlflowClient":
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=tracking_uri(workspace))
+
+
+def _experiment(client: "MlflowClient", workspace: Path) -> str:
+    """The id of our experiment, made on first use; a workspace's own database keeps artifacts beside itself."""
+    from mlflow.exceptions import MlflowException
+
+    known = client.get_experiment_by_name(EXPERIMENT)
+    if known is not None:
+        return known.experiment_id
+    local = "MLFLOW_TRACKING_URI" not in os.environ
+    try:
+        return client.create_experiment(EXPERIMENT, (workspace.resolve() / "mlartifacts").as_uri() if local else None)
+    except MlflowException:  # another process was quicker
+        known = client.get_experiment_by_name(EXPERIMENT)
+        if known is None:
+            raise
+        return known.experiment_id
+
+
+def _find(client: "MlflowClient", run_id: str) -> "Run | None":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def _log_model(checkpoint: Path, example_image: bytes, model_config: dict[str, Any]) -> str:
+    import mlflow.pyfunc
+    import pandas as pd
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    package, example = Path(deepmark.__file__).parent, pd.DataFrame({"image": [example_image]})
+    info = mlflow.pyfunc.log_model(
+        name=MODEL_FOLDER,
+        python_model=str(package / "serve.py"),
+        code_paths=[str(package)],  # deepmark is in no package index: the model brings its own
+        artifacts={"checkpoint": str(checkpoint.resolve())},
+        model_config=model_config,
+        signature=ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image")])),
+        input_example=example,
+        pip_requirements=_requirements(),
+    )
+    mlflow.pyfunc.load_model(info.model_uri).predict(example)  # log_model tries that too, and hides what goes wrong
+    return info.model_uri
+
+
+def _requirements() -> list[str]:
+    """What serving needs, as installed here. MLflow left alone would load the model in a new process to find out."""
+    from importlib.metadata import version
+
+    names = "mlflow torch numpy pandas pydantic jaxtyping safetensors simplejpeg opencv-python-headless ruamel.yaml"
+    return [f"{name}=={version(name)}" for name in names.split()]
+
+
+@contextmanager
+def _reaching(uri: str) -> Iterator[None]:
+    """MLflow's many ways of saying that its store is not there, as one message for the user; its warnings, as none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about its own use of its own libraries
+        os.environ.update(_QUIET)  # before the import, which reads it
+        for name, value in _PATIENCE.items():
+            os.environ.setdefault(name, value)
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise DeepmarkError(
+                f"MLflow at {uri} cannot be used: {reason}\n"
+                "Start its server, correct MLFLOW_TRACKING_URI, or unset it to keep runs in the workspace."
+            ) from error

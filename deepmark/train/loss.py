@@ -1,0 +1,144 @@
+"""How wrong the maps are: six losses and their weighted sum.
+
+Heatmaps have a penalty-reduced focal loss, everything else the L1 distance where a target is. Nothing dense is built
+for 294 landmarks: the focal loss is the loss of empty maps, corrected at the cells that Gaussians cover.
+
+Source: Objects as Points, 2019, sections 3 and 4; DeepMark, 2019, section 3.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from deepmark.model.heads import HeadMaps, HeadReadings
+from deepmark.params import LossWeights
+from deepmark.schema import CATEGORIES, LANDMARKS
+from deepmark.train.targets import DrawnCells, Targets, draw_cells
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Losses:
+    """One number a head, before weights, and the weighted total that training follows."""
+
+    total: Float[Tensor, ""]
+    center_heatmap: Float[Tensor, ""]
+    size: Float[Tensor, ""]
+    center_offset: Float[Tensor, ""]
+    landmark_heatmap: Float[Tensor, ""]
+    landmark_vectors: Float[Tensor, ""]
+    landmark_offset: Float[Tensor, ""]
+
+
+def losses(
+    maps: HeadMaps | HeadReadings,
+    targets: Targets,
+    *,
+    weights: LossWeights,
+    counts: Float[Tensor, "2"],
+    landmark_channels: Literal["all", "own"],
+) -> Losses:
+    """The losses of a batch, in float32 whatever the precision of the maps.
+
+    `counts` are the numbers of centres and of labelled landmarks to divide by: `targets.counts` summed over processes,
+    so that the sum of the processes' losses is the loss of the whole batch. With "own", the landmark heatmaps of a
+    picture learn only on the channels of the categories that are in it.
+    """
+    centers, landmarks = targets.centers, targets.landmarks
+    found = maps.at(*targets.cells) if isinstance(maps, HeadMaps) else maps
+    vectors = found.landmark_vectors.unflatten(1, (LANDMARKS, 2))[targets.landmark_garment, landmarks.channel]
+    garments, points = counts.clamp(min=1)
+
+    center_cells, landmark_cells = (draw_cells(peaks, targets.maps[1:]) for peaks in (centers, landmarks))
+    if landmark_channels == "all":
+        landmark_focal = focal_loss(found.landmark_heatmap, landmark_cells)
+    else:
+        landmark_focal = _focal_loss_of_own_channels(found.landmark_heatmap, landmark_cells, targets)
+    parts = {
+        "center_heatmap": focal_loss(found.center_heatmap, center_cells) / garments,
+        "size": _distance(found.size, targets.sizes) / (2 * garments),
+        "center_offset": _distance(found.center_offset, centers.offset) / (2 * garments),
+        "landmark_heatmap": landmark_focal / points,
+        "landmark_vectors": _distance(vectors, targets.landmark_vectors) / (2 * points),
+        "landmark_offset": _distance(found.landmark_offset, landmarks.offset) / (2 * points),
+    }
+    return Losses(total=sum(getattr(weights, name) * part for name, part in parts.items()), **parts)
+
+
+def _exact(values: Tensor) -> Tensor:
+    """In float32 at least."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def _distance(found: Float[Tensor, "k 2"], wanted: Float[Tensor, "k 2"]) -> Float[Tensor, ""]:
+    return (_exact(found) - wanted).abs().sum()
+
+
+def focal_loss(logits: Float[Tensor, "b c h w"], cells: DrawnCells) -> Float[Tensor, ""]:
+    """The penalty-reduced focal loss, summed over all cells of all maps, not yet divided by the number of peaks.
+
+    Source: Objects as Points, 2019, equation 1, with alpha 2 and beta 4.
+    """
+    index, value = _merge((cells.image, cells.channel, cells.y, cells.x), cells.value, logits.shape)
+    return _FocalSum.apply(_exact(logits), value, *index)
+
+
+def _focal_loss_of_own_channels(
+    logits: Float[Tensor, "b c h w"], cells: DrawnCells, targets: Targets
+) -> Float[Tensor, ""]:
+    categories = torch.arange(len(CATEGORIES), device=logits.device)
+    lengths = torch.tensor([category.landmarks for category in CATEGORIES], device=logits.device)
+    present = torch.zeros(len(logits), len(CATEGORIES), dtype=torch.bool, device=logits.device)
+    present[targets.centers.image, targets.centers.channel] = True
+    own = present[:, torch.repeat_interleave(categories, lengths, output_size=LANDMARKS)]
+    planes = _exact(logits[own])
+    number = own.flatten().cumsum(0).view(own.shape) - 1
+    index, value = _merge((number[cells.image, cells.channel], cells.y, cells.x), cells.value, planes.shape)
+    return _FocalSum.apply(planes, value, *index)
+
+
+def _merge(
+    index: tuple[Int64[Tensor, " d"], ...], value: Float[Tensor, " d"], shape: torch.Size
+) -> tuple[tuple[Tensor, ...], Tensor]:
+    """Every cell once, with the greatest value that was drawn on it."""
+    flat = index[0]
+    for axis, length in zip(index[1:], shape[1:], strict=True):
+        flat = flat * length + axis
+    cells, place = torch.unique(flat, return_inverse=True)
+    return torch.unravel_index(cells, shape), value.new_zeros(len(cells)).scatter_reduce_(0, place, value, "amax")
+
+
+class _FocalSum(torch.autograd.Function):
+    """The loss of maps that should be empty everywhere, but for cells given by index, each once, with their values.
+
+    Written out with its derivative because autograd would keep and walk five tensors of the size of all maps.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, value: Tensor, *index: Tensor) -> Tensor:
+        ctx.save_for_backward(logits, value, *index)
+        drawn = logits[index]
+        wanted = torch.where(value == 1, _empty(-drawn), (1 - value) ** 4 * _empty(drawn))
+        return _empty(logits).sum() + (wanted - _empty(drawn)).sum()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        logits, value, *index = ctx.saved_tensors
+        drawn = logits[tuple(index)]
+        slope = _empty_slope(logits)
+        slope[tuple(index)] = torch.where(value == 1, -_empty_slope(-drawn), (1 - value) ** 4 * _empty_slope(drawn))
+        return slope.mul_(gradient), None, *[None for _ in index]
+
+
+def _empty(logits: Tensor) -> Tensor:
+    """-log(1 - p) p^2: what a cell that should be 0 costs; with the sign of the logit changed, one that should be 1."""
+    return torch.sigmoid(logits).square_().mul_(F.softplus(logits))
+
+
+def _empty_slope(logits: Tensor) -> Tensor:
+    """The derivative of `_empty`: p^2 (p - 2 (1 - p) log(1 - p))."""
+    p = torch.sigmoid(logits)
+    return F.softplus(logits).mul_(2 * (1 - p)).add_(p).mul_(p).mul_(p)

@@ -1,0 +1,27 @@
+"""The smallest detector there is: one convolution of stride 4 and the real heads, with random weights."""
+
+import torch
+from torch import nn
+
+from deepmark.model.detector import Detector
+from deepmark.model.heads import STRIDE, Heads
+from deepmark.params import ModelParams
+
+_FEATURES = 8
+
+
+def small_detector(input_size: tuple[int, int] = (64, 96)) -> Detector:
+    """Answers that vary a lot from cell to cell, and offsets of 0.5 everywhere."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(7)
+        heads = Heads(_FEATURES, hidden=16)
+        backbone = nn.Conv2d(3, _FEATURES, STRIDE, stride=STRIDE)
+        detector = Detector(backbone, heads, ModelParams(backbone="mobile", input_size=input_size))
+        for name, head in heads.named_children():
+            nn.init.normal_(head[2].weight, std=1.0)
+            if name.endswith("offset"):
+                nn.init.zeros_(head[2].weight)
+                nn.init.constant_(head[2].bias, 0.5)
+            if name == "size":
+                nn.init.constant_(head[2].bias, 6.0)
+    return detector.eval()

@@ -1,0 +1,127 @@
+"""The deformable convolution against its definition, tap by tap."""
+
+import itertools
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deepmark.model.deform import DeformConv2d, deform_conv2d
+
+
+def bilinear(plane: Tensor, y: float, x: float) -> Tensor:
+    """The value between cells; cells outside are zero."""
+    height, width = plane.shape
+    total = plane.new_zeros(())
+    for row, column in itertools.product((math.floor(y), math.floor(y) + 1), (math.floor(x), math.floor(x) + 1)):
+        if 0 <= row < height and 0 <= column < width:
+            total = total + plane[row, column] * (1 - abs(y - row)) * (1 - abs(x - column))
+    return total
+
+
+def convolve_slowly(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    batch, channels, height, width = x.shape
+    result = bias[None, :, None, None].repeat(batch, 1, height, width)
+    for b, row, column, tap, c in itertools.product(*map(range, (batch, height, width, 9, channels))):
+        y = row + tap // 3 - 1 + offset[b, 2 * tap, row, column]
+        x_ = column + tap % 3 - 1 + offset[b, 2 * tap + 1, row, column]
+        sample = bilinear(x[b, c], y, x_) * mask[b, tap, row, column]
+        result[b, :, row, column] += weight[:, c, tap // 3, tap % 3] * sample
+    return result
+
+
+def make_inputs(*, seed: int = 0, requires_grad: bool = False) -> list[Tensor]:
+    """x, offset, mask, weight, bias in double precision; offsets reach outside, and positions are not whole."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = [(2, 3, 4, 5), (2, 18, 4, 5), (2, 9, 4, 5), (2, 3, 3, 3), (2,)]
+    x, offset, mask, weight, bias = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes)
+    offset = (2 * offset).round() + 0.2 + 0.6 * torch.rand(offset.shape, generator=generator, dtype=torch.float64)
+    return [value.requires_grad_(requires_grad) for value in (x, offset, mask.sigmoid(), weight, bias)]
+
+
+def test_it_equals_its_definition():
+    inputs = make_inputs()
+
+    torch.testing.assert_close(deform_conv2d(*inputs), convolve_slowly(*inputs), rtol=1e-12, atol=1e-12)
+
+
+def test_its_gradients_equal_those_of_its_definition():
+    inputs = make_inputs(seed=1, requires_grad=True)
+    towards = torch.randn(2, 2, 4, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+    found = torch.autograd.grad(deform_conv2d(*inputs), inputs, towards)
+    x, offset, mask, weight, bias = inputs
+    # The definition reads offsets as numbers; their gradient is checked by finite differences below.
+    wanted = torch.autograd.grad(
+        convolve_slowly(x, offset.detach(), mask, weight, bias), (x, mask, weight, bias), towards
+    )
+
+    for a, b in zip((found[0], *found[2:]), wanted, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_its_gradients_equal_finite_differences():
+    assert torch.autograd.gradcheck(deform_conv2d, make_inputs(seed=3, requires_grad=True))
+
+
+def test_without_offsets_it_is_a_plain_convolution():
+    x, offset, mask, weight, bias = make_inputs()
+
+    moved = deform_conv2d(x, torch.zeros_like(offset), torch.ones_like(mask), weight, bias)
+
+    torch.testing.assert_close(moved, F.conv2d(x, weight, bias, padding=1))
+
+
+def test_a_whole_offset_moves_the_picture():
+    x, offset, mask, weight, bias = make_inputs()
+    down = torch.zeros_like(offset)
+    down[:, 0::2] = 1.0
+
+    moved = deform_conv2d(x, down, torch.ones_like(mask), weight, bias)
+
+    torch.testing.assert_close(moved[:, :, :-1], F.conv2d(x, weight, bias, padding=1)[:, :, 1:])
+
+
+def test_it_starts_as_half_a_plain_convolution():
+    torch.manual_seed(0)
+    layer = DeformConv2d(3, 4)
+    x = torch.randn(1, 3, 6, 6)
+
+    torch.testing.assert_close(layer(x), 0.5 * F.conv2d(x, layer.weight, padding=1))
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_the_order_in_memory_changes_nothing(memory_format):
+    torch.manual_seed(0)
+    layer = DeformConv2d(8, 4)
+    torch.nn.init.normal_(layer.conv_offset_mask.weight, std=0.2)
+    x = torch.randn(2, 8, 6, 7)
+
+    reordered = layer.to(memory_format=memory_format)(x.contiguous(memory_format=memory_format))
+
+    torch.testing.assert_close(reordered, layer.to(memory_format=torch.contiguous_format)(x))
+
+
+def test_under_autocast_positions_keep_their_precision():
+    torch.manual_seed(0)
+    layer = DeformConv2d(8, 4)
+    torch.nn.init.normal_(layer.conv_offset_mask.weight, std=0.05)
+    x = torch.randn(1, 8, 4, 300)  # bfloat16 knows no odd number above 256
+
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = layer(x)
+        rough.float().sum().backward()
+
+    assert rough.dtype == torch.bfloat16
+    assert (rough - layer(x)).abs().mean() < 0.02 * layer(x).abs().mean()
+    assert all(parameter.grad.isfinite().all() for parameter in layer.parameters())
+
+
+def test_on_the_cpu_it_is_deterministic():
+    inputs = [value.float().detach().requires_grad_() for value in make_inputs()]
+
+    once, again = (torch.autograd.grad(deform_conv2d(*inputs).square().sum(), inputs) for _ in range(2))
+
+    assert all(torch.equal(a, b) for a, b in zip(once, again, strict=True))

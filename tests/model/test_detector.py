@@ -1,0 +1,180 @@
+import json
+from dataclasses import fields
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from deepmark.errors import DeepmarkError
+from deepmark.model.detector import MEAN, STD, STRIDE, build_detector, count_parameters, load_detector, save_detector
+from deepmark.model.heads import HEAD_CHANNELS
+from deepmark.params import ModelParams
+from deepmark.schema import CATEGORIES
+
+MOBILE = ModelParams(backbone="mobile", input_size=(64, 96))
+DLA34 = ModelParams(backbone="dla34", input_size=(64, 96))
+
+
+@pytest.mark.parametrize("params", [MOBILE, DLA34], ids=lambda params: params.backbone)
+def test_every_backbone_gives_the_six_maps_at_stride_4(params):
+    detector = build_detector(params, seed=0).eval()
+    pictures = torch.randint(0, 256, (2, *params.input_size, 3), dtype=torch.uint8)
+
+    with torch.no_grad():
+        maps = detector(detector.normalize(pictures))
+
+    height, width = (side // STRIDE for side in params.input_size)
+    for name, channels in HEAD_CHANNELS.items():
+        assert getattr(maps, name).shape == (2, channels, height, width), name
+
+
+@pytest.mark.parametrize("params", [MOBILE, DLA34], ids=lambda params: params.backbone)
+def test_every_parameter_takes_part(params):
+    detector = build_detector(params, seed=0)
+
+    maps = detector(torch.randn(1, 3, *params.input_size))
+    sum(getattr(maps, field.name).sum() for field in fields(maps)).backward()
+
+    assert [name for name, parameter in detector.named_parameters() if parameter.grad is None] == []
+
+
+def test_dla34_has_the_20_million_parameters_of_the_paper_s_network():
+    assert count_parameters(build_detector(DLA34, seed=0)) == pytest.approx(20.3e6, rel=0.01)
+
+
+def test_the_light_network_has_less_than_two_million_parameters():
+    assert 1e6 < count_parameters(build_detector(MOBILE, seed=0)) < 2e6
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
+    one, same, other = (build_detector(MOBILE, seed=seed).state_dict() for seed in (5, 5, 6))
+
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not torch.equal(one["heads.size.0.weight"], other["heads.size.0.weight"])
+
+
+@pytest.mark.parametrize("seed", [None, 1])
+def test_building_leaves_the_generator_where_it_was(seed):
+    before = torch.get_rng_state()
+
+    build_detector(MOBILE, seed=seed)
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_at_the_start_the_signal_neither_dies_nor_explodes():
+    for params in (MOBILE, DLA34):
+        detector = build_detector(params, seed=0)
+
+        features = detector.backbone(torch.randn(2, 3, 64, 64))
+
+        assert 0.1 < features.std() < 10, params.backbone
+
+
+def test_normalizing_maps_the_mean_to_zero_and_one_deviation_to_one():
+    detector = build_detector(MOBILE, seed=0)
+    mean = torch.tensor(MEAN)
+    pictures = (255 * torch.stack([mean, mean + torch.tensor(STD)])).round().to(torch.uint8)[:, None, None]
+
+    normal = detector.normalize(pictures)
+
+    assert normal.shape == (2, 3, 1, 1)
+    torch.testing.assert_close(normal[0], torch.zeros(3, 1, 1), atol=0.01, rtol=0)
+    torch.testing.assert_close(normal[1], torch.ones(3, 1, 1), atol=0.02, rtol=0)
+
+
+def test_normalized_pictures_have_their_channels_last_in_memory():
+    normal = build_detector(MOBILE, seed=0).normalize(torch.zeros(2, 32, 64, 3, dtype=torch.uint8))
+
+    assert normal.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("params", [MOBILE, DLA34], ids=lambda params: params.backbone)
+def test_a_saved_detector_comes_back_as_it_was(tmp_path, params):
+    detector = build_detector(params, seed=3).eval()
+    pictures = torch.randn(1, 3, *params.input_size)
+
+    save_detector(detector, tmp_path / "model.safetensors", facts={"mlflow_run_id": "abc"})
+    loaded = load_detector(tmp_path / "model.safetensors")
+
+    assert loaded.params == params
+    assert loaded.facts == {"mlflow_run_id": "abc"}
+    assert not loaded.training
+    with torch.no_grad():
+        before, after = detector(pictures), loaded(pictures)
+    assert all(torch.equal(getattr(before, name), getattr(after, name)) for name in HEAD_CHANNELS)
+    assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_the_mean_of_the_pictures_is_kept_with_the_weights(tmp_path):
+    detector = build_detector(MOBILE, seed=0)
+    detector.mean.fill_(0.25)
+
+    save_detector(detector, tmp_path / "model.safetensors")
+
+    assert load_detector(tmp_path / "model.safetensors").mean.tolist() == [0.25] * 3
+
+
+def test_the_file_says_what_it_holds_to_any_reader(tmp_path):
+    save_detector(build_detector(MOBILE, seed=0), tmp_path / "model.safetensors")
+
+    head = (tmp_path / "model.safetensors").read_bytes()
+    metadata = json.loads(head[8 : 8 + int.from_bytes(head[:8], "little")])["__metadata__"]
+
+    assert json.loads(metadata["model"])["backbone"] == "mobile"
+    assert json.loads(metadata["categories"]) == [category.name for category in CATEGORIES]
+
+
+def test_a_missing_model_is_named(tmp_path):
+    with pytest.raises(DeepmarkError, match=r"nothing\.safetensors: no such file"):
+        load_detector(tmp_path / "nothing.safetensors")
+
+
+def test_a_damaged_model_is_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_detector(build_detector(MOBILE, seed=0), path)
+    path.write_bytes(path.read_bytes()[:-1000])
+
+    with pytest.raises(DeepmarkError, match=r"model\.safetensors: damaged, or not a safetensors file"):
+        load_detector(path)
+
+
+def test_a_picture_is_not_a_model(tmp_path):
+    path = tmp_path / "picture.jpg"
+    path.write_bytes(b"\xff\xd8\xff\xe0 not weights")
+
+    with pytest.raises(DeepmarkError, match=r"picture\.jpg: damaged, or not a safetensors file"):
+        load_detector(path)
+
+
+def test_another_project_s_safetensors_are_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    save_file({"weight": torch.zeros(3)}, path)
+
+    with pytest.raises(DeepmarkError, match=r"other\.safetensors: not a DeepMark model"):
+        load_detector(path)
+
+
+def test_a_model_with_an_unreadable_description_is_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_file({"weight": torch.zeros(3)}, path, {"format": "deepmark detector 1", "model": '{"backbone": "resnet"}'})
+
+    with pytest.raises(DeepmarkError, match=r"model\.safetensors: its description cannot be read"):
+        load_detector(path)
+
+
+@pytest.mark.parametrize("change", ["missing", "wrong shape", "extra"])
+def test_a_model_whose_tensors_do_not_fit_is_refused(tmp_path, change):
+    path = tmp_path / "model.safetensors"
+    detector = build_detector(MOBILE, seed=0)
+    head = detector.heads.size[2]
+    if change == "missing":
+        head.bias = None
+    elif change == "wrong shape":
+        head.bias = torch.nn.Parameter(torch.zeros(7))
+    else:
+        head.register_buffer("unknown", torch.zeros(1))
+    save_detector(detector, path)
+
+    with pytest.raises(DeepmarkError, match=r"model\.safetensors: 1 tensors? do(es)? not fit .*heads\.size\.2"):
+        load_detector(path)
