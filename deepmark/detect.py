@@ -18,8 +18,6 @@ from deepmark.model.detector import load_detector
 from deepmark.params import PredictParams
 from deepmark.progress import progress
 from deepmark.report.gallery import draw_detections
-from deepmark.schema import CATEGORIES
-from deepmark.types import Detections
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """What is taken from a folder; a file named itself may be called anything."""
@@ -56,27 +54,6 @@ def read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DeepmarkError(f"{path}: not a picture that can be read ({error}).") from None
-
-
-def as_json(detections: Detections) -> list[dict[str, Any]]:
-    """The detections for machines: pixels of the picture, landmarks in the order of the category's numbers."""
-    rows = []
-    for i in range(len(detections)):
-        category = CATEGORIES[int(detections.categories[i])]
-        landmarks = zip(
-            detections.landmarks[i, : category.landmarks].tolist(),
-            detections.landmark_scores[i, : category.landmarks].tolist(),
-            strict=True,
-        )
-        rows.append(
-            {
-                "category": category.name,
-                "score": float(detections.scores[i]),
-                "box": detections.boxes[i].tolist(),
-                "landmarks": [{"x": x, "y": y, "score": score} for (x, y), score in landmarks],
-            }
-        )
-    return rows
 
 
 def _names(paths: list[Path]) -> Iterator[tuple[Path, str]]:
@@ -118,7 +95,7 @@ def detect_files(
                 failed += 1
             else:
                 (detections,), _ = predictor([image])
-                found[str(path)] = as_json(detections)
+                found[str(path)] = detections.as_dicts()
                 if draw is not None:
                     _save(draw_detections(image, detections, min_score=params.min_score), draw / name)
             advance(1)

@@ -19,7 +19,6 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from deepmark.errors import DeepmarkError
 from deepmark.params import PredictParams
-from deepmark.schema import CATEGORIES
 from deepmark.types import Detections
 
 Picture = bytes | str | UInt8[np.ndarray, "h w 3"]
@@ -55,7 +54,7 @@ class DetectorModel(PythonModel):
         for first in range(0, len(pictures), self._batch_size):
             batch = [self._pixels(i, pictures[i]) for i in range(first, min(first + self._batch_size, len(pictures)))]
             found += self._predictor(batch)[0]
-        return [as_dicts(detections) for detections in found]
+        return [detections.as_dicts() for detections in found]
 
     def _pixels(self, number: int, picture: Picture) -> UInt8[np.ndarray, "h w 3"]:
         if isinstance(picture, np.ndarray):
@@ -71,26 +70,6 @@ class DetectorModel(PythonModel):
             return simplejpeg.decode_jpeg(data, "RGB")
         except (binascii.Error, ValueError) as error:
             raise DeepmarkError(f"picture {number}: not a JPEG, nor base64 of one ({error}).") from None
-
-
-def as_dicts(detections: Detections) -> list[dict[str, Any]]:
-    """Detections in plain numbers and words, as JSON wants them: one dictionary a garment, best first."""
-    return [
-        {
-            "category": CATEGORIES[category].name,
-            "score": float(score),
-            "box": box.tolist(),
-            "landmarks": np.column_stack([points, confidence])[: CATEGORIES[category].landmarks].tolist(),
-        }
-        for category, score, box, points, confidence in zip(
-            detections.categories.tolist(),
-            detections.scores,
-            detections.boxes,
-            detections.landmarks,
-            detections.landmark_scores,
-            strict=True,
-        )
-    ]
 
 
 set_model(DetectorModel())

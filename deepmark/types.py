@@ -5,9 +5,12 @@ Coordinates are continuous, (0, 0) is the outer corner of the first pixel, boxes
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64, UInt8
+
+from deepmark.schema import CATEGORIES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,3 +108,20 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """The same in plain words and numbers, as JSON wants them: one dictionary a garment, best first.
+
+        A landmark is x, y and its score, in the order of the category's own landmarks.
+        """
+        return [
+            {
+                "category": CATEGORIES[category].name,
+                "score": float(score),
+                "box": box.tolist(),
+                "landmarks": np.column_stack([points, scores])[: CATEGORIES[category].landmarks].tolist(),
+            }
+            for category, score, box, points, scores in zip(
+                self.categories.tolist(), self.scores, self.boxes, self.landmarks, self.landmark_scores, strict=True
+            )
+        ]

@@ -24,7 +24,7 @@ def test_a_letterboxed_picture_lies_in_the_middle_of_its_canvas(height, width, c
 @given(st.integers(0, 1000))
 def test_a_map_and_its_inverse_lead_back(seed):
     rng = np.random.default_rng(seed)
-    view = rng.normal(size=(2, 3)) + [[2, 0, 0], [0, 2, 0]]
+    view = rng.normal(size=(2, 3)) + np.array([[2, 0, 0], [0, 2, 0]])
     points = rng.normal(size=(5, 2))
     there_and_back = geometry.apply(geometry.inverse(view), geometry.apply(view, points))
     assert there_and_back == pytest.approx(points, abs=1e-6 * np.linalg.cond(view[:, :2]))

@@ -121,7 +121,7 @@ def _stacked(parts: Losses, weights: LossWeights) -> Tensor:
 def make_stepper(detector: Detector, optimizer: torch.optim.Optimizer, params: TrainParams, group: Group) -> Stepper:
     """Everything `fit` moves, on the group's device."""
     is_cuda = group.device.type == "cuda"
-    model = detector
+    model: nn.Module = detector
     if group.world > 1:
         model = DistributedDataParallel(detector, device_ids=[group.device.index] if is_cuda else None)
     scaler = torch.amp.GradScaler(group.device.type, enabled=is_cuda and params.precision == "fp16")
@@ -131,7 +131,7 @@ def make_stepper(detector: Detector, optimizer: torch.optim.Optimizer, params: T
 def _load(
     reader: ShardReader, batches: list[np.ndarray], make: Callable[[int], Sample], group: Group
 ) -> Iterator[Batch]:
-    shares = (batch[group.rank :: group.world] for batch in batches)
+    shares = (batch[group.rank :: group.world].tolist() for batch in batches)
     for samples in load_batches(shares, make, threads=default_threads(group.local_world)):
         yield collate(samples)
 

@@ -1,0 +1,1 @@
+"""The assets a person sees in Dagster, a module per group; dvc.yaml says how they hang together."""

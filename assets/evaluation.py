@@ -1,0 +1,11 @@
+"""predictions, metrics and report: how good the detector is, by each inference strategy."""
+
+import dagster as dg
+
+from pipelines.dvc_assets import dvc_assets
+from pipelines.dvc_graph import Graph
+from pipelines.metadata import metrics_facts, report_facts
+
+
+def assets(graph: Graph) -> list[dg.AssetsDefinition]:
+    return dvc_assets(graph, group="evaluation", facts={"metrics": metrics_facts, "report": report_facts})

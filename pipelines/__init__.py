@@ -1,0 +1,1 @@
+"""Dagster over DVC: the assets, jobs and runs that dvc.yaml describes."""

@@ -1,0 +1,209 @@
+"""dvc.yaml as a graph of what is made from what; knows nothing of Dagster.
+
+Read from that one file, not through DVC's index: the index also walks the data and every dvc.yaml below the workspace.
+"""
+
+import contextlib
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from deepmark.errors import DeepmarkError, nearest
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+
+
+class Hints(BaseModel):
+    """`meta: dagster:` of a stage: how what it makes is called and shown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    asset: Name
+    group: Name = "default"
+    job: Name | None = None
+    """The job that makes it, together with others of the same partitions; its group where not given."""
+
+    description: str = ""
+    kinds: Annotated[frozenset[str], Field(max_length=3)] = frozenset()
+    pool: Name | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage as DVC runs it: "train", or "ingest@validation"."""
+
+    address: str
+    command: str
+    deps: tuple[str, ...]
+    outs: tuple[str, ...]
+    """Full paths."""
+
+    @property
+    def item(self) -> str | None:
+        """What follows the @: the stage's item of a foreach, or combination of a matrix."""
+        return self.address.partition("@")[2] or None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageFamily:
+    """A stage of dvc.yaml with all its items: what Dagster calls an asset and its partitions."""
+
+    name: str
+    hints: Hints
+    stages: tuple[Stage, ...]
+
+    @property
+    def items(self) -> tuple[str, ...] | None:
+        """In the order of dvc.yaml; None for a stage without foreach."""
+        return tuple(stage.item for stage in self.stages if stage.item) or None
+
+    def stage(self, item: str | None) -> Stage:
+        return next(stage for stage in self.stages if stage.item == item)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """One family uses what another makes."""
+
+    upstream: StageFamily
+    uses: dict[str | None, frozenset[str | None]]
+    """Item of the user -> the items it uses of `upstream`; None stands for a stage without items."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The stages of a workspace, in an order in which they can run."""
+
+    workspace: Path
+    families: tuple[StageFamily, ...]
+
+    def edges(self, family: StageFamily) -> list[Edge]:
+        """What `family` uses, in the order of the graph."""
+        edges = []
+        for upstream in self.families:
+            uses = {
+                stage.item: frozenset(item for dep in stage.deps for item in self._makers(upstream, dep))
+                for stage in family.stages
+            }
+            if any(uses.values()):
+                edges.append(Edge(upstream=upstream, uses=uses))
+        return edges
+
+    def _makers(self, family: StageFamily, path: str) -> Iterator[str | None]:
+        for stage in family.stages:
+            if any(_overlap(path, out) for out in stage.outs):
+                yield stage.item
+
+    @cached_property
+    def jobs(self) -> dict[str, list[StageFamily]]:
+        """Families by the job that makes them; jobs, and families within, in an order in which they can run.
+
+        Raises DeepmarkError where a job mixes partitions, or two jobs wait for each other.
+        """
+        jobs: dict[str, list[StageFamily]] = {}
+        for family in self.families:
+            jobs.setdefault(family.hints.job or family.hints.group, []).append(family)
+        for job, members in jobs.items():
+            if len({family.items for family in members}) > 1:
+                stages = ", ".join(family.name for family in members)
+                raise DeepmarkError(
+                    f"{self.workspace}/dvc.yaml: the stages {stages} share the job '{job}' but not their items. "
+                    "Give each set of items a job of its own, under `meta: dagster: job`."
+                )
+        job_of = {family.name: job for job, members in jobs.items() for family in members}
+        needs = {
+            job: {job_of[edge.upstream.name] for family in members for edge in self.edges(family)} - {job}
+            for job, members in jobs.items()
+        }
+        return {job: jobs[job] for job in _in_order(needs, f"{self.workspace}/dvc.yaml: the jobs")}
+
+
+def read_graph(workspace: Path) -> Graph:
+    """The stages of the workspace's dvc.yaml.
+
+    Raises DeepmarkError, naming file and place, for a file that is missing or that DVC cannot read, for hints that are
+    not known, and for stages that wait for each other.
+    """
+    file = workspace / "dvc.yaml"
+    if not file.is_file():
+        raise DeepmarkError(
+            f"{file}: no such file. `deepmark init DIR` makes a workspace; name it as DEEPMARK_WORKSPACE."
+        )
+    families: dict[str, tuple[Hints, list[Stage]]] = {}
+    for address, stage in _load(file).items():
+        name = address.partition("@")[0]
+        hints = _hints(f"{file}: {name}: meta: dagster", name, stage.meta)
+        families.setdefault(name, (hints, []))[1].append(
+            Stage(
+                address=address,
+                command=stage.cmd,
+                deps=tuple(dep.fs_path for dep in stage.deps),
+                outs=tuple(out.fs_path for out in stage.outs),
+            )
+        )
+    if not families:
+        raise DeepmarkError(f"{file}: has no stages. Take one from a fresh `deepmark init DIR`.")
+    found = {name: StageFamily(name=name, hints=h, stages=tuple(s)) for name, (h, s) in families.items()}
+    graph = Graph(workspace, tuple(found.values()))
+    needs = {family.name: {edge.upstream.name for edge in graph.edges(family)} for family in graph.families}
+    return Graph(workspace, tuple(found[name] for name in _in_order(needs, f"{file}: the stages")))
+
+
+def read_data_version(workspace: Path, stage: Stage) -> str | None:
+    """The md5 that dvc.lock holds for what the stage made, one for all its outs; None before it has run."""
+    from ruamel.yaml import YAML
+
+    lock = workspace / "dvc.lock"
+    if not lock.is_file():
+        return None
+    stages = (YAML(typ="safe", pure=True).load(lock.read_text("utf-8")) or {}).get("stages", {})
+    sums = [out["md5"] for out in stages.get(stage.address, {}).get("outs", [])]
+    if len(sums) < 2:
+        return sums[0] if sums else None
+    return hashlib.md5("\n".join(sums).encode(), usedforsecurity=False).hexdigest()
+
+
+def _load(file: Path) -> dict[str, Any]:
+    from dvc.dvcfile import load_file
+    from dvc.exceptions import DvcException, PrettyDvcException
+    from dvc.repo import Repo
+
+    try:
+        return dict(load_file(Repo(str(file.parent), uninitialized=True), str(file)).stages)
+    except PrettyDvcException as error:
+        with contextlib.redirect_stderr(io.StringIO()) as told, contextlib.suppress(ValueError):
+            error.__pretty_exc__()
+        raise DeepmarkError(f"{file}: DVC cannot read it.\n{told.getvalue().strip() or error}") from error
+    except DvcException as error:
+        raise DeepmarkError(f"{file}: DVC cannot read it: {error}") from error
+
+
+def _hints(where: str, stage: str, meta: dict[str, Any] | None) -> Hints:
+    given = (meta or {}).get("dagster") or {}
+    try:
+        return Hints.model_validate({"asset": stage.replace("-", "_"), **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        if first["type"] == "extra_forbidden":
+            raise DeepmarkError(f"{where}: '{key}' is not a hint. {nearest(key, Hints.model_fields)}") from None
+        raise DeepmarkError(f"{where}: {key}: {first['msg']} (found: {first['input']!r}).") from None
+
+
+def _overlap(a: str, b: str) -> bool:
+    one, other = PurePosixPath(a), PurePosixPath(b)
+    return one == other or one in other.parents or other in one.parents
+
+
+def _in_order(needs: dict[str, set[str]], what: str) -> list[str]:
+    try:
+        return list(TopologicalSorter(needs).static_order())
+    except CycleError as error:
+        raise DeepmarkError(f"{what} wait for each other: {' -> '.join(error.args[1])}. Break the circle.") from None

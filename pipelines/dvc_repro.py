@@ -1,0 +1,106 @@
+"""Makes one stage of a workspace through DVC, as a process that cannot outlive us; knows nothing of Dagster."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+Outcome = Literal["ran", "restored", "unchanged"]
+
+_BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by")
+_CHATTER = re.compile(
+    r"$|To track the changes with git|\tgit add |To enable auto staging|\tdvc config core.autostage|Use `dvc push`|"
+    r"(Generating|Updating) lock file"
+)
+"""What DVC repeats at every stage, to people who run it by hand."""
+
+
+class StageFailedError(Exception):
+    """The stage's command, or DVC itself, exited with an error; the message is what it said last."""
+
+
+def repro(
+    workspace: Path,
+    stage: str,
+    *,
+    env: Mapping[str, str] = MappingProxyType({}),
+    tell: Callable[[str], None] = print,
+    patience: float = 600.0,
+) -> Outcome:
+    """Bring one stage up to date: `dvc repro --single-item`; what it depends on stays as it is.
+
+    `tell` gets each line it prints, as it comes. While another process holds DVC's lock, or works on the same files,
+    it tries again, for `patience` seconds. Interrupted by whatever exception, it first ends every process it started.
+
+    Returns whether the command ran, DVC restored an earlier result of it, or nothing had changed.
+    Raises StageFailedError.
+    """
+    deadline, pause = time.monotonic() + patience, 0.5
+    while True:
+        status, lines = _run(["dvc", "repro", "--single-item", stage], workspace, env, tell)
+        text = "\n".join(lines)
+        if status == 0:
+            return _outcome(text)
+        if not _BUSY.search(text) or time.monotonic() + pause > deadline:
+            raise StageFailedError(_last_words(lines))
+        tell(f"Another DVC process is at work in {workspace}: trying again in {pause:.1f} s.")
+        time.sleep(pause)
+        pause = min(1.5 * pause, 10.0)
+
+
+def _run(
+    command: list[str], folder: Path, env: Mapping[str, str], tell: Callable[[str], None]
+) -> tuple[int, list[str]]:
+    lines = []
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "pipelines.guard", *command],
+        cwd=folder,
+        env={**os.environ, **_environment(), **env},
+        stdin=subprocess.PIPE,  # never written: its end tells the guard that we are gone
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # a terminal's Ctrl-C reaches us alone, and the guard through us
+    ) as guard:
+        assert guard.stdout is not None
+        try:
+            for line in guard.stdout:
+                lines.append(line.rstrip())
+                if not _CHATTER.match(lines[-1]):
+                    tell(lines[-1])
+        except BaseException:
+            guard.terminate()
+            raise
+    return guard.returncode, lines
+
+
+def _environment() -> dict[str, str]:
+    """Finds the `dvc` and `deepmark` that are installed beside this Python, and this package from any folder."""
+    tools, home = Path(sys.executable).parent, Path(__file__).parents[1]
+    return {
+        "PATH": os.pathsep.join([str(tools), os.environ.get("PATH", "")]),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(home), os.environ.get("PYTHONPATH")])),
+        "PYTHONUNBUFFERED": "1",
+        "DVC_NO_ANALYTICS": "true",
+    }
+
+
+def _outcome(text: str) -> Outcome:
+    if "Running stage" in text:
+        return "ran"
+    return "restored" if "is cached - skipping run" in text else "unchanged"
+
+
+def _last_words(lines: list[str]) -> str:
+    """What the command said before it failed; what DVC said, where it did not get as far as the command."""
+    said = [line for line in lines if line.strip()]
+    echo = next((number for number, line in enumerate(said) if line.startswith("> ")), None)
+    if echo is not None:
+        said = [line for line in said[echo + 1 :] if not line.startswith("ERROR: failed to reproduce")]
+    return "\n".join(said[-20:]) or "it failed without a word"

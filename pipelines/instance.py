@@ -1,0 +1,25 @@
+"""The Dagster instance of a workspace: its folder .dagster, set up from the repository's dagster.yaml."""
+
+import shutil
+from pathlib import Path
+
+import dagster as dg
+
+
+def dagster_home(workspace: Path) -> Path:
+    """The folder to name as DAGSTER_HOME; made on first use, after that its dagster.yaml is the team's own."""
+    home = workspace.resolve() / ".dagster"
+    home.mkdir(exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        shutil.copyfile(_template(), home / "dagster.yaml")
+    return home
+
+
+def open_instance(workspace: Path) -> dg.DagsterInstance:
+    """The same instance that `dagster dev` shows for this workspace."""
+    return dg.DagsterInstance.from_config(str(dagster_home(workspace)))
+
+
+def _template() -> Path:
+    installed, checkout = Path(__file__).with_name("dagster.yaml"), Path(__file__).parents[1] / "dagster.yaml"
+    return installed if installed.is_file() else checkout

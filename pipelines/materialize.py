@@ -1,0 +1,120 @@
+"""Makes the whole graph, without a server: `python -m pipelines.materialize --workspace DIR`.
+
+A Dagster run has one set of partitions, so the graph takes several: one for each job and partition, in an order in
+which they can run. They are recorded in the workspace's instance, where `dagster dev` shows them.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Collection
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from deepmark.errors import DeepmarkError, nearest
+from pipelines.definitions import build_definitions
+from pipelines.dvc_graph import Graph, read_graph
+from pipelines.instance import open_instance
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""Every event is in the instance; on the terminal they would bury what the stages say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRun:
+    """One Dagster run: a job on one of its partitions, or on none."""
+
+    job: str
+    partition: str | None
+    assets: tuple[str, ...]
+
+    def __str__(self) -> str:
+        where = f" [{self.partition}]" if self.partition else ""
+        return f"{self.job}{where}: {', '.join(self.assets)}"
+
+
+def plan_runs(graph: Graph, select: Collection[str] = ()) -> list[PlannedRun]:
+    """The runs that make every asset, or those of `select`, in an order in which they can run.
+
+    Raises DeepmarkError for a name that is not an asset.
+    """
+    names = [family.hints.asset for family in graph.families]
+    for name in select:
+        if name not in names:
+            raise DeepmarkError(f"'{name}' is not an asset of {graph.workspace}/dvc.yaml. {nearest(name, names)}")
+    runs = []
+    for job, families in graph.jobs.items():
+        assets = tuple(family.hints.asset for family in families if not select or family.hints.asset in select)
+        for item in families[0].items or (None,):
+            if assets:
+                runs.append(PlannedRun(job=job, partition=item, assets=assets))
+    return runs
+
+
+def materialize_all(
+    workspace: Path,
+    *,
+    instance: dg.DagsterInstance | None = None,
+    progress: Callable[[str], None] | None = None,
+    select: Collection[str] = (),
+) -> list[str]:
+    """Bring every asset up to date, or those of `select`; returns the ids of the runs.
+
+    `progress` hears of each run before it starts: "run 2 of 8: prepare [validation]: records, shards". What is up to
+    date already is not made again, and costs about a second.
+
+    Raises DeepmarkError with the stage's own message where one fails; what comes after it is not tried.
+    """
+    workspace = workspace.resolve()
+    runs = plan_runs(read_graph(workspace), select)
+    defs = build_definitions(workspace)
+    done = []
+    with nullcontext(instance) if instance else open_instance(workspace) as store:
+        for number, run in enumerate(runs, 1):
+            if progress:
+                progress(f"run {number} of {len(runs)}: {run}")
+            done.append(_execute(defs, store, run))
+    return done
+
+
+def _execute(defs: dg.Definitions, instance: dg.DagsterInstance, run: PlannedRun) -> str:
+    result = defs.resolve_job_def(run.job).execute_in_process(
+        instance=instance,
+        partition_key=run.partition,
+        asset_selection=[dg.AssetKey(asset) for asset in run.assets],
+        run_config=_QUIET,
+        raise_on_error=False,
+    )
+    if not result.success:
+        raise DeepmarkError(f"{_reason(result)}\n({run} failed; Dagster's run {result.run_id} has the whole log.)")
+    return result.run_id
+
+
+def _reason(result: dg.ExecuteInProcessResult) -> str:
+    """What the first failing step said."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            failure = event.step_failure_data
+            if failure.user_failure_data and failure.user_failure_data.description:
+                return failure.user_failure_data.description
+            if failure.error:
+                return failure.error.to_string()
+    return "A run failed before its first step."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--workspace", type=Path, default=Path(os.environ.get("DEEPMARK_WORKSPACE", ".")))
+    parser.add_argument("--select", nargs="+", default=[], metavar="ASSET", help="only these, such as: records shards")
+    arguments = parser.parse_args()
+    try:
+        materialize_all(arguments.workspace, select=arguments.select, progress=lambda line: print(line, flush=True))
+    except DeepmarkError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

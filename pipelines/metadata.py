@@ -1,0 +1,131 @@
+"""What people want to see of something made, read from the files the stage left: counts, APs, tables, pictures.
+
+Read after every materialization, also one where nothing had changed. A file that is not there adds nothing.
+"""
+
+import base64
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from deepmark.workspace import Workspace
+
+THUMBNAIL = 320
+"""Pixels high: a row of four is read at a glance and adds some 60 kB to the event log."""
+
+
+def records_facts(root: Path, split: str | None) -> dict[str, Any]:
+    """Pictures in, kept and set aside; items and landmarks; the categories beside the released set's."""
+    counts = _read_json(Workspace(root).records / f"{split}.statistics.json")
+    facts: dict[str, Any] = {
+        name.replace("_", " "): value for name, value in counts.items() if isinstance(value, int | float)
+    }
+    categories = counts.get("by", {}).get("category", {})
+    if categories:
+        facts["categories"] = dg.MetadataValue.md(_category_counts(categories))
+    return facts
+
+
+def shards_facts(root: Path, split: str | None) -> dict[str, Any]:
+    """How many files, samples and bytes."""
+    folder = Workspace(root).shards(split or "")
+    shards = _read_json(folder / "index.json").get("shards", [])
+    if not shards:
+        return {}
+    size = sum(shard["bytes"] for shard in shards)
+    return {
+        "shards": len(shards),
+        "samples": sum(shard["count"] for shard in shards),
+        "MiB": size / 2**20,
+        "folder": dg.MetadataValue.path(folder),
+    }
+
+
+def checkpoint_facts(root: Path, _: str | None) -> dict[str, Any]:
+    """Epochs, losses, seconds, and where MLflow has the run."""
+    workspace = Workspace(root)
+    facts: dict[str, Any] = dict(_numbers(_read_json(workspace.train_metrics_file)))
+    return {**facts, **_mlflow(workspace)}
+
+
+def metrics_facts(root: Path, strategy: str | None) -> dict[str, Any]:
+    """APs and milliseconds as numbers, which Dagster plots by materialization; tables by category and subset."""
+    workspace = Workspace(root)
+    facts: dict[str, Any] = dict(_numbers(_read_json(workspace.metrics_file(strategy or ""))))
+    table = workspace.table_file(strategy or "")
+    if table.is_file():
+        import pandas as pd
+
+        from deepmark.report.tables import category_table, subset_table, to_markdown
+
+        frame = pd.read_csv(table)
+        facts["by category"] = dg.MetadataValue.md(to_markdown(category_table(frame)))
+        facts["by subset"] = dg.MetadataValue.md(to_markdown(subset_table(frame)))
+    return {**facts, **_mlflow(workspace)}
+
+
+def report_facts(root: Path, _: str | None) -> dict[str, Any]:
+    """The paper's table for what was trained, some pictures of detections, and where to read on."""
+    from deepmark.report.tables import strategy_table, to_markdown
+    from deepmark.schema import STRATEGIES
+
+    workspace = Workspace(root)
+    metrics = {strategy: _read_json(workspace.metrics_file(strategy)) for strategy in STRATEGIES}
+    measured = {strategy: values for strategy, values in metrics.items() if values}
+    facts: dict[str, Any] = {"page": dg.MetadataValue.path(workspace.report / "report.md")}
+    if measured:
+        table = strategy_table(measured, measured_on="the validation set", published=False)
+        facts["strategies"] = dg.MetadataValue.md(to_markdown(table))
+    pictures = sorted((workspace.report / "pictures").glob("*.jpg"))[:4]
+    if pictures:
+        facts["detections"] = dg.MetadataValue.md(_row_of_pictures(pictures))
+    return {**facts, **_mlflow(workspace)}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+
+def _numbers(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, float]]:
+    """Every finite number of nested dictionaries, named by the path to it: "landmarks AP50"."""
+    for key, value in values.items():
+        name = f"{above}{key.replace('_', ' ')}"
+        if isinstance(value, dict):
+            yield from _numbers(value, f"{name} ")
+        elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            yield name, value
+
+
+def _mlflow(workspace: Workspace) -> dict[str, Any]:
+    training = _read_json(workspace.training_file)
+    facts: dict[str, Any] = {}
+    if training.get("mlflow_run_id"):
+        facts["MLflow run id"] = training["mlflow_run_id"]
+    if training.get("mlflow_url"):
+        facts["MLflow run"] = dg.MetadataValue.url(training["mlflow_url"])
+    return facts
+
+
+def _category_counts(categories: dict[str, dict[str, Any]]) -> str:
+    lines = ["| category | items | share | released set |", "|---|---:|---:|---:|"]
+    for name, counts in categories.items():
+        shares = (counts.get("share_of_items", 0), counts.get("released_share_of_items", 0))
+        lines.append(f"| {name} | {counts['items']} | {shares[0]:.1%} | {shares[1]:.1%} |")
+    return "\n".join(lines)
+
+
+def _row_of_pictures(files: list[Path]) -> str:
+    import cv2
+
+    pictures = [cv2.imread(str(file)) for file in files]
+    small = [
+        cv2.resize(picture, (max(1, round(picture.shape[1] * THUMBNAIL / picture.shape[0])), THUMBNAIL))
+        for picture in pictures
+        if picture is not None
+    ]
+    jpeg = cv2.imencode(".jpg", cv2.hconcat(small), [cv2.IMWRITE_JPEG_QUALITY, 75])[1]
+    return f"![Detections](data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()})"

@@ -1,0 +1,151 @@
+"""Dagster and MLflow over one workspace, for this machine's browser: `python -m pipelines.ui --workspace DIR`."""
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepmark.errors import DeepmarkError
+from deepmark.tracking import tracking_uri
+from pipelines.instance import dagster_home
+
+HOST = "127.0.0.1"
+_STARTING_TAKES = 120.0
+"""Seconds; on a slow machine Dagster's three processes need half a minute."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A process with a page."""
+
+    name: str
+    port: int
+    command: tuple[str, ...]
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+
+def serve(workspace: Path, *, dagster_port: int = 3000, mlflow_port: int = 5000) -> None:
+    """Start the servers, say where they are, and keep them until Ctrl-C; nothing of them is left then.
+
+    MLflow's is not started where MLFLOW_TRACKING_URI names one that runs elsewhere.
+
+    Raises DeepmarkError where a port is taken or a server ends by itself.
+    """
+    workspace = workspace.resolve()
+    home, store = dagster_home(workspace), tracking_uri(workspace)
+    servers = [Server("Dagster", dagster_port, _dagster(dagster_port))]
+    if not store.startswith("http"):
+        servers.append(Server("MLflow", mlflow_port, _mlflow(store, workspace, mlflow_port)))
+    for server in servers:
+        if _answers(server.port):
+            raise DeepmarkError(f"{server.name}: port {server.port} is in use. Stop what uses it, or see --help.")
+    running: dict[Server, subprocess.Popen[bytes]] = {}
+    try:
+        for server in servers:
+            running[server] = _start(server, workspace, home)
+        _await(running, home)
+        for server in servers:
+            print(f"{server.name:8} {server.url}")
+        if len(servers) == 1:
+            print(f"{'MLflow':8} {store}")
+        print("Ctrl-C ends them.", flush=True)
+        while True:
+            _check(running, home)
+            time.sleep(0.5)
+    finally:
+        for process in running.values():
+            process.terminate()
+        for process in running.values():
+            process.communicate()
+
+
+def _dagster(port: int) -> tuple[str, ...]:
+    return (
+        *(sys.executable, "-m", "dagster", "dev", "--module-name", "pipelines.definitions"),
+        *("--host", HOST, "--port", str(port), "--log-level", "warning"),
+    )
+
+
+def _mlflow(store: str, workspace: Path, port: int) -> tuple[str, ...]:
+    return (
+        *(sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store),
+        *("--default-artifact-root", (workspace / "mlartifacts").as_uri()),
+        *("--host", HOST, "--port", str(port), "--workers", "1"),
+    )
+
+
+def _log(server: Server, home: Path) -> Path:
+    return home / f"{server.name.lower()}.log"
+
+
+def _start(server: Server, workspace: Path, home: Path) -> subprocess.Popen[bytes]:
+    """Below a guard, because both servers leave children behind when they are told to end."""
+    code = Path(__file__).parents[1]
+    env = {
+        **os.environ,
+        "DAGSTER_HOME": str(home),
+        "DEEPMARK_WORKSPACE": str(workspace),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH")])),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its workers for language models: five processes less
+    }
+    with _log(server, home).open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "pipelines.guard", *server.command],
+            cwd=workspace,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _check(running: Mapping[Server, subprocess.Popen[bytes]], home: Path) -> None:
+    for server, process in running.items():
+        if process.poll() is not None:
+            raise DeepmarkError(f"{server.name} has ended by itself; {_log(server, home)} says why.")
+
+
+def _await(running: Mapping[Server, subprocess.Popen[bytes]], home: Path) -> None:
+    deadline = time.monotonic() + _STARTING_TAKES
+    for server in running:
+        while not _answers(server.port):
+            _check(running, home)
+            if time.monotonic() > deadline:
+                raise DeepmarkError(f"{server.name} does not answer at {server.url}; see {_log(server, home)}.")
+            time.sleep(0.2)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as connection:
+        connection.settimeout(1.0)
+        return connection.connect_ex((HOST, port)) == 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workspace", type=Path, default=Path(os.environ.get("DEEPMARK_WORKSPACE", ".")))
+    parser.add_argument("--dagster-port", type=int, default=3000)
+    parser.add_argument("--mlflow-port", type=int, default=5000)
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        serve(arguments.workspace, dagster_port=arguments.dagster_port, mlflow_port=arguments.mlflow_port)
+    except DeepmarkError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        print("All is ended.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+import subprocess
+import sys
+
+import pytest
+from toy_workspace import DVC
+
+from pipelines.dvc_repro import StageFailedError, repro
+
+STAGES = """
+stages:
+  copy: {cmd: exec python imitate.py, deps: [source], outs: [made]}
+  fail:
+    cmd: 'echo halfway && echo "deepmark fail: it rains. Wait." >&2 && exit 1'
+    outs: [never]
+"""
+
+HOLD_THE_LOCK = """
+import time
+from dvc.repo import Repo
+with Repo().lock:
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def stages(tmp_path):
+    for command in (["git", "init", "-q"], [DVC, "init", "-q"], [DVC, "config", "core.analytics", "false"]):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    (tmp_path / "dvc.yaml").write_text(STAGES)
+    (tmp_path / "imitate.py").write_text("print('copying', flush=True); open('made', 'w').write(open('source').read())")
+    (tmp_path / "source").write_text("1")
+    return tmp_path
+
+
+def test_a_stage_runs_once_is_then_unchanged_and_an_earlier_result_is_restored(stages):
+    first = repro(stages, "copy"), repro(stages, "copy")
+    (stages / "source").write_text("2")
+    second = repro(stages, "copy")
+    (stages / "source").write_text("1")
+
+    assert (*first, second, repro(stages, "copy")) == ("ran", "unchanged", "ran", "restored")
+    assert (stages / "made").read_text() == "1"
+
+
+def test_what_the_command_prints_is_told_and_dvcs_advice_is_not(stages):
+    told = []
+    repro(stages, "copy", tell=told.append)
+
+    assert told == ["Running stage 'copy':", "> exec python imitate.py", "copying"]
+
+
+def test_a_failing_command_is_quoted(stages):
+    with pytest.raises(StageFailedError) as error:
+        repro(stages, "fail")
+
+    assert str(error.value) == "halfway\ndeepmark fail: it rains. Wait."
+
+
+def test_a_failure_before_the_command_is_quoted_from_dvc(stages):
+    (stages / "source").unlink()
+
+    with pytest.raises(StageFailedError, match=r"failed to reproduce 'copy'.*source"):
+        repro(stages, "copy")
+
+
+@pytest.fixture
+def lock_holder(stages):
+    """Another process that has DVC's lock for as long as it lives."""
+    with subprocess.Popen([sys.executable, "-c", HOLD_THE_LOCK], cwd=stages, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        yield holder
+        holder.kill()
+
+
+def test_a_lock_held_by_another_process_is_waited_for(stages, lock_holder):
+    told = []
+
+    def tell(line):
+        told.append(line)
+        if "Another DVC process is at work" in line:
+            lock_holder.kill()
+
+    assert repro(stages, "copy", tell=tell) == "ran"
+    assert any("Another DVC process is at work" in line for line in told)
+
+
+def test_a_lock_that_is_never_released_is_reported_after_a_while(stages, lock_holder):
+    with pytest.raises(StageFailedError, match="Unable to acquire lock"):
+        repro(stages, "copy", patience=0)

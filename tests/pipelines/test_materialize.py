@@ -1,0 +1,58 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import dagster as dg
+import pytest
+from toy_workspace import REPOSITORY, processes_in, wait_for
+
+from deepmark.errors import DeepmarkError
+from pipelines.instance import dagster_home, open_instance
+from pipelines.materialize import materialize_all
+
+
+def test_a_failing_stage_says_why_and_what_comes_after_it_is_not_tried(workspace):
+    for number in range(3, 13):
+        (workspace / "data/raw/train" / f"{number}.jpg").touch()
+
+    with pytest.raises(DeepmarkError) as error:
+        materialize_all(workspace)
+
+    assert str(error.value).startswith("deepmark ingest: data/raw/train/3.jpg: not a JPEG. Remove it")
+    with open_instance(workspace) as instance:
+        (run,) = instance.get_runs()
+        assert run.status == dg.DagsterRunStatus.FAILURE
+
+
+def test_a_name_that_is_no_asset_is_refused_with_the_nearest(workspace):
+    with pytest.raises(DeepmarkError, match=r"'shard' is not an asset.*Did you mean 'shards'"):
+        materialize_all(workspace, select=["shard"])
+
+
+def test_a_team_may_change_the_dagster_yaml_of_its_workspace(workspace):
+    home = dagster_home(workspace)
+    assert (home / "dagster.yaml").read_text() == (REPOSITORY / "dagster.yaml").read_text()
+
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}")
+    dagster_home(workspace)
+
+    assert (home / "dagster.yaml").read_text() == "telemetry: {enabled: false}"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_outlives_an_interrupted_or_killed_run(workspace, number):
+    (workspace / "endless").touch()
+    for split in ("train", "validation"):
+        (workspace / "data/shards" / split).mkdir(parents=True)
+    command = [sys.executable, "-m", "pipelines.materialize", "--workspace", workspace, "--select", "checkpoint"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as running:
+        assert wait_for((workspace / "started").exists, seconds=60)
+        assert len(processes_in(workspace)) >= 4
+        interrupted = time.monotonic()
+        running.send_signal(number)
+        running.wait(30)
+
+        assert wait_for(lambda: processes_in(workspace) == [], seconds=5 - (time.monotonic() - interrupted))

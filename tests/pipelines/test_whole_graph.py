@@ -1,0 +1,125 @@
+"""The project's graph, made once through Dagster and DVC, and looked at from all sides; only the commands are toys."""
+
+import subprocess
+
+import dagster as dg
+import pytest
+from toy_workspace import DVC, REPOSITORY, make_workspace
+
+from pipelines.dvc_graph import read_data_version, read_graph
+from pipelines.instance import open_instance
+from pipelines.materialize import materialize_all
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A workspace in which everything was made once, and what was said of it."""
+    workspace = tmp_path_factory.mktemp("made")
+    make_workspace(workspace, (REPOSITORY / "dvc.yaml").read_text("utf-8"))
+    said = []
+    materialize_all(workspace, progress=said.append)
+    return workspace, said
+
+
+@pytest.fixture(scope="module")
+def instance(made):
+    with open_instance(made[0]) as instance:
+        yield instance
+
+
+def latest(instance: dg.DagsterInstance, asset: str, partition: str | None = None) -> dg.AssetMaterialization:
+    partitions = [partition] if partition else None
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=partitions), limit=1
+    ).records
+    materialization = records[0].asset_materialization
+    assert materialization is not None
+    return materialization
+
+
+def shown(instance: dg.DagsterInstance, asset: str, partition: str | None = None) -> dict:
+    return {name: value.value for name, value in latest(instance, asset, partition).metadata.items()}
+
+
+def test_every_partition_of_every_asset_is_made_in_order(made, instance):
+    _, said = made
+
+    assert said == [
+        "run 1 of 8: prepare [train]: records, shards",
+        "run 2 of 8: prepare [validation]: records, shards",
+        "run 3 of 8: train: checkpoint",
+        "run 4 of 8: evaluate [none]: predictions, metrics",
+        "run 5 of 8: evaluate [nms]: predictions, metrics",
+        "run 6 of 8: evaluate [flip]: predictions, metrics",
+        "run 7 of 8: evaluate [multiscale]: predictions, metrics",
+        "run 8 of 8: publish_report: report",
+    ]
+    assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
+    assert instance.get_materialized_partitions(dg.AssetKey("metrics")) == {"none", "nms", "flip", "multiscale"}
+
+
+def test_dvc_finds_nothing_left_to_do(made):
+    done = subprocess.run([DVC, "repro"], cwd=made[0], capture_output=True, text=True, check=True)
+
+    assert "Data and pipelines are up to date" in done.stdout
+
+
+def test_a_materialization_carries_the_data_version_of_dvc_lock(made, instance):
+    workspace, _ = made
+    for family in read_graph(workspace).families:
+        for stage in family.stages:
+            tags = latest(instance, family.hints.asset, stage.item).tags or {}
+            assert tags["dagster/data_version"] == read_data_version(workspace, stage)
+
+
+def test_people_see_counts_numbers_tables_pictures_and_links(instance):
+    records, shards = shown(instance, "records", "train"), shown(instance, "shards", "train")
+    checkpoint, metrics = shown(instance, "checkpoint"), shown(instance, "metrics", "flip")
+    report = shown(instance, "report")
+
+    assert (records["inputs"], records["records"], records["rejected"]) == (3, 3, 0)
+    assert "| vest | 3 | 100.0% | 10.0% |" in records["categories"]
+    assert (shards["shards"], shards["samples"], shards["MiB"]) == (2, 3, 2.0)
+    assert (checkpoint["loss"], checkpoint["validation loss"], checkpoint["epochs"]) == (4.0, 5.0, 2)
+    assert checkpoint["MLflow run"] == "http://127.0.0.1:5000/#/ab12"
+    assert (metrics["box AP"], metrics["landmarks AP50"], metrics["ms total"]) == (0.5, 0.75, 12.5)
+    assert "| all 13 | 0.500 |" in metrics["by category"]
+    assert "NMS + flip + multi-scale" in report["strategies"]
+    assert report["detections"].startswith("![Detections](data:image/jpeg;base64,")
+
+
+def test_the_checks_of_records_and_checkpoint_pass(instance):
+    for asset, name in (("records", "every_file_is_accounted_for"), ("checkpoint", "loss_is_finite")):
+        key = dg.AssetCheckKey(dg.AssetKey(asset), name)
+        (record,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+        assert record.event.dagster_event.asset_check_evaluation_data.passed
+
+
+def test_epochs_reported_far_below_dagster_are_in_the_runs_log(instance):
+    (run,) = instance.get_runs(dg.RunsFilter(job_name="train"))
+    messages = [record.user_message for record in instance.all_logs(run.run_id)]
+
+    assert [message for message in messages if message.startswith("epoch")] == [
+        "epoch 1: train_total 8",
+        "epoch 2: train_total 4",
+    ]
+    assert not [message for message in messages if "did not receive" in message or "unexpected message" in message]
+
+
+def test_what_a_command_prints_is_in_the_runs_compute_log(instance):
+    (run,) = instance.get_runs(dg.RunsFilter(job_name="train"))
+    events = [record.dagster_event for record in instance.all_logs(run.run_id, dg.DagsterEventType.LOGS_CAPTURED)]
+    key = [run.run_id, "compute_logs", events[0].logs_captured_data.file_key]
+    log = instance.compute_log_manager.get_log_data(key).stdout or b""
+
+    assert b"> exec python commands.py train" in log
+
+
+def test_what_is_up_to_date_is_not_made_again_and_still_shows_its_facts(made, instance):
+    materialize_all(made[0], instance=instance, select=["checkpoint"])
+    facts = shown(instance, "checkpoint")
+
+    assert facts["dvc"] == "unchanged"
+    assert facts["loss"] == 4.0
