@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,9 +53,20 @@ HERE = Path()
 def _tell(facts: dict[str, Any], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(facts))
-    else:
-        for name, value in facts.items():
-            typer.echo(f"{name.replace('_', ' ')}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
+        return
+    for name, value in _lines(facts):
+        typer.echo(f"{name:28} {value}")
+
+
+def _lines(facts: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in facts.items():
+        name = f"{above}{key.replace('_', ' ')}"
+        if isinstance(value, dict):
+            yield from _lines(value, f"{name} ")
+        elif isinstance(value, float):
+            yield name, f"{value:,.4g}"
+        else:
+            yield name, f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _stage(name: str, workspace: Path, as_json: bool, **choices: str) -> None:

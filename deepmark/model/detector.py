@@ -78,7 +78,16 @@ def build_detector(params: ModelParams, *, seed: int | None) -> Detector:
         heads = Heads(backbone.features, hidden=HIDDEN[params.backbone])
         detector = Detector(backbone, heads, params)
         _reset_parameters(detector)
-    return detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+    _store_channels_last(backbone)
+    return detector
+
+
+@torch.no_grad()
+def _store_channels_last(backbone: nn.Module) -> None:
+    """Weights in the order of the maps they meet; those of 1x1 convolutions and of heads read at cells stay plain."""
+    for weight in backbone.parameters():
+        if weight.ndim == 4 and weight.shape[2] > 1:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
 
 def _reset_parameters(detector: Detector) -> None:
