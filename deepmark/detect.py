@@ -2,7 +2,9 @@
 
 import json
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,10 @@ def read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     Raises DeepmarkError where the file is no picture, is damaged, or has more than 50 million pixels.
     """
     try:
-        with Image.open(path) as image:
+        with (
+            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
+            Image.open(path) as image,
+        ):
             if image.width * image.height > MOST_PIXELS:
                 raise DeepmarkError(f"{path}: {image.width} x {image.height} pixels are too many; shrink it first.")
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))
@@ -58,10 +63,12 @@ def read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
 
 def _names(paths: list[Path]) -> Iterator[tuple[Path, str]]:
     """A file name of its own for each drawn picture, also where two folders hold the same name."""
-    taken: dict[str, int] = {}
+    taken: set[str] = set()
     for path in paths:
-        count = taken[path.stem] = taken.get(path.stem, 0) + 1
-        yield path, f"{path.stem}.jpg" if count == 1 else f"{path.stem}-{count}.jpg"
+        numbered = (f"{path.stem}-{number}.jpg" for number in count(2))
+        name = next(name for name in chain([f"{path.stem}.jpg"], numbered) if name not in taken)
+        taken.add(name)
+        yield path, name
 
 
 def _save(image: UInt8[np.ndarray, "h w 3"], path: Path) -> None:

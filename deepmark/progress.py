@@ -11,8 +11,8 @@ LINE_EVERY = 10.0
 
 
 class _LogLines:
-    def __init__(self, description: str, total: int) -> None:
-        self.description, self.total, self.done = description, total, 0
+    def __init__(self, description: str, total: int, done: int) -> None:
+        self.description, self.total, self.before, self.done = description, total, done, done
         self.started = self.spoke = time.monotonic()
 
     def advance(self, count: int) -> None:
@@ -23,16 +23,22 @@ class _LogLines:
             print(self.line(now), file=sys.stderr, flush=True)
 
     def line(self, now: float) -> str:
-        rate = self.done / (now - self.started)
-        left = timedelta(seconds=round((self.total - self.done) / rate)) if rate and self.total else "?"
-        return f"{self.description}: {self.done:,} of {self.total:,}, {rate:,.0f} a second, {left} left"
+        rate = (self.done - self.before) / (now - self.started)
+        speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+        if not self.total:
+            return f"{self.description}: {self.done:,} of ?, {speed} a second"
+        left = timedelta(seconds=round((self.total - self.done) / rate)) if rate else "?"
+        return f"{self.description}: {self.done:,} of {self.total:,}, {speed} a second, {left} left"
 
 
 @contextmanager
-def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A function to call with the number of further things done; draws on standard error."""
+def progress(description: str, total: int, *, done: int = 0) -> Iterator[Callable[[int], None]]:
+    """A function to call with the number of further things done; draws on standard error.
+
+    `done` of them were done before, by a run that was cut off. A total of 0 stands for one that is not known.
+    """
     if not sys.stderr.isatty():
-        yield _LogLines(description, total).advance
+        yield _LogLines(description, total, done).advance
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -44,5 +50,5 @@ def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(description, total=total or None)
+        task = bar.add_task(description, total=total or None, completed=done)
         yield lambda count: bar.update(task, advance=count)

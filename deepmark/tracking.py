@@ -81,7 +81,7 @@ class Tracker:
             if run is None:
                 raise DeepmarkError(
                     f"MLflow at {tracking_uri(workspace)} has no run {run_id}. "
-                    "Set MLFLOW_TRACKING_URI to the place that has it, or train again: `dvc repro --force train`."
+                    "Set MLFLOW_TRACKING_URI to the place that has it, or train again: `deepmark train --fresh`."
                 )
             if run.info.status != "FINISHED":
                 client.update_run(run_id, status="RUNNING")
@@ -90,6 +90,11 @@ class Tracker:
     @property
     def run_id(self) -> str:
         return self._run.info.run_id
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run had come to its end before it was opened."""
+        return self._run.info.status == "FINISHED"
 
     @cached_property
     def url(self) -> str | None:
@@ -137,7 +142,7 @@ class Tracker:
 
     def finish(self, status: Status = "FINISHED") -> None:
         """Close the run. A run that was finished before, and only added to since, keeps its end."""
-        if self._run.info.status == "FINISHED":
+        if self.is_finished:
             return
         with self._reaching():
             self._client.set_terminated(self.run_id, status)

@@ -1,49 +1,74 @@
-"""A workspace with a few drawn pictures, made once a test run and copied for each test that changes it."""
+"""Workspaces with a few drawn pictures, made once a test run and copied for each test that changes them."""
 
-import shutil
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from workspaces import Done, copied, run, set_params
 
-from deepmark import stages
+from deepmark import cli, stages
 from deepmark.data.synthetic import draw_dataset
 from deepmark.schema import SPLITS
 from deepmark.workspace import Workspace, init_workspace
 
+# Threads that wait for each other are slow where other work shares the cores, and our networks here are tiny.
+os.environ["OMP_NUM_THREADS"] = "1"
 
-def set_params(workspace: Workspace, **values: object) -> Workspace:
-    """The workspace with some keys of its params.yaml changed, each by its own unique name."""
-    file = workspace.root / "params.yaml"
-    lines = file.read_text("utf-8").splitlines()
-    for key, value in values.items():
-        places = [number for number, line in enumerate(lines) if line.strip().startswith(f"{key}:")]
-        assert len(places) == 1, f"{key} stands {len(places)} times in params.yaml"
-        indent = lines[places[0]][: -len(lines[places[0]].lstrip())]
-        lines[places[0]] = f"{indent}{key}: {value}"
-    file.write_text("\n".join(lines) + "\n", "utf-8")
-    return Workspace(workspace.root)
+
+@pytest.fixture(autouse=True)
+def no_tracking_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's runs are kept in the workspaces, wherever this machine keeps its own."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
 @pytest.fixture(scope="session")
 def sharded_once(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = init_workspace(tmp_path_factory.mktemp("workspace") / "tiny", "demo")
     draw_dataset(workspace.raw, train=12, validation=6, seed=3, workers=1)
-    workspace = set_params(workspace, epochs=2, input_size=[64, 64], processes=1, pictures=2)
-    workspace = Workspace(Path(workspace.root))
-    _set_train_batch(workspace, 4)
+    workspace = set_params(
+        workspace,
+        model={"input_size": [64, 64]},
+        train={"epochs": 2, "batch_size": 4, "processes": 1},
+        report={"pictures": 2},
+    )
     for split in SPLITS:
         stages.ingest(workspace, split=split)
         stages.shard(workspace, split=split)
     return workspace
 
 
-def _set_train_batch(workspace: Workspace, size: int) -> None:
-    file = workspace.root / "params.yaml"
-    before, train = file.read_text("utf-8").split("\ntrain:")
-    file.write_text(before + "\ntrain:" + train.replace("batch_size: 16", f"batch_size: {size}", 1), "utf-8")
-
-
 @pytest.fixture
 def sharded(sharded_once: Workspace, tmp_path: Path) -> Workspace:
     """Twelve training and six validation pictures as shards, and a recipe of two epochs."""
-    return Workspace(Path(shutil.copytree(sharded_once.root, tmp_path / "workspace", symlinks=True)))
+    return copied(sharded_once, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def trained_once(sharded_once: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    workspace = copied(sharded_once, tmp_path_factory.mktemp("trained"))
+    done = run("deepmark", "train", cwd=workspace.root)
+    assert done.code == 0, done.err
+    return workspace
+
+
+@pytest.fixture
+def trained(trained_once: Workspace, tmp_path: Path) -> Workspace:
+    """The same, with what `deepmark train` makes of it."""
+    return copied(trained_once, tmp_path)
+
+
+@pytest.fixture
+def deepmark(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """The command line in this process, which saves the imports: deepmark("ingest", "--split", "train")."""
+
+    def command(*words: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["deepmark", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capsys.readouterr()
+        return Done(code=int(end.value.code or 0), out=out, err=err)
+
+    return command

@@ -1,11 +1,17 @@
 """Start one training process a GPU under torchrun, and say in one message why it failed if it does."""
 
+import json
+import logging
 import os
+import signal
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import torch
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+from torch.distributed.elastic.multiprocessing import api as multiprocessing_api
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -31,19 +37,30 @@ def count_processes(wanted: int | Literal["auto"]) -> int:
     return wanted
 
 
-def _explain(rank: int, failure: ProcessFailure) -> Exception:
-    message = failure.message
-    text, traceback = (
-        (message.get("message", ""), message.get("extraInfo", {}).get("py_callstack", ""))
-        if isinstance(message, dict)
-        else (str(message), "")
-    )
-    kind, _, rest = text.partition(": ")
+def _reason(error_file: Path) -> Exception:
+    """What a rank wrote down when it failed."""
+    message = json.loads(error_file.read_text("utf-8"))["message"]
+    kind, _, text = message["message"].partition(": ")
     if kind == DeepmarkError.__name__:
-        return DeepmarkError(rest)
-    if failure.signal_name() not in ("<N/A>", None):
-        text = f"killed by {failure.signal_name()}; out of memory is the usual reason for SIGKILL"
-    return RankError(f"rank {rank} of the training failed: {text}\n{traceback}".rstrip())
+        return DeepmarkError(text)
+    traceback = message["extraInfo"]["py_callstack"]
+    return RankError(f"rank {error_file.parent.name} of the training failed: {kind}: {text}\n{traceback}".rstrip())
+
+
+def _explain(failures: dict[int, ProcessFailure], errors: Path) -> Exception:
+    """Why the training failed: what the rank that failed first says, or the signal that ended one.
+
+    torch's own answer knows whole seconds, and the processes that have ended: where a rank is slow to end, it names
+    one that lost its connection to it.
+    """
+    for rank, failure in failures.items():
+        if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM:  # which the launcher sends to the others
+            reason = f"killed by {failure.signal_name()}; out of memory is the usual reason for SIGKILL"
+            return RankError(f"rank {rank} of the training failed: {reason}.")
+    files = sorted(errors.rglob("error.json"), key=lambda file: file.stat().st_mtime_ns)
+    if files:
+        return _reason(files[0])
+    return RankError(f"ranks {', '.join(map(str, failures))} of the training failed without a reason; see above.")
 
 
 def run_workers(workspace: Path, processes: int) -> None:
@@ -52,22 +69,28 @@ def run_workers(workspace: Path, processes: int) -> None:
     Raises DeepmarkError for what a rank reported as the user's to mend, RankError with the rank's own traceback for
     anything else.
     """
-    command = ("-m", "deepmark.train.worker", "--workspace", str(workspace))
+    command = ["-m", "deepmark.train.worker", "--workspace", str(workspace)]
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
-        os.execv(sys.executable, (sys.executable, *command))
+        os.execv(sys.executable, [sys.executable, *command])
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-    config = LaunchConfig(
+    with TemporaryDirectory(prefix="deepmark-train-") as errors:
+        try:
+            elastic_launch(_config(processes, errors), sys.executable)(*command, "--launcher", str(os.getpid()))
+        except ChildFailedError as error:
+            raise _explain(error.failures, Path(errors)) from None
+
+
+def _config(processes: int, errors: str) -> LaunchConfig:
+    logging.getLogger(multiprocessing_api.__name__).setLevel(logging.CRITICAL)  # we tell what it would
+    return LaunchConfig(
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=processes,
         run_id="deepmark",
+        logs_specs=DefaultLogsSpecs(log_dir=errors),
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         local_addr="localhost",
         max_restarts=0,
         monitor_interval=0.1,
     )
-    try:
-        elastic_launch(config, sys.executable)(*command)
-    except ChildFailedError as error:
-        raise _explain(*error.get_first_failure()) from None

@@ -37,10 +37,15 @@ from deepmark.workspace import Workspace
 _PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent() -> None:
-    """A rank whose launcher was killed ends too, instead of holding a GPU for ever (Linux)."""
+def die_with_parent(launcher: int | None) -> None:
+    """A rank whose launcher was killed ends too, instead of holding a GPU for ever (Linux).
+
+    `launcher` is the parent's process id, for the case that it is gone already; None where it is not known.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if launcher is not None and os.getppid() != launcher:
+        sys.exit("the launcher is gone")
 
 
 def recipe(params: Params, workspace: Workspace) -> dict[str, Any]:
@@ -169,8 +174,8 @@ def train_rank(workspace: Workspace, group: Group) -> None:
     position = found[0] if found else Position()
     steps = steps_in_epoch(len(train), params.train.batch_size)
     tracker = _start_tracking(workspace, found, group)
-    with _closing(tracker), progress("train", steps * params.train.epochs) as advance:
-        advance(position.epoch * steps + position.step)
+    done = position.epoch * steps + position.step
+    with _closing(tracker), progress("train", steps * params.train.epochs, done=done) as advance:
         watch = None
         if tracker is not None:
             watch = _Watch(
@@ -201,27 +206,38 @@ def train_rank(workspace: Workspace, group: Group) -> None:
                 print(_describe(report, params.train.epochs), file=sys.stderr, flush=True)
         if tracker is not None:
             export(workspace, stepper, position, tracker)
-            _, jpeg = validation[0]
-            tracker.log_model(workspace.model_file, jpeg)
-            tracker.log_artifact(workspace.losses_file, "tables")
-            tracker.finish()
+            if not tracker.is_finished:  # else DVC has only deleted the outputs of a run that is complete
+                _, jpeg = validation[0]
+                tracker.log_model(workspace.model_file, jpeg)
+                tracker.log_artifact(workspace.losses_file, "tables")
+                tracker.finish()
 
 
-@record
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workspace", type=Path, required=True)
+    parser.add_argument("--launcher", type=int, help="process id of the parent")
     arguments = parser.parse_args()
-    die_with_parent()
+    die_with_parent(arguments.launcher)
     cv2.setNumThreads(0)
     with joined_group() as group:
         if group.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // group.local_world))
-        train_rank(Workspace(arguments.workspace), group)
+        # Inside the group: the reason is on disk before the other ranks notice that one is gone, and fail of that.
+        record(train_rank)(Workspace(arguments.workspace), group)
+
+
+def _is_written_down() -> bool:
+    """Whether the launcher can read why this process failed; it tells the user of the first rank that did."""
+    return Path(os.environ.get("TORCHELASTIC_ERROR_FILE", "none")).is_file()
 
 
 if __name__ == "__main__":
     try:
         main()
     except DeepmarkError as error:
-        sys.exit(f"deepmark train: {error}")
+        sys.exit(1 if _is_written_down() else f"deepmark train: {error}")
+    except BaseException:
+        if _is_written_down():
+            sys.exit(1)
+        raise
