@@ -92,7 +92,7 @@ def init(
 @app.command()
 def synth(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where train/ and validation/ are made.")],
-    train: Annotated[int, typer.Option(min=0, help="Pictures to train on.")] = 3000,
+    train: Annotated[int, typer.Option(min=0, help="Pictures to train on.")] = 4500,
     validation: Annotated[int, typer.Option(min=0, help="Pictures to validate on.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 1,
     as_json: JsonOption = False,
@@ -172,7 +172,7 @@ def detect(
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The workspace to make.")] = Path("runs/demo"),
-    train: Annotated[int, typer.Option(min=1, help="Pictures to draw for training.")] = 3000,
+    train: Annotated[int, typer.Option(min=1, help="Pictures to draw for training.")] = 4500,
     validation: Annotated[int, typer.Option(min=1, help="Pictures to draw for validation.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="Of the drawings.")] = 1,
 ) -> None:

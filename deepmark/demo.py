@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.progress import progress
 from deepmark.report.tables import strategy_table, to_rich
 from deepmark.schema import STRATEGIES
-from deepmark.workspace import Workspace, environment, init_workspace
+from deepmark.workspace import Workspace, environment, init_workspace, tool
 
 
 def _draw(workspace: Workspace, *, train: int, validation: int, seed: int) -> None:
@@ -43,14 +44,22 @@ def run_demo(root: Path, *, train: int, validation: int, seed: int) -> None:
     _materialize(workspace)
     metrics = {name: json.loads(workspace.metrics_file(name).read_text("utf-8")) for name in STRATEGIES}
     seconds = time.monotonic() - started
-    table = strategy_table(metrics, measured_on=f"{validation:,} drawn validation pictures")
-    console = Console()
-    console.print()
-    console.print(to_rich(table))
+    table = strategy_table(metrics, measured_on=f"{validation:,} drawn validation pictures", published=False)
+    console = Console(soft_wrap=True)
+    console.print("\n", to_rich(table), sep="")
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    console.print(f"{seconds:.0f} seconds; the largest process took {largest:.1f} GiB.\n")
-    console.print(f"Report      {workspace.report / 'report.md'}")
-    console.print(f"Pictures    {workspace.report / 'pictures'}")
-    console.print(f"Model       {workspace.model_file}")
-    console.print("Try it      deepmark detect PICTURE --model MODEL --draw FOLDER")
-    console.print(f"Look inside make ui WORKSPACE={root}   (Dagster on port 3000, MLflow on port 5000, loopback)")
+    console.print(f"{seconds:.0f} seconds; the largest process took {largest:.1f} GiB.\n", highlight=False)
+    for line in _where_to_look(workspace):
+        console.print(line, highlight=False)
+
+
+def _where_to_look(workspace: Workspace) -> Iterator[str]:
+    def short(path: Path) -> Path:
+        return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+    deepmark, root, model = short(tool("deepmark")), short(workspace.root), short(workspace.model_file)
+    yield f"Report    {short(workspace.report / 'report.md')}"
+    yield f"Pictures  {short(workspace.report / 'pictures')}"
+    yield f"Browse    make ui WORKSPACE={root}"
+    yield f"Detect    {deepmark} detect {short(workspace.raw)}/validation/image --model {model} \\"
+    yield f"              --draw {root / 'detections'}"

@@ -23,9 +23,9 @@ from deepmark.infer.predictions import Prediction
 from deepmark.infer.tta import flipped_and_averaged, look_at_scale
 from deepmark.model.detector import Detector
 from deepmark.model.heads import HeadMaps
+from deepmark.model.precision import autocast_dtype
 from deepmark.params import PredictParams
 from deepmark.schema import STRATEGIES
-from deepmark.train.optim import autocast_dtype
 from deepmark.types import Detections, ImageRecord
 
 

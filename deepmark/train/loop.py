@@ -18,10 +18,11 @@ from deepmark.data.loader import default_threads, load_batches
 from deepmark.data.stream import ShardReader, batch_bounds, sample_order
 from deepmark.errors import DeepmarkError
 from deepmark.model.detector import Detector
+from deepmark.model.precision import autocast_dtype
 from deepmark.params import AugmentParams, LossWeights, TrainParams
 from deepmark.train.distributed import Group
 from deepmark.train.loss import Losses, losses
-from deepmark.train.optim import autocast_dtype, learning_rate
+from deepmark.train.optim import learning_rate
 from deepmark.train.targets import Batch, collate, make_targets
 from deepmark.types import Sample
 
@@ -190,26 +191,11 @@ def fit(
 
     Raises DeepmarkError where the loss stops being a number.
     """
-    params, group = stepper.params, stepper.group
-    steps = steps_in_epoch(len(train), params.batch_size)
     stepper.detector.train()
-    for epoch in range(position.epoch, params.epochs):
-        order = sample_order(len(train), seed=params.seed, epoch=epoch)
-        batches = _batches(order, params.batch_size)[position.step :]
-        position.loss_sums = position.loss_sums.to(group.device)
-        started, waited, rate = time.perf_counter(), 0.0, 0.0
-        loaded = _load(train, batches, _sampler(train, canvas, augment, params.seed, epoch), group)
-        while True:
-            asked = time.perf_counter()
-            batch = next(loaded, None)
-            waited += time.perf_counter() - asked
-            if batch is None:
-                break
-            rate = learning_rate(params, step=epoch * steps + position.step, steps_per_epoch=steps)
-            position.loss_sums = position.loss_sums + group.sum(stepper.step(batch, rate))
-            position.step += 1
-            after_step(position)
-        means = _means(position.loss_sums, steps)
+    for epoch in range(position.epoch, stepper.params.epochs):
+        started = time.perf_counter()
+        samples, waited, rate = _train_epoch(stepper, train, canvas, augment, position, after_step)
+        means = _means(position.loss_sums, position.step)
         if not all(map(math.isfinite, means.values())):
             raise DeepmarkError(
                 f"epoch {epoch + 1}: the loss is not a number any more ({means}). Lower train.learning_rate, set "
@@ -222,10 +208,38 @@ def fit(
             validation=validate(stepper, validation, canvas),
             learning_rate=rate,
             seconds=seconds,
-            samples_per_second=sum(map(len, batches)) / seconds,
+            samples_per_second=samples / seconds,
             waiting=waited / seconds,
         )
         position.epoch, position.step = epoch + 1, 0
         position.loss_sums = torch.zeros_like(position.loss_sums)
         position.history.append(asdict(report))
         yield report
+
+
+def _train_epoch(
+    stepper: Stepper,
+    train: ShardReader,
+    canvas: tuple[int, int],
+    augment: AugmentParams,
+    position: Position,
+    after_step: Callable[[Position], None],
+) -> tuple[int, float, float]:
+    """From `position` to the end of its epoch: samples seen, seconds waited for them, the last learning rate."""
+    params, group, epoch = stepper.params, stepper.group, position.epoch
+    steps = steps_in_epoch(len(train), params.batch_size)
+    order = sample_order(len(train), seed=params.seed, epoch=epoch)
+    batches = _batches(order, params.batch_size)[position.step :]
+    loaded = _load(train, batches, _sampler(train, canvas, augment, params.seed, epoch), group)
+    position.loss_sums = position.loss_sums.to(group.device)
+    waited, rate = 0.0, 0.0
+    while True:
+        asked = time.perf_counter()
+        batch = next(loaded, None)
+        waited += time.perf_counter() - asked
+        if batch is None:
+            return sum(map(len, batches)), waited, rate
+        rate = learning_rate(params, step=epoch * steps + position.step, steps_per_epoch=steps)
+        position.loss_sums = position.loss_sums + group.sum(stepper.step(batch, rate))
+        position.step += 1
+        after_step(position)

@@ -1,4 +1,4 @@
-"""How the weights move: the optimiser, its learning rate, and the number format of the arithmetic."""
+"""How the weights move: the optimiser and its learning rate."""
 
 import math
 
@@ -32,10 +32,3 @@ def learning_rate(params: TrainParams, *, step: int, steps_per_epoch: int) -> fl
         return params.learning_rate * (1 + math.cos(math.pi * (step - warm) / max(1.0, total - warm))) / 2
     reached = [epoch for epoch in params.milestones if epoch <= step // steps_per_epoch]
     return params.milestones[max(reached)] if reached else params.learning_rate
-
-
-def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    """The format of the network's arithmetic; None is float32. A CPU has no quick fp16 and takes bf16."""
-    if precision == "fp32":
-        return None
-    return torch.float16 if precision == "fp16" and device.type == "cuda" else torch.bfloat16
