@@ -44,16 +44,18 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
+def _opened(path: Path) -> Image.Image:
+    with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):  # we refuse them earlier
+        return Image.open(path)
+
+
 def read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """Any picture as RGB, turned the way its camera was held.
 
     Raises DeepmarkError where the file is no picture, is damaged, or has more than 50 million pixels.
     """
     try:
-        with (
-            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
-            Image.open(path) as image,
-        ):
+        with _opened(path) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise DeepmarkError(f"{path}: {image.width} x {image.height} pixels are too many; shrink it first.")
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))

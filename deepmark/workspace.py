@@ -13,7 +13,7 @@ from deepmark.params import Params, load_params
 
 PROFILES = ("demo", "paper")
 
-_GIT_IGNORE = "/data/\n/runs/\n/mlflow.db\n/mlartifacts/\n/.dagster/\n"
+_GIT_IGNORE = "/data/\n/runs/\n/dvc_plots/\n/mlflow.db\n/mlartifacts/\n/.dagster/\n"
 _IDENTITY = ("-c", "user.name=deepmark", "-c", "user.email=deepmark@localhost", "-c", "commit.gpgsign=false")
 """For the first commit of a workspace, on machines where git does not know its user."""
 
@@ -99,8 +99,6 @@ def _dvc_yaml() -> Path:
 def _run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True)
-    except FileNotFoundError:
-        raise DeepmarkError(f"{command[0]}: not found. A workspace is a git repository: install git.") from None
     except subprocess.CalledProcessError as error:
         raise DeepmarkError(f"{cwd}: `{' '.join(command)}` failed: {error.stderr.strip()}") from None
 
@@ -114,6 +112,8 @@ def init_workspace(root: Path, profile: str) -> Workspace:
         return Workspace(root)
     if root.is_dir() and any(root.iterdir()):
         raise DeepmarkError(f"{root}: not empty, and not a workspace. Give a new folder.")
+    if shutil.which("git") is None:
+        raise DeepmarkError("git: not found. A workspace is a git repository: install git.")
     root.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(profile_file(profile), root / "params.yaml")
     shutil.copyfile(_dvc_yaml(), root / "dvc.yaml")

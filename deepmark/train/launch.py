@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 import torch
-from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing import api as multiprocessing_api
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -78,6 +78,10 @@ def run_workers(workspace: Path, processes: int) -> None:
             elastic_launch(_config(processes, errors), sys.executable)(*command, "--launcher", str(os.getpid()))
         except ChildFailedError as error:
             raise _explain(error.failures, Path(errors)) from None
+        except SignalException as stop:
+            raise DeepmarkError(
+                f"stopped by {stop.sigval.name}. The same command goes on from the last checkpoint."
+            ) from None
 
 
 def _config(processes: int, errors: str) -> LaunchConfig:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import cv2
 import torch
@@ -213,12 +213,18 @@ def train_rank(workspace: Workspace, group: Group) -> None:
                 tracker.finish()
 
 
+def _end(number: int, _: object) -> NoReturn:
+    """Told to end, as Ctrl-C would: MLflow hears of it."""
+    sys.exit(128 + number)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workspace", type=Path, required=True)
     parser.add_argument("--launcher", type=int, help="process id of the parent")
     arguments = parser.parse_args()
     die_with_parent(arguments.launcher)
+    signal.signal(signal.SIGTERM, _end)
     cv2.setNumThreads(0)
     with joined_group() as group:
         if group.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
