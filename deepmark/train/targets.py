@@ -8,6 +8,7 @@ Source: Objects as Points, 2019, section 3; the radius as in its published code.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from torch import Tensor
 from deepmark.model.heads import STRIDE, Cells
 from deepmark.schema import CATEGORIES
 from deepmark.types import Sample
+
+Radius = Literal["centernet", "overlap"]
 
 _OVERLAP = 0.7
 """The intersection over union that CenterNet's radius is derived from."""
@@ -120,7 +123,7 @@ class Targets:
         return self.sizes.new_tensor([len(self.centers), len(self.landmarks)])
 
 
-def make_targets(batch: Batch) -> Targets:
+def make_targets(batch: Batch, *, radius: Radius = "centernet") -> Targets:
     """The peaks of a batch.
 
     A landmark counts, visible or occluded, where it lies inside the picture. A garment without landmarks keeps its
@@ -130,7 +133,7 @@ def make_targets(batch: Batch) -> Targets:
     limits = batch.boxes.new_tensor([width, height])
     cells = batch.boxes / STRIDE
     middles, sizes = (cells[:, :2] + cells[:, 2:]) / 2, cells[:, 2:] - cells[:, :2]
-    radii = gaussian_radius(sizes)
+    radii = gaussian_radius(sizes, radius)
 
     points, labels = batch.landmarks[..., :2], batch.landmarks[..., 2]
     inside = ((points >= 0) & (points < limits)).all(dim=-1)
@@ -162,16 +165,19 @@ def _peaks(positions: Tensor, *, image: Tensor, channel: Tensor, radius: Tensor,
     return Peaks(image=image, channel=channel, x=x, y=y, offset=positions - cells, radius=radius)
 
 
-def gaussian_radius(sizes: Float[Tensor, "n 2"]) -> Int64[Tensor, " n"]:
+def gaussian_radius(sizes: Float[Tensor, "n 2"], kind: Radius = "centernet") -> Int64[Tensor, " n"]:
     """How far from the middle a cell is still nearly right, for boxes of these sizes, all in cells.
 
-    CenterNet takes the least of three solutions; the one for a box that grows or shrinks on all sides is always it. In
-    the published code, which is followed here to the digit, the solution is divided by 2 and not by 2 a = 2.8, so that
-    the radius is 2.8 times that at which the overlap is still 0.7.
+    "overlap": so far that a box whose corners move by it, whichever way, keeps an overlap of 0.7, and one cell at least;
+    a box that shrinks on all sides loses most. "centernet": as its published code has it, to the digit; there the least
+    of three solutions is that of a box that grows, divided by 2 instead of 2 a = 5.6, so about 3 times as far.
     """
     width, height = sizes.double().ceil().unbind(dim=1)
-    a, b, c = 4 * _OVERLAP, -2 * _OVERLAP * (height + width), (_OVERLAP - 1) * width * height
-    radius = (b + (b**2 - 4 * a * c).sqrt()) / 2
+    perimeter, area = 2 * (width + height), width * height
+    if kind == "overlap":
+        return ((perimeter - (perimeter**2 - 16 * (1 - _OVERLAP) * area).sqrt()) / 8).long().clamp(min=1)
+    b = -_OVERLAP * perimeter
+    radius = (b + (b**2 + 16 * _OVERLAP * (1 - _OVERLAP) * area).sqrt()) / 2
     return (radius + 1e-9).long()  # a box of 15 x 70 has 7 exactly, which a device's square root may just miss
 
 

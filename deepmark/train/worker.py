@@ -243,6 +243,8 @@ if __name__ == "__main__":
         main()
     except DeepmarkError as error:
         sys.exit(1 if _is_written_down() else f"deepmark train: {error}")
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     except BaseException:
         if _is_written_down():
             sys.exit(1)
