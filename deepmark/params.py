@@ -103,9 +103,6 @@ class TrainParams(Section):
     landmark_channels: Literal["all", "own"]
     """Heatmap loss on all 294 landmark channels, or on those of the picture's own categories only."""
 
-    radius: Literal["centernet", "overlap"]
-    """How far heat spreads around a peak: as in CenterNet's code, or a third of it, as its formula means it."""
-
     loss_weights: LossWeights
     processes: Count | Literal["auto"]
     """One a GPU; "auto" takes every GPU, or one process where there is none."""

@@ -32,7 +32,7 @@ class Garment:
     landmarks: Float[np.ndarray, "k 3"]
     """x, y in pixels and v: 2 visible, 1 occluded, 0 not labelled (then x = y = 0)."""
 
-    polygons: tuple[Float[np.ndarray, "p 2"], ...]
+    polygons: tuple[Float[np.ndarray, "_ 2"], ...]
     """Segmentation, pixels; polygons may overlap."""
 
     scale: int

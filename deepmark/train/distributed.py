@@ -45,7 +45,10 @@ class Group:
 
 
 def be_exact(device: torch.device) -> None:
-    """On a CPU, the same bits for any number of threads: gradients of gathered cells are added up in order."""
+    """On a CPU, the same bits every time: gradients of gathered cells are added up in order.
+
+    For the same number of OpenMP threads, that is: the kernels share out their sums by it.
+    """
     if device.type == "cpu":
         torch.use_deterministic_algorithms(True)
 

@@ -80,7 +80,7 @@ class Stepper:
 
     def _losses(self, batch: Batch, model: nn.Module) -> Losses:
         batch = batch.to(self.group.device)
-        targets = make_targets(batch, radius=self.params.radius)
+        targets = make_targets(batch)
         counts = self.group.sum(targets.counts)
         dtype = autocast_dtype(self.params.precision, self.group.device)
         with torch.autocast(self.group.device.type, dtype, enabled=dtype is not None):

@@ -198,7 +198,8 @@ def test_a_mirrored_picture_has_mirrored_targets():
             [WIDTH - sample.boxes[:, 2], sample.boxes[:, 1], WIDTH - sample.boxes[:, 0], sample.boxes[:, 3]], 1
         ),
         categories=sample.categories,
-        landmarks=sample.landmarks * [-1, 1, 1] + [WIDTH, 0, 0] * (sample.landmarks[..., 2:] > 0),
+        landmarks=sample.landmarks * np.float32([-1, 1, 1])
+        + np.float32([WIDTH, 0, 0]) * (sample.landmarks[..., 2:] > 0),
         view=sample.view,
     )
 
@@ -207,31 +208,3 @@ def test_a_mirrored_picture_has_mirrored_targets():
     assert there.centers.x.tolist() == (WIDTH // STRIDE - 1 - here.centers.x).tolist()
     torch.testing.assert_close(there.landmark_vectors.float(), here.landmark_vectors * torch.tensor([-1.0, 1.0]))
     torch.testing.assert_close(there.sizes, here.sizes)
-
-
-def test_the_overlap_radius_is_the_largest_whole_shift_that_keeps_an_overlap_of_seven_tenths():
-    sizes = torch.tensor([[width, height] for width in range(8, 90, 9) for height in range(8, 90, 7)]).float()
-    width, height = sizes.unbind(1)
-    radius = gaussian_radius(sizes, "overlap").float()
-
-    def grown_overlap(by: torch.Tensor) -> torch.Tensor:
-        return width * height / ((width + 2 * by) * (height + 2 * by))
-
-    def shrunk_overlap(by: torch.Tensor) -> torch.Tensor:
-        return (width - 2 * by) * (height - 2 * by) / (width * height)
-
-    least = torch.minimum(grown_overlap(radius), shrunk_overlap(radius))
-    next_least = torch.minimum(grown_overlap(radius + 1), shrunk_overlap(radius + 1))
-    assert (least[radius > 1] >= 0.7).all()
-    assert (next_least < 0.7).all()
-
-
-def test_small_boxes_have_an_overlap_radius_of_one_cell():
-    assert gaussian_radius(torch.tensor([[2.0, 3.0]]), "overlap").tolist() == [1]
-
-
-def test_the_asked_radius_reaches_the_peaks():
-    batch = collate([make_sample(4)])
-    wide, narrow = make_targets(batch, radius="centernet"), make_targets(batch, radius="overlap")
-    assert (narrow.centers.radius < wide.centers.radius).all()
-    assert (narrow.landmarks.radius < wide.landmarks.radius).all()
