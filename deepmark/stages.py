@@ -64,7 +64,7 @@ def shard(workspace: Workspace, *, split: str) -> dict[str, Any]:
 
 def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any]:
     """Shards -> data/checkpoint, metrics/train.json and plots/losses.csv."""
-    from deepmark.data.stream import ShardReader
+    from deepmark.data.stream import ShardReader, batch_bounds
     from deepmark.train.launch import count_processes, run_workers
     from deepmark.train.worker import run_folder
 
@@ -77,10 +77,11 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any]:
         )
     for split in SPLITS:
         reader = ShardReader(_need(workspace.shards(split), f"deepmark shard --split {split}"))
-        if len(reader) < processes:
+        smallest = min((stop - start for start, stop in batch_bounds(len(reader), params.batch_size)), default=0)
+        if smallest < processes:
             raise DeepmarkError(
-                f"{workspace.shards(split)}: {len(reader)} pictures are too few for {processes} processes. "
-                "Add data, or lower train.processes in params.yaml."
+                f"{workspace.shards(split)}: {len(reader)} pictures are too few for {processes} processes: the "
+                f"smallest batch has {smallest}. Add data, raise train.batch_size, or lower train.processes."
             )
         with progress(f"verify {split}", len(reader)) as advance:
             reader.verify(progress=advance)

@@ -160,12 +160,16 @@ class Tracker:
         import mlflow
 
         before = mlflow.get_tracking_uri(), self._client.get_run(self.run_id).info.status
-        mlflow.set_tracking_uri(tracking_uri(self.workspace))
+        variable = os.environ.get("MLFLOW_TRACKING_URI")
+        mlflow.set_tracking_uri(tracking_uri(self.workspace))  # which sets the variable too
         try:
             with mlflow.start_run(run_id=self.run_id, log_system_metrics=False):
                 yield
         finally:
             mlflow.set_tracking_uri(before[0])
+            os.environ.pop("MLFLOW_TRACKING_URI")
+            if variable is not None:
+                os.environ["MLFLOW_TRACKING_URI"] = variable
             if before[1] != "FINISHED":
                 self._client.update_run(self.run_id, status=before[1])
 

@@ -1,4 +1,5 @@
 import base64
+import os
 import warnings
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def logged(tmp_path_factory):
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         tracker = Tracker.start(workspace, params={}, tags={})
         uri = tracker.log_model(workspace / "model.safetensors", picture())
+        assert "MLFLOW_TRACKING_URI" not in os.environ
         assert tracker._client.get_run(tracker.run_id).info.status == "RUNNING"
         tracker.finish()
     return workspace, uri
@@ -47,8 +49,11 @@ def model(logged):
         warnings.simplefilter("ignore")  # MLflow's, on loading
         import mlflow
 
-        mlflow.set_tracking_uri(f"sqlite:///{workspace}/mlflow.db")
-        return mlflow.pyfunc.load_model(uri)
+        store = f"sqlite:///{workspace}/mlflow.db"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_TRACKING_URI", store)  # MLflow sets it too, and leaves it so
+            mlflow.set_tracking_uri(store)
+            return mlflow.pyfunc.load_model(uri)
 
 
 def test_a_logged_model_finds_garments_in_jpegs(model):
@@ -94,8 +99,6 @@ def test_what_is_not_a_usable_picture_is_refused_with_its_number(model, sent, wo
 
 
 def test_detections_become_words_and_plain_numbers():
-    from deepmark.serve import as_dicts
-
     vest = CATEGORY_BY_NAME["vest"]
     detections = Detections(
         boxes=np.array([[1, 2, 3, 4]], np.float32),
@@ -105,6 +108,6 @@ def test_detections_become_words_and_plain_numbers():
         landmark_scores=np.zeros((1, 39), np.float32),
     )
 
-    assert as_dicts(detections) == [
+    assert detections.as_dicts() == [
         {"category": "vest", "score": 0.5, "box": [1, 2, 3, 4], "landmarks": [[1, 1, 0]] * vest.landmarks}
     ]

@@ -94,7 +94,8 @@ class _Watch:
         }
         self.tracker.log_metrics(values, step=report.epoch + 1)
         self.save(position)
-        report_epoch(values, report.epoch + 1)
+        brief = ("train_total", "validation_total", "learning_rate", "samples_per_second")
+        report_epoch({name: values[name] for name in brief}, report.epoch + 1)
 
 
 def _describe(report: EpochReport, epochs: int) -> str:
@@ -160,7 +161,9 @@ def _start_tracking(workspace: Workspace, found: tuple[Position, dict] | None, g
     if found is not None:
         return Tracker.resume(workspace.root, found[1]["mlflow_run_id"])
     params = dict(_flat(workspace.params.model_dump(mode="json")))
-    return Tracker.start(workspace.root, params=params, tags={"processes": str(group.world)})
+    name = f"{workspace.params.model.backbone}, {workspace.params.train.epochs} epochs"
+    tags = {"mlflow.runName": name, "processes": str(group.world)}
+    return Tracker.start(workspace.root, params=params, tags=tags)
 
 
 def train_rank(workspace: Workspace, group: Group) -> None:

@@ -138,8 +138,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_says_what_to_do(sharded):
 def test_only_the_last_checkpoints_are_kept(sharded, tmp_path):
     stepper = new_stepper(sharded)
     for step in range(1, 6):
-        save(tmp_path, stepper, Position(step=step))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000004", "step-00000005"]
+        save(tmp_path / "run", stepper, Position(step=step))
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["step-00000004", "step-00000005"]
     assert KEPT == 2
 
 

@@ -1,0 +1,234 @@
+"""Real trainings with real processes: they agree, say why they fail, survive being killed, and leave nothing behind."""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from workspaces import copied, run, set_params
+
+from deepmark.train.launch import count_processes
+from deepmark.workspace import Workspace, environment, tool
+
+LEFT_WITHIN = 20.0
+"""Seconds; a process that starts on a busy machine asks who its parent is only after its imports."""
+
+
+def train(workspace: Workspace, *options: str, **variables: str):
+    return run("deepmark", "train", "--json", *options, cwd=workspace.root, **variables)
+
+
+def mlflow_runs(workspace: Workspace) -> dict[str, str]:
+    """The status of each run in the workspace's own store."""
+    with sqlite3.connect(workspace.root / "mlflow.db") as store:
+        found = dict(store.execute("select run_uuid, status from runs"))
+    store.close()
+    return found
+
+
+def logged_models(workspace: Workspace) -> int:
+    return len(list((workspace.root / "mlartifacts").rglob("MLmodel")))
+
+
+def weights_sha256(workspace: Workspace) -> str:
+    """Of what follows the header of model.safetensors, whose entries safetensors writes in any order."""
+    data = workspace.model_file.read_bytes()
+    return hashlib.sha256(data[8 + int.from_bytes(data[:8], "little") :]).hexdigest()
+
+
+def losses(workspace: Workspace) -> list[tuple[dict, dict]]:
+    history = json.loads(workspace.training_file.read_text("utf-8"))["history"]
+    return [(epoch["train"], epoch["validation"]) for epoch in history]
+
+
+def sabotage(folder: Path, code: str) -> str:
+    """A PYTHONPATH below which every Python runs `code` first."""
+    (folder / "sabotage").mkdir()
+    (folder / "sabotage/sitecustomize.py").write_text(code, "utf-8")
+    return os.pathsep.join(filter(None, [str(folder / "sabotage"), os.environ.get("PYTHONPATH")]))
+
+
+def working_on(workspace: Workspace) -> list[psutil.Process]:
+    """Whoever trains in the workspace."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE and str(workspace.root) in process.cmdline():
+                found.append(process)
+    return found
+
+
+def wait_until(condition: Callable[[], object], *, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_every_gpu_gets_a_process_and_a_cpu_as_many_as_are_wanted(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert (count_processes("auto"), count_processes(3)) == (1, 3)
+
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    assert (count_processes("auto"), count_processes(3)) == (4, 3)
+
+
+@pytest.fixture(scope="module")
+def two_once(sharded_once: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Trained by two processes without a break."""
+    workspace = copied(sharded_once, tmp_path_factory.mktemp("two"))
+    set_params(workspace, train={"processes": 2, "checkpoint_minutes": 0})
+    done = train(workspace)
+    assert done.code == 0, done.err
+    return workspace
+
+
+@pytest.mark.slow
+def test_two_processes_write_one_checkpoint_and_one_run(two_once):
+    assert two_once.model_file.is_file()
+    assert json.loads(two_once.train_metrics_file.read_text("utf-8"))["epochs"] == 2
+    assert len(two_once.losses_file.read_text("utf-8").splitlines()) == 3
+    assert list(mlflow_runs(two_once).values()) == ["FINISHED"]
+
+
+@pytest.mark.slow
+def test_a_finished_training_is_not_trained_or_logged_again(two_once, tmp_path):
+    workspace = copied(two_once, tmp_path)
+    before = mlflow_runs(workspace), logged_models(two_once)
+    expected = weights_sha256(workspace), workspace.training_file.read_text("utf-8")
+    shutil.rmtree(workspace.checkpoint)  # as DVC does before it runs a stage
+    workspace.train_metrics_file.unlink()
+    done = train(workspace)
+
+    assert done.code == 0, done.err
+    assert done.facts["epochs"] == 2
+    assert "epoch" not in done.err
+    assert (weights_sha256(workspace), workspace.training_file.read_text("utf-8")) == expected
+    assert (mlflow_runs(workspace), logged_models(two_once)) == before
+
+
+@pytest.mark.slow
+def test_fresh_trains_anew_to_the_same_weights(trained_once, tmp_path):
+    workspace = copied(trained_once, tmp_path)
+    expected = weights_sha256(workspace)
+    done = train(workspace, "--fresh")
+
+    assert done.code == 0, done.err
+    assert "epoch 2/2" in done.err
+    assert weights_sha256(workspace) == expected
+    assert list(mlflow_runs(workspace).values()) == ["FINISHED", "FINISHED"]
+
+
+def test_a_rank_that_dies_of_a_bug_shows_its_own_traceback(sharded, tmp_path):
+    set_params(sharded, train={"processes": 2})
+    bug = (
+        "import os\nif os.environ.get('RANK') == '1':\n"
+        "    import deepmark.model.detector as module\n"
+        "    def build_detector(*_, **__):\n        raise ValueError('a bug in the second rank')\n"
+        "    module.build_detector = build_detector\n"
+    )
+    done = train(sharded, PYTHONPATH=sabotage(tmp_path, bug))
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("deepmark train: rank 1 of the training failed: ValueError: a bug in the second rank")
+    assert done.err.count("Traceback") == 1
+    assert "in build_detector" in done.err
+
+
+def test_what_the_user_can_mend_is_one_message_whichever_rank_meets_it(sharded):
+    set_params(sharded, train={"processes": 2})
+    done = train(sharded, MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("deepmark train: MLflow at http://127.0.0.1:9 cannot be used")
+    assert "Traceback" not in done.err
+    assert done.err.count("cannot be used") == 1
+
+
+def test_a_rank_that_was_killed_is_named_with_the_signal(sharded, tmp_path):
+    set_params(sharded, train={"processes": 2})
+    death = "import os\nif os.environ.get('RANK') == '0':\n    os.kill(os.getpid(), 9)\n"
+    done = train(sharded, PYTHONPATH=sabotage(tmp_path, death))
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("deepmark train: rank 0 of the training failed: killed by SIGKILL; out of memory")
+
+
+def started(workspace: Workspace) -> subprocess.Popen[str]:
+    command = [tool("deepmark"), "train", "--workspace", workspace.root]
+    return subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
+
+
+def kill_all(process: subprocess.Popen[str]) -> None:
+    """The power is cut: every process at once."""
+    launcher = psutil.Process(process.pid)
+    for each in [launcher, *launcher.children(recursive=True)]:
+        each.kill()
+    process.communicate()
+
+
+@pytest.fixture
+def restless(sharded: Workspace) -> Iterator[Workspace]:
+    """A training by two processes that saves at every step; none of them outlives the test."""
+    yield set_params(sharded, train={"processes": 2, "checkpoint_minutes": 0})
+    for process in working_on(sharded):
+        process.kill()
+
+
+@pytest.mark.slow
+def test_a_training_killed_again_and_again_ends_with_the_same_weights(restless, two_once):
+    chance = random.Random(5)
+    for stop_after in (1, 4):
+        process = started(restless)
+        saved = restless.runs / "train"
+        assert wait_until(lambda at=stop_after, saved=saved: steps_saved(saved) >= at, seconds=120)
+        time.sleep(chance.uniform(0, 0.1))
+        kill_all(process)
+        assert not restless.checkpoint.exists()
+    done = train(restless)
+
+    assert done.code == 0, done.err
+    assert weights_sha256(restless) == weights_sha256(two_once)
+    assert losses(restless) == losses(two_once)
+    assert list(mlflow_runs(restless).values()) == ["FINISHED"]
+
+
+def steps_saved(folder: Path) -> int:
+    return max((int(path.name[-8:]) for path in folder.glob("*/step-????????")), default=0)
+
+
+@pytest.mark.slow
+def test_no_rank_outlives_a_launcher_that_was_killed(restless):
+    process = started(restless)
+    assert wait_until(lambda: len(working_on(restless)) == 3, seconds=120)
+    process.kill()
+    process.communicate()
+
+    assert wait_until(lambda: not working_on(restless), seconds=LEFT_WITHIN)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_that_is_told_to_end_says_so_and_can_go_on(restless, end):
+    process = started(restless)
+    assert wait_until(lambda: steps_saved(restless.runs / "train") >= 1, seconds=120)
+    process.send_signal(end)
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert err.splitlines()[-1].startswith(f"deepmark train: stopped by {end.name}. The same command goes on")
+    assert "Traceback" not in err
+    assert working_on(restless) == []
+    assert list(mlflow_runs(restless).values()) == ["KILLED"]
