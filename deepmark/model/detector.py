@@ -30,6 +30,8 @@ HIDDEN = {"dla34": 256, "mobile": 64}
 """Channels inside a head: CenterNet's for DLA-34."""
 
 _FORMAT = "deepmark detector 1"
+_DESCRIPTION = "deepmark"
+"""The one entry of the file's metadata: JSON."""
 
 
 class Detector(nn.Module):
@@ -38,7 +40,7 @@ class Detector(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: DLA34 | Mobile, heads: Heads, params: ModelParams) -> None:
+    def __init__(self, backbone: nn.Module, heads: Heads, params: ModelParams) -> None:
         super().__init__()
         self.backbone = backbone
         self.heads = heads
@@ -114,7 +116,7 @@ def save_detector(detector: Detector, path: Path, *, facts: Mapping[str, str] | 
     `facts` (dataset version, MLflow run, …) are kept with it and come back as `detector.facts`.
     """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}
-    metadata = {
+    description = {
         "format": _FORMAT,
         "version": __version__,
         "model": detector.params.model_dump_json(),
@@ -123,6 +125,8 @@ def save_detector(detector: Detector, path: Path, *, facts: Mapping[str, str] | 
         "categories": json.dumps([category.name for category in CATEGORIES]),
         "facts": json.dumps(dict(facts or {}), sort_keys=True),
     }
+    # Under one name: safetensors writes several in any order, and the same model would have another sha256 each time.
+    metadata = {_DESCRIPTION: json.dumps(description)}
     with new_file(path) as draft:
         save_file(weights, draft, metadata)
 
@@ -155,10 +159,12 @@ def load_detector(path: Path, *, device: torch.device | str = "cpu") -> Detector
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            description = json.loads((file.metadata() or {}).get(_DESCRIPTION, "{}"))
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return description if isinstance(description, dict) else {}, weights
     except FileNotFoundError:
         raise DeepmarkError(f"{path}: no such file. `deepmark train` makes a model; --model names one.") from None
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise DeepmarkError(f"{path}: damaged, or not a safetensors file ({error}). Copy or train it again.") from None
 
 

@@ -179,7 +179,7 @@ class Head(nn.Sequential):
     def convolutions(self) -> tuple[nn.Conv2d, nn.Conv2d]:
         return cast(nn.Conv2d, self[0]), cast(nn.Conv2d, self[2])
 
-    def of_windows(self, windows: Float[Tensor, "k c*9"]) -> Float[Tensor, "k d"]:
+    def of_windows(self, windows: Float[Tensor, "k n"]) -> Float[Tensor, "k d"]:
         """What the head says at the middles of 3x3 windows of the features."""
         first, last = self.convolutions
         hidden = F.relu(F.linear(windows, first.weight.flatten(1), first.bias))

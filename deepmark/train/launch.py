@@ -72,6 +72,7 @@ def run_workers(workspace: Path, processes: int) -> None:
     command = ["-m", "deepmark.train.worker", "--workspace", str(workspace)]
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
         os.execv(sys.executable, [sys.executable, *command])
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait by spinning take the loader's cores
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     with TemporaryDirectory(prefix="deepmark-train-") as errors:
         try:

@@ -120,9 +120,18 @@ def test_the_file_says_what_it_holds_to_any_reader(tmp_path):
 
     head = (tmp_path / "model.safetensors").read_bytes()
     metadata = json.loads(head[8 : 8 + int.from_bytes(head[:8], "little")])["__metadata__"]
+    description = json.loads(metadata["deepmark"])
 
-    assert json.loads(metadata["model"])["backbone"] == "mobile"
-    assert json.loads(metadata["categories"]) == [category.name for category in CATEGORIES]
+    assert json.loads(description["model"])["backbone"] == "mobile"
+    assert json.loads(description["categories"]) == [category.name for category in CATEGORIES]
+
+
+def test_the_same_model_is_the_same_file_every_time(tmp_path):
+    detector = build_detector(MOBILE, seed=0)
+    for name in "abcdef":
+        save_detector(detector, tmp_path / name, facts={"run": "7", "data": "3"})
+
+    assert len({(tmp_path / name).read_bytes() for name in "abcdef"}) == 1
 
 
 def test_a_missing_model_is_named(tmp_path):
@@ -157,7 +166,8 @@ def test_another_project_s_safetensors_are_refused(tmp_path):
 
 def test_a_model_with_an_unreadable_description_is_refused(tmp_path):
     path = tmp_path / "model.safetensors"
-    save_file({"weight": torch.zeros(3)}, path, {"format": "deepmark detector 1", "model": '{"backbone": "resnet"}'})
+    description = {"format": "deepmark detector 1", "model": '{"backbone": "resnet"}'}
+    save_file({"weight": torch.zeros(3)}, path, {"deepmark": json.dumps(description)})
 
     with pytest.raises(DeepmarkError, match=r"model\.safetensors: its description cannot be read"):
         load_detector(path)

@@ -1,6 +1,5 @@
 """Real trainings with real processes: they agree, say why they fail, survive being killed, and leave nothing behind."""
 
-import hashlib
 import json
 import os
 import random
@@ -17,6 +16,7 @@ import psutil
 import pytest
 from workspaces import copied, run, set_params
 
+from deepmark.files import file_sha256
 from deepmark.train.launch import count_processes
 from deepmark.workspace import Workspace, environment, tool
 
@@ -38,12 +38,6 @@ def mlflow_runs(workspace: Workspace) -> dict[str, str]:
 
 def logged_models(workspace: Workspace) -> int:
     return len(list((workspace.root / "mlartifacts").rglob("MLmodel")))
-
-
-def weights_sha256(workspace: Workspace) -> str:
-    """Of what follows the header of model.safetensors, whose entries safetensors writes in any order."""
-    data = workspace.model_file.read_bytes()
-    return hashlib.sha256(data[8 + int.from_bytes(data[:8], "little") :]).hexdigest()
 
 
 def losses(workspace: Workspace) -> list[tuple[dict, dict]]:
@@ -107,7 +101,7 @@ def test_two_processes_write_one_checkpoint_and_one_run(two_once):
 def test_a_finished_training_is_not_trained_or_logged_again(two_once, tmp_path):
     workspace = copied(two_once, tmp_path)
     before = mlflow_runs(workspace), logged_models(two_once)
-    expected = weights_sha256(workspace), workspace.training_file.read_text("utf-8")
+    expected = file_sha256(workspace.model_file), workspace.training_file.read_text("utf-8")
     shutil.rmtree(workspace.checkpoint)  # as DVC does before it runs a stage
     workspace.train_metrics_file.unlink()
     done = train(workspace)
@@ -115,19 +109,19 @@ def test_a_finished_training_is_not_trained_or_logged_again(two_once, tmp_path):
     assert done.code == 0, done.err
     assert done.facts["epochs"] == 2
     assert "epoch" not in done.err
-    assert (weights_sha256(workspace), workspace.training_file.read_text("utf-8")) == expected
+    assert (file_sha256(workspace.model_file), workspace.training_file.read_text("utf-8")) == expected
     assert (mlflow_runs(workspace), logged_models(two_once)) == before
 
 
 @pytest.mark.slow
 def test_fresh_trains_anew_to_the_same_weights(trained_once, tmp_path):
     workspace = copied(trained_once, tmp_path)
-    expected = weights_sha256(workspace)
+    expected = file_sha256(workspace.model_file)
     done = train(workspace, "--fresh")
 
     assert done.code == 0, done.err
     assert "epoch 2/2" in done.err
-    assert weights_sha256(workspace) == expected
+    assert file_sha256(workspace.model_file) == expected
     assert list(mlflow_runs(workspace).values()) == ["FINISHED", "FINISHED"]
 
 
@@ -200,7 +194,7 @@ def test_a_training_killed_again_and_again_ends_with_the_same_weights(restless, 
     done = train(restless)
 
     assert done.code == 0, done.err
-    assert weights_sha256(restless) == weights_sha256(two_once)
+    assert file_sha256(restless.model_file) == file_sha256(two_once.model_file)
     assert losses(restless) == losses(two_once)
     assert list(mlflow_runs(restless).values()) == ["FINISHED"]
 
