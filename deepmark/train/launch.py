@@ -17,6 +17,13 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from deepmark.errors import DeepmarkError
 
+_ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait by spinning take the loader's cores
+    # glibc gives large buffers back after every step and takes page faults for them in the next: 5% of a step
+    "MALLOC_MMAP_THRESHOLD_": "1000000000",
+    "MALLOC_TRIM_THRESHOLD_": "4000000000",
+}
+
 
 class RankError(DeepmarkError):
     """A training process died; the message holds its own traceback."""
@@ -72,7 +79,8 @@ def run_workers(workspace: Path, processes: int) -> None:
     command = ["-m", "deepmark.train.worker", "--workspace", str(workspace)]
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
         os.execv(sys.executable, [sys.executable, *command])
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait by spinning take the loader's cores
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     with TemporaryDirectory(prefix="deepmark-train-") as errors:
         try:
