@@ -157,8 +157,9 @@ def report(workspace: Workspace) -> dict[str, Any]:
     """All metrics and tables, and some pictures -> report/."""
     import pandas as pd
 
+    from deepmark.provenance import data_version, workspace_version
     from deepmark.report.page import write_report
-    from deepmark.tracking import Tracker, data_version, workspace_version
+    from deepmark.tracking import Tracker
 
     params = workspace.params
     need = {name: f"deepmark evaluate --strategy {name}" for name in STRATEGIES}

@@ -118,7 +118,7 @@ def init_workspace(root: Path, profile: str) -> Workspace:
     shutil.copyfile(profile_file(profile), root / "params.yaml")
     shutil.copyfile(_dvc_yaml(), root / "dvc.yaml")
     (root / ".gitignore").write_text(_GIT_IGNORE, "utf-8")
-    (root / "data/raw").mkdir(parents=True)
+    (root / "data").mkdir()
     _run("git", "init", "--quiet", "--initial-branch=main", cwd=root)
     _run(str(tool("dvc")), "init", "--quiet", cwd=root)
     _run(str(tool("dvc")), "config", "core.analytics", "false", cwd=root)

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from deepmark.errors import DeepmarkError
-from deepmark.tracking import Tracker, code_version, data_version, report_epoch, tracking_uri, workspace_version
+from deepmark.provenance import code_version, data_version, workspace_version
+from deepmark.tracking import Tracker, report_epoch, tracking_uri
 
 
 @pytest.fixture(autouse=True)
