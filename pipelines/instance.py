@@ -5,9 +5,18 @@ from pathlib import Path
 
 import dagster as dg
 
+from deepmark.errors import DeepmarkError
+
 
 def dagster_home(workspace: Path) -> Path:
-    """The folder to name as DAGSTER_HOME; made on first use, after that its dagster.yaml is the team's own."""
+    """The folder to name as DAGSTER_HOME; made on first use, after that its dagster.yaml is the team's own.
+
+    Raises DeepmarkError where there is no workspace.
+    """
+    if not (workspace / "dvc.yaml").is_file():
+        raise DeepmarkError(
+            f"{workspace}: no workspace. `make demo` makes runs/demo, `deepmark init DIR` an empty one."
+        )
     home = workspace.resolve() / ".dagster"
     home.mkdir(exist_ok=True)
     if not (home / "dagster.yaml").exists():
