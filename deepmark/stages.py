@@ -6,7 +6,6 @@ configuration where it can be.
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +126,7 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     from deepmark.eval.metrics import evaluate as measure
     from deepmark.files import write_json, write_text
     from deepmark.infer.predictions import read_predictions
-    from deepmark.tracking import Tracker
+    from deepmark.tracking import Tracker, flattened
 
     found, facts = read_predictions(workspace.predictions_file(strategy))
     records = read_records(_need(workspace.records_file("validation"), "deepmark ingest --split validation"))
@@ -140,17 +139,9 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     write_text(workspace.plot_file(strategy), report.by_category().to_csv(index=False, lineterminator="\n"))
     write_json(workspace.metrics_file(strategy), metrics)
     tracker = Tracker.resume(workspace.root, facts["mlflow_run_id"])
-    tracker.log_metrics(dict(_numbers(metrics, f"{strategy}.")))
+    tracker.log_metrics({name: value for name, value in flattened({strategy: metrics}) if value is not None})
     tracker.log_artifact(workspace.table_file(strategy), "tables")
     return metrics
-
-
-def _numbers(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from _numbers(value, f"{prefix}{key}.")
-        elif value is not None:
-            yield f"{prefix}{key}", value
 
 
 def report(workspace: Workspace) -> dict[str, Any]:

@@ -178,6 +178,15 @@ class Tracker:
             yield
 
 
+def flattened(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested dictionaries, named by the path to them as MLflow likes it: "train.epochs"."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from flattened(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
 def report_epoch(values: dict[str, float], epoch: int) -> None:
     """Show an epoch's numbers in Dagster's event log, where Dagster started us, however deep below it; else nothing.
 

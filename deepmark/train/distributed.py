@@ -38,11 +38,6 @@ class Group:
             for buffer in module.buffers():
                 dist.broadcast(buffer, 0)
 
-    def wait(self) -> None:
-        """Until everybody is here."""
-        if self.world > 1:
-            dist.barrier()
-
 
 def be_exact(device: torch.device) -> None:
     """On a CPU, the same bits every time: gradients of gathered cells are added up in order.

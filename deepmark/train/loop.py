@@ -129,9 +129,7 @@ def make_stepper(detector: Detector, optimizer: torch.optim.Optimizer, params: T
     return Stepper(detector=detector, model=model, optimizer=optimizer, scaler=scaler, params=params, group=group)
 
 
-def _load(
-    reader: ShardReader, batches: list[np.ndarray], make: Callable[[int], Sample], group: Group
-) -> Iterator[Batch]:
+def _load(batches: list[np.ndarray], make: Callable[[int], Sample], group: Group) -> Iterator[Batch]:
     shares = (batch[group.rank :: group.world].tolist() for batch in batches)
     for samples in load_batches(shares, make, threads=default_threads(group.local_world)):
         yield collate(samples)
@@ -151,7 +149,7 @@ def _sampler(
 
 def steps_in_epoch(samples: int, batch_size: int) -> int:
     """Enough steps for every sample to be seen once."""
-    return math.ceil(samples / batch_size)
+    return len(batch_bounds(samples, batch_size))
 
 
 def _batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
@@ -169,7 +167,7 @@ def validate(stepper: Stepper, reader: ShardReader, canvas: tuple[int, int]) -> 
     stepper.detector.eval()
     batches = _batches(np.arange(len(reader)), stepper.params.batch_size)
     sums = torch.zeros(len(LOSS_NAMES), dtype=torch.float64, device=stepper.group.device)
-    for batch in _load(reader, batches, _sampler(reader, canvas, None, 0, 0), stepper.group):
+    for batch in _load(batches, _sampler(reader, canvas, None, 0, 0), stepper.group):
         sums += stepper.measure(batch)
     stepper.detector.train()
     return _means(stepper.group.sum(sums), len(batches))
@@ -230,7 +228,7 @@ def _train_epoch(
     steps = steps_in_epoch(len(train), params.batch_size)
     order = sample_order(len(train), seed=params.seed, epoch=epoch)
     batches = _batches(order, params.batch_size)[position.step :]
-    loaded = _load(train, batches, _sampler(train, canvas, augment, params.seed, epoch), group)
+    loaded = _load(batches, _sampler(train, canvas, augment, params.seed, epoch), group)
     position.loss_sums = position.loss_sums.to(group.device)
     waited, rate = 0.0, 0.0
     while True:

@@ -6,7 +6,7 @@ pictures of a batch at once. Nothing here loops over garments.
 Source: Objects as Points, 2019, section 3; the radius as in its published code.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -41,14 +41,8 @@ class Batch:
     """Which picture of the batch the garment is in."""
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
-        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
-
-    def pin_memory(self) -> "Batch":
-        """The same in memory that copies to a GPU without the CPU waiting."""
-        return self._each(Tensor.pin_memory)
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        return Batch(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
+        moved = {field.name: getattr(self, field.name).to(device, non_blocking=non_blocking) for field in fields(self)}
+        return Batch(**moved)
 
 
 def collate(samples: Sequence[Sample]) -> Batch:

@@ -27,7 +27,7 @@ from deepmark.files import file_sha256, new_folder, write_json, write_text
 from deepmark.model.detector import build_detector, count_parameters, save_detector
 from deepmark.params import Params
 from deepmark.progress import progress
-from deepmark.tracking import Tracker, report_epoch
+from deepmark.tracking import Tracker, flattened, report_epoch
 from deepmark.train.checkpoint import digest, resume, save_checkpoint
 from deepmark.train.distributed import Group, joined_group
 from deepmark.train.loop import EpochReport, Position, Stepper, fit, make_stepper, steps_in_epoch
@@ -137,14 +137,6 @@ def export(workspace: Workspace, stepper: Stepper, position: Position, tracker: 
     write_text(workspace.losses_file, _losses_csv(position.history))
 
 
-def _flat(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in section.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
 @contextmanager
 def _closing(tracker: Tracker | None) -> Iterator[None]:
     try:
@@ -160,7 +152,7 @@ def _start_tracking(workspace: Workspace, found: tuple[Position, dict] | None, g
         return None
     if found is not None:
         return Tracker.resume(workspace.root, found[1]["mlflow_run_id"])
-    params = dict(_flat(workspace.params.model_dump(mode="json")))
+    params = dict(flattened(workspace.params.model_dump(mode="json")))
     name = f"{workspace.params.model.backbone}, {workspace.params.train.epochs} epochs"
     tags = {"mlflow.runName": name, "processes": str(group.world)}
     return Tracker.start(workspace.root, params=params, tags=tags)
