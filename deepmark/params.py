@@ -43,9 +43,15 @@ class ShardParams(Section):
 
 
 class ModelParams(Section):
-    backbone: Literal["dla34", "mobile"]
+    backbone: Literal["dla34", "hourglass104", "mobile"]
     input_size: tuple[Count, Count]
-    """Height and width of the network's input, pixels; multiples of 32."""
+    """Height and width of the network's input, pixels; multiples of 32 (of 128 for the hourglass)."""
+
+    deformable: bool = True
+    """Whether the up path of dla34 has deformable convolutions, or plain 3x3 ones."""
+
+    landmark_maps: Literal["separate", "grouped"] = "separate"
+    """A map for each of the 294 landmarks, or one for all that mean the same in different categories."""
 
     @model_validator(mode="after")
     def _whole_cells(self) -> "ModelParams":
@@ -80,11 +86,31 @@ class LossWeights(Section):
     landmark_offset: float
 
 
+class LaunchParams(Section):
+    nnodes: Count
+    """Machines that train together."""
+
+    nproc_per_node: Count | Literal["auto"]
+    """Processes on each, one a GPU; "auto" takes every GPU, or one process where there is none."""
+
+    rendezvous: str | None
+    """host:port of the machine where all meet, the same for all; null where there is one machine."""
+
+    timeout_seconds: Positive
+    """How long the machines wait for each other before one counts as lost."""
+
+
 class TrainParams(Section):
     seed: int
+    init: str | None
+    """Weights to start from: what `deepmark import-checkpoint` or an earlier training wrote; null for none."""
+
     epochs: Count
     batch_size: Count
     """Pictures a step, over all processes together."""
+
+    device_batch: Count | None
+    """The most pictures that a process holds at once: larger shares are worked off in parts, gradients added up."""
 
     optimizer: Literal["adam", "adamw"]
     learning_rate: Positive
@@ -99,16 +125,42 @@ class TrainParams(Section):
     clip_norm: Positive | None
     """Largest norm of the gradient; null does not clip."""
 
+    ema: Annotated[float, Field(gt=0, lt=1)] | None
+    """Decay a step of the weights' moving average, which is then measured and kept; null keeps the weights."""
+
+    not_finite: Literal["stop", "skip"]
+    """What happens at a batch whose loss is not a number: the run stops, or the step is left out."""
+
     precision: Literal["fp32", "bf16", "fp16"]
+    channels_last: bool
+    """Whether maps lie in memory channel by channel (false) or cell by cell (true)."""
+
+    compile: bool
+    """Whether torch.compile fuses the backbone; needs a C++ compiler, and minutes at the start."""
+
     landmark_channels: Literal["all", "own"]
-    """Heatmap loss on all 294 landmark channels, or on those of the picture's own categories only."""
+    """Heatmap loss on all landmark channels, or on those of the picture's own categories only."""
+
+    landmark_radius: Literal["box", "sigma"]
+    """How far around a landmark its heatmap is raised: by the garment's box, or by how precisely people place it."""
 
     loss_weights: LossWeights
-    processes: Count | Literal["auto"]
-    """One a GPU; "auto" takes every GPU, or one process where there is none."""
+    evaluate_every: Annotated[int, Field(ge=0)]
+    """Epochs between measurements of AP on the validation set; 0 never measures, and the last weights are kept."""
+
+    best_by: Literal["landmark_ap", "box_ap", "loss"]
+    """The validation figure that decides which epoch's weights are kept."""
 
     checkpoint_minutes: Annotated[float, Field(ge=0)]
     """Time between checkpoints inside an epoch; one is written after every epoch in any case."""
+
+    checkpoint_steps: Count | None
+    """Steps between checkpoints, whichever comes first; null goes by time alone."""
+
+    checkpoints_kept: Annotated[int, Field(ge=2)]
+    """How many of the last checkpoints are kept: two at least, for the last may be damaged."""
+
+    launch: LaunchParams
 
 
 class PredictParams(Section):

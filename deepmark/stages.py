@@ -68,11 +68,11 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any]:
     from deepmark.train.worker import run_folder
 
     params = workspace.params.train
-    processes = count_processes(params.processes)
+    processes = count_processes(params.launch.nproc_per_node)
     if params.batch_size < processes:
         raise DeepmarkError(
             f"params.yaml: train: batch_size {params.batch_size} is the total over {processes} processes, and must "
-            "give each at least one picture. Raise it, or lower processes."
+            "give each at least one picture. Raise it, or lower launch.nproc_per_node."
         )
     for split in SPLITS:
         reader = ShardReader(_need(workspace.shards(split), f"deepmark shard --split {split}"))
@@ -80,7 +80,7 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any]:
         if smallest < processes:
             raise DeepmarkError(
                 f"{workspace.shards(split)}: {len(reader)} pictures are too few for {processes} processes: the "
-                f"smallest batch has {smallest}. Add data, raise train.batch_size, or lower train.processes."
+                f"smallest batch has {smallest}. Add data, raise train.batch_size, or lower launch.nproc_per_node."
             )
         with progress(f"verify {split}", len(reader)) as advance:
             reader.verify(progress=advance)

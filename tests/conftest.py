@@ -30,7 +30,7 @@ def sharded_once(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = set_params(
         workspace,
         model={"input_size": [64, 64]},
-        train={"epochs": 2, "batch_size": 4, "processes": 1},
+        train={"epochs": 2, "batch_size": 4, "launch": {"nproc_per_node": 1}},
         report={"pictures": 2},
     )
     for split in SPLITS:

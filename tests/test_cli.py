@@ -123,14 +123,14 @@ def test_what_is_not_there_yet_is_named_with_the_command_that_makes_it(deepmark,
 
 
 def test_a_batch_must_give_every_process_a_picture(deepmark, sharded):
-    set_params(sharded, train={"batch_size": 2, "processes": 3})
+    set_params(sharded, train={"batch_size": 2, "launch": {"nproc_per_node": 3}})
     done = deepmark("train", "--workspace", sharded.root)
 
     assert refused(done, "train: batch_size 2", "3 processes", "Raise it")
 
 
 def test_a_split_must_give_every_process_a_picture(deepmark, sharded):
-    set_params(sharded, train={"batch_size": 16, "processes": 7})
+    set_params(sharded, train={"batch_size": 16, "launch": {"nproc_per_node": 7}})
     done = deepmark("train", "--workspace", sharded.root)
 
     assert refused(done, "data/shards/validation", "6 pictures are too few for 7 processes")

@@ -19,7 +19,7 @@ def learn_by_heart(workspace: Workspace) -> dict:
     set_params(
         workspace,
         augment={"mirror": 0.0, "color": 0.0},
-        train={"epochs": 120, "batch_size": PICTURES, "processes": 2, "checkpoint_minutes": 10},
+        train={"epochs": 120, "batch_size": PICTURES, "launch": {"nproc_per_node": 2}, "checkpoint_minutes": 10},
     )
     for command in (
         *(f"{stage} --split {split}" for split in ("train", "validation") for stage in ("ingest", "shard")),

@@ -33,7 +33,7 @@ def made(tmp_path_factory) -> Workspace:
     set_params(
         workspace,
         model={"input_size": [64, 64]},
-        train={"epochs": 1, "batch_size": 4, "processes": 2},
+        train={"epochs": 1, "batch_size": 4, "launch": {"nproc_per_node": 2}},
         report={"pictures": 1},
     )
     done = run("dvc", "repro", cwd=workspace.root)

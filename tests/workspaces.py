@@ -41,11 +41,18 @@ def set_params(workspace: Workspace, **sections: Mapping[str, object]) -> Worksp
     """The workspace with some values of its params.yaml changed: set_params(workspace, train={"epochs": 2})."""
     yaml, file = YAML(), workspace.root / "params.yaml"
     values = yaml.load(file.read_text("utf-8"))
-    for name, changes in sections.items():
-        assert values[name].keys() >= changes.keys()
-        values[name].update(changes)
+    _change(values, sections)
     yaml.dump(values, file)
     return Workspace(workspace.root)
+
+
+def _change(values: dict, changes: Mapping[str, object]) -> None:
+    assert values.keys() >= changes.keys()
+    for name, change in changes.items():
+        if isinstance(change, Mapping) and values[name]:
+            _change(values[name], change)
+        else:
+            values[name] = change
 
 
 def copied(workspace: Workspace, folder: Path) -> Workspace:

@@ -53,13 +53,14 @@ class Detector(nn.Module):
 
     def forward(
         self, images: Float[Tensor, "b 3 h w"], at: tuple[Cells, Cells] | None = None
-    ) -> HeadMaps | HeadReadings:
+    ) -> HeadMaps | tuple[HeadReadings, ...]:
         """The maps of normalised RGB pictures, sides multiples of 32.
 
-        `at`, the cells of centres and of landmarks, is for training: no more is computed than the loss will look at.
+        `at`, the cells of centres and of landmarks, is for training: no more is computed than the loss will look at,
+        and every stack of the network that learns has its say, the one that detects last.
         """
         features = self.backbone(images)
-        return self.heads(features) if at is None else self.heads.at(features, *at)
+        return self.heads(features) if at is None else (self.heads.at(features, *at),)
 
     def normalize(self, images: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
         """RGB bytes, on the device of the weights, as the network wants them; channels stay last in memory."""

@@ -39,7 +39,8 @@ def count_processes(wanted: int | Literal["auto"]) -> int:
         return max(1, gpus)
     if gpus and wanted > gpus:
         raise DeepmarkError(
-            f"params.yaml: train: processes is {wanted}, this machine has {gpus} GPU(s). Lower it, or set it to auto."
+            f"params.yaml: train: launch: nproc_per_node is {wanted}, this machine has {gpus} GPU(s). Lower it, or "
+            "set it to auto."
         )
     return wanted
 

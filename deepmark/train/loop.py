@@ -21,7 +21,7 @@ from deepmark.model.detector import Detector
 from deepmark.model.precision import autocast_dtype
 from deepmark.params import AugmentParams, LossWeights, TrainParams
 from deepmark.train.distributed import Group
-from deepmark.train.loss import Losses, losses
+from deepmark.train.loss import Losses, losses, mean_losses
 from deepmark.train.optim import learning_rate
 from deepmark.train.targets import Batch, collate, make_targets
 from deepmark.types import Sample
@@ -84,13 +84,16 @@ class Stepper:
         counts = self.group.sum(targets.counts)
         dtype = autocast_dtype(self.params.precision, self.group.device)
         with torch.autocast(self.group.device.type, dtype, enabled=dtype is not None):
-            readings = model(self.detector.normalize(batch.images), at=targets.cells)
-        return losses(
-            readings,
-            targets,
-            weights=self.params.loss_weights,
-            counts=counts,
-            landmark_channels=self.params.landmark_channels,
+            stacks = model(self.detector.normalize(batch.images), at=targets.cells)
+        return mean_losses(
+            losses(
+                readings,
+                targets,
+                weights=self.params.loss_weights,
+                counts=counts,
+                landmark_channels=self.params.landmark_channels,
+            )
+            for readings in stacks
         )
 
     def step(self, batch: Batch, rate: float) -> Tensor:

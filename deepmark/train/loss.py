@@ -6,7 +6,8 @@ for 294 landmarks: the focal loss is the loss of empty maps, corrected at the ce
 Source: Objects as Points, 2019, sections 3 and 4; DeepMark, 2019, section 3.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import torch
@@ -66,6 +67,14 @@ def losses(
         "landmark_offset": _distance(found.landmark_offset, landmarks.offset) / (2 * points),
     }
     return Losses(total=sum(getattr(weights, name) * part for name, part in parts.items()), **parts)
+
+
+def mean_losses(stacks: Iterable[Losses]) -> Losses:
+    """The mean over a network's stacks, each of which learns the same targets."""
+    each = list(stacks)
+    return Losses(
+        **{part.name: torch.stack([getattr(one, part.name) for one in each]).mean() for part in fields(Losses)}
+    )
 
 
 def _exact(values: Tensor) -> Tensor:

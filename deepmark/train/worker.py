@@ -48,9 +48,13 @@ def die_with_parent(launcher: int | None) -> None:
         sys.exit("the launcher is gone")
 
 
+_NOT_OF_THE_RECIPE = {"checkpoint_minutes", "checkpoint_steps", "checkpoints_kept", "launch", "device_batch", "compile"}
+"""What a run may change when it goes on: how it is kept, and on which machines it runs."""
+
+
 def recipe(params: Params, workspace: Workspace) -> dict[str, Any]:
     """Everything that decides what a training becomes: its sections of params.yaml and the shards' checksums."""
-    train = params.train.model_dump(mode="json", exclude={"checkpoint_minutes"})
+    train = params.train.model_dump(mode="json", exclude=_NOT_OF_THE_RECIPE)
     return {
         "model": params.model.model_dump(mode="json"),
         "augment": params.augment.model_dump(mode="json"),

@@ -83,7 +83,7 @@ def test_every_gpu_gets_a_process_and_a_cpu_as_many_as_are_wanted(monkeypatch):
 def two_once(sharded_once: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Trained by two processes without a break."""
     workspace = copied(sharded_once, tmp_path_factory.mktemp("two"))
-    set_params(workspace, train={"processes": 2, "checkpoint_minutes": 0})
+    set_params(workspace, train={"launch": {"nproc_per_node": 2}, "checkpoint_minutes": 0})
     done = train(workspace)
     assert done.code == 0, done.err
     return workspace
@@ -126,7 +126,7 @@ def test_fresh_trains_anew_to_the_same_weights(trained_once, tmp_path):
 
 
 def test_a_rank_that_dies_of_a_bug_shows_its_own_traceback(sharded, tmp_path):
-    set_params(sharded, train={"processes": 2})
+    set_params(sharded, train={"launch": {"nproc_per_node": 2}})
     bug = (
         "import os\nif os.environ.get('RANK') == '1':\n"
         "    import deepmark.model.detector as module\n"
@@ -142,7 +142,7 @@ def test_a_rank_that_dies_of_a_bug_shows_its_own_traceback(sharded, tmp_path):
 
 
 def test_what_the_user_can_mend_is_one_message_whichever_rank_meets_it(sharded):
-    set_params(sharded, train={"processes": 2})
+    set_params(sharded, train={"launch": {"nproc_per_node": 2}})
     done = train(sharded, MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
 
     assert (done.code, done.out) == (1, "")
@@ -152,7 +152,7 @@ def test_what_the_user_can_mend_is_one_message_whichever_rank_meets_it(sharded):
 
 
 def test_a_rank_that_was_killed_is_named_with_the_signal(sharded, tmp_path):
-    set_params(sharded, train={"processes": 2})
+    set_params(sharded, train={"launch": {"nproc_per_node": 2}})
     death = "import os\nif os.environ.get('RANK') == '0':\n    os.kill(os.getpid(), 9)\n"
     done = train(sharded, PYTHONPATH=sabotage(tmp_path, death))
 
@@ -176,7 +176,7 @@ def kill_all(process: subprocess.Popen[str]) -> None:
 @pytest.fixture
 def restless(sharded: Workspace) -> Iterator[Workspace]:
     """A training by two processes that saves at every step; none of them outlives the test."""
-    yield set_params(sharded, train={"processes": 2, "checkpoint_minutes": 0})
+    yield set_params(sharded, train={"launch": {"nproc_per_node": 2}, "checkpoint_minutes": 0})
     for process in working_on(sharded):
         process.kill()
 

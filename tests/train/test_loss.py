@@ -254,9 +254,9 @@ def test_training_on_cells_alone_gives_the_gradients_of_whole_maps(own):
     pictures = torch.randn(4, 3, HEIGHT, WIDTH)
 
     gradients = []
-    for at in (None, targets.cells):
+    for maps in (detector(pictures), *detector(pictures, targets.cells)):
         detector.zero_grad()
-        compute(detector(pictures, at), targets, own=own).total.backward()
+        compute(maps, targets, own=own).total.backward()
         gradients.append([parameter.grad.clone() for parameter in detector.parameters()])
 
     for whole, cells in zip(*gradients, strict=True):
