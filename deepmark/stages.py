@@ -65,7 +65,7 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any]:
     """Shards -> data/checkpoint, metrics/train.json and plots/losses.csv."""
     from deepmark.data.stream import ShardReader, batch_bounds
     from deepmark.train.launch import count_processes, run_workers
-    from deepmark.train.worker import run_folder
+    from deepmark.train.recipe import run_folder
 
     params = workspace.params.train
     processes = count_processes(params.launch.nproc_per_node)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import deepmark
 from deepmark.errors import DeepmarkError
 from deepmark.params import load_params
+from deepmark.processes import is_dead, this_process
 from deepmark.provenance import origin
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "deepmark"
 MODEL_FOLDER = "model"
+
+PROCESS_TAG = "deepmark.process"
+"""The tag with the process that writes a run: host, number and time of birth."""
 
 LOCAL_UI = "http://127.0.0.1:5000"
 """Where `make ui` shows a workspace that keeps its runs in a file of its own."""
@@ -60,13 +64,18 @@ class Tracker:
         self.workspace = workspace
         self._client = client
         self._run = run
+        self._known: dict[str, set[int]] = {}
+        """Steps that curves have in the store, as far as they were looked up."""
 
     @classmethod
     def start(cls, workspace: Path, *, params: dict[str, Any], tags: dict[str, str]) -> "Tracker":
         """A new run with its parameters; what produced it (commits, data, version) is tagged here."""
         with _reaching(tracking_uri(workspace)):
             client = _client(workspace)
-            run = client.create_run(_experiment(client, workspace), tags={**origin(workspace), **tags})
+            experiment = _experiment(client, workspace)
+            _close_dead_runs(client, experiment)
+            tags = {**origin(workspace), **tags, PROCESS_TAG: this_process()}
+            run = client.create_run(experiment, tags=tags)
             tracker = cls(workspace, client, run)
             tracker._log_params(params)
         return tracker
@@ -82,8 +91,10 @@ class Tracker:
                     f"MLflow at {tracking_uri(workspace)} has no run {run_id}. "
                     "Set MLFLOW_TRACKING_URI to the place that has it, or train again: `deepmark train --fresh`."
                 )
+            _close_dead_runs(client, run.info.experiment_id)
             if run.info.status != "FINISHED":
                 client.update_run(run_id, status="RUNNING")
+                client.set_tag(run_id, PROCESS_TAG, this_process())
         return cls(workspace, client, run)
 
     @property
@@ -114,6 +125,22 @@ class Tracker:
             for first in range(0, len(metrics), 1000):  # the most that one request may carry
                 self._client.log_batch(self.run_id, metrics=metrics[first : first + 1000], synchronous=True)
 
+    def log_curves(self, curves: dict[int, dict[str, float]]) -> None:
+        """Numbers by step and name, each at most once: what the run holds already is left as it is.
+
+        Give the whole history every time: whatever a kill kept from the store is made good.
+        """
+        with self._reaching():
+            names = {name for values in curves.values() for name in values}
+            for name in names - self._known.keys():
+                self._known[name] = {point.step for point in self._client.get_metric_history(self.run_id, name)}
+        for step, values in curves.items():
+            missing = {name: value for name, value in values.items() if step not in self._known[name]}
+            if missing:
+                self.log_metrics(missing, step=step)
+                for name in missing:
+                    self._known[name].add(step)
+
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """A file, or a folder with all it holds, kept with the run under `folder`."""
         with self._reaching():
@@ -127,7 +154,7 @@ class Tracker:
 
         `example_image`, JPEG bytes, is the input example, and is predicted once to see that the model works. Served
         detections are those worth drawing, `report.min_score` or better; loading it with another `model_config`
-        changes that, and the strategy.
+        changes that, and the strategy. A model that the run has already, whole, is left as it is.
         """
         params = load_params(self.workspace / "params.yaml")
         predict = params.predict.model_copy(update={"min_score": params.report.min_score})
@@ -136,8 +163,23 @@ class Tracker:
             "predict": predict.model_dump(mode="json"),
             "max_megapixels": params.ingest.max_megapixels,
         }
-        with self._reaching(), self._active():
-            return _log_model(checkpoint, example_image, config)
+        with self._reaching():
+            found = self._logged_model()
+            if found is not None:
+                return found
+            with self._active():
+                return _log_model(checkpoint, example_image, config)
+
+    def _logged_model(self) -> str | None:
+        """The URI of this run's model; one that a killed process left half written is deleted."""
+        whole = None
+        experiments = [self._run.info.experiment_id]
+        for model in self._client.search_logged_models(experiments, f"source_run_id = '{self.run_id}'"):
+            if str(model.status) == "READY":
+                whole = model.model_uri
+            else:
+                self._client.delete_logged_model(model.model_id)
+        return whole
 
     def finish(self, status: Status = "FINISHED") -> None:
         """Close the run. A run that was finished before, and only added to since, keeps its end."""
@@ -223,6 +265,14 @@ def _experiment(client: "MlflowClient", workspace: Path) -> str:
         if known is None:
             raise
         return known.experiment_id
+
+
+def _close_dead_runs(client: "MlflowClient", experiment: str) -> None:
+    """Runs whose process was killed on this machine would stay RUNNING for ever: close them as KILLED."""
+    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+        process = run.data.tags.get(PROCESS_TAG)
+        if process is not None and is_dead(process):
+            client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _find(client: "MlflowClient", run_id: str) -> "Run | None":

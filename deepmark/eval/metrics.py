@@ -113,9 +113,10 @@ def evaluate(
     records: Iterable[ImageRecord],
     predictions: Iterable[tuple[int, Detections]],
     *,
+    by_subset: bool = True,
     progress: Callable[[int], None] = lambda count: None,
 ) -> EvalReport:
-    """The official figures of these predictions, over everything, by category and by subset.
+    """The official figures of these predictions, over everything, by category and, if wanted, by subset.
 
     Every picture has its predictions, none found included; the order of the two does not matter.
 
@@ -124,7 +125,7 @@ def evaluate(
     records, predictions = list(records), list(predictions)
     _check_pictures(records, predictions)
     truth = coco_truth(records)
-    subsets = subset_items(truth)
+    subsets = subset_items(truth) if by_subset else {}
     everything, visible = indexed(truth), indexed(coco_truth(records, visible_only=True))
     results = indexed({"annotations": coco_results(predictions)})
     rows: list[Row] = []

@@ -1,27 +1,37 @@
 """The state of a run on disk: written whole or not at all, recognised when damaged, read without running code.
 
-A checkpoint is a folder `step-00001234` with weights and optimiser as safetensors and the rest as JSON, with the
-sha256 of both. The folder above carries the digest of the run's recipe and data, so no run resumes another's.
+A checkpoint is a folder `epoch-0012-step-00001234`, steps counted inside the epoch: safetensors for the weights, the
+optimiser, the weights' average and the best epoch's weights, `state.json` for the rest and the sha256 of every file.
+The folder above carries the digest of the run's recipe and data, so no run resumes another's.
 """
 
+import fcntl
 import hashlib
 import json
 import logging
+import os
 import shutil
-from dataclasses import asdict
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256, new_folder, write_json
-from deepmark.train.loop import Position, Stepper
+from deepmark.train.loop import Position
+from deepmark.train.selection import Best
+from deepmark.train.step import Stepper
 
-KEPT = 2
-"""Checkpoints kept: the last, and the one before in case it is damaged."""
+PATIENCE = 15.0
+"""Seconds that a training waits for the processes of one that was killed just before."""
+
+_NAMES = "epoch-????-step-????????"
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +39,37 @@ _log = logging.getLogger(__name__)
 def digest(value: Any) -> str:
     """A short name for everything that decides what a run becomes; the same for equal values."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Keeps a second training of the same recipe out while this one runs; a killed one keeps nobody out.
+
+    Raises DeepmarkError naming the process that has the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as file:
+        deadline = time.monotonic() + PATIENCE
+        while not _locked(file.fileno()):
+            if time.monotonic() > deadline:
+                file.seek(0)
+                raise DeepmarkError(
+                    f"{folder}: this recipe is being trained already, by {file.read().strip() or 'another process'}. "
+                    "Wait for it or stop it; two at once would spoil each other's checkpoints."
+                )
+            time.sleep(0.2)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+        file.flush()
+        yield
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -49,26 +90,39 @@ def _set_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor])
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def save_checkpoint(folder: Path, stepper: Stepper, position: Position, *, steps_per_epoch: int, facts: dict) -> Path:
-    """Write the state as a new checkpoint below `folder`, then forget all but the last two."""
-    path = folder / f"step-{position.epoch * steps_per_epoch + position.step:08d}"
+def _tensors(stepper: Stepper, position: Position) -> dict[str, Mapping[str, Tensor]]:
+    """What moves, by the name of its file."""
+    tensors: dict[str, Mapping[str, Tensor]] = {
+        "weights": stepper.detector.state_dict(),
+        "optimizer": _optimizer_tensors(stepper.optimizer),
+    }
+    if stepper.average is not None:
+        tensors["average"] = stepper.average.state_dict()
+    if position.best is not None:
+        tensors["best"] = position.best.weights
+    return tensors
+
+
+def save_checkpoint(folder: Path, stepper: Stepper, position: Position, *, facts: dict, kept: int) -> Path:
+    """Write the state as a new checkpoint below `folder`, then forget all but the last `kept`."""
+    for draft in folder.glob(f"{_NAMES}.*"):  # of a process that was killed while it wrote
+        shutil.rmtree(draft)
+    path = folder / f"epoch-{position.epoch:04d}-step-{position.step:08d}"
     with new_folder(path) as draft:
-        weights = {name: value.contiguous() for name, value in stepper.detector.state_dict().items()}
-        save_file(weights, draft / "weights.safetensors")
-        save_file(_optimizer_tensors(stepper.optimizer), draft / "optimizer.safetensors")
-        state = {
-            "position": {**asdict(position), "loss_sums": position.loss_sums.tolist()},
-            "scaler": stepper.scaler.state_dict(),
-            "facts": facts,
-            "sha256": {file.name: file_sha256(file) for file in sorted(draft.iterdir())},
-        }
+        for name, tensors in _tensors(stepper, position).items():
+            save_file({key: value.contiguous() for key, value in tensors.items()}, draft / f"{name}.safetensors")
+        sha256 = {file.name: file_sha256(file) for file in sorted(draft.iterdir())}
+        best = position.best and {"epoch": position.best.epoch, "value": position.best.value}
+        fields = asdict(replace(position, best=None)) | {"best": best}
+        state = {"position": fields, "scaler": stepper.scaler.state_dict(), "facts": facts, "sha256": sha256}
         write_json(draft / "state.json", {**state, "digest": digest(state)})
-    for old in sorted(folder.glob("step-????????"))[:-KEPT]:
+    for old in sorted(folder.glob(_NAMES))[:-kept]:
         shutil.rmtree(old)
     return path
 
 
 def _read_state(path: Path) -> dict | None:
+    """The state, where every file is as it was written."""
     try:
         state = json.loads((path / "state.json").read_text("utf-8"))
         stored = state.pop("digest")
@@ -81,26 +135,24 @@ def _read_state(path: Path) -> dict | None:
     return state
 
 
-def resume(folder: Path, stepper: Stepper) -> tuple[Position, dict] | None:
-    """Put the newest sound checkpoint below `folder` into the stepper; its position and facts, or None without one.
-
-    A damaged checkpoint is passed over with a warning.
-    """
-    for path in sorted(folder.glob("step-????????"), reverse=True):
-        state = _read_state(path)
-        if state is None:
-            _log.warning("%s: damaged; the checkpoint before it is used.", path)
-            continue
-        try:
-            weights = load_file(path / "weights.safetensors")
-            tensors = load_file(path / "optimizer.safetensors")
-        except (OSError, SafetensorError):
-            _log.warning("%s: cannot be read; the checkpoint before it is used.", path)
-            continue
-        stepper.detector.load_state_dict(weights)
-        _set_optimizer(stepper.optimizer, tensors)
-        stepper.scaler.load_state_dict(state["scaler"])
-        fields = state["position"]
-        sums = torch.tensor(fields.pop("loss_sums"), dtype=torch.float64)
-        return Position(**fields, loss_sums=sums), state["facts"]
+def newest(folder: Path) -> Path | None:
+    """The newest sound checkpoint below `folder`; damaged ones are passed over with a warning."""
+    for path in sorted(folder.glob(_NAMES), reverse=True):
+        if _read_state(path) is not None:
+            return path
+        _log.warning("%s: damaged; the checkpoint before it is used.", path)
     return None
+
+
+def restore(path: Path, stepper: Stepper) -> tuple[Position, dict]:
+    """Put a checkpoint that `newest` found into the stepper; its position and facts."""
+    state = json.loads((path / "state.json").read_text("utf-8"))
+    tensors = {Path(name).stem: load_file(path / name) for name in state["sha256"]}
+    stepper.detector.load_state_dict(tensors["weights"])
+    _set_optimizer(stepper.optimizer, tensors["optimizer"])
+    if stepper.average is not None:
+        stepper.average.load_state_dict(tensors["average"])
+    stepper.scaler.load_state_dict(state["scaler"])
+    fields = state["position"]
+    best = fields.pop("best")
+    return Position(**fields, best=best and Best(**best, weights=tensors["best"])), state["facts"]

@@ -32,6 +32,14 @@ class Group:
             dist.all_reduce(values)
         return values
 
+    def agree(self, value: str | None) -> str | None:
+        """What the first process says; the others' values do not count."""
+        if self.world == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values)
+        return values[0]
+
     def share_buffers(self, module: nn.Module) -> None:
         """Everybody takes the first process's buffers: the running statistics of its batch normalisation."""
         if self.world > 1:

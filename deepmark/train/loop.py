@@ -3,31 +3,35 @@
 A step is a pure function of the weights, the seed and the step's number, so a run that was cut off goes on exactly.
 """
 
+import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from deepmark.data.augment import make_sample
 from deepmark.data.loader import default_threads, load_batches
 from deepmark.data.stream import ShardReader, batch_bounds, sample_order
 from deepmark.errors import DeepmarkError
-from deepmark.model.detector import Detector
-from deepmark.model.precision import autocast_dtype
-from deepmark.params import AugmentParams, LossWeights, TrainParams
+from deepmark.params import AugmentParams, TrainParams
 from deepmark.train.distributed import Group
-from deepmark.train.loss import Losses, losses, mean_losses
 from deepmark.train.optim import learning_rate
-from deepmark.train.targets import Batch, collate, make_targets
+from deepmark.train.selection import Best, better
+from deepmark.train.step import LOSS_NAMES, Stepper, StepResult
+from deepmark.train.stop import StoppedError, StopSignal
+from deepmark.train.targets import Batch, collate
 from deepmark.types import Sample
 
-LOSS_NAMES = tuple(part.name for part in fields(Losses))
-"""The total and its six parts."""
+MOST_SKIPPED = 20
+"""Steps left out one after the other before the run stops all the same: it is not the batch, then."""
+
+_NAMED = 40
+"""Pictures of a bad batch that are named."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,8 +45,14 @@ class EpochReport:
     validation: dict[str, float]
     """Mean over the steps of the total loss and of each part, weighted."""
 
+    measured: dict[str, float | None]
+    """Box AP and landmark AP on the validation set, where they were measured after this epoch."""
+
     learning_rate: float
     """At its last step."""
+
+    skipped: int
+    """Steps left out because their loss was not a number."""
 
     seconds: float
     samples_per_second: float
@@ -58,189 +68,187 @@ class Position:
     step: int = 0
     """Steps done inside the epoch."""
 
-    loss_sums: Tensor = field(default_factory=lambda: torch.zeros(len(LOSS_NAMES), dtype=torch.float64))
-    """Of this epoch's steps, over all processes; on the device, so that counting does not wait for it."""
+    loss_sums: list[float] = field(default_factory=lambda: [0.0] * len(LOSS_NAMES))
+    """Of this epoch's steps, over all processes."""
 
+    skipped: int = 0
+    """Steps of this epoch that were left out."""
+
+    skipped_in_a_row: int = 0
     history: list[dict] = field(default_factory=list)
     """The reports of the finished epochs."""
 
+    best: Best | None = None
+    """The weights of the best epoch so far, where epochs are measured."""
+
+    def count(self, result: StepResult) -> None:
+        """One more step is done, or left out."""
+        self.step += 1
+        if result.is_finite:
+            self.loss_sums = [a + b for a, b in zip(self.loss_sums, result.losses, strict=True)]
+            self.skipped_in_a_row = 0
+        else:
+            self.skipped += 1
+            self.skipped_in_a_row += 1
+
+    def finish_epoch(self, report: EpochReport) -> None:
+        """The epoch is over, and its report is history."""
+        self.history.append(asdict(report))
+        self.epoch, self.step, self.skipped = self.epoch + 1, 0, 0
+        self.loss_sums = [0.0] * len(LOSS_NAMES)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stepper:
-    """A detector with what it takes to move it one step."""
+class Data:
+    """What is learnt, and what is held against it."""
 
-    detector: Detector
-    model: nn.Module
-    """The detector, or the detector inside DistributedDataParallel."""
+    train: ShardReader
+    validation: ShardReader
+    canvas: tuple[int, int]
+    """Height and width of the network's input, pixels."""
 
-    optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    params: TrainParams
-    group: Group
+    augment: AugmentParams
 
-    def _losses(self, batch: Batch, model: nn.Module) -> Losses:
-        batch = batch.to(self.group.device)
-        targets = make_targets(batch)
-        counts = self.group.sum(targets.counts)
-        dtype = autocast_dtype(self.params.precision, self.group.device)
-        with torch.autocast(self.group.device.type, dtype, enabled=dtype is not None):
-            stacks = model(self.detector.normalize(batch.images), at=targets.cells)
-        return mean_losses(
-            losses(
-                readings,
-                targets,
-                weights=self.params.loss_weights,
-                counts=counts,
-                landmark_channels=self.params.landmark_channels,
-            )
-            for readings in stacks
-        )
-
-    def step(self, batch: Batch, rate: float) -> Tensor:
-        """One step of the optimiser; returns this process's share of the total loss and its parts."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        parts = self._losses(batch, self.model)
-        # DistributedDataParallel takes the mean of the gradients; the losses are shares of a global mean already
-        self.scaler.scale(parts.total * self.group.world).backward()
-        if self.params.clip_norm is not None:
-            self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.params.clip_norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        return _stacked(parts, self.params.loss_weights)
-
-    @torch.no_grad()
-    def measure(self, batch: Batch) -> Tensor:
-        """This process's share of the losses, nothing learnt."""
-        return _stacked(self._losses(batch, self.detector), self.params.loss_weights)
+    def steps_per_epoch(self, params: TrainParams) -> int:
+        """Enough steps for every sample to be seen once."""
+        return len(batch_bounds(len(self.train), params.batch_size))
 
 
-def _stacked(parts: Losses, weights: LossWeights) -> Tensor:
-    weighted = [getattr(parts, name) * getattr(weights, name, 1.0) for name in LOSS_NAMES]
-    return torch.stack(weighted).detach().double()
-
-
-def make_stepper(detector: Detector, optimizer: torch.optim.Optimizer, params: TrainParams, group: Group) -> Stepper:
-    """Everything `fit` moves, on the group's device."""
-    is_cuda = group.device.type == "cuda"
-    model: nn.Module = detector
-    if group.world > 1:
-        model = DistributedDataParallel(detector, device_ids=[group.device.index] if is_cuda else None)
-    scaler = torch.amp.GradScaler(group.device.type, enabled=is_cuda and params.precision == "fp16")
-    return Stepper(detector=detector, model=model, optimizer=optimizer, scaler=scaler, params=params, group=group)
-
-
-def _load(batches: list[np.ndarray], make: Callable[[int], Sample], group: Group) -> Iterator[Batch]:
+def _load(
+    batches: list[np.ndarray], make: Callable[[int], Sample], params: TrainParams, group: Group
+) -> Iterator[list[Batch]]:
+    """This process's share of each batch, in parts that fit the device."""
     shares = (batch[group.rank :: group.world].tolist() for batch in batches)
     for samples in load_batches(shares, make, threads=default_threads(group.local_world)):
-        yield collate(samples)
+        most = params.device_batch or len(samples)
+        yield [collate(samples[start:stop]) for start, stop in batch_bounds(len(samples), most)]
 
 
-def _sampler(
-    reader: ShardReader, canvas: tuple[int, int], augment: AugmentParams | None, seed: int, epoch: int
-) -> Callable[[int], Sample]:
+def _sampler(data: Data, reader: ShardReader, augment: AugmentParams | None, *words: int) -> Callable[[int], Sample]:
     def make(index: int) -> Sample:
         record, jpeg = reader[index]
-        return make_sample(
-            record, jpeg, canvas=canvas, augment=augment, rng=np.random.default_rng([seed, epoch, index])
-        )
+        rng = np.random.default_rng([*words, index])
+        return make_sample(record, jpeg, canvas=data.canvas, augment=augment, rng=rng)
 
     return make
 
 
-def steps_in_epoch(samples: int, batch_size: int) -> int:
-    """Enough steps for every sample to be seen once."""
-    return len(batch_bounds(samples, batch_size))
-
-
 def _batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    bounds = batch_bounds(len(order), batch_size)
-    return [order[start:stop] for start, stop in bounds]
+    return [order[start:stop] for start, stop in batch_bounds(len(order), batch_size)]
 
 
-def _means(sums: Tensor, steps: int) -> dict[str, float]:
-    return dict(zip(LOSS_NAMES, (sums / max(1, steps)).tolist(), strict=True))
+def _means(sums: Sequence[float], steps: int) -> dict[str, float]:
+    return {name: value / max(1, steps) for name, value in zip(LOSS_NAMES, sums, strict=True)}
 
 
-def validate(stepper: Stepper, reader: ShardReader, canvas: tuple[int, int]) -> dict[str, float]:
-    """The mean losses over a split, unaugmented, all processes sharing the work."""
-    stepper.group.share_buffers(stepper.detector)
-    stepper.detector.eval()
-    batches = _batches(np.arange(len(reader)), stepper.params.batch_size)
-    sums = torch.zeros(len(LOSS_NAMES), dtype=torch.float64, device=stepper.group.device)
-    for batch in _load(batches, _sampler(reader, canvas, None, 0, 0), stepper.group):
-        sums += stepper.measure(batch)
-    stepper.detector.train()
-    return _means(stepper.group.sum(sums), len(batches))
+def validate(stepper: Stepper, data: Data) -> dict[str, float]:
+    """The mean losses over the validation set, unaugmented, by the weights that are kept; all processes share it."""
+    group, detector = stepper.group, stepper.kept
+    group.share_buffers(detector)
+    was_training = detector.training
+    detector.eval()
+    batches = _batches(np.arange(len(data.validation)), stepper.params.batch_size)
+    sums = torch.zeros(len(LOSS_NAMES), dtype=torch.float64, device=group.device)
+    for parts in _load(batches, _sampler(data, data.validation, None), stepper.params, group):
+        sums += stepper.measure(parts)
+    detector.train(was_training)
+    return _means(group.sum(sums).tolist(), len(batches))
 
 
 def fit(
     stepper: Stepper,
-    train: ShardReader,
-    validation: ShardReader,
-    *,
-    canvas: tuple[int, int],
-    augment: AugmentParams,
+    data: Data,
     position: Position,
+    *,
+    stop: StopSignal,
     after_step: Callable[[Position], None],
+    measure: Callable[[Stepper], dict[str, float | None]],
 ) -> Iterator[EpochReport]:
     """Train from `position` to the last epoch; one report an epoch.
 
-    `position` is kept up to date; `after_step` is called after every step.
+    `position` is kept up to date. `after_step` is called after every step; `measure`, for box AP and landmark AP by
+    the weights that are kept, after every `evaluate_every`-th epoch and the last.
 
-    Raises DeepmarkError where the loss stops being a number.
+    Raises StoppedError where a process was told to end, DeepmarkError where the loss stops being a number.
     """
+    params = stepper.params
     stepper.detector.train()
-    for epoch in range(position.epoch, stepper.params.epochs):
+    for epoch in range(position.epoch, params.epochs):
         started = time.perf_counter()
-        samples, waited, rate = _train_epoch(stepper, train, canvas, augment, position, after_step)
-        means = _means(position.loss_sums, position.step)
-        if not all(map(math.isfinite, means.values())):
-            raise DeepmarkError(
-                f"epoch {epoch + 1}: the loss is not a number any more ({means}). Lower train.learning_rate, set "
-                "train.clip_norm, or take train.precision bf16 or fp32."
-            )
+        with stop.noted_only():
+            samples, waited = _train_epoch(stepper, data, position, stop, after_step)
         seconds = time.perf_counter() - started
+        validation, measured = validate(stepper, data), {}
+        if not math.isfinite(validation["total"]):
+            raise DeepmarkError(
+                f"epoch {epoch + 1}: the validation loss is not a number, though the training loss is "
+                f"({position.loss_sums[0] / max(1, position.step):.4g}). Lower train.learning_rate or take another "
+                "train.precision, and go back: `deepmark train --fresh`."
+            )
+        every = params.evaluate_every
+        if every and ((epoch + 1) % every == 0 or epoch + 1 == params.epochs):
+            measured = measure(stepper)
+            if stepper.group.is_first:
+                position.best = better(position.best, epoch, {**measured, "loss": validation["total"]}, stepper)
+        steps = data.steps_per_epoch(params)
         report = EpochReport(
             epoch=epoch,
-            train=means,
-            validation=validate(stepper, validation, canvas),
-            learning_rate=rate,
+            train=_means(position.loss_sums, position.step - position.skipped),
+            validation=validation,
+            measured=measured,
+            learning_rate=learning_rate(params, step=(epoch + 1) * steps - 1, steps_per_epoch=steps),
+            skipped=position.skipped,
             seconds=seconds,
             samples_per_second=samples / seconds,
             waiting=waited / seconds,
         )
-        position.epoch, position.step = epoch + 1, 0
-        position.loss_sums = torch.zeros_like(position.loss_sums)
-        position.history.append(asdict(report))
+        position.finish_epoch(report)
         yield report
 
 
 def _train_epoch(
-    stepper: Stepper,
-    train: ShardReader,
-    canvas: tuple[int, int],
-    augment: AugmentParams,
-    position: Position,
-    after_step: Callable[[Position], None],
-) -> tuple[int, float, float]:
-    """From `position` to the end of its epoch: samples seen, seconds waited for them, the last learning rate."""
-    params, group, epoch = stepper.params, stepper.group, position.epoch
-    steps = steps_in_epoch(len(train), params.batch_size)
-    order = sample_order(len(train), seed=params.seed, epoch=epoch)
+    stepper: Stepper, data: Data, position: Position, stop: StopSignal, after_step: Callable[[Position], None]
+) -> tuple[int, float]:
+    """From `position` to the end of its epoch: samples seen, and seconds waited for them."""
+    params, epoch = stepper.params, position.epoch
+    steps = data.steps_per_epoch(params)
+    order = sample_order(len(data.train), seed=params.seed, epoch=epoch)
     batches = _batches(order, params.batch_size)[position.step :]
-    loaded = _load(batches, _sampler(train, canvas, augment, params.seed, epoch), group)
-    position.loss_sums = position.loss_sums.to(group.device)
-    waited, rate = 0.0, 0.0
-    while True:
+    loaded = _load(batches, _sampler(data, data.train, data.augment, params.seed, epoch), params, stepper.group)
+    waited = 0.0
+    for batch in batches:
         asked = time.perf_counter()
-        batch = next(loaded, None)
+        parts = next(loaded)
         waited += time.perf_counter() - asked
-        if batch is None:
-            return sum(map(len, batches)), waited, rate
         rate = learning_rate(params, step=epoch * steps + position.step, steps_per_epoch=steps)
-        position.loss_sums = position.loss_sums + group.sum(stepper.step(batch, rate))
-        position.step += 1
+        result = stepper.step(parts, rate, stop=stop.is_heard)
+        position.count(result)
+        if not result.is_finite:
+            _complain(stepper, data, position, batch, result)
         after_step(position)
+        if result.stop:
+            raise StoppedError
+    return sum(map(len, batches)), waited
+
+
+def _complain(stepper: Stepper, data: Data, position: Position, batch: np.ndarray, result: StepResult) -> None:
+    """Say at which pictures the loss stopped being a number; go on without them, or not."""
+    bad = [name for name, value in zip(LOSS_NAMES[1:], result.losses[1:], strict=True) if not np.isfinite(value)]
+    keys = [data.train.key(int(index)) for index in batch[:_NAMED]]
+    what = f"the loss is not a number ({', '.join(bad)})" if bad else "the gradient is not a number"
+    message = (
+        f"epoch {position.epoch + 1}, step {position.step}: {what}. "
+        f"Pictures: {', '.join(keys)}{' …' if len(batch) > _NAMED else ''}."
+    )
+    if stepper.params.not_finite == "stop":
+        raise DeepmarkError(
+            f"{message} Lower train.learning_rate, set train.clip_norm, or take train.precision bf16 or fp32; "
+            "train.not_finite skip leaves such steps out."
+        )
+    if position.skipped_in_a_row >= MOST_SKIPPED:
+        raise DeepmarkError(
+            f"{message} {MOST_SKIPPED} steps in a row were left out, so the weights are at fault. Go back with a lower "
+            "train.learning_rate: `deepmark train --fresh`."
+        )
+    if stepper.group.is_first:
+        _log.warning("%s The step is left out.", message)

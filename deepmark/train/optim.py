@@ -1,9 +1,10 @@
-"""How the weights move: the optimiser and its learning rate."""
+"""How the weights move: the optimiser, its learning rate, and the average that follows behind."""
 
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import PARAM_LIST, AveragedModel, get_ema_multi_avg_fn
 
 from deepmark.params import TrainParams
 
@@ -32,3 +33,16 @@ def learning_rate(params: TrainParams, *, step: int, steps_per_epoch: int) -> fl
         return params.learning_rate * (1 + math.cos(math.pi * (step - warm) / max(1.0, total - warm))) / 2
     reached = [epoch for epoch in params.milestones if epoch <= step // steps_per_epoch]
     return params.milestones[max(reached)] if reached else params.learning_rate
+
+
+def build_average(detector: nn.Module, decay: float) -> AveragedModel:
+    """A moving average of weights and running statistics: after n steps it keeps min(decay, (1 + n) / (10 + n)).
+
+    The smaller decay of the first steps lets it forget the start values, which would else take 1 / (1 - decay) steps.
+    """
+
+    def update(averages: PARAM_LIST, weights: PARAM_LIST, done: Tensor | int) -> None:
+        warm = (1 + int(done)) / (10 + int(done))
+        get_ema_multi_avg_fn(min(decay, warm))(averages, weights, done)
+
+    return AveragedModel(detector, multi_avg_fn=update, use_buffers=True)

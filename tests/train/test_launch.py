@@ -200,7 +200,9 @@ def test_a_training_killed_again_and_again_ends_with_the_same_weights(restless, 
 
 
 def steps_saved(folder: Path) -> int:
-    return max((int(path.name[-8:]) for path in folder.glob("*/step-????????")), default=0)
+    """Steps of the newest checkpoint, over all its epochs of three."""
+    names = [path.name.split("-") for path in folder.glob("*/epoch-????-step-????????")]
+    return max((3 * int(epoch) + int(step) for _, epoch, _, step in names), default=0)
 
 
 @pytest.mark.slow

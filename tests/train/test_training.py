@@ -1,25 +1,33 @@
 """A training is a function of its recipe and data, however often it is cut off."""
 
 import hashlib
+import os
+import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from workspaces import copied, run, set_params
 
-from deepmark.data.stream import ShardReader
+from deepmark.data.augment import make_sample
+from deepmark.data.stream import ShardReader, sample_order
 from deepmark.errors import DeepmarkError
-from deepmark.model.detector import build_detector
-from deepmark.train.checkpoint import KEPT, resume, save_checkpoint
+from deepmark.model.detector import Detector, build_detector, load_detector
+from deepmark.train import loop
+from deepmark.train.checkpoint import newest, only_one, restore, save_checkpoint
 from deepmark.train.distributed import Group, be_exact
-from deepmark.train.loop import EpochReport, Position, Stepper, fit, make_stepper
+from deepmark.train.loop import Data, EpochReport, Position, fit
 from deepmark.train.optim import build_optimizer
+from deepmark.train.selection import better, measure_ap
+from deepmark.train.step import Stepper, make_stepper
+from deepmark.train.stop import StoppedError, StopSignal
+from deepmark.train.targets import collate
 from deepmark.workspace import Workspace
 
 ALONE = Group(rank=0, world=1, local_world=1, device=torch.device("cpu"))
-STEPS = 3
-"""Twelve pictures, four a step."""
 
 
 class CutOffError(Exception):
@@ -44,37 +52,52 @@ def train(
     stepper: Stepper,
     position: Position,
     after_step: Callable[[Position], None] = lambda position: None,
+    stop: StopSignal | None = None,
 ) -> list[EpochReport]:
-    readers = [ShardReader(workspace.shards(split)) for split in ("train", "validation")]
+    learnt, measured = (ShardReader(workspace.shards(split)) for split in ("train", "validation"))
     params = workspace.params
-    canvas = params.model.input_size
-    epochs = fit(stepper, *readers, canvas=canvas, augment=params.augment, position=position, after_step=after_step)
-    return list(epochs)
+    data = Data(train=learnt, validation=measured, canvas=params.model.input_size, augment=params.augment)
+    measure = partial(measure_ap, reader=measured)
+    return list(fit(stepper, data, position, stop=stop or StopSignal(), after_step=after_step, measure=measure))
 
 
 def fingerprint(stepper: Stepper) -> str:
     digest = hashlib.sha256()
-    for tensor in stepper.detector.state_dict().values():
-        digest.update(tensor.numpy().tobytes())
-    for _, state in sorted(stepper.optimizer.state_dict()["state"].items()):
-        for _, value in sorted(state.items()):
-            digest.update(value.numpy().tobytes())
+    kept = [stepper.detector.state_dict(), stepper.average.state_dict() if stepper.average is not None else {}]
+    moments = [state for _, state in sorted(stepper.optimizer.state_dict()["state"].items())]
+    for state in (*kept, *moments):
+        for name in sorted(state):
+            digest.update(state[name].numpy().tobytes())
     return digest.hexdigest()
 
 
 def save(folder: Path, stepper: Stepper, position: Position) -> Path:
-    return save_checkpoint(folder, stepper, position, steps_per_epoch=STEPS, facts={"mlflow_run_id": "7"})
+    return save_checkpoint(folder, stepper, position, facts={"mlflow_run_id": "7"}, kept=2)
+
+
+def resume(folder: Path, stepper: Stepper) -> tuple[Position, dict]:
+    path = newest(folder)
+    assert path is not None
+    return restore(path, stepper)
+
+
+@pytest.fixture(params=["plain", "everything"])
+def recipe(request: pytest.FixtureRequest, sharded: Workspace) -> Workspace:
+    """The demo's recipe, and one with all that a run may carry from step to step."""
+    if request.param == "everything":
+        set_params(sharded, train={"ema": 0.9, "evaluate_every": 1, "not_finite": "skip", "device_batch": 3})
+    return Workspace(sharded.root)
 
 
 @pytest.fixture
-def finished(sharded: Workspace) -> tuple[Workspace, str, list[dict]]:
-    stepper, position = new_stepper(sharded), Position()
-    train(sharded, stepper, position)
-    return sharded, fingerprint(stepper), position.history
+def finished(recipe: Workspace) -> tuple[Workspace, str, Position]:
+    stepper, position = new_stepper(recipe), Position()
+    train(recipe, stepper, position)
+    return recipe, fingerprint(stepper), position
 
 
 def losses_of(history: list[dict]) -> list[tuple[dict, dict]]:
-    return [(epoch["train"], epoch["validation"]) for epoch in history]
+    return [(epoch["train"], epoch["validation"], epoch["measured"]) for epoch in history]
 
 
 def test_the_same_recipe_gives_the_same_weights(finished):
@@ -94,7 +117,7 @@ def test_the_number_of_threads_changes_nothing(finished, monkeypatch):
 
 @pytest.mark.parametrize("cut", [1, 3, 4])
 def test_a_run_cut_off_after_any_step_goes_on_to_the_same_end(finished, tmp_path, cut):
-    workspace, expected, history = finished
+    workspace, expected, whole = finished
     stepper, done = new_stepper(workspace), 0
 
     def cut_off(position: Position) -> None:
@@ -107,11 +130,15 @@ def test_a_run_cut_off_after_any_step_goes_on_to_the_same_end(finished, tmp_path
     with pytest.raises(CutOffError):
         train(workspace, stepper, Position(), cut_off)
     again = new_stepper(workspace)
-    position, facts = resume(tmp_path, again) or pytest.fail("no checkpoint")
+    position, facts = resume(tmp_path, again)
     assert facts == {"mlflow_run_id": "7"}
     train(workspace, again, position)
     assert fingerprint(again) == expected
-    assert losses_of(position.history) == losses_of(history)
+    assert losses_of(position.history) == losses_of(whole.history)
+    assert (position.best is None) == (whole.best is None)
+    if position.best is not None and whole.best is not None:
+        assert (position.best.epoch, position.best.value) == (whole.best.epoch, whole.best.value)
+        assert all(torch.equal(position.best.weights[name], value) for name, value in whole.best.weights.items())
 
 
 def test_training_lowers_the_loss(sharded):
@@ -127,29 +154,184 @@ def test_the_parts_of_the_loss_add_up_to_the_total(sharded):
     assert sum(parts.values()) == pytest.approx(report.train["total"], rel=1e-5)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_says_what_to_do(sharded):
-    stepper = new_stepper(sharded)
+@pytest.fixture
+def poisoned(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """From here on, the named picture, in training, is not a number for the network, and all it touches is none."""
+    make, normalize = loop.make_sample, Detector.normalize
+
+    def poison(key: str) -> str:
+        def make_sample(record, jpeg, **words):
+            sample = make(record, jpeg, **words)
+            if record.id == int(key) and words["augment"] is not None:
+                sample.image[:] = 255
+            return sample
+
+        monkeypatch.setattr(loop, "make_sample", make_sample)
+        return key
+
+    def spoil(detector, images):
+        bad = (images == 255).flatten(1).all(dim=1)
+        return torch.where(bad[:, None, None, None], torch.nan, normalize(detector, images))
+
+    monkeypatch.setattr(Detector, "normalize", spoil)
+    return poison
+
+
+def poisoned_key(workspace: Workspace) -> str:
+    """The first picture of the second step."""
+    reader = ShardReader(workspace.shards("train"))
+    order = sample_order(len(reader), seed=workspace.params.train.seed, epoch=0)
+    return reader.key(int(order[4]))
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_pictures(sharded, poisoned):
+    key = poisoned(poisoned_key(sharded))
+
+    with pytest.raises(DeepmarkError, match=rf"epoch 1, step 2: the loss is not a number \(.*{key}.*learning_rate"):
+        train(sharded, new_stepper(sharded), Position())
+
+
+def test_the_step_of_such_a_batch_can_be_left_out_and_leaves_no_trace(sharded, poisoned, caplog):
+    workspace = set_params(sharded, train={"not_finite": "skip", "ema": 0.9})
+    key = poisoned(poisoned_key(sharded))
+    stepper, position, seen = new_stepper(workspace), Position(), []
+
+    reports = train(workspace, stepper, position, lambda position: seen.append(fingerprint(stepper)))
+
+    assert [report.skipped for report in reports] == [1, 1]
+    assert f"Pictures: {key}" in caplog.text
+    assert seen[1] == seen[0] != seen[2]
+    assert all(value.isfinite().all() for value in stepper.detector.state_dict().values())
+    assert np.isfinite(reports[0].train["total"])
+
+
+def test_a_run_whose_weights_are_spoiled_stops_even_where_steps_may_be_left_out(sharded):
+    workspace = set_params(sharded, train={"not_finite": "skip", "epochs": 9})
+    stepper = new_stepper(workspace)
     with torch.no_grad():
         next(stepper.detector.parameters()).fill_(float("nan"))
-    with pytest.raises(DeepmarkError, match=r"epoch 1: the loss is not a number.*learning_rate"):
-        train(sharded, stepper, Position())
+
+    with pytest.raises(DeepmarkError, match=r"20 steps in a row.*--fresh"):
+        train(workspace, stepper, Position(step=0, skipped_in_a_row=18))
+
+
+def test_a_batch_in_parts_gives_the_gradient_of_the_whole(sharded):
+    reader, params = ShardReader(sharded.shards("train")), sharded.params
+    samples = [
+        make_sample(*reader[index], canvas=(64, 64), augment=None, rng=np.random.default_rng(0)) for index in range(5)
+    ]
+    found = []
+    for parts in ([samples], [samples[:2], samples[2:4], samples[4:]]):
+        stepper = new_stepper(set_params(sharded, train={"clip_norm": None}))
+        stepper.detector.eval()  # normalisation by running statistics: those of a batch differ from those of its parts
+        result = stepper.step([collate(part) for part in parts], params.train.learning_rate)
+        found.append((result.losses, [weight.grad.clone() for weight in stepper.detector.parameters()]))
+
+    (whole, gradients), (summed, parts_gradients) = found
+    assert summed == pytest.approx(whole, rel=1e-5)
+    for part, gradient in zip(parts_gradients, gradients, strict=True):
+        torch.testing.assert_close(part, gradient, rtol=1e-3, atol=1e-6 + 1e-4 * gradient.abs().max().item())
+
+
+def test_the_average_follows_the_weights_and_is_what_is_measured(sharded):
+    stepper = new_stepper(set_params(sharded, train={"ema": 0.5}))
+    weight, average = next(stepper.detector.parameters()), next(stepper.kept.parameters())
+    expected, steps = [], []
+
+    def after_step(position: Position) -> None:
+        done = len(steps)
+        decay = min(0.5, (1 + done) / (10 + done))
+        expected.append(decay * expected[-1] + (1 - decay) * weight.detach() if steps else weight.detach().clone())
+        steps.append(position.step)
+
+    train(sharded, stepper, Position(), after_step)
+
+    assert stepper.kept is not stepper.detector
+    torch.testing.assert_close(average.detach(), expected[-1])
+    assert not torch.equal(average, weight)
+
+
+def test_the_weights_of_the_best_epoch_are_kept(sharded, monkeypatch):
+    workspace = set_params(sharded, train={"epochs": 4, "evaluate_every": 1, "best_by": "landmark_ap"})
+    figures = iter([0.1, 0.4, 0.4, 0.3])
+    monkeypatch.setattr(
+        "test_training.measure_ap", lambda stepper, reader: {"box_ap": 0.0, "landmark_ap": next(figures)}
+    )
+    stepper, position, seen = new_stepper(workspace), Position(), []
+    train(workspace, stepper, position, lambda position: seen.append(next(stepper.detector.parameters()).clone()))
+
+    assert position.best is not None
+    assert (position.best.epoch, position.best.value) == (1, 0.4)
+    assert torch.equal(next(iter(position.best.weights.values())), seen[5])
+    assert [epoch["measured"]["landmark_ap"] for epoch in position.history] == [0.1, 0.4, 0.4, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("by", "figures", "kept"),
+    [
+        ("landmark_ap", [0.2, None, 0.3, 0.1], 2),
+        ("box_ap", [None, 0.0, 0.0], 1),
+        ("loss", [5.0, 4.0, 6.0, 4.0], 1),
+        ("loss", [1.0, 2.0], 0),
+    ],
+)
+def test_a_figure_knows_which_way_is_better(sharded, by, figures, kept):
+    stepper = new_stepper(set_params(sharded, train={"best_by": by}))
+    best = None
+    for epoch, value in enumerate(figures):
+        best = better(best, epoch, {by: value}, stepper)
+
+    assert best is not None
+    assert (best.epoch, best.value) == (kept, figures[kept])
+
+
+def test_ap_in_training_is_that_of_the_stages(trained):
+    params = trained.params.train.model_copy(update={"precision": "fp32"})
+    detector = load_detector(trained.model_file)
+    stepper = make_stepper(detector, build_optimizer(detector, params), params, ALONE)
+    for stage in ("predict", "evaluate"):
+        done = run("deepmark", stage, "--strategy", "nms", "--json", cwd=trained.root)
+
+    found = measure_ap(stepper, ShardReader(trained.shards("validation")))
+
+    assert found == pytest.approx({"box_ap": done.facts["box"]["AP"], "landmark_ap": done.facts["landmarks"]["AP"]})
+
+
+def test_a_second_training_of_the_same_recipe_is_kept_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("deepmark.train.checkpoint.PATIENCE", 0.0)
+    with (
+        only_one(tmp_path),
+        pytest.raises(DeepmarkError, match=rf"being trained already, by process {os.getpid()} on .*stop it"),
+        only_one(tmp_path),
+    ):
+        pass
+    with only_one(tmp_path):
+        pass
 
 
 def test_only_the_last_checkpoints_are_kept(sharded, tmp_path):
     stepper = new_stepper(sharded)
     for step in range(1, 6):
         save(tmp_path / "run", stepper, Position(step=step))
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["step-00000004", "step-00000005"]
-    assert KEPT == 2
+
+    names = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert names == ["epoch-0000-step-00000004", "epoch-0000-step-00000005"]
 
 
-@pytest.mark.parametrize("file", ["state.json", "weights.safetensors", "optimizer.safetensors"])
+def test_what_a_killed_process_left_half_written_is_cleared_away(sharded, tmp_path):
+    (tmp_path / "run/epoch-0000-step-00000001.unfinished").mkdir(parents=True)
+    save(tmp_path / "run", new_stepper(sharded), Position(step=2))
+
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["epoch-0000-step-00000002"]
+
+
+@pytest.mark.parametrize(
+    "file", ["state.json", *(f"{name}.safetensors" for name in ("weights", "optimizer", "average", "best"))]
+)
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(sharded, tmp_path, caplog, file, damage):
-    stepper = new_stepper(sharded)
-    train(sharded, stepper, Position())
-    save(tmp_path, stepper, Position(step=1))
-    path = save(tmp_path, stepper, Position(step=2)) / file
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(full_checkpoint, tmp_path, caplog, file, damage):
+    shutil.copytree(full_checkpoint, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "epoch-0000-step-00000002" / file
     data = bytearray(path.read_bytes())
     if damage == "flip":
         place = int(np.random.default_rng(0).integers(len(data)))
@@ -157,11 +339,46 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(sharded, tmp_pat
     path.unlink()
     if damage != "remove":
         path.write_bytes(data[: len(data) // 2] if damage == "cut" else data)
-    found = resume(tmp_path, new_stepper(sharded))
-    assert found is not None
-    assert found[0].step == 1
+
+    assert newest(tmp_path) == tmp_path / "epoch-0000-step-00000001"
     assert "step-00000002: damaged" in caplog.text
 
 
-def test_without_a_checkpoint_a_run_starts_anew(sharded, tmp_path):
-    assert resume(tmp_path / "nothing", new_stepper(sharded)) is None
+@pytest.fixture(scope="module")
+def full_checkpoint(sharded_once: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two checkpoints with everything that one may hold."""
+    workspace = copied(sharded_once, tmp_path_factory.mktemp("full"))
+    stepper = new_stepper(set_params(workspace, train={"ema": 0.9, "epochs": 1}))
+    position = Position()
+    train(Workspace(workspace.root), stepper, position)
+    best = better(None, 0, {"landmark_ap": 0.5}, stepper)
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for step in (1, 2):
+        save(folder, stepper, Position(step=step, best=best))
+    return folder
+
+
+def test_without_a_checkpoint_a_run_starts_anew(tmp_path):
+    assert newest(tmp_path / "nothing") is None
+
+
+class ToldAfter(StopSignal):
+    """Hears that it should end while the given step is made."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.left = steps
+
+    @property
+    def is_heard(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def test_told_to_end_a_run_stops_after_the_step_with_all_of_it_counted(sharded):
+    stepper, position = new_stepper(sharded), Position()
+
+    with pytest.raises(StoppedError):
+        train(sharded, stepper, position, stop=ToldAfter(1))
+
+    assert (position.epoch, position.step) == (0, 2)

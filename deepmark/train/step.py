@@ -1,0 +1,181 @@
+"""One step of a training: a batch in, better weights out, on one process or on many."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
+
+from deepmark.errors import DeepmarkError
+from deepmark.model.detector import Detector
+from deepmark.model.precision import autocast_dtype
+from deepmark.params import LossWeights, TrainParams
+from deepmark.train.distributed import Group
+from deepmark.train.loss import Losses, losses, mean_losses
+from deepmark.train.optim import build_average
+from deepmark.train.targets import Batch, Targets, make_targets
+
+LOSS_NAMES = tuple(part.name for part in fields(Losses))
+"""The total and its six parts."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepResult:
+    """How a step went, the same on all processes."""
+
+    losses: list[float]
+    """The total of the whole batch and its weighted parts, in the order of LOSS_NAMES."""
+
+    is_finite: bool
+    """Whether losses and gradient are numbers; where not, weights, average and statistics are as before."""
+
+    stop: bool
+    """Whether any process was told to end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stepper:
+    """A detector with what it takes to move it one step."""
+
+    detector: Detector
+    model: nn.Module
+    """The detector, or the detector inside DistributedDataParallel."""
+
+    average: AveragedModel | None
+    """A moving average of the weights, behind them."""
+
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    params: TrainParams
+    group: Group
+
+    @property
+    def kept(self) -> Detector:
+        """The weights that are measured and kept: their average, or where there is none, themselves."""
+        return cast(Detector, self.average.module) if self.average is not None else self.detector
+
+    def step(self, parts: Sequence[Batch], rate: float, *, stop: bool = False) -> StepResult:
+        """One step of the optimiser for this process's share of a batch.
+
+        The share may come in parts that fit the device, whose gradients are added up; normalisation sees each part for
+        itself. `stop` says that this process was told to end, for all to hear.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        statistics = [buffer.clone() for buffer in self.detector.buffers()] if self.params.not_finite == "skip" else []
+        total = self._backward([part.to(self.group.device, non_blocking=True) for part in parts])
+        norm = self._clipped_norm() * self.group.world
+        *sums, norms, stops = self.group.sum(torch.cat([total, torch.stack([norm, norm.new_tensor(stop)])])).tolist()
+        found = torch.tensor([*sums, 0.0 if self.scaler.is_enabled() else norms]).isfinite()
+        is_finite = bool(found.all())
+        if is_finite or self.scaler.is_enabled():  # a scaler leaves such steps out by itself, and must hear of them
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        if not is_finite:
+            self._restore(statistics)
+        elif self.average is not None:
+            self.average.update_parameters(self.detector)
+        return StepResult(losses=sums, is_finite=is_finite, stop=stops > 0)
+
+    def _backward(self, parts: Sequence[Batch]) -> Tensor:
+        """Gradients of the whole batch in the weights; this process's share of the losses."""
+        total = torch.zeros(len(LOSS_NAMES), dtype=torch.float64, device=self.group.device)
+        targets, counts = self._targets(parts)
+        for number, (part, target) in enumerate(zip(parts, targets, strict=True), start=1):
+            with self._shared(number == len(parts)):
+                found = self._losses(part, target, counts, self.model)
+                # DistributedDataParallel takes the mean of gradients; the losses are shares of a global mean already
+                self.scaler.scale(found.total * self.group.world).backward()
+            total += _stacked(found, self.params.loss_weights)
+        return total
+
+    def _targets(self, parts: Sequence[Batch]) -> tuple[list[Targets], Tensor]:
+        """The targets of each part, and how many there are in the whole batch, over all processes."""
+        targets = [make_targets(part) for part in parts]
+        return targets, self.group.sum(torch.stack([target.counts for target in targets]).sum(dim=0))
+
+    def _shared(self, last: bool) -> AbstractContextManager:
+        """Processes exchange their gradients once a step, after the last part."""
+        waits = isinstance(self.model, DistributedDataParallel) and not last
+        return cast(DistributedDataParallel, self.model).no_sync() if waits else nullcontext()
+
+    def _clipped_norm(self) -> Tensor:
+        self.scaler.unscale_(self.optimizer)
+        weights = [weight for weight in self.model.parameters() if weight.grad is not None]
+        norm = nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+        if self.params.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(weights, self.params.clip_norm, norm)
+        return norm.double()
+
+    @torch.no_grad()
+    def _restore(self, statistics: Sequence[Tensor]) -> None:
+        """The running statistics of normalisation have seen the batch already: put them back."""
+        for buffer, before in zip(self.detector.buffers(), statistics, strict=False):
+            buffer.copy_(before)
+
+    def _losses(self, batch: Batch, targets: Targets, counts: Tensor, model: nn.Module) -> Losses:
+        dtype = autocast_dtype(self.params.precision, self.group.device)
+        images = self.detector.normalize(batch.images)
+        if not self.params.channels_last:
+            images = images.contiguous()
+        with torch.autocast(self.group.device.type, dtype, enabled=dtype is not None):
+            stacks = model(images, at=targets.cells)
+        weights, channels = self.params.loss_weights, self.params.landmark_channels
+        return mean_losses(
+            losses(readings, targets, weights=weights, counts=counts, landmark_channels=channels) for readings in stacks
+        )
+
+    @torch.no_grad()
+    def measure(self, parts: Sequence[Batch]) -> Tensor:
+        """This process's share of the losses of a batch, by the weights that are kept; nothing learnt."""
+        parts = [part.to(self.group.device) for part in parts]
+        targets, counts = self._targets(parts)
+        found = [self._losses(*each, counts, self.kept) for each in zip(parts, targets, strict=True)]
+        return torch.stack([_stacked(each, self.params.loss_weights) for each in found]).sum(dim=0)
+
+
+def _stacked(parts: Losses, weights: LossWeights) -> Tensor:
+    weighted = [getattr(parts, name) * getattr(weights, name, 1.0) for name in LOSS_NAMES]
+    return torch.stack(weighted).detach().double()
+
+
+def make_stepper(detector: Detector, optimizer: torch.optim.Optimizer, params: TrainParams, group: Group) -> Stepper:
+    """Everything `fit` moves, on the group's device.
+
+    Raises DeepmarkError where torch.compile is asked for and there is no compiler.
+    """
+    is_cuda = group.device.type == "cuda"
+    average = build_average(detector, params.ema) if params.ema is not None else None
+    if params.compile:
+        _compile(detector.backbone)
+    model: nn.Module = detector
+    if group.world > 1:
+        model = DistributedDataParallel(detector, device_ids=[group.device.index] if is_cuda else None)
+    scaler = torch.amp.GradScaler(group.device.type, enabled=is_cuda and params.precision == "fp16")
+    return Stepper(
+        detector=detector,
+        model=model,
+        average=average,
+        optimizer=optimizer,
+        scaler=scaler,
+        params=params,
+        group=group,
+    )
+
+
+def _compile(backbone: nn.Module) -> None:
+    """The backbone alone: its shapes never change, those of the heads do with every batch's number of garments."""
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None and shutil.which("clang++") is None:
+        raise DeepmarkError(
+            f"params.yaml: train: compile needs a C++ compiler, and there is no {compiler}. Install one, or set it to "
+            "false."
+        )
+    backbone.compile()
