@@ -7,13 +7,14 @@ Source: Objects as Points, 2019, section 3; the radius as in its published code.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from deepmark.landmark_layout import LandmarkLayout
 from deepmark.model.heads import STRIDE, Cells
 from deepmark.schema import CATEGORIES
 from deepmark.types import Sample
@@ -95,7 +96,10 @@ class Targets:
     """Width and height of the box of every centre, cells."""
 
     landmarks: Peaks
-    """One a labelled landmark inside its picture; the channel is its place in the flat list of 294."""
+    """One a labelled landmark inside its picture; the channel is its place in the flat list of 294.
+
+    What channel that is in a network's maps is up to their layout: see `landmarks_on`.
+    """
 
     landmark_garment: Int64[Tensor, " m"]
     """The number, in `centers`, of the garment that a landmark belongs to."""
@@ -107,6 +111,11 @@ class Targets:
     def cells(self) -> tuple[Cells, Cells]:
         """Where the loss will look: at centres and at landmarks."""
         return self.centers.cells, self.landmarks.cells
+
+    def landmarks_on(self, layout: LandmarkLayout) -> Peaks:
+        """The landmarks, in the channels of maps of this layout."""
+        channel_of = torch.tensor(layout.channel_of, device=self.landmarks.channel.device)
+        return replace(self.landmarks, channel=channel_of[self.landmarks.channel])
 
     @property
     def counts(self) -> Float[Tensor, "2"]:
