@@ -19,7 +19,8 @@ from deepmark.landmark_layout import LandmarkLayout
 from deepmark.model.heads import HeadMaps, HeadReadings
 from deepmark.params import LossWeights
 from deepmark.schema import CATEGORIES
-from deepmark.train.targets import DrawnCells, Targets, draw_cells
+from deepmark.train.gaussians import DrawnCells, draw_cells
+from deepmark.train.targets import Targets
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

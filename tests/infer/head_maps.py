@@ -9,7 +9,8 @@ from deepmark import geometry
 from deepmark.landmark_layout import SEPARATE, LandmarkLayout
 from deepmark.model.heads import HeadMaps, head_channels
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS
-from deepmark.train.targets import Targets, collate, draw_heatmap, make_targets
+from deepmark.train.gaussians import draw_heatmap
+from deepmark.train.targets import Targets, collate, make_targets
 from deepmark.types import Sample
 
 

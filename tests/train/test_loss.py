@@ -14,8 +14,9 @@ from deepmark.model.detector import build_detector
 from deepmark.model.heads import HEAD_CHANNELS, HeadMaps, head_channels
 from deepmark.params import LossWeights, ModelParams
 from deepmark.schema import CATEGORIES, LANDMARKS
+from deepmark.train.gaussians import draw_cells, draw_heatmap
 from deepmark.train.loss import Losses, focal_loss, losses
-from deepmark.train.targets import Batch, Targets, collate, draw_cells, draw_heatmap, make_targets
+from deepmark.train.targets import Batch, Targets, collate, make_targets
 from deepmark.types import Sample
 
 HEIGHT, WIDTH = 64, 96
