@@ -1,8 +1,8 @@
 """The vocabulary of DeepFashion2: 13 categories, 294 landmarks.
 
 The only place that knows how many landmarks a category has, where they sit in the flat list of 294, which of them are
-each other's mirror image, and how precisely people place them. Everything else asks. Category numbers are 0..12 here;
-the files' 1..13 appear in ingest and in eval/coco only.
+each other's mirror image, what they are, and how precisely people place them. Everything else asks. Category numbers
+are 0..12 here; the files' 1..13 appear in ingest and in eval/coco only.
 
 Source: DeepFashion2, 2019, section 3 and its public definition files. "Left" and "right" are by the picture.
 """
@@ -58,6 +58,9 @@ class Category:
     mirror: tuple[int, ...]
     """mirror[i] is the landmark that i becomes in the mirrored picture."""
 
+    parts: tuple[str, ...]
+    """What every landmark is: "left cuff outer"; the same words in another category for the same part of a garment."""
+
     sigmas: tuple[float, ...]
     """One OKS sigma a landmark."""
 
@@ -88,6 +91,7 @@ def _category(entry: dict) -> Category:
         landmarks=entry["landmarks"],
         start=entry["start"],
         mirror=tuple(mirror),
+        parts=tuple(entry["parts"]),
         sigmas=tuple(entry["oks_sigmas"]),
         released_items=entry["released_items"],
         shape=Shape(
@@ -119,6 +123,9 @@ MIRROR: tuple[int, ...] = tuple(
     chain.from_iterable((category.start + i for i in category.mirror) for category in CATEGORIES)
 )
 """The flat list's mirror permutation; an involution that never leaves a category."""
+
+PARTS: tuple[str, ...] = tuple(chain.from_iterable(category.parts for category in CATEGORIES))
+"""What each landmark of the flat list is; 80 different parts, none of them twice in a category."""
 
 SIGMAS: tuple[float, ...] = tuple(chain.from_iterable(category.sigmas for category in CATEGORIES))
 """The 294 OKS sigmas of the official metric."""

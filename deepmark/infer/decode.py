@@ -10,6 +10,7 @@ Source: Objects as Points (CenterNet), 2019, sections 3 and 5 (human pose); Deep
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -19,8 +20,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from deepmark import geometry
+from deepmark.landmark_layout import LandmarkLayout
 from deepmark.model.heads import STRIDE, HeadMaps
-from deepmark.schema import CATEGORIES, LANDMARKS, MOST_LANDMARKS
+from deepmark.schema import CATEGORIES, MOST_LANDMARKS
 from deepmark.types import Detections
 
 PEAKS_A_LANDMARK = 100
@@ -31,10 +33,14 @@ REACH = 0.3
 
 
 _OWN = np.array([np.arange(MOST_LANDMARKS) < category.landmarks for category in CATEGORIES])
-_CHANNELS = np.where(
-    _OWN, np.array([category.start for category in CATEGORIES])[:, None] + np.arange(MOST_LANDMARKS), 0
-)
-"""Row c: the flat landmarks of category c, where _OWN[c]."""
+
+
+@cache
+def _channels(layout: LandmarkLayout) -> Int64[np.ndarray, "13 39"]:
+    """Row c: the channels of the landmarks of category c, where _OWN[c]."""
+    channels = np.zeros(_OWN.shape, np.int64)
+    channels[_OWN] = layout.channel_of
+    return channels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,16 +50,21 @@ class _Garments:
     scores: Float32[np.ndarray, " n"]
     categories: Int64[np.ndarray, " n"]
     boxes: Float32[np.ndarray, "n 4"]
+    channels: Int64[np.ndarray, "n 39"]
+    """Of the landmark maps, where the category has so many landmarks."""
+
     coarse: Float32[np.ndarray, "n 39 2"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Peaks:
-    """The landmark peaks of one picture, by channel, strongest first in each; coordinates in cells."""
+    """The landmark peaks of one picture, a row a channel, strongest first; coordinates in cells.
 
-    channels: Int64[np.ndarray, " p"]
-    points: Float32[np.ndarray, "p 2"]
-    scores: Float32[np.ndarray, " p"]
+    Free places are infinitely far away.
+    """
+
+    points: Float32[np.ndarray, "c k 2"]
+    scores: Float32[np.ndarray, "c k"]
 
 
 def decode(
@@ -114,15 +125,15 @@ def _read_garments(maps: HeadMaps, most: int) -> list[_Garments]:
     y, x = cell // width, cell % width
     middle = torch.stack([x, y], dim=1) + maps.center_offset[picture, :, y, x].float()
     half = maps.size[picture, :, y, x].float().clamp(min=0) / 2
-    channels = torch.as_tensor(_CHANNELS, device=logits.device)[category]
+    channels = torch.as_tensor(_channels(maps.layout), device=logits.device)[category]
     picture_, y_, x_ = picture[:, None], y[:, None], x[:, None]
     vectors = [maps.landmark_vectors[picture_, 2 * channels + axis, y_, x_].float() for axis in (0, 1)]
     scores = logits.flatten(1)[picture, flat].sigmoid()
     boxes = torch.cat([middle - half, middle + half], dim=1)
-    columns = (scores, category, boxes, middle[:, None] + torch.stack(vectors, dim=2))
+    columns = (scores, category, boxes, channels, middle[:, None] + torch.stack(vectors, dim=2))
     bounds = np.searchsorted(_host(picture), np.arange(1, count))
     parts = zip(*(np.split(_host(column), bounds) for column in columns), strict=True)
-    return [_Garments(scores=s, categories=c, boxes=b, coarse=v) for s, c, b, v in parts]
+    return [_Garments(scores=s, categories=c, boxes=b, channels=j, coarse=v) for s, c, b, j, v in parts]
 
 
 def _peaks_above(heatmap: Float[Tensor, "b c h w"], bound: float) -> tuple[Tensor, ...]:
@@ -169,25 +180,29 @@ def _read_landmark_peaks(maps: HeadMaps, threshold: float) -> list[_Peaks]:
     pictures, channels, heights, _, _, places = (column[order] for column in columns)
     bounds = np.searchsorted(pictures, np.arange(1, len(logits)))
     parts = zip(*(np.split(each, bounds) for each in (channels, places, heights)), strict=True)
-    return [_Peaks(channels=c, points=p, scores=s) for c, p, s in parts]
+    return [_peak_rows(*each, count=logits.shape[1]) for each in parts]
 
 
-def _peak_table(peaks: _Peaks) -> tuple[Float32[np.ndarray, "294 k 2"], Float32[np.ndarray, "294 k"]]:
-    """Points and scores of the strongest peaks of each channel; free places are infinitely far away."""
-    starts = np.searchsorted(peaks.channels, np.arange(LANDMARKS))
-    rank = np.arange(len(peaks.channels)) - starts[peaks.channels]
+def _peak_rows(
+    channels: Int64[np.ndarray, " p"],
+    points: Float32[np.ndarray, "p 2"],
+    scores: Float32[np.ndarray, " p"],
+    *,
+    count: int,
+) -> _Peaks:
+    """The strongest of these peaks, which are in the order of their channels, for each of `count` channels."""
+    rank = np.arange(len(channels)) - np.searchsorted(channels, np.arange(count))[channels]
     kept = rank < PEAKS_A_LANDMARK
-    channels, rank = peaks.channels[kept], rank[kept]
-    shape = (LANDMARKS, max(1, 1 + int(rank.max(initial=0))))
-    points, scores = np.full((*shape, 2), np.inf, np.float32), np.zeros(shape, np.float32)
-    points[channels, rank], scores[channels, rank] = peaks.points[kept], peaks.scores[kept]
-    return points, scores
+    row, rank = channels[kept], rank[kept]
+    shape = (count, max(1, 1 + int(rank.max(initial=0))))
+    rows = _Peaks(points=np.full((*shape, 2), np.inf, np.float32), scores=np.zeros(shape, np.float32))
+    rows.points[row, rank], rows.scores[row, rank] = points[kept], scores[kept]
+    return rows
 
 
 def _refine(garments: _Garments, peaks: _Peaks) -> tuple[Float32[np.ndarray, "n 39 2"], Float32[np.ndarray, "n 39"]]:
     """Each coarse landmark moved to the nearest peak of its channel, where that lies in the box and within reach."""
-    points, scores = _peak_table(peaks)
-    channels = _CHANNELS[garments.categories]
+    points, scores, channels = peaks.points, peaks.scores, garments.channels
     apart = points[channels] - garments.coarse[:, :, None]
     distances = np.sqrt(apart[..., 0] * apart[..., 0] + apart[..., 1] * apart[..., 1])
     nearest = distances.argmin(axis=2)

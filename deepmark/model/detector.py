@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from deepmark import __version__
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_file
+from deepmark.landmark_layout import LAYOUTS
 from deepmark.model.deform import DeformConv2d
 from deepmark.model.dla import DLA34
 from deepmark.model.heads import STRIDE, Cells, HeadMaps, HeadReadings, Heads
@@ -78,7 +79,7 @@ def build_detector(params: ModelParams, *, seed: int | None) -> Detector:
         if seed is not None:
             torch.default_generator.manual_seed(seed)
         backbone = DLA34() if params.backbone == "dla34" else Mobile()
-        heads = Heads(backbone.features, hidden=HIDDEN[params.backbone])
+        heads = Heads(backbone.features, hidden=HIDDEN[params.backbone], layout=LAYOUTS[params.landmark_maps])
         detector = Detector(backbone, heads, params)
         _reset_parameters(detector)
     _store_channels_last(backbone)
@@ -124,6 +125,7 @@ def save_detector(detector: Detector, path: Path, *, facts: Mapping[str, str] | 
         "mean": json.dumps(detector.mean.tolist()),
         "std": json.dumps(detector.std.tolist()),
         "categories": json.dumps([category.name for category in CATEGORIES]),
+        "landmark_channels": json.dumps(LAYOUTS[detector.params.landmark_maps].channel_of),
         "facts": json.dumps(dict(facts or {}), sort_keys=True),
     }
     # Under one name: safetensors writes several in any order, and the same model would have another sha256 each time.
@@ -146,8 +148,14 @@ def load_detector(path: Path, *, device: torch.device | str = "cpu") -> Detector
     try:
         params = ModelParams.model_validate_json(metadata["model"])
         facts, mean, std = (json.loads(metadata[key]) for key in ("facts", "mean", "std"))
+        channels = json.loads(metadata.get("landmark_channels", "null"))
     except (KeyError, ValidationError, json.JSONDecodeError) as error:
         raise DeepmarkError(f"{path}: its description cannot be read ({error}). Train it again.") from None
+    if channels not in (None, list(LAYOUTS[params.landmark_maps].channel_of)):
+        raise DeepmarkError(
+            f"{path}: its maps show other landmarks than this version's with landmark_maps: {params.landmark_maps}. "
+            "It was written by another version of DeepMark: train it again, or use that version."
+        )
     detector = build_detector(params, seed=None)
     _check_shapes(path, weights, detector.state_dict())
     detector.load_state_dict(weights)

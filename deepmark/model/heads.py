@@ -1,4 +1,4 @@
-"""What the network says about a picture: six maps of 901 channels in all, and the heads that make them.
+"""What the network says about a picture: six maps, and the heads that make them.
 
 Maps are in cells of `STRIDE` input pixels. The cell of a point p (input pixels) is floor(p / STRIDE), and what remains,
 p / STRIDE - cell, is its offset.
@@ -14,20 +14,27 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from deepmark.schema import CATEGORIES, LANDMARKS, MIRROR
+from deepmark.landmark_layout import SEPARATE, LandmarkLayout, layout_with
+from deepmark.schema import CATEGORIES
 
 STRIDE = 4
 """Input pixels a cell, both ways."""
 
-HEAD_CHANNELS: dict[str, int] = {
-    "center_heatmap": len(CATEGORIES),
-    "size": 2,
-    "center_offset": 2,
-    "landmark_vectors": 2 * LANDMARKS,
-    "landmark_heatmap": LANDMARKS,
-    "landmark_offset": 2,
-}
-"""Channels of every head, 901 together."""
+
+def head_channels(layout: LandmarkLayout) -> dict[str, int]:
+    """Channels of every head by its name."""
+    return {
+        "center_heatmap": len(CATEGORIES),
+        "size": 2,
+        "center_offset": 2,
+        "landmark_vectors": 2 * layout.channels,
+        "landmark_heatmap": layout.channels,
+        "landmark_offset": 2,
+    }
+
+
+HEAD_CHANNELS: dict[str, int] = head_channels(SEPARATE)
+"""901 together; with grouped landmarks they would be 259."""
 
 _FIRST_LOGIT = -2.19
 """What heatmaps say everywhere before training: probability 0.1, so that empty cells do not drown the first steps."""
@@ -55,17 +62,22 @@ class HeadMaps:
     center_offset: Float[Tensor, "b 2 h w"]
     """x, y of that middle inside the cell, 0..1."""
 
-    landmark_vectors: Float[Tensor, "b 588 h w"]
-    """From the middle of that box to its landmarks, cells: channel 2 j is x of flat landmark j, 2 j + 1 its y.
+    landmark_vectors: Float[Tensor, "b v h w"]
+    """From the middle of that box to its landmarks, cells: 2 c is x of the landmark of channel c, 2 c + 1 its y.
 
     The middle is the point itself, cell + center_offset, and not the corner of its cell.
     """
 
-    landmark_heatmap: Float[Tensor, "b 294 h w"]
-    """Logits: is this landmark, of any garment, in this cell?"""
+    landmark_heatmap: Float[Tensor, "b v//2 h w"]
+    """Logits: is the landmark of this channel, of any garment, in this cell?"""
 
     landmark_offset: Float[Tensor, "b 2 h w"]
     """x, y of the landmark inside its cell, 0..1, whichever landmark it is."""
+
+    @property
+    def layout(self) -> LandmarkLayout:
+        """Which landmarks the channels stand for."""
+        return layout_with(self.landmark_heatmap.shape[1])
 
     def mirror(self) -> "HeadMaps":
         """The maps of the picture, from the maps of its mirror image.
@@ -73,7 +85,7 @@ class HeadMaps:
         Columns are reversed, landmark channels change places with their pairs, vectors point the other way in x, and
         offsets x become 1 - x.
         """
-        pairs = torch.tensor(MIRROR, device=self.size.device)
+        pairs = torch.tensor(self.layout.mirror, device=self.size.device)
         vectors = self.landmark_vectors.flip(-1)[:, torch.stack([2 * pairs, 2 * pairs + 1], dim=1).flatten()]
         vectors[:, 0::2] = -vectors[:, 0::2]
         return HeadMaps(
@@ -108,12 +120,17 @@ class HeadReadings:
     center_heatmap: Float[Tensor, "b 13 h w"]
     size: Float[Tensor, "n 2"]
     center_offset: Float[Tensor, "n 2"]
-    landmark_vectors: Float[Tensor, "n 588"]
+    landmark_vectors: Float[Tensor, "n v"]
     """At the middles of the n garments."""
 
-    landmark_heatmap: Float[Tensor, "b 294 h w"]
+    landmark_heatmap: Float[Tensor, "b v//2 h w"]
     landmark_offset: Float[Tensor, "m 2"]
     """At the m landmarks."""
+
+    @property
+    def layout(self) -> LandmarkLayout:
+        """Which landmarks the channels stand for."""
+        return layout_with(self.landmark_heatmap.shape[1])
 
 
 def _read(maps: Float[Tensor, "b c h w"], cells: Cells) -> Float[Tensor, "k c"]:
@@ -128,14 +145,15 @@ def _mirror_offset(offset: Float[Tensor, "b 2 h w"]) -> Float[Tensor, "b 2 h w"]
 class Heads(nn.Module):
     """The six heads on one map of features."""
 
-    def __init__(self, features: int, *, hidden: int) -> None:
+    def __init__(self, features: int, *, hidden: int, layout: LandmarkLayout = SEPARATE) -> None:
         super().__init__()
-        self.center_heatmap = Head(features, hidden, HEAD_CHANNELS["center_heatmap"])
-        self.size = Head(features, hidden, HEAD_CHANNELS["size"])
-        self.center_offset = Head(features, hidden, HEAD_CHANNELS["center_offset"])
-        self.landmark_vectors = Head(features, hidden, HEAD_CHANNELS["landmark_vectors"])
-        self.landmark_heatmap = Head(features, hidden, HEAD_CHANNELS["landmark_heatmap"])
-        self.landmark_offset = Head(features, hidden, HEAD_CHANNELS["landmark_offset"])
+        channels = head_channels(layout)
+        self.center_heatmap = Head(features, hidden, channels["center_heatmap"])
+        self.size = Head(features, hidden, channels["size"])
+        self.center_offset = Head(features, hidden, channels["center_offset"])
+        self.landmark_vectors = Head(features, hidden, channels["landmark_vectors"])
+        self.landmark_heatmap = Head(features, hidden, channels["landmark_heatmap"])
+        self.landmark_offset = Head(features, hidden, channels["landmark_offset"])
 
     def forward(self, features: Float[Tensor, "b c h w"]) -> HeadMaps:
         return HeadMaps(

@@ -12,13 +12,15 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from deepmark.landmark_layout import LandmarkLayout
 from deepmark.model.heads import HeadMaps, HeadReadings
 from deepmark.params import LossWeights
-from deepmark.schema import CATEGORIES, LANDMARKS
-from deepmark.train.targets import DrawnCells, Targets, draw_cells
+from deepmark.schema import CATEGORIES
+from deepmark.train.gaussians import DrawnCells, draw_cells
+from deepmark.train.targets import Targets
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,16 +50,17 @@ def losses(
     so that the sum of the processes' losses is the loss of the whole batch. With "own", the landmark heatmaps of a
     picture learn only on the channels of the categories that are in it.
     """
-    centers, landmarks = targets.centers, targets.landmarks
+    centers, landmarks = targets.centers, targets.landmarks_on(maps.layout)
     found = maps.at(*targets.cells) if isinstance(maps, HeadMaps) else maps
-    vectors = found.landmark_vectors.unflatten(1, (LANDMARKS, 2))[targets.landmark_garment, landmarks.channel]
+    vectors = found.landmark_vectors.unflatten(1, (-1, 2))[targets.landmark_garment, landmarks.channel]
     garments, points = counts.clamp(min=1)
 
     center_cells, landmark_cells = (draw_cells(peaks, targets.maps[1:]) for peaks in (centers, landmarks))
     if landmark_channels == "all":
         landmark_focal = focal_loss(found.landmark_heatmap, landmark_cells)
     else:
-        landmark_focal = _focal_loss_of_own_channels(found.landmark_heatmap, landmark_cells, targets)
+        own = _own_channels(targets, maps.layout)
+        landmark_focal = _focal_loss_of_channels(found.landmark_heatmap, landmark_cells, own)
     parts = {
         "center_heatmap": focal_loss(found.center_heatmap, center_cells) / garments,
         "size": _distance(found.size, targets.sizes) / (2 * garments),
@@ -95,14 +98,20 @@ def focal_loss(logits: Float[Tensor, "b c h w"], cells: DrawnCells) -> Float[Ten
     return _FocalSum.apply(_exact(logits), value, *index)
 
 
-def _focal_loss_of_own_channels(
-    logits: Float[Tensor, "b c h w"], cells: DrawnCells, targets: Targets
+def _own_channels(targets: Targets, layout: LandmarkLayout) -> Bool[Tensor, "b c"]:
+    """Which landmark channels the categories in each picture have."""
+    table = torch.zeros(len(CATEGORIES), layout.channels, dtype=torch.bool)
+    for category in CATEGORIES:
+        table[category.index, list(layout.channel_of[category.span])] = True
+    centers = targets.centers
+    present = torch.zeros(targets.maps[0], len(CATEGORIES), dtype=torch.bool, device=centers.image.device)
+    present[centers.image, centers.channel] = True
+    return (present[:, :, None] & table.to(present.device)).any(dim=1)
+
+
+def _focal_loss_of_channels(
+    logits: Float[Tensor, "b c h w"], cells: DrawnCells, own: Bool[Tensor, "b c"]
 ) -> Float[Tensor, ""]:
-    categories = torch.arange(len(CATEGORIES), device=logits.device)
-    lengths = torch.tensor([category.landmarks for category in CATEGORIES], device=logits.device)
-    present = torch.zeros(len(logits), len(CATEGORIES), dtype=torch.bool, device=logits.device)
-    present[targets.centers.image, targets.centers.channel] = True
-    own = present[:, torch.repeat_interleave(categories, lengths, output_size=LANDMARKS)]
     planes = _exact(logits[own])
     number = own.flatten().cumsum(0).view(own.shape) - 1
     index, value = _merge((number[cells.image, cells.channel], cells.y, cells.x), cells.value, planes.shape)

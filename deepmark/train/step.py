@@ -98,7 +98,8 @@ class Stepper:
 
     def _targets(self, parts: Sequence[Batch]) -> tuple[list[Targets], Tensor]:
         """The targets of each part, and how many there are in the whole batch, over all processes."""
-        targets = [make_targets(part) for part in parts]
+        radius = self.params.landmark_radius
+        targets = [make_targets(part, landmark_radius=radius) for part in parts]
         return targets, self.group.sum(torch.stack([target.counts for target in targets]).sum(dim=0))
 
     def _shared(self, last: bool) -> AbstractContextManager:

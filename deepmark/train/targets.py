@@ -1,25 +1,25 @@
-"""What the maps should say: peaks from a batch's garments, and the Gaussians around them.
+"""What the maps should say, from a batch's garments.
 
-A sample carries boxes and points; peaks are worked out, and Gaussians drawn, on the device that trains, for all
-pictures of a batch at once. Nothing here loops over garments.
+A sample carries boxes and points; peaks are worked out on the device that trains, for all pictures of a batch at once.
+Nothing here loops over garments.
 
-Source: Objects as Points, 2019, section 3; the radius as in its published code.
+Source: Objects as Points, 2019, section 3.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from deepmark.landmark_layout import LandmarkLayout
 from deepmark.model.heads import STRIDE, Cells
 from deepmark.schema import CATEGORIES
+from deepmark.train.gaussians import Peaks, gaussian_radius, precision_radius
 from deepmark.types import Sample
-
-_OVERLAP = 0.7
-"""The intersection over union that CenterNet's radius is derived from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,30 +58,6 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Peaks:
-    """Cells of a stack of heatmaps where something is, k of them."""
-
-    image: Int64[Tensor, " k"]
-    channel: Int64[Tensor, " k"]
-    x: Int64[Tensor, " k"]
-    y: Int64[Tensor, " k"]
-    """The cell's column and row."""
-
-    offset: Float[Tensor, "k 2"]
-    """x, y inside the cell, 0..1."""
-
-    radius: Int64[Tensor, " k"]
-    """Cells around the peak that count as nearly right."""
-
-    @property
-    def cells(self) -> Cells:
-        return Cells(image=self.image, x=self.x, y=self.y)
-
-    def __len__(self) -> int:
-        return len(self.image)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Targets:
     """What a batch's maps should say."""
 
@@ -95,7 +71,10 @@ class Targets:
     """Width and height of the box of every centre, cells."""
 
     landmarks: Peaks
-    """One a labelled landmark inside its picture; the channel is its place in the flat list of 294."""
+    """One a labelled landmark inside its picture; the channel is its place in the flat list of 294.
+
+    What channel that is in a network's maps is up to their layout: see `landmarks_on`.
+    """
 
     landmark_garment: Int64[Tensor, " m"]
     """The number, in `centers`, of the garment that a landmark belongs to."""
@@ -108,17 +87,23 @@ class Targets:
         """Where the loss will look: at centres and at landmarks."""
         return self.centers.cells, self.landmarks.cells
 
+    def landmarks_on(self, layout: LandmarkLayout) -> Peaks:
+        """The landmarks, in the channels of maps of this layout."""
+        channel_of = torch.tensor(layout.channel_of, device=self.landmarks.channel.device)
+        return replace(self.landmarks, channel=channel_of[self.landmarks.channel])
+
     @property
     def counts(self) -> Float[Tensor, "2"]:
         """How many centres and how many labelled landmarks there are, to be summed over processes."""
         return self.sizes.new_tensor([len(self.centers), len(self.landmarks)])
 
 
-def make_targets(batch: Batch) -> Targets:
+def make_targets(batch: Batch, *, landmark_radius: Literal["box", "sigma"] = "box") -> Targets:
     """The peaks of a batch.
 
     A landmark counts, visible or occluded, where it lies inside the picture. A garment without landmarks keeps its
-    centre and its size.
+    centre and its size. Heat around a landmark reaches as far as around the middle of its box, or as far as people's
+    precision says.
     """
     images, height, width, _ = batch.images.shape
     limits = batch.boxes.new_tensor([width, height])
@@ -131,9 +116,10 @@ def make_targets(batch: Batch) -> Targets:
     garment, number = ((labels > 0) & inside).nonzero(as_tuple=True)
     positions = points[garment, number] / STRIDE
     starts = torch.tensor([category.start for category in CATEGORIES], device=batch.categories.device)
+    category = batch.categories
+    flat = starts[category[garment]] + number
 
     last_cells = limits.long() // STRIDE - 1
-    category = batch.categories
     return Targets(
         maps=(images, height // STRIDE, width // STRIDE),
         centers=_peaks(middles, image=batch.image_index, channel=category, radius=radii, last_cells=last_cells),
@@ -141,8 +127,8 @@ def make_targets(batch: Batch) -> Targets:
         landmarks=_peaks(
             positions,
             image=batch.image_index[garment],
-            channel=starts[category[garment]] + number,
-            radius=radii[garment],
+            channel=flat,
+            radius=radii[garment] if landmark_radius == "box" else precision_radius(flat, sizes[garment]),
             last_cells=last_cells,
         ),
         landmark_garment=garment,
@@ -154,54 +140,3 @@ def _peaks(positions: Tensor, *, image: Tensor, channel: Tensor, radius: Tensor,
     cells = positions.long().minimum(last_cells)  # the middle of an empty box may lie on the far border
     x, y = cells.unbind(dim=1)
     return Peaks(image=image, channel=channel, x=x, y=y, offset=positions - cells, radius=radius)
-
-
-def gaussian_radius(sizes: Float[Tensor, "n 2"]) -> Int64[Tensor, " n"]:
-    """How far from the middle a cell is still nearly right, for boxes of these sizes, all in cells.
-
-    CenterNet's published code to the digit: of its three solutions, the least is always that of a box which grows on
-    all sides, divided by 2 and not by 2 a = 5.6. So it is about three times as far as an overlap of 0.7 allows, and
-    that is for the better: box AP50 .74 with it, .66 with the true one, on the demo's data (docs/results.md).
-    """
-    width, height = sizes.double().ceil().unbind(dim=1)
-    a, b, c = 4 * _OVERLAP, -2 * _OVERLAP * (height + width), (_OVERLAP - 1) * width * height
-    radius = (b + (b**2 - 4 * a * c).sqrt()) / 2
-    return (radius + 1e-9).long()  # a box of 15 x 70 has 7 exactly, which a device's square root may just miss
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DrawnCells:
-    """The cells that Gaussians cover; a cell under several of them appears once for each."""
-
-    image: Int64[Tensor, " d"]
-    channel: Int64[Tensor, " d"]
-    x: Int64[Tensor, " d"]
-    y: Int64[Tensor, " d"]
-    value: Float[Tensor, " d"]
-    """0..1, and exactly 1 at peaks."""
-
-
-def draw_cells(peaks: Peaks, size: tuple[int, int]) -> DrawnCells:
-    """The Gaussians around peaks, on maps of this height and width, as a list of cells."""
-    height, width = size
-    left, right = (peaks.x - peaks.radius).clamp(min=0), (peaks.x + peaks.radius).clamp(max=width - 1)
-    top, bottom = (peaks.y - peaks.radius).clamp(min=0), (peaks.y + peaks.radius).clamp(max=height - 1)
-    columns = right - left + 1
-    counts = columns * (bottom - top + 1)
-    owner = torch.repeat_interleave(counts)
-    place = torch.arange(len(owner), device=owner.device) - (counts.cumsum(0) - counts)[owner]
-    x, y = left[owner] + place % columns[owner], top[owner] + place // columns[owner]
-    square = ((x - peaks.x[owner]) ** 2 + (y - peaks.y[owner]) ** 2).double()
-    sigma = (2 * peaks.radius + 1).double() / 6
-    # The smallest value, in a corner of the window, is above exp(-9): nothing falls below the published eps.
-    value = torch.exp(-square / (2 * sigma**2)[owner]).to(peaks.offset.dtype)
-    return DrawnCells(image=peaks.image[owner], channel=peaks.channel[owner], x=x, y=y, value=value)
-
-
-def draw_heatmap(peaks: Peaks, *, shape: tuple[int, int, int, int]) -> Float[Tensor, "b c h w"]:
-    """The perfect heatmaps: Gaussians around the peaks, the greatest where several overlap, 0 elsewhere."""
-    cells = draw_cells(peaks, shape[2:])
-    heatmap = cells.value.new_zeros(shape)
-    index = ((cells.image * shape[1] + cells.channel) * shape[2] + cells.y) * shape[3] + cells.x
-    heatmap.view(-1).scatter_reduce_(0, index, cells.value, "amax")
-    return heatmap

@@ -1,22 +1,26 @@
 """Maps to decode: noise, what a trained network might say, and what a perfect one would."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import torch
 
 from deepmark import geometry
-from deepmark.model.heads import HEAD_CHANNELS, HeadMaps
+from deepmark.landmark_layout import SEPARATE, LandmarkLayout
+from deepmark.model.heads import HeadMaps, head_channels
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS
-from deepmark.train.targets import Targets, collate, draw_heatmap, make_targets
+from deepmark.train.gaussians import draw_heatmap
+from deepmark.train.targets import Targets, collate, make_targets
 from deepmark.types import Sample
 
 
-def noise_maps(seed: int, *, pictures: int = 1, size: tuple[int, int] = (24, 20)) -> HeadMaps:
+def noise_maps(
+    seed: int, *, pictures: int = 1, size: tuple[int, int] = (24, 20), layout: LandmarkLayout = SEPARATE
+) -> HeadMaps:
     """Every map random, logits high enough for far too many peaks."""
     rng = np.random.default_rng(seed)
     spread = {"size": (8, 3), "center_offset": (0.5, 0.2), "landmark_offset": (0.5, 0.2), "landmark_vectors": (0, 4)}
-    arrays = {n: rng.normal(*spread.get(n, (-2, 2)), (pictures, c, *size)) for n, c in HEAD_CHANNELS.items()}
+    arrays = {n: rng.normal(*spread.get(n, (-2, 2)), (pictures, c, *size)) for n, c in head_channels(layout).items()}
     return HeadMaps(**{name: torch.tensor(array, dtype=torch.float32) for name, array in arrays.items()})
 
 
@@ -45,17 +49,17 @@ def realistic_maps(seed: int, *, garments: int = 12, side: int = 128) -> HeadMap
     return maps
 
 
-def ideal_maps(targets: Targets) -> HeadMaps:
+def ideal_maps(targets: Targets, layout: LandmarkLayout = SEPARATE) -> HeadMaps:
     """What a network without fault would say: exact at peaks, silent elsewhere.
 
     Landmarks that share a cell share the middle of their offsets, the best one map can do for all.
     """
     pictures, height, width = targets.maps
-    maps = HeadMaps(**{name: torch.zeros(pictures, c, height, width) for name, c in HEAD_CHANNELS.items()})
-    for peaks, name in ((targets.centers, "center_heatmap"), (targets.landmarks, "landmark_heatmap")):
+    maps = HeadMaps(**{name: torch.zeros(pictures, c, height, width) for name, c in head_channels(layout).items()})
+    centers, landmarks = targets.centers, targets.landmarks_on(layout)
+    for peaks, name in ((centers, "center_heatmap"), (landmarks, "landmark_heatmap")):
         heat = draw_heatmap(peaks, shape=tuple(getattr(maps, name).shape))
         getattr(maps, name).copy_(heat.clamp(1e-6, 1 - 1e-6).logit())
-    centers, landmarks = targets.centers, targets.landmarks
     maps.size[centers.image, :, centers.y, centers.x] = targets.sizes
     maps.center_offset[centers.image, :, centers.y, centers.x] = centers.offset
     owner = targets.landmark_garment
@@ -107,8 +111,19 @@ def mirrored_sample(sample: Sample) -> Sample:
     )
 
 
-def ideal_maps_of(samples: list[Sample]) -> HeadMaps:
-    return ideal_maps(make_targets(collate(samples)))
+def ideal_maps_of(samples: list[Sample], layout: LandmarkLayout = SEPARATE) -> HeadMaps:
+    return ideal_maps(make_targets(collate(samples)), layout)
+
+
+def ungrouped(maps: HeadMaps) -> HeadMaps:
+    """Maps of 294 landmarks in which those of a group say the same."""
+    channel = torch.tensor(maps.layout.channel_of)
+    vectors = torch.stack([2 * channel, 2 * channel + 1], dim=1).flatten()
+    return replace(
+        maps,
+        landmark_heatmap=maps.landmark_heatmap[:, channel],
+        landmark_vectors=maps.landmark_vectors[:, vectors],
+    )
 
 
 def channels_last(maps: HeadMaps) -> HeadMaps:

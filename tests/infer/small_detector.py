@@ -1,8 +1,11 @@
 """The smallest detector there is: one convolution of stride 4 and the real heads, with random weights."""
 
+from typing import Literal
+
 import torch
 from torch import nn
 
+from deepmark.landmark_layout import LAYOUTS
 from deepmark.model.detector import Detector
 from deepmark.model.heads import STRIDE, Heads
 from deepmark.params import ModelParams
@@ -10,13 +13,16 @@ from deepmark.params import ModelParams
 _FEATURES = 8
 
 
-def small_detector(input_size: tuple[int, int] = (64, 96)) -> Detector:
+def small_detector(
+    input_size: tuple[int, int] = (64, 96), landmark_maps: Literal["separate", "grouped"] = "separate"
+) -> Detector:
     """Answers that vary a lot from cell to cell, and offsets of 0.5 everywhere."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(7)
-        heads = Heads(_FEATURES, hidden=16)
+        heads = Heads(_FEATURES, hidden=16, layout=LAYOUTS[landmark_maps])
         backbone = nn.Conv2d(3, _FEATURES, STRIDE, stride=STRIDE)
-        detector = Detector(backbone, heads, ModelParams(backbone="mobile", input_size=input_size))
+        params = ModelParams(backbone="mobile", input_size=input_size, landmark_maps=landmark_maps)
+        detector = Detector(backbone, heads, params)
         for name, head in heads.named_children():
             nn.init.normal_(head[2].weight, std=1.0)
             if name.endswith("offset"):

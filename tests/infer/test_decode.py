@@ -9,14 +9,18 @@ from head_maps import (
     noise_maps,
     picture_of,
     realistic_maps,
+    ungrouped,
 )
 from reference import decode_plainly
 
 from deepmark import geometry
 from deepmark.infer.decode import decode
+from deepmark.landmark_layout import GROUPED, LAYOUTS, SEPARATE, LandmarkLayout
 from deepmark.model.heads import STRIDE, HeadMaps
-from deepmark.schema import CATEGORIES
+from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME
 from deepmark.types import Detections, Sample
+
+each_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
 VIEW = np.array([[0.7, 0.0, 3.0], [0.0, 0.7, 9.0]])
 SIZE = (700, 600)
@@ -51,6 +55,15 @@ def test_decoding_a_picture_of_garments_equals_the_published_way(seed: int) -> N
 
     assert_as_published(maps)
     assert sum((found.landmark_scores > 0).sum() for found in decoded(maps)) > 100
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_grouped_maps_decode_as_maps_of_all_landmarks_in_which_groups_say_the_same(seed: int) -> None:
+    maps = noise_maps(seed, pictures=2, layout=GROUPED)
+
+    for grouped, separate in zip(decoded(maps), decoded(ungrouped(maps)), strict=True):
+        for name in Detections.__slots__:
+            np.testing.assert_array_equal(getattr(grouped, name), getattr(separate, name))
 
 
 def test_decoding_equals_the_published_way_where_most_cells_are_equal() -> None:
@@ -240,32 +253,59 @@ def assert_comes_back(sample: Sample, found: Detections) -> None:
         assert np.abs(apart).max(initial=0) <= half_a_cell
 
 
-def decoded_ideally(samples: list[Sample]) -> list[Detections]:
+def decoded_ideally(samples: list[Sample], layout: LandmarkLayout = SEPARATE) -> list[Detections]:
     views = [sample.view for sample in samples]
     sizes = [ORIGINAL] * len(samples)
-    return decode(ideal_maps_of(samples), views=views, sizes=sizes, max_detections=100, landmark_threshold=0.1)
+    maps = ideal_maps_of(samples, layout)
+    return decode(maps, views=views, sizes=sizes, max_detections=100, landmark_threshold=0.1)
 
 
+@each_layout
 @pytest.mark.parametrize("box", BOXES.values(), ids=BOXES)
-def test_targets_decode_to_the_garment_they_were_made_of(box: tuple[float, float, float, float]) -> None:
+def test_targets_decode_to_the_garment_they_were_made_of(
+    box: tuple[float, float, float, float], layout: LandmarkLayout
+) -> None:
     view = np.array([[0.5, 0, 0], [0, 0.5, 0]])
     samples = [drawn_sample([(category, box)], CANVAS, view) for category in range(len(CATEGORIES))]
     samples += [mirrored_sample(sample) for sample in samples]
 
-    for sample, found in zip(samples, decoded_ideally(samples), strict=True):
+    for sample, found in zip(samples, decoded_ideally(samples, layout), strict=True):
         assert_comes_back(sample, found)
 
 
-def test_targets_of_several_garments_in_a_picture_decode_to_all_of_them() -> None:
+@each_layout
+def test_targets_of_several_garments_in_a_picture_decode_to_all_of_them(layout: LandmarkLayout) -> None:
     together = [(0, BOXES["moderate"]), (7, BOXES["in the first cells"]), (0, BOXES["up to the last cells"])]
     sample = drawn_sample(together, CANVAS, geometry.letterbox(ORIGINAL, CANVAS))
 
-    (found,) = decoded_ideally([sample])
+    (found,) = decoded_ideally([sample], layout)
 
     assert_comes_back(sample, found)
 
 
-def test_mirrored_maps_decode_as_the_maps_of_the_mirrored_picture() -> None:
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("long sleeve top", "long sleeve outwear"),
+        ("skirt", "sling dress"),
+        ("vest dress", "long sleeve outwear"),
+        ("shorts", "trousers"),
+    ],
+)
+def test_garments_of_two_categories_that_share_channels_both_come_back(one: str, other: str) -> None:
+    """One over the other, as a coat is worn over a pullover."""
+    categories = [CATEGORY_BY_NAME[name] for name in (one, other)]
+    assert set.intersection(*(set(GROUPED.channel_of[category.span]) for category in categories))
+    garments = list(zip((category.index for category in categories), (BOXES["moderate"], BOXES["large"]), strict=True))
+    sample = drawn_sample(garments, CANVAS, geometry.letterbox(ORIGINAL, CANVAS))
+
+    (found,) = decoded_ideally([sample], GROUPED)
+
+    assert_comes_back(sample, found)
+
+
+@each_layout
+def test_mirrored_maps_decode_as_the_maps_of_the_mirrored_picture(layout: LandmarkLayout) -> None:
     view = np.eye(2, 3)
     samples = [drawn_sample([(c, BOXES["moderate"])], CANVAS, view) for c in range(len(CATEGORIES))]
     arguments = {
@@ -275,8 +315,8 @@ def test_mirrored_maps_decode_as_the_maps_of_the_mirrored_picture() -> None:
         "landmark_threshold": 0.1,
     }
 
-    ours = decode(ideal_maps_of(samples).mirror(), **arguments)
-    theirs = decode(ideal_maps_of([mirrored_sample(sample) for sample in samples]), **arguments)
+    ours = decode(ideal_maps_of(samples, layout).mirror(), **arguments)
+    theirs = decode(ideal_maps_of([mirrored_sample(sample) for sample in samples], layout), **arguments)
 
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(a.categories, b.categories)

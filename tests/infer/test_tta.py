@@ -6,6 +6,7 @@ from small_detector import small_detector
 
 from deepmark import geometry
 from deepmark.infer.tta import average, flipped_and_averaged, look_at_scale
+from deepmark.landmark_layout import LAYOUTS
 from deepmark.model.heads import HeadMaps
 
 
@@ -30,9 +31,10 @@ def test_sizes_and_vectors_are_averaged_and_offsets_are_those_of_the_unmirrored_
     assert torch.equal(mean.landmark_offset, a.landmark_offset)
 
 
-def test_a_mirrored_picture_gives_mirrored_maps_offsets_apart() -> None:
+@pytest.mark.parametrize("landmark_maps", LAYOUTS)
+def test_a_mirrored_picture_gives_mirrored_maps_offsets_apart(landmark_maps) -> None:
     images = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
-    detector = small_detector()
+    detector = small_detector(landmark_maps=landmark_maps)
 
     with torch.inference_mode():
         straight = flipped_and_averaged(detector, images)

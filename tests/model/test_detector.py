@@ -1,21 +1,33 @@
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from deepmark.errors import DeepmarkError
-from deepmark.model.detector import MEAN, STD, STRIDE, build_detector, count_parameters, load_detector, save_detector
-from deepmark.model.heads import HEAD_CHANNELS
+from deepmark.landmark_layout import LAYOUTS
+from deepmark.model import detector as detector_module
+from deepmark.model.detector import (
+    HIDDEN,
+    MEAN,
+    STD,
+    STRIDE,
+    build_detector,
+    count_parameters,
+    load_detector,
+    save_detector,
+)
+from deepmark.model.heads import HEAD_CHANNELS, head_channels
 from deepmark.params import ModelParams
 from deepmark.schema import CATEGORIES
 
 MOBILE = ModelParams(backbone="mobile", input_size=(64, 96))
 DLA34 = ModelParams(backbone="dla34", input_size=(64, 96))
+GROUPED = ModelParams(backbone="mobile", input_size=(64, 96), landmark_maps="grouped")
 
 
-@pytest.mark.parametrize("params", [MOBILE, DLA34], ids=lambda params: params.backbone)
+@pytest.mark.parametrize("params", [MOBILE, DLA34, GROUPED], ids=["mobile", "dla34", "mobile, grouped"])
 def test_every_backbone_gives_the_six_maps_at_stride_4(params):
     detector = build_detector(params, seed=0).eval()
     pictures = torch.randint(0, 256, (2, *params.input_size, 3), dtype=torch.uint8)
@@ -24,7 +36,7 @@ def test_every_backbone_gives_the_six_maps_at_stride_4(params):
         maps = detector(detector.normalize(pictures))
 
     height, width = (side // STRIDE for side in params.input_size)
-    for name, channels in HEAD_CHANNELS.items():
+    for name, channels in head_channels(LAYOUTS[params.landmark_maps]).items():
         assert getattr(maps, name).shape == (2, channels, height, width), name
 
 
@@ -89,7 +101,7 @@ def test_normalized_pictures_have_their_channels_last_in_memory():
     assert normal.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("params", [MOBILE, DLA34], ids=lambda params: params.backbone)
+@pytest.mark.parametrize("params", [MOBILE, DLA34, GROUPED], ids=["mobile", "dla34", "mobile, grouped"])
 def test_a_saved_detector_comes_back_as_it_was(tmp_path, params):
     detector = build_detector(params, seed=3).eval()
     pictures = torch.randn(1, 3, *params.input_size)
@@ -132,6 +144,22 @@ def test_the_same_model_is_the_same_file_every_time(tmp_path):
         save_detector(detector, tmp_path / name, facts={"run": "7", "data": "3"})
 
     assert len({(tmp_path / name).read_bytes() for name in "abcdef"}) == 1
+
+
+def test_a_model_whose_maps_show_other_groups_of_landmarks_is_refused(tmp_path, monkeypatch):
+    swapped = replace(LAYOUTS["grouped"], channel_of=LAYOUTS["grouped"].channel_of[::-1])
+    with monkeypatch.context() as then:
+        then.setattr(detector_module, "LAYOUTS", {"grouped": swapped})
+        save_detector(build_detector(GROUPED, seed=0), tmp_path / "model.safetensors")
+
+    with pytest.raises(DeepmarkError, match=r"model\.safetensors: its maps show other landmarks .* grouped"):
+        load_detector(tmp_path / "model.safetensors")
+
+
+def test_grouping_landmarks_leaves_out_nothing_but_output_channels():
+    fewer = count_parameters(build_detector(MOBILE, seed=0)) - count_parameters(build_detector(GROUPED, seed=0))
+
+    assert fewer == (901 - 259) * (HIDDEN["mobile"] + 1)
 
 
 def test_a_missing_model_is_named(tmp_path):

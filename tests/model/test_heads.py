@@ -4,15 +4,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from deepmark.model.heads import HEAD_CHANNELS, Cells, HeadMaps, Heads
+from deepmark.landmark_layout import GROUPED, LAYOUTS, SEPARATE, LandmarkLayout
+from deepmark.model.heads import HEAD_CHANNELS, Cells, HeadMaps, Heads, head_channels
 from deepmark.schema import CATEGORIES, LANDMARKS, MIRROR
 
+each_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
-def random_maps(*, seed: int = 0, size: tuple[int, int] = (4, 5)) -> HeadMaps:
+
+def random_maps(layout: LandmarkLayout = SEPARATE, *, seed: int = 0, size: tuple[int, int] = (4, 5)) -> HeadMaps:
     generator = torch.Generator().manual_seed(seed)
-    return HeadMaps(
-        **{name: torch.rand(2, channels, *size, generator=generator) for name, channels in HEAD_CHANNELS.items()}
-    )
+    sizes = head_channels(layout)
+    return HeadMaps(**{name: torch.rand(2, c, *size, generator=generator) for name, c in sizes.items()})
 
 
 def random_cells(number: int, size: tuple[int, int]) -> Cells:
@@ -26,8 +28,21 @@ def test_there_are_901_channels_in_the_order_of_the_fields():
     assert [field.name for field in fields(HeadMaps)] == list(HEAD_CHANNELS)
 
 
-def test_the_mirror_image_of_the_mirror_image_is_the_picture():
-    maps = random_maps()
+def test_there_are_259_channels_where_landmarks_are_grouped():
+    assert sum(head_channels(GROUPED).values()) == 259
+
+
+@each_layout
+def test_maps_know_their_layout(layout):
+    maps = random_maps(layout)
+
+    assert maps.layout is layout
+    assert maps.at(random_cells(3, (4, 5)), random_cells(2, (4, 5))).layout is layout
+
+
+@each_layout
+def test_the_mirror_image_of_the_mirror_image_is_the_picture(layout):
+    maps = random_maps(layout)
     twice = maps.mirror().mirror()
 
     for name in HEAD_CHANNELS:
@@ -49,10 +64,25 @@ def test_a_mirrored_landmark_points_the_other_way_under_its_pair_s_name():
     assert mirrored.center_offset[1, 0, 2, 0] == 1 - maps.center_offset[1, 0, 2, 4]
 
 
+def test_grouped_maps_mirror_as_the_landmarks_they_stand_for():
+    maps = random_maps(GROUPED)
+
+    mirrored = maps.mirror()
+
+    for landmark, channel in enumerate(GROUPED.channel_of):
+        pair = GROUPED.channel_of[MIRROR[landmark]]
+        assert torch.equal(mirrored.landmark_heatmap[:, channel], maps.landmark_heatmap[:, pair].flip(-1))
+        assert torch.equal(mirrored.landmark_vectors[:, 2 * channel], -maps.landmark_vectors[:, 2 * pair].flip(-1))
+        assert torch.equal(
+            mirrored.landmark_vectors[:, 2 * channel + 1], maps.landmark_vectors[:, 2 * pair + 1].flip(-1)
+        )
+
+
+@each_layout
 @pytest.mark.parametrize("number", [0, 1, 50])
-def test_values_computed_at_cells_equal_those_of_the_whole_maps(number):
+def test_values_computed_at_cells_equal_those_of_the_whole_maps(number, layout):
     torch.manual_seed(0)
-    heads = Heads(8, hidden=16)
+    heads = Heads(8, hidden=16, layout=layout)
     features = torch.randn(2, 8, 4, 5)
     centers, landmarks = random_cells(number, (4, 5)), random_cells(2 * number, (4, 5))
 

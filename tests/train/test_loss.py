@@ -9,12 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deepmark.landmark_layout import LAYOUTS, SEPARATE, LandmarkLayout
 from deepmark.model.detector import build_detector
-from deepmark.model.heads import HEAD_CHANNELS, HeadMaps
+from deepmark.model.heads import HEAD_CHANNELS, HeadMaps, head_channels
 from deepmark.params import LossWeights, ModelParams
 from deepmark.schema import CATEGORIES, LANDMARKS
+from deepmark.train.gaussians import draw_cells, draw_heatmap
 from deepmark.train.loss import Losses, focal_loss, losses
-from deepmark.train.targets import Batch, Targets, collate, draw_cells, draw_heatmap, make_targets
+from deepmark.train.targets import Batch, Targets, collate, make_targets
 from deepmark.types import Sample
 
 HEIGHT, WIDTH = 64, 96
@@ -22,6 +24,8 @@ WEIGHTS = LossWeights(
     center_heatmap=1.0, size=0.1, center_offset=1.0, landmark_heatmap=1.0, landmark_vectors=1.0, landmark_offset=1.0
 )
 PARTS = list(HEAD_CHANNELS)
+
+each_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
 
 def make_sample(*categories: int, seed: int = 0, labelled: bool = True) -> Sample:
@@ -54,13 +58,13 @@ def make_batch() -> Batch:
     )
 
 
-def random_maps(pictures: int, *, seed: int = 0, scale: float = 3.0) -> HeadMaps:
+def random_maps(pictures: int, *, seed: int = 0, scale: float = 3.0, layout: LandmarkLayout = SEPARATE) -> HeadMaps:
     generator = torch.Generator().manual_seed(seed)
     size = (HEIGHT // 4, WIDTH // 4)
     return HeadMaps(
         **{
             name: (scale * torch.randn(pictures, channels, *size, generator=generator)).requires_grad_()
-            for name, channels in HEAD_CHANNELS.items()
+            for name, channels in head_channels(layout).items()
         }
     )
 
@@ -83,13 +87,15 @@ def gradient(loss: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
     return torch.autograd.grad(loss(leaf), leaf)[0]
 
 
+@each_layout
 @pytest.mark.parametrize("scale", [0.1, 3.0, 30.0])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_the_sparse_focal_loss_and_its_gradient_equal_the_dense_ones(scale, memory_format):
+def test_the_sparse_focal_loss_and_its_gradient_equal_the_dense_ones(scale, memory_format, layout):
     targets = make_targets(make_batch())
-    logits = random_maps(4, scale=scale).landmark_heatmap.detach().contiguous(memory_format=memory_format)
-    cells = draw_cells(targets.landmarks, targets.maps[1:])
-    heatmap = draw_heatmap(targets.landmarks, shape=tuple(logits.shape))
+    peaks, maps = targets.landmarks_on(layout), random_maps(4, scale=scale, layout=layout)
+    logits = maps.landmark_heatmap.detach().contiguous(memory_format=memory_format)
+    cells = draw_cells(peaks, targets.maps[1:])
+    heatmap = draw_heatmap(peaks, shape=tuple(logits.shape))
 
     found, wanted = focal_loss(logits, cells), dense_focal_loss(logits.double(), heatmap.double())
 
@@ -117,16 +123,17 @@ def test_the_focal_loss_of_a_sure_network_is_finite(logit):
     assert gradient(lambda x: focal_loss(x, cells), logits).isfinite().all()
 
 
-def test_the_right_answer_costs_next_to_nothing():
-    targets = make_targets(make_batch())
+@each_layout
+def test_the_right_answer_costs_next_to_nothing(layout):
+    targets, channels = make_targets(make_batch()), head_channels(layout)
+    peaks, owner = targets.landmarks_on(layout), targets.landmark_garment
     heatmaps = {
-        name: 60 * (draw_heatmap(peaks, shape=(4, HEAD_CHANNELS[name], *targets.maps[1:])) == 1) - 30.0
-        for name, peaks in (("center_heatmap", targets.centers), ("landmark_heatmap", targets.landmarks))
+        name: 60 * (draw_heatmap(peaks, shape=(4, channels[name], *targets.maps[1:])) == 1) - 30.0
+        for name, peaks in (("center_heatmap", targets.centers), ("landmark_heatmap", peaks))
     }
-    maps = {name: torch.zeros(4, channels, *targets.maps[1:]) for name, channels in HEAD_CHANNELS.items()} | heatmaps
+    maps = {name: torch.zeros(4, number, *targets.maps[1:]) for name, number in channels.items()} | heatmaps
     for name, values in (("size", targets.sizes), ("center_offset", targets.centers.offset)):
         maps[name][targets.centers.image, :, targets.centers.y, targets.centers.x] = values
-    peaks, owner = targets.landmarks, targets.landmark_garment
     maps["landmark_offset"][peaks.image, :, peaks.y, peaks.x] = peaks.offset
     for axis in (0, 1):
         at = (peaks.image, 2 * peaks.channel + axis, targets.centers.y[owner], targets.centers.x[owner])
@@ -138,13 +145,14 @@ def test_the_right_answer_costs_next_to_nothing():
         assert getattr(found, name) < 1e-3, name
 
 
-def test_with_own_channels_other_categories_are_masked():
-    batch, maps = make_batch(), random_maps(4)
+@each_layout
+def test_with_own_channels_other_categories_are_masked(layout):
+    batch, maps = make_batch(), random_maps(4, layout=layout)
     targets = make_targets(batch)
-    shown = torch.zeros(4, LANDMARKS, 1, 1)
+    shown = torch.zeros(4, layout.channels, 1, 1)
     for picture, category in zip(batch.image_index, batch.categories.tolist(), strict=True):
-        shown[picture, CATEGORIES[category].span] = 1
-    heatmap = draw_heatmap(targets.landmarks, shape=tuple(maps.landmark_heatmap.shape))
+        shown[picture, list(layout.channel_of[CATEGORIES[category].span])] = 1
+    heatmap = draw_heatmap(targets.landmarks_on(layout), shape=tuple(maps.landmark_heatmap.shape)).double()
 
     def masked(logits: Tensor) -> Tensor:
         """Hidden channels are as sure as can be that nothing is there."""
@@ -152,17 +160,15 @@ def test_with_own_channels_other_categories_are_masked():
 
     found = compute(maps, targets, own=True).landmark_heatmap
 
-    assert found.item() == pytest.approx(masked(maps.landmark_heatmap).item(), rel=1e-5)
-    torch.testing.assert_close(
-        torch.autograd.grad(found, maps.landmark_heatmap)[0],
-        gradient(masked, maps.landmark_heatmap),
-        rtol=1e-4,
-        atol=1e-7,
-    )
+    exact = maps.landmark_heatmap.double()
+    assert found.item() == pytest.approx(masked(exact).item(), rel=1e-6)
+    slope = torch.autograd.grad(found, maps.landmark_heatmap)[0]
+    torch.testing.assert_close(slope.double(), gradient(masked, exact), rtol=1e-5, atol=1e-8)
 
 
-def test_regressions_equal_their_plain_definition():
-    batch, maps = make_batch(), random_maps(4)
+@each_layout
+def test_regressions_equal_their_plain_definition(layout):
+    batch, maps = make_batch(), random_maps(4, layout=layout)
     targets = make_targets(batch)
     sums = dict.fromkeys(("size", "center_offset", "landmark_vectors", "landmark_offset"), 0.0)
     for box, category, points, picture in zip(
@@ -176,7 +182,7 @@ def test_regressions_equal_their_plain_definition():
         for number, (x, y, v) in enumerate(points):
             if v == 0:
                 continue
-            place, channel = np.array([x, y]) / 4, 2 * (CATEGORIES[category].start + number)
+            place, channel = np.array([x, y]) / 4, 2 * layout.channel_of[CATEGORIES[category].start + number]
             vector = maps.landmark_vectors[picture, channel : channel + 2, row, column].tolist()
             offset = maps.landmark_offset[picture, :, int(place[1]), int(place[0])].tolist()
             sums["landmark_vectors"] += np.abs(vector - (place - middle)).sum()
@@ -247,9 +253,11 @@ def test_losses_of_coarse_maps_are_computed_finely(dtype):
     assert found.total.item() == pytest.approx(compute(rounded, targets).total.item(), rel=1e-6)
 
 
+@pytest.mark.parametrize("landmark_maps", LAYOUTS)
 @pytest.mark.parametrize("own", [True, False])
-def test_training_on_cells_alone_gives_the_gradients_of_whole_maps(own):
-    detector = build_detector(ModelParams(backbone="mobile", input_size=(HEIGHT, WIDTH)), seed=0)
+def test_training_on_cells_alone_gives_the_gradients_of_whole_maps(own, landmark_maps):
+    params = ModelParams(backbone="mobile", input_size=(HEIGHT, WIDTH), landmark_maps=landmark_maps)
+    detector = build_detector(params, seed=0)
     targets = make_targets(make_batch())
     pictures = torch.randn(4, 3, HEIGHT, WIDTH)
 

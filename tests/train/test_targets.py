@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from deepmark.model.heads import STRIDE
-from deepmark.schema import CATEGORIES, LANDMARKS
-from deepmark.train.targets import Peaks, collate, draw_heatmap, gaussian_radius, make_targets
+from deepmark.schema import CATEGORIES, LANDMARKS, SIGMAS
+from deepmark.train.gaussians import Peaks, draw_heatmap, gaussian_radius
+from deepmark.train.targets import collate, make_targets
 from deepmark.types import Sample
 
 HEIGHT, WIDTH = 128, 96
@@ -148,6 +149,71 @@ def test_landmarks_have_the_radius_of_their_box():
     targets = make_targets(collate([make_sample(0, 7, seed=3)]))
 
     assert targets.landmarks.radius.tolist() == targets.centers.radius[targets.landmark_garment].tolist()
+
+
+def test_a_precisely_placed_landmark_has_a_smaller_radius_than_a_vague_one_of_the_same_garment():
+    """The neck of a top (sigma 0.012) and the side of it (0.0574)."""
+    points = [(20.0, 20.0, 2)] * 14
+    sample = one_garment([0, 0, 90, 120], *points)
+
+    radius = make_targets(collate([sample]), landmark_radius="sigma").landmarks.radius
+
+    assert radius[0] < radius[13]
+    order = np.argsort(SIGMAS[:14])
+    assert (np.diff(radius.numpy()[order]) >= 0).all()
+
+
+def test_the_radius_of_a_landmark_grows_with_its_garment():
+    boxes = [[0, 0, 24, 24], [0, 0, 48, 96], [0, 0, 96, 128]]
+    samples = [one_garment(box, (5.0, 5.0, 2), category=8) for box in boxes]
+
+    radius = make_targets(collate(samples), landmark_radius="sigma").landmarks.radius.tolist()
+
+    assert radius == sorted(set(radius))
+
+
+def test_the_radius_of_a_landmark_equals_the_formula_by_hand():
+    """A skirt of 20 x 24 cells; its landmarks' sigmas are written out."""
+    skirt = one_garment([4, 8, 84, 104], *[(30.0, 30.0, 2)] * 8, category=8)
+    sigmas = [0.0253, 0.0195, 0.0253, 0.0513, 0.0543, 0.0415, 0.0543, 0.0513]
+
+    radius = make_targets(collate([skirt]), landmark_radius="sigma").landmarks.radius.tolist()
+
+    assert radius == [int(6 * sigma * np.sqrt(20 * 24)) for sigma in sigmas]
+    for found, sigma in zip(radius, sigmas, strict=True):
+        oks, further = (np.exp(-(d**2) / (2 * 20 * 24 * (2 * sigma) ** 2)) for d in (found, found + 1))
+        assert further < np.exp(-4.5) <= oks
+
+
+def test_heat_around_a_landmark_is_the_similarity_that_it_would_earn_there():
+    """But for whole cells: the radius is cut to one, which moves the Gaussian's deviation by half a cell in three."""
+    dress = one_garment([0, 0, 96, 128], (50.0, 60.0, 2), category=11)
+    targets = make_targets(collate([dress]), landmark_radius="sigma")
+    deviation = 2 * SIGMAS[CATEGORIES[11].start] * np.sqrt(24 * 32)
+
+    drawn = (2 * targets.landmarks.radius.item() + 1) / 6
+
+    assert drawn == pytest.approx(deviation, abs=1 / 6)
+
+
+def test_the_smallest_garment_s_landmarks_still_have_neighbours_that_are_nearly_right():
+    tiny = one_garment([0, 0, 0, 0], (0.0, 0.0, 2), category=2)
+
+    assert make_targets(collate([tiny]), landmark_radius="sigma").landmarks.radius.tolist() == [1]
+
+
+def test_only_the_radius_of_landmarks_depends_on_how_precisely_people_place_them():
+    batch = collate([make_sample(0, 7, seed=3), make_sample(2, 12, seed=4)])
+    box, default, sigma = (
+        make_targets(batch, landmark_radius="box"),
+        make_targets(batch),
+        make_targets(batch, landmark_radius="sigma"),
+    )
+
+    assert default.landmarks.radius.tolist() == box.landmarks.radius.tolist() != sigma.landmarks.radius.tolist()
+    assert torch.equal(sigma.centers.radius, box.centers.radius)
+    assert torch.equal(sigma.landmarks.offset, box.landmarks.offset)
+    assert torch.equal(sigma.landmark_vectors, box.landmark_vectors)
 
 
 def test_the_radius_is_the_published_one_for_every_size():
