@@ -38,6 +38,7 @@ class Strategy(StrEnum):
 class Profile(StrEnum):
     demo = "demo"
     paper = "paper"
+    modern = "modern"
 
 
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="Folder with params.yaml and data/.")]
@@ -80,7 +81,10 @@ def _stage(name: str, workspace: Path, as_json: bool, **choices: str) -> None:
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
-    profile: Annotated[Profile, typer.Option(help="demo learns drawn garments in minutes on a CPU.")] = Profile.paper,
+    profile: Annotated[
+        Profile,
+        typer.Option(help="paper: as published; modern: as one would train today; demo: drawn garments on a CPU."),
+    ] = Profile.paper,
 ) -> None:
     """Make a workspace: params.yaml, dvc.yaml, data/, with git and DVC."""
     from deepmark.workspace import init_workspace

@@ -11,7 +11,7 @@ from pathlib import Path
 from deepmark.errors import DeepmarkError
 from deepmark.params import Params, load_params
 
-PROFILES = ("demo", "paper")
+PROFILES = ("demo", "paper", "modern")
 
 _GIT_IGNORE = "/data/\n/runs/\n/dvc_plots/\n/mlflow.db\n/mlartifacts/\n/.dagster/\n"
 _IDENTITY = ("-c", "user.name=deepmark", "-c", "user.email=deepmark@localhost", "-c", "commit.gpgsign=false")
