@@ -60,6 +60,50 @@ def test_a_run_keeps_parameters_tags_curves_and_files_in_the_workspace(tracker, 
     assert (artifacts / "tables/none.csv").read_text() == "metric,value\n"
 
 
+CURVES = {1: {"loss": 3.0, "ap": 0.1}, 2: {"loss": 2.0}}
+
+
+def points(tracker, name):
+    return [(point.step, point.value) for point in tracker._client.get_metric_history(tracker.run_id, name)]
+
+
+def test_curves_are_logged_once_however_often_their_history_is_given(tracker, workspace):
+    tracker.log_curves({1: CURVES[1]})
+    tracker.log_curves(CURVES)
+    Tracker.resume(workspace, tracker.run_id).log_curves(CURVES | {3: {"loss": 1.0}})
+
+    assert points(tracker, "loss") == [(1, 3.0), (2, 2.0), (3, 1.0)]
+    assert points(tracker, "ap") == [(1, 0.1)]
+
+
+def test_what_a_kill_kept_from_the_store_is_made_good(tracker, workspace):
+    tracker.log_metrics({"loss": 3.0}, step=1)  # and killed before "ap"
+    Tracker.resume(workspace, tracker.run_id).log_curves(CURVES)
+
+    assert points(tracker, "loss") == [(1, 3.0), (2, 2.0)]
+    assert points(tracker, "ap") == [(1, 0.1)]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from deepmark.tracking import Tracker
+print(Tracker.start(Path(sys.argv[1]), params={}, tags={}).run_id, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_runs_of_dead_processes_are_closed_as_killed_and_those_of_living_ones_are_not(tracker, workspace):
+    dead = subprocess.run([sys.executable, "-c", KILLED, workspace], capture_output=True, text=True, check=False)
+    client, run_id = tracker._client, dead.stdout.strip()
+    assert client.get_run(run_id).info.status == "RUNNING"
+
+    Tracker.start(workspace, params={}, tags={})
+
+    assert client.get_run(run_id).info.status == "KILLED"
+    assert stored(tracker).info.status == "RUNNING"
+
+
 def test_a_metric_is_in_the_store_when_logging_returns(tracker):
     tracker.log_metrics({"loss": 1.5, "ap": math.nan}, step=1)
 

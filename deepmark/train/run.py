@@ -32,7 +32,7 @@ def train_rank(workspace: Workspace, group: Group, stop: StopSignal) -> None:
     train, validation = (ShardReader(workspace.shards(split)) for split in ("train", "validation"))
     data = Data(train=train, validation=validation, canvas=params.model.input_size, augment=params.augment)
     with only_one(folder) if group.is_first else ExitStack():
-        detector = _start(workspace, group)
+        detector = start_detector(workspace, group)
         stepper = make_stepper(detector, build_optimizer(detector, params.train), params.train, group)
         position, facts = _position(folder, stepper)
         watch = _Watch.start(workspace, folder, stepper, position, facts, data) if group.is_first else None
@@ -57,7 +57,8 @@ def train_rank(workspace: Workspace, group: Group, stop: StopSignal) -> None:
                 watch.finish(position)
 
 
-def _start(workspace: Workspace, group: Group) -> Detector:
+def start_detector(workspace: Workspace, group: Group) -> Detector:
+    """The network as a run begins with it, on the group's device."""
     params = workspace.params
     detector = build_detector(params.model, seed=params.train.seed)
     if not params.train.channels_last:
