@@ -52,7 +52,7 @@ def test_the_papers_recipe_is_the_papers():
         (
             "backbone: mobile",
             "backbone: resnet",
-            "model: backbone: Input should be 'dla34', 'hourglass104' or 'mobile'",
+            "backbone: Input should be 'dla34', 'hourglass104' or 'mobile'",
         ),
         ("[128, 96]", "[100, 96]", "input_size [100, 96] must be multiples of 32"),
         ("mirror: 0.5", "mirror: 1.5", "augment: mirror: Input should be less than or equal to 1"),
