@@ -39,32 +39,35 @@ def assert_same(one: Batch, other: Batch) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_sending_ahead_changes_no_batch_and_no_order(count):
-    arrived = list(on_device((a_batch(seed) for seed in range(count)), CPU))
+    steps = [[a_batch(10 * step + part) for part in range(1 + step % 3)] for step in range(count)]
 
-    assert len(arrived) == count
-    for seed, batch in enumerate(arrived):
-        assert_same(batch, a_batch(seed))
+    arrived = list(on_device(steps, CPU))
+
+    assert [len(batches) for batches in arrived] == [1 + step % 3 for step in range(count)]
+    for step, batches in enumerate(arrived):
+        for part, batch in enumerate(batches):
+            assert_same(batch, a_batch(10 * step + part))
 
 
-def test_one_batch_is_sent_ahead_and_no_more():
+def test_one_step_is_sent_ahead_and_no_more():
     asked = []
 
-    def batches() -> Iterator[Batch]:
+    def steps() -> Iterator[list[Batch]]:
         for seed in range(4):
             asked.append(seed)
-            yield a_batch(seed)
+            yield [a_batch(seed)]
 
-    for number, _ in enumerate(on_device(batches(), CPU)):
+    for number, _ in enumerate(on_device(steps(), CPU)):
         assert asked == list(range(min(4, number + 2)))
 
 
 def test_an_error_of_the_loader_comes_through():
-    def batches() -> Iterator[Batch]:
-        yield a_batch(0)
+    def steps() -> Iterator[list[Batch]]:
+        yield [a_batch(0)]
         raise ValueError("sample 7 is damaged")
 
     with pytest.raises(ValueError, match="sample 7"):
-        list(on_device(batches(), CPU))
+        list(on_device(steps(), CPU))
 
 
 @pytest.mark.gpu
@@ -72,9 +75,9 @@ def test_an_error_of_the_loader_comes_through():
 def test_a_gpu_gets_what_was_sent_from_pinned_memory_and_from_any_other():
     cuda = torch.device("cuda", 0)
     for pinned in (True, False):
-        batches = [a_batch(seed, pinned=pinned) for seed in range(20)]
-        assert batches[0].images.is_pinned() == batches[0].landmarks.is_pinned() == pinned
+        steps = [[a_batch(seed, pinned=pinned)] for seed in range(20)]
+        assert steps[0][0].images.is_pinned() == steps[0][0].landmarks.is_pinned() == pinned
         # kept, so that memory given back too early would be overwritten by a later batch
-        for number, batch in enumerate(list(on_device(batches, cuda))):
+        for number, (batch,) in enumerate(list(on_device(steps, cuda))):
             assert batch.images.device == cuda
             assert_same(batch, a_batch(number))
