@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from deepmark import geometry
-from deepmark.data.images import decode_jpeg
+from deepmark.data.images import look_at, shrink_for
 from deepmark.params import AugmentParams
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS
 from deepmark.types import Garment, ImageRecord, Sample
@@ -27,32 +27,6 @@ _EIGENVECTORS = np.array(
 )
 """Principal components of COCO's colours, rows R, G, B, for values in 0..1; after AlexNet, 2012, section 4.1."""
 
-_SHARP = 0.75
-"""Below this ratio bilinear sampling skips pixels: the picture is first shrunk by averaging."""
-
-
-def warp(
-    image: UInt8[np.ndarray, "h w 3"], view: Float[np.ndarray, "2 3"], size: tuple[int, int]
-) -> UInt8[np.ndarray, "H W 3"]:
-    """The picture through the view, on a black canvas of `size` (height, width), without aliasing."""
-    height, width = image.shape[:2]
-    ratio = float(np.sqrt(abs(np.linalg.det(view[:, :2]))))
-    if ratio < _SHARP:
-        small = max(1, round(height * ratio)), max(1, round(width * ratio))
-        image = cv2.resize(image, small[::-1], interpolation=cv2.INTER_AREA)
-        view = view @ np.diag([width / small[1], height / small[0], 1.0])
-    return cv2.warpAffine(image, geometry.pixel_centred(view), size[::-1], flags=cv2.INTER_LINEAR)
-
-
-def look_at(
-    jpeg: bytes, size: tuple[int, int], view: Float[np.ndarray, "2 3"], canvas: tuple[int, int]
-) -> UInt8[np.ndarray, "H W 3"]:
-    """The JPEG of a picture of `size` seen through the view; decodes no more pixels than the view needs."""
-    ratio = np.sqrt(abs(np.linalg.det(view[:, :2])))
-    image = decode_jpeg(jpeg, at_least=(min(1, ratio) * size[0], min(1, ratio) * size[1]))
-    shrunk = np.diag([size[1] / image.shape[1], size[0] / image.shape[0], 1.0])
-    return warp(image, view @ shrunk, canvas)
-
 
 def _free_center(side: float, shift: float, rng: np.random.Generator) -> float:
     border = 128.0
@@ -61,18 +35,28 @@ def _free_center(side: float, shift: float, rng: np.random.Generator) -> float:
     return side / 2 + shift * rng.uniform(border - side / 2, side / 2 - border)
 
 
+def _on_the_grid(offset: float, ratio: float) -> float:
+    """The nearest offset with which whole pixels of the decoded picture begin on whole pixels of the canvas."""
+    pixel = 1.0 if offset > 0 else ratio * shrink_for(ratio)
+    return pixel * round(offset / pixel)
+
+
 def random_view(
     size: tuple[int, int], canvas: tuple[int, int], params: AugmentParams, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "2 3"], bool]:
     """A random crop of a picture of `size` on the canvas, and whether it is mirrored.
 
     The crop's scale is a share of the letterboxed picture; its centre keeps CenterNet's border of 128 pixels, halved
-    until it fits, and `params.shift` draws it to the middle.
+    until it fits, and `params.shift` draws it to the middle. A crop that strays begins on whole pixels, which makes it
+    quick to look at.
     """
     height, width = size
     ratio = min(canvas[0] / height, canvas[1] / width) / rng.uniform(*params.scale)
-    x, y = _free_center(width, params.shift, rng), _free_center(height, params.shift, rng)
-    view = np.array([[ratio, 0.0, canvas[1] / 2 - ratio * x], [0.0, ratio, canvas[0] / 2 - ratio * y]])
+    center = _free_center(width, params.shift, rng), _free_center(height, params.shift, rng)
+    x, y = (room / 2 - ratio * middle for room, middle in zip(canvas[::-1], center, strict=True))
+    if params.shift:
+        x, y = _on_the_grid(x, ratio), _on_the_grid(y, ratio)
+    view = np.array([[ratio, 0.0, x], [0.0, ratio, y]])
     is_mirrored = bool(rng.random() < params.mirror)
     return (geometry.mirrored(view, canvas[1]) if is_mirrored else view), is_mirrored
 
@@ -83,19 +67,14 @@ def random_colors(
     """Brightness, contrast and saturation in random order, then PCA lighting: one 3 x 4 matrix over all pixels."""
     if not params.color and not params.lighting:
         return image
-    matrix, offset = np.eye(3), np.zeros(3)
-    mean = np.array(cv2.mean(image)[:3])
+    colors, mean = np.eye(3, 4), np.array([*cv2.mean(image)[:3], 1.0])
     for kind in rng.permutation(3):
+        gray = _GRAY @ colors
+        black, mean_gray = np.zeros(4), np.array([0.0, 0.0, 0.0, gray @ mean])
         alpha = 1 + rng.uniform(-params.color, params.color)
-        if kind == 0:
-            change, shift = alpha * np.eye(3), np.zeros(3)
-        elif kind == 1:
-            change, shift = alpha * np.eye(3), np.full(3, (1 - alpha) * (_GRAY @ (matrix @ mean + offset)))
-        else:
-            change, shift = alpha * np.eye(3) + (1 - alpha) * _GRAY, np.zeros(3)
-        matrix, offset = change @ matrix, change @ offset + shift
-    offset = offset + 255 * _EIGENVECTORS @ (_EIGENVALUES * rng.normal(0, params.lighting, 3))
-    return cv2.transform(image, np.concatenate([matrix, offset[:, None]], axis=1))
+        colors = alpha * colors + (1 - alpha) * (black, mean_gray, gray)[kind]
+    colors[:, 3] += 255 * _EIGENVECTORS @ (_EIGENVALUES * rng.normal(0, params.lighting, 3))
+    return cv2.transform(image, colors)
 
 
 def _seen_landmarks(
@@ -128,7 +107,7 @@ def make_sample(
         view, is_mirrored = geometry.letterbox(size, canvas), False
     else:
         view, is_mirrored = random_view(size, canvas, augment, rng)
-    image = look_at(jpeg, size, view, canvas)
+    image = look_at(jpeg, view, canvas)
     if augment is not None:
         image = random_colors(image, augment, rng)
     garments = record.garments

@@ -37,10 +37,22 @@ def batch_bounds(length: int, batch_size: int) -> list[tuple[int, int]]:
     """Where each step's batch begins and ends in the order of an epoch.
 
     As few steps as hold all samples, none of more than `batch_size`, and their sizes differ by one at most: no small
-    last batch, nothing dropped. Process r of w takes every w-th sample of a batch, from its r-th on.
+    last batch, nothing dropped.
     """
     steps = -(-length // batch_size)
     return [(step * length // steps, (step + 1) * length // steps) for step in range(steps)]
+
+
+def shared_batches(
+    order: Int64[np.ndarray, " n"], batch_size: int, *, first_step: int = 0, rank: int = 0, world: int = 1
+) -> list[list[int]]:
+    """What process `rank` of `world` sees of an order, batch by batch, from a step on.
+
+    All processes have as many batches; those of a step, taken in turns, are the step's batch, for any number of
+    processes. A process of more than a batch has samples gets empty ones.
+    """
+    bounds = batch_bounds(len(order), batch_size)[first_step:]
+    return [order[start + rank : stop : world].tolist() for start, stop in bounds]
 
 
 def _open(path: Path, size: int) -> int:

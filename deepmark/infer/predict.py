@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from deepmark.data.augment import look_at, warp
+from deepmark.data.images import look_at, warp
 from deepmark.data.loader import default_threads, load_batches
 from deepmark.infer.decode import decode
 from deepmark.infer.nms import hard_nms, join, select, soft_nms
@@ -102,7 +102,7 @@ class Predictor:
 
     def frame_jpeg(self, jpeg: bytes, size: tuple[int, int]) -> Framed:
         """The JPEG of a picture of `size` (height, width) on the canvases of the strategy."""
-        return self._frame(size, partial(look_at, jpeg, size))
+        return self._frame(size, partial(look_at, jpeg))
 
     def _frame(self, size: tuple[int, int], see: Callable[[np.ndarray, tuple[int, int]], np.ndarray]) -> Framed:
         start = time.perf_counter()

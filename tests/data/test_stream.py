@@ -5,7 +5,6 @@ import pickle
 import random
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 from tiny_dataset import same
 
@@ -281,17 +280,3 @@ def test_batches_hold_every_sample_once_and_differ_by_one_at_most(length, batch_
 
 def test_no_samples_are_no_steps():
     assert batch_bounds(0, 4) == []
-
-
-@pytest.mark.parametrize("world", [1, 2, 3, 4])
-def test_every_number_of_processes_learns_the_same_batches_in_the_same_order(world):
-    order = sample_order(103, seed=1, epoch=0)
-
-    for start, stop in batch_bounds(103, 10):
-        batch = order[start:stop]
-        shares = [batch[rank::world] for rank in range(world)]
-        assert max(map(len, shares)) - min(map(len, shares)) <= 1
-        together = np.empty_like(batch)
-        for rank, share in enumerate(shares):
-            together[rank::world] = share
-        assert (together == batch).all()
