@@ -1,7 +1,7 @@
 """The smallest detector there is: one convolution of stride 4 and the real heads, with random weights."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from deepmark.model.detector import Detector
 from deepmark.model.heads import STRIDE, Heads
@@ -10,13 +10,22 @@ from deepmark.params import ModelParams
 _FEATURES = 8
 
 
+class SmallBackbone(nn.Conv2d):
+    """Features at stride 4 from one convolution, the only stack."""
+
+    def __init__(self) -> None:
+        super().__init__(3, _FEATURES, STRIDE, stride=STRIDE)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return (super().forward(images),)
+
+
 def small_detector(input_size: tuple[int, int] = (64, 96)) -> Detector:
     """Answers that vary a lot from cell to cell, and offsets of 0.5 everywhere."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(7)
         heads = Heads(_FEATURES, hidden=16)
-        backbone = nn.Conv2d(3, _FEATURES, STRIDE, stride=STRIDE)
-        detector = Detector(backbone, heads, ModelParams(backbone="mobile", input_size=input_size))
+        detector = Detector(SmallBackbone(), heads, ModelParams(backbone="mobile", input_size=input_size))
         for name, head in heads.named_children():
             nn.init.normal_(head[2].weight, std=1.0)
             if name.endswith("offset"):
