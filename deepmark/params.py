@@ -66,6 +66,17 @@ class ModelParams(Section):
         return self
 
 
+def model_params(*, backbone: str, input_size: tuple[int, int], **others: Any) -> ModelParams:
+    """A network that was asked for outside params.yaml.
+
+    Raises DeepmarkError for values that params.yaml may not have either.
+    """
+    try:
+        return ModelParams.model_validate({"backbone": backbone, "input_size": input_size, **others})
+    except ValidationError as error:
+        raise DeepmarkError("; ".join(item["msg"] for item in error.errors()) + ".") from None
+
+
 class AugmentParams(Section):
     scale: tuple[Positive, Positive]
     """Range of the random crop, as a share of the picture's long side; [1, 1] switches it off."""
