@@ -146,6 +146,25 @@ def test_at_the_start_the_signal_neither_dies_nor_explodes(params):
         assert 0.1 < features.std() < 10
 
 
+@pytest.mark.parametrize("params", ALL)
+def test_at_the_start_features_are_small_enough_for_half_precision_where_nothing_is_known_of_the_pictures(params):
+    detector = build_detector(params, seed=0).eval()
+
+    with torch.no_grad():
+        for features in detector.backbone(torch.randn(2, 3, *params.input_size)):
+            assert features.abs().max() < 1000
+
+
+@pytest.mark.slow
+def test_the_heads_of_every_stack_start_with_a_probability_of_a_tenth():
+    detector = build_detector(HOURGLASS, seed=0)
+
+    for heads in (*detector.earlier_heads, detector.heads):
+        for head in (heads.center_heatmap, heads.landmark_heatmap):
+            torch.testing.assert_close(head[2].bias.sigmoid(), torch.full_like(head[2].bias, 0.1), atol=0.01, rtol=0)
+            assert head[2].weight.abs().max() < 0.01
+
+
 def test_normalizing_maps_the_mean_to_zero_and_one_deviation_to_one():
     detector = build_detector(MOBILE, seed=0)
     mean = torch.tensor(MEAN)
