@@ -41,6 +41,17 @@ class Profile(StrEnum):
     modern = "modern"
 
 
+class Backbone(StrEnum):
+    dla34 = "dla34"
+    hourglass104 = "hourglass104"
+    mobile = "mobile"
+
+
+class Published(StrEnum):
+    dla34 = "dla34"
+    hourglass104 = "hourglass104"
+
+
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="Folder with params.yaml and data/.")]
 SplitOption = Annotated[Split, typer.Option(help="Which part of the data set.")]
 StrategyOption = Annotated[
@@ -66,6 +77,8 @@ def _lines(facts: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
             yield from _lines(value, f"{name} ")
         elif isinstance(value, float):
             yield name, f"{value:,.4g}"
+        elif isinstance(value, list):
+            yield name, ", ".join(map(str, value)) or "none"
         else:
             yield name, f"{value:,}" if isinstance(value, int) else str(value)
 
@@ -171,6 +184,45 @@ def detect(
     failed = detect_files(images, model=model, strategy=strategy.value, params=params, draw=draw, json_file=json_file)
     if failed:
         raise typer.Exit(1)
+
+
+@app.command("import-checkpoint")
+def import_checkpoint(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Such as ctdet_coco_dla_2x.pth.")],
+    backbone: Annotated[Published, typer.Option(help="Whose weights they are.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="The model to write.")],
+    input_size: Annotated[
+        tuple[int, int], typer.Option(metavar="HEIGHT WIDTH", help="Of the pictures it will see, pixels.")
+    ] = (512, 512),
+    as_json: JsonOption = False,
+) -> None:
+    """Published weights of CenterNet to a model of ours: to start a training from (train.init), or to look at."""
+    from deepmark.model import centernet
+    from deepmark.params import model_params
+
+    params = model_params(backbone=backbone.value, input_size=input_size)
+    _tell(centernet.import_checkpoint(file, out, params), as_json)
+
+
+@app.command()
+def model(
+    workspace: WorkspaceOption = HERE,
+    backbone: Annotated[Backbone | None, typer.Option(help="Instead of the one in params.yaml.")] = None,
+    time: Annotated[bool, typer.Option("--time/--no-time", help="Measure the time of a picture here.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """What the network of params.yaml costs: parameters, GFLOP, megabytes, milliseconds a picture."""
+    from deepmark.infer.predict import best_device
+    from deepmark.model.cost import cost, measured_time
+    from deepmark.params import model_params
+    from deepmark.workspace import Workspace
+
+    params = Workspace(workspace.resolve()).params
+    chosen = model_params(**params.model.model_dump() | ({"backbone": backbone.value} if backbone else {}))
+    facts = cost(chosen)
+    if time:
+        facts |= measured_time(chosen, precision=params.predict.precision, device=best_device())
+    _tell(facts, as_json)
 
 
 @app.command()

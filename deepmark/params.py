@@ -53,11 +53,28 @@ class ModelParams(Section):
     landmark_maps: Literal["separate", "grouped"] = "separate"
     """A map for each of the 294 landmarks, or one for all that mean the same in different categories."""
 
+    @property
+    def sides_of(self) -> int:
+        """What the sides of the network's input are multiples of, pixels: its largest stride."""
+        return 128 if self.backbone == "hourglass104" else 32
+
     @model_validator(mode="after")
     def _whole_cells(self) -> "ModelParams":
-        if any(side % 32 for side in self.input_size):
-            raise ValueError(f"input_size {list(self.input_size)} must be multiples of 32")
+        if any(side % self.sides_of for side in self.input_size):
+            sizes = f"input_size {list(self.input_size)} must be multiples of {self.sides_of}"
+            raise ValueError(f"{sizes} for backbone {self.backbone}")
         return self
+
+
+def model_params(*, backbone: str, input_size: tuple[int, int], **others: Any) -> ModelParams:
+    """A network that was asked for outside params.yaml.
+
+    Raises DeepmarkError for values that params.yaml may not have either.
+    """
+    try:
+        return ModelParams.model_validate({"backbone": backbone, "input_size": input_size, **others})
+    except ValidationError as error:
+        raise DeepmarkError("; ".join(item["msg"] for item in error.errors()) + ".") from None
 
 
 class AugmentParams(Section):

@@ -54,7 +54,8 @@ def test_the_papers_recipe_is_the_papers():
             "backbone: resnet",
             "backbone: Input should be 'dla34', 'hourglass104' or 'mobile'",
         ),
-        ("[128, 96]", "[100, 96]", "input_size [100, 96] must be multiples of 32"),
+        ("[128, 96]", "[100, 96]", "input_size [100, 96] must be multiples of 32 for backbone mobile"),
+        ("backbone: mobile", "backbone: hourglass104", "[128, 96] must be multiples of 128 for backbone hourglass104"),
         ("mirror: 0.5", "mirror: 1.5", "augment: mirror: Input should be less than or equal to 1"),
     ],
 )

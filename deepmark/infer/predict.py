@@ -106,7 +106,8 @@ class Predictor:
 
     def _frame(self, size: tuple[int, int], see: Callable[[np.ndarray, tuple[int, int]], np.ndarray]) -> Framed:
         start = time.perf_counter()
-        looks = [look_at_scale(size, self.input_size, scale) for scale in self.scales]
+        sides_of = self.detector.params.sides_of
+        looks = [look_at_scale(size, self.input_size, scale, sides_of=sides_of) for scale in self.scales]
         canvases = [see(look.view, look.canvas) for look in looks]
         read_ms = 1e3 * (time.perf_counter() - start)
         return Framed(size=size, views=[look.view for look in looks], canvases=canvases, read_ms=read_ms)

@@ -17,9 +17,6 @@ from deepmark.model.heads import HeadMaps
 
 _NAMES = [field.name for field in fields(HeadMaps)]
 
-_SIDES_OF = 32
-"""The sides of a network's input are multiples of this many pixels."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
@@ -32,13 +29,13 @@ class Look:
     """Height and width."""
 
 
-def look_at_scale(size: tuple[int, int], input_size: tuple[int, int], scale: float) -> Look:
+def look_at_scale(size: tuple[int, int], input_size: tuple[int, int], scale: float, *, sides_of: int) -> Look:
     """A picture of `size` at `scale` times what fits the network's input, in the middle of a canvas.
 
-    The canvas is the least in which every picture fits; it depends on `input_size` and `scale` alone, so that all
-    pictures of a batch share it.
+    The canvas is the least in which every picture fits and whose sides are multiples of `sides_of`, as the network
+    needs them; the picture's own size does not matter, so that all pictures of a batch share it.
     """
-    height, width = (_SIDES_OF * int(np.ceil(side * scale / _SIDES_OF)) for side in input_size)
+    height, width = (sides_of * int(np.ceil(side * scale / sides_of)) for side in input_size)
     view = geometry.letterbox(size, input_size, scale=scale)
     view[:, 2] += (width - input_size[1]) / 2, (height - input_size[0]) / 2
     return Look(view=view, canvas=(height, width))

@@ -1,7 +1,8 @@
 """A backbone with its heads, and the file it lives in."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from deepmark.landmark_layout import LAYOUTS
 from deepmark.model.deform import DeformConv2d
 from deepmark.model.dla import DLA34
 from deepmark.model.heads import STRIDE, Cells, HeadMaps, HeadReadings, Heads
+from deepmark.model.hourglass import Hourglass104
 from deepmark.model.mobile import Mobile
 from deepmark.params import ModelParams
 from deepmark.schema import CATEGORIES
@@ -27,8 +29,8 @@ __all__ = ["STRIDE", "Detector", "build_detector", "count_parameters", "load_det
 MEAN, STD = (0.470, 0.447, 0.408), (0.278, 0.274, 0.289)
 """Of the channels R, G, B in 0..1: CenterNet's figures for COCO, which it lists as B, G, R."""
 
-HIDDEN = {"dla34": 256, "mobile": 64}
-"""Channels inside a head: CenterNet's for DLA-34."""
+HIDDEN = {"dla34": 256, "hourglass104": 256, "mobile": 64}
+"""Channels inside a head: CenterNet's for its two networks."""
 
 _FORMAT = "deepmark detector 1"
 _DESCRIPTION = "deepmark"
@@ -41,10 +43,19 @@ class Detector(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: nn.Module, heads: Heads, params: ModelParams) -> None:
+    def __init__(
+        self, backbone: nn.Module, heads: Heads, params: ModelParams, *, earlier_heads: Sequence[Heads] = ()
+    ) -> None:
         super().__init__()
         self.backbone = backbone
+        """Gives a tuple of features, one map a stack."""
+
         self.heads = heads
+        """Of the last stack: they detect."""
+
+        self.earlier_heads = nn.ModuleList(earlier_heads)
+        """Of the stacks before it: only training computes them."""
+
         self.params = params
         self.facts: dict[str, str] = {}
         """What the file it came from says about its making."""
@@ -55,13 +66,16 @@ class Detector(nn.Module):
     def forward(
         self, images: Float[Tensor, "b 3 h w"], at: tuple[Cells, Cells] | None = None
     ) -> HeadMaps | tuple[HeadReadings, ...]:
-        """The maps of normalised RGB pictures, sides multiples of 32.
+        """The maps of normalised RGB pictures, sides multiples of `params.sides_of`.
 
         `at`, the cells of centres and of landmarks, is for training: no more is computed than the loss will look at,
         and every stack of the network that learns has its say, the one that detects last.
         """
-        features = self.backbone(images)
-        return self.heads(features) if at is None else (self.heads.at(features, *at),)
+        *earlier, features = self.backbone(images)
+        if at is None:
+            return self.heads(features)
+        stacks = zip((*self.earlier_heads, self.heads), (*earlier, features), strict=True)
+        return tuple(heads.at(seen, *at) for heads, seen in stacks)
 
     def normalize(self, images: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
         """RGB bytes, on the device of the weights, as the network wants them; channels stay last in memory."""
@@ -78,12 +92,19 @@ def build_detector(params: ModelParams, *, seed: int | None) -> Detector:
     with torch.random.fork_rng(devices=[]):
         if seed is not None:
             torch.default_generator.manual_seed(seed)
-        backbone = DLA34() if params.backbone == "dla34" else Mobile()
-        heads = Heads(backbone.features, hidden=HIDDEN[params.backbone], layout=LAYOUTS[params.landmark_maps])
-        detector = Detector(backbone, heads, params)
+        backbone, layout = _build_backbone(params), LAYOUTS[params.landmark_maps]
+        hidden = HIDDEN[params.backbone]
+        *earlier, heads = (Heads(backbone.features, hidden=hidden, layout=layout) for _ in range(backbone.stacks))
+        detector = Detector(backbone, heads, params, earlier_heads=earlier)
         _reset_parameters(detector)
     _store_channels_last(backbone)
     return detector
+
+
+def _build_backbone(params: ModelParams) -> DLA34 | Hourglass104 | Mobile:
+    if params.backbone == "dla34":
+        return DLA34(deformable=params.deformable)
+    return Hourglass104() if params.backbone == "hourglass104" else Mobile()
 
 
 @torch.no_grad()
@@ -104,7 +125,8 @@ def _reset_parameters(detector: Detector) -> None:
     for module in detector.modules():
         if isinstance(module, DeformConv2d):
             module.reset_parameters()
-    detector.heads.reset_outputs()
+    for heads in (*detector.earlier_heads, detector.heads):
+        heads.reset_outputs()
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -139,11 +161,37 @@ def load_detector(path: Path, *, device: torch.device | str = "cpu") -> Detector
 
     Raises DeepmarkError where the file is missing, damaged, not a DeepMark model, or of another shape.
     """
+    stored = read_detector(path)
+    detector = build_detector(stored.params, seed=None)
+    _check_shapes(path, stored.weights, detector.state_dict())
+    detector.load_state_dict(stored.weights)
+    detector.mean.copy_(torch.tensor(stored.mean))
+    detector.std.copy_(torch.tensor(stored.std))
+    detector.facts = stored.facts
+    return detector.to(device).eval()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredDetector:
+    """What a model's file holds."""
+
+    params: ModelParams
+    weights: dict[str, Tensor]
+    mean: list[float]
+    std: list[float]
+    facts: dict[str, str]
+
+
+def read_detector(path: Path) -> StoredDetector:
+    """What `save_detector` wrote, not yet a network.
+
+    Raises DeepmarkError where the file is missing, damaged, or not a DeepMark model.
+    """
     metadata, weights = _read(path)
     if metadata.get("format") != _FORMAT:
         raise DeepmarkError(
             f"{path}: not a DeepMark model ({metadata.get('format', 'no format')!r} instead of {_FORMAT!r}). "
-            "Give the file that `deepmark train` wrote."
+            "Give a file that `deepmark train` or `deepmark import-checkpoint` wrote."
         )
     try:
         params = ModelParams.model_validate_json(metadata["model"])
@@ -156,13 +204,7 @@ def load_detector(path: Path, *, device: torch.device | str = "cpu") -> Detector
             f"{path}: its maps show other landmarks than this version's with landmark_maps: {params.landmark_maps}. "
             "It was written by another version of DeepMark: train it again, or use that version."
         )
-    detector = build_detector(params, seed=None)
-    _check_shapes(path, weights, detector.state_dict())
-    detector.load_state_dict(weights)
-    detector.mean.copy_(torch.tensor(mean))
-    detector.std.copy_(torch.tensor(std))
-    detector.facts = facts
-    return detector.to(device).eval()
+    return StoredDetector(params=params, weights=weights, mean=mean, std=std, facts=facts)
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -1,4 +1,4 @@
-"""DLA-34 with an up path of deformable convolutions, as CenterNet published it.
+"""DLA-34 with an up path of deformable convolutions, as CenterNet published it, or of plain ones.
 
 Names and shapes of the weights are those of CenterNet's checkpoints, so that these load as they are; left out are
 three layers that are in the files and change nothing: `base.fc` and the `project` of levels 3 and 4.
@@ -18,18 +18,22 @@ WIDTHS = (16, 32, 64, 128, 256, 512)
 
 
 class DLA34(nn.Module):
-    """Pictures in, features at stride 4 out; sides must be multiples of 32."""
+    """Pictures in, features at stride 4 out; sides must be multiples of 32.
+
+    Without `deformable` every deformable convolution is a plain one of the same name, kernel and shape.
+    """
 
     features = WIDTHS[2]
+    stacks = 1
 
-    def __init__(self) -> None:
+    def __init__(self, *, deformable: bool = True) -> None:
         super().__init__()
         self.base = Base()
-        self.dla_up = RaiseAll(WIDTHS[2:])
-        self.ida_up = Raise(WIDTHS[2], WIDTHS[2:5], steps=(2, 4))
+        self.dla_up = RaiseAll(WIDTHS[2:], deformable=deformable)
+        self.ida_up = Raise(WIDTHS[2], WIDTHS[2:5], steps=(2, 4), deformable=deformable)
 
-    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 64 h/4 w/4"]:
-        return self.ida_up(self.dla_up(self.base(images)))[-1]
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b 64 h/4 w/4"]]:
+        return (self.ida_up(self.dla_up(self.base(images)))[-1],)
 
 
 class Base(nn.Module):
@@ -118,12 +122,13 @@ class Block(nn.Module):
 class RaiseAll(nn.Module):
     """Takes the levels, fine to coarse, and brings ever more of them up; one map a scale comes out, fine to coarse."""
 
-    def __init__(self, widths: tuple[int, ...]) -> None:
+    def __init__(self, widths: tuple[int, ...], *, deformable: bool) -> None:
         super().__init__()
         self.rounds = len(widths) - 1
         for i in range(self.rounds):
             fine, deep = widths[-2 - i], widths[-1 - i]
-            self.add_module(f"ida_{i}", Raise(fine, (fine, *[deep] * (i + 1)), steps=(2,) * (i + 1)))
+            inputs, steps = (fine, *[deep] * (i + 1)), (2,) * (i + 1)
+            self.add_module(f"ida_{i}", Raise(fine, inputs, steps=steps, deformable=deformable))
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
         raised, best = levels[-1:], levels[:0]
@@ -136,12 +141,12 @@ class RaiseAll(nn.Module):
 class Raise(nn.ModuleDict):
     """Brings coarser maps to the size of the first, one after the other, each fused with the one before."""
 
-    def __init__(self, width: int, widths: tuple[int, ...], *, steps: tuple[int, ...]) -> None:
+    def __init__(self, width: int, widths: tuple[int, ...], *, steps: tuple[int, ...], deformable: bool) -> None:
         super().__init__()
         for i, (before, step) in enumerate(zip(widths[1:], steps, strict=True), start=1):
-            self[f"proj_{i}"] = Deformable(before, width)
+            self[f"proj_{i}"] = Refine(before, width, deformable=deformable)
             self[f"up_{i}"] = BilinearUp(width, step)
-            self[f"node_{i}"] = Deformable(width, width)
+            self[f"node_{i}"] = Refine(width, width, deformable=deformable)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         fused = maps[:1]
@@ -151,12 +156,13 @@ class Raise(nn.ModuleDict):
         return fused
 
 
-class Deformable(nn.Module):
-    """Deformable convolution, batch normalisation, ReLU."""
+class Refine(nn.Module):
+    """A 3x3 convolution, deformable or plain, batch normalisation, ReLU."""
 
-    def __init__(self, before: int, width: int) -> None:
+    def __init__(self, before: int, width: int, *, deformable: bool) -> None:
         super().__init__()
-        self.conv = DeformConv2d(before, width)
+        # A bias before batch normalisation changes nothing; it is there because checkpoints have it.
+        self.conv = DeformConv2d(before, width) if deformable else nn.Conv2d(before, width, 3, padding=1)
         self.actf = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:

@@ -16,6 +16,7 @@ class Mobile(nn.Module):
     """Pictures in, features at stride 4 out; sides must be multiples of 32."""
 
     features = 48
+    stacks = 1
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +32,7 @@ class Mobile(nn.Module):
         self.merge = nn.ModuleList(nn.Sequential(*_convolution(fine, fine)) for fine, _ in steps)
         self.last = nn.Sequential(*_convolution(widths[0], self.features))
 
-    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h/4 w/4"]:
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b 48 h/4 w/4"]]:
         x = self.stem(images)
         seen = []
         for stage in self.encoder:
@@ -39,7 +40,7 @@ class Mobile(nn.Module):
             seen.append(x)
         for narrow, merge, fine in reversed(list(zip(self.narrow, self.merge, seen, strict=False))):
             x = merge(F.interpolate(narrow(x), scale_factor=2.0) + fine)
-        return self.last(x)
+        return (self.last(x),)
 
 
 class Block(nn.Module):

@@ -14,7 +14,7 @@ import torch
 
 from deepmark.data.augment import make_sample
 from deepmark.data.loader import default_threads, load_batches
-from deepmark.data.stream import ShardReader, batch_bounds, sample_order
+from deepmark.data.stream import ShardReader, batch_bounds, sample_order, shared_batches
 from deepmark.errors import DeepmarkError
 from deepmark.params import AugmentParams, TrainParams
 from deepmark.train.distributed import Group
@@ -23,6 +23,7 @@ from deepmark.train.selection import Best, better
 from deepmark.train.step import LOSS_NAMES, Stepper, StepResult
 from deepmark.train.stop import StoppedError, StopSignal
 from deepmark.train.targets import Batch, collate
+from deepmark.train.transfer import on_device
 from deepmark.types import Sample
 
 MOST_SKIPPED = 20
@@ -115,13 +116,18 @@ class Data:
 
 
 def _load(
-    batches: list[np.ndarray], make: Callable[[int], Sample], params: TrainParams, group: Group
+    order: np.ndarray, make: Callable[[int], Sample], params: TrainParams, group: Group, *, first_step: int = 0
 ) -> Iterator[list[Batch]]:
-    """This process's share of each batch, in parts that fit the device."""
-    shares = (batch[group.rank :: group.world].tolist() for batch in batches)
-    for samples in load_batches(shares, make, threads=default_threads(group.local_world)):
-        most = params.device_batch or len(samples)
-        yield [collate(samples[start:stop]) for start, stop in batch_bounds(len(samples), most)]
+    """This process's share of each batch, on the device, in parts that fit it."""
+    shares = shared_batches(order, params.batch_size, first_step=first_step, rank=group.rank, world=group.world)
+    pinned = group.device.type == "cuda"
+
+    def parts() -> Iterator[list[Batch]]:
+        for samples in load_batches(shares, make, threads=default_threads(group.local_world)):
+            bounds = batch_bounds(len(samples), params.device_batch or len(samples))
+            yield [collate(samples[start:stop], pinned=pinned) for start, stop in bounds]
+
+    return on_device(parts(), group.device)
 
 
 def _sampler(data: Data, reader: ShardReader, augment: AugmentParams | None, *words: int) -> Callable[[int], Sample]:
@@ -131,10 +137,6 @@ def _sampler(data: Data, reader: ShardReader, augment: AugmentParams | None, *wo
         return make_sample(record, jpeg, canvas=data.canvas, augment=augment, rng=rng)
 
     return make
-
-
-def _batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    return [order[start:stop] for start, stop in batch_bounds(len(order), batch_size)]
 
 
 def _means(sums: Sequence[float], steps: int) -> dict[str, float]:
@@ -147,12 +149,12 @@ def validate(stepper: Stepper, data: Data) -> dict[str, float]:
     group.share_buffers(detector)
     was_training = detector.training
     detector.eval()
-    batches = _batches(np.arange(len(data.validation)), stepper.params.batch_size)
+    order, make = np.arange(len(data.validation)), _sampler(data, data.validation, None)
     sums = torch.zeros(len(LOSS_NAMES), dtype=torch.float64, device=group.device)
-    for parts in _load(batches, _sampler(data, data.validation, None), stepper.params, group):
+    for parts in _load(order, make, stepper.params, group):
         sums += stepper.measure(parts)
     detector.train(was_training)
-    return _means(group.sum(sums).tolist(), len(batches))
+    return _means(group.sum(sums).tolist(), len(batch_bounds(len(order), stepper.params.batch_size)))
 
 
 def fit(
@@ -210,31 +212,32 @@ def _train_epoch(
     stepper: Stepper, data: Data, position: Position, stop: StopSignal, after_step: Callable[[Position], None]
 ) -> tuple[int, float]:
     """From `position` to the end of its epoch: samples seen, and seconds waited for them."""
-    params, epoch = stepper.params, position.epoch
+    params, epoch, first = stepper.params, position.epoch, position.step
     steps = data.steps_per_epoch(params)
     order = sample_order(len(data.train), seed=params.seed, epoch=epoch)
-    batches = _batches(order, params.batch_size)[position.step :]
-    loaded = _load(batches, _sampler(data, data.train, data.augment, params.seed, epoch), params, stepper.group)
-    waited = 0.0
-    for batch in batches:
+    make = _sampler(data, data.train, data.augment, params.seed, epoch)
+    loaded = _load(order, make, params, stepper.group, first_step=first)
+    samples, waited = 0, 0.0
+    for batch in shared_batches(order, params.batch_size, first_step=first):
         asked = time.perf_counter()
         parts = next(loaded)
         waited += time.perf_counter() - asked
         rate = learning_rate(params, step=epoch * steps + position.step, steps_per_epoch=steps)
         result = stepper.step(parts, rate, stop=stop.is_heard)
+        samples += len(batch)
         position.count(result)
         if not result.is_finite:
             _complain(stepper, data, position, batch, result)
         after_step(position)
         if result.stop:
             raise StoppedError
-    return sum(map(len, batches)), waited
+    return samples, waited
 
 
-def _complain(stepper: Stepper, data: Data, position: Position, batch: np.ndarray, result: StepResult) -> None:
+def _complain(stepper: Stepper, data: Data, position: Position, batch: Sequence[int], result: StepResult) -> None:
     """Say at which pictures the loss stopped being a number; go on without them, or not."""
     bad = [name for name, value in zip(LOSS_NAMES[1:], result.losses[1:], strict=True) if not np.isfinite(value)]
-    keys = [data.train.key(int(index)) for index in batch[:_NAMED]]
+    keys = [data.train.key(index) for index in batch[:_NAMED]]
     what = f"the loss is not a number ({', '.join(bad)})" if bad else "the gradient is not a number"
     message = (
         f"epoch {position.epoch + 1}, step {position.step}: {what}. "

@@ -11,6 +11,7 @@ from typing import Any
 
 from deepmark.data.stream import ShardReader
 from deepmark.model.detector import Detector, build_detector
+from deepmark.model.start import start_from
 from deepmark.params import Params
 from deepmark.progress import progress
 from deepmark.tracking import Tracker, flattened, report_epoch
@@ -19,7 +20,7 @@ from deepmark.train.distributed import Group
 from deepmark.train.export import export
 from deepmark.train.loop import Data, Position, fit
 from deepmark.train.optim import build_optimizer
-from deepmark.train.recipe import run_folder
+from deepmark.train.recipe import init_file, run_folder
 from deepmark.train.selection import measure_ap
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.train.stop import StoppedError, StopSignal
@@ -59,8 +60,10 @@ def train_rank(workspace: Workspace, group: Group, stop: StopSignal) -> None:
 
 def start_detector(workspace: Workspace, group: Group) -> Detector:
     """The network as a run begins with it, on the group's device."""
-    params = workspace.params
+    params, init = workspace.params, init_file(workspace)
     detector = build_detector(params.model, seed=params.train.seed)
+    if init is not None:
+        start_from(detector, init)
     if not params.train.channels_last:
         for weight in detector.parameters():
             weight.data = weight.data.contiguous()

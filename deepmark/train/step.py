@@ -61,7 +61,7 @@ class Stepper:
         return cast(Detector, self.average.module) if self.average is not None else self.detector
 
     def step(self, parts: Sequence[Batch], rate: float, *, stop: bool = False) -> StepResult:
-        """One step of the optimiser for this process's share of a batch.
+        """One step of the optimiser for this process's share of a batch, which is on the group's device.
 
         The share may come in parts that fit the device, whose gradients are added up; normalisation sees each part for
         itself. `stop` says that this process was told to end, for all to hear.
@@ -70,7 +70,7 @@ class Stepper:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         statistics = [buffer.clone() for buffer in self.detector.buffers()] if self.params.not_finite == "skip" else []
-        total = self._backward([part.to(self.group.device, non_blocking=True) for part in parts])
+        total = self._backward(parts)
         norm = self._clipped_norm() * self.group.world
         *sums, norms, stops = self.group.sum(torch.cat([total, torch.stack([norm, norm.new_tensor(stop)])])).tolist()
         found = torch.tensor([*sums, 0.0 if self.scaler.is_enabled() else norms]).isfinite()
@@ -136,7 +136,6 @@ class Stepper:
     @torch.no_grad()
     def measure(self, parts: Sequence[Batch]) -> Tensor:
         """This process's share of the losses of a batch, by the weights that are kept; nothing learnt."""
-        parts = [part.to(self.group.device) for part in parts]
         targets, counts = self._targets(parts)
         found = [self._losses(*each, counts, self.kept) for each in zip(parts, targets, strict=True)]
         return torch.stack([_stacked(each, self.params.loss_weights) for each in found]).sum(dim=0)

@@ -3,7 +3,7 @@
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from deepmark.landmark_layout import LAYOUTS
 from deepmark.model.detector import Detector
@@ -13,6 +13,16 @@ from deepmark.params import ModelParams
 _FEATURES = 8
 
 
+class SmallBackbone(nn.Conv2d):
+    """Features at stride 4 from one convolution, the only stack."""
+
+    def __init__(self) -> None:
+        super().__init__(3, _FEATURES, STRIDE, stride=STRIDE)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return (super().forward(images),)
+
+
 def small_detector(
     input_size: tuple[int, int] = (64, 96), landmark_maps: Literal["separate", "grouped"] = "separate"
 ) -> Detector:
@@ -20,9 +30,8 @@ def small_detector(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(7)
         heads = Heads(_FEATURES, hidden=16, layout=LAYOUTS[landmark_maps])
-        backbone = nn.Conv2d(3, _FEATURES, STRIDE, stride=STRIDE)
         params = ModelParams(backbone="mobile", input_size=input_size, landmark_maps=landmark_maps)
-        detector = Detector(backbone, heads, params)
+        detector = Detector(SmallBackbone(), heads, params)
         for name, head in heads.named_children():
             nn.init.normal_(head[2].weight, std=1.0)
             if name.endswith("offset"):

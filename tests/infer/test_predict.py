@@ -61,6 +61,17 @@ class LampDetector(Detector):
         return HeadMaps(**maps)
 
 
+def test_canvases_have_the_sides_that_the_backbone_needs_at_every_scale() -> None:
+    detector = small_detector(INPUT)
+    detector.params = ModelParams(backbone="hourglass104", input_size=(256, 384))
+
+    framed = Predictor(detector, "multiscale", predict_params(scales=(1.0, 0.75))).frame(
+        np.zeros((50, 60, 3), np.uint8)
+    )
+
+    assert [canvas.shape for canvas in framed.canvases] == [(256, 384, 3), (256, 384, 3)]
+
+
 @pytest.mark.parametrize("size", [(128, 192), (240, 200), (90, 400)])
 @pytest.mark.parametrize("scales", [(1.0,), (0.75,), (1.0, 0.75)])
 def test_detections_are_in_pixels_of_the_original_at_every_scale(

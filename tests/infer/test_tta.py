@@ -8,6 +8,7 @@ from deepmark import geometry
 from deepmark.infer.tta import average, flipped_and_averaged, look_at_scale
 from deepmark.landmark_layout import LAYOUTS
 from deepmark.model.heads import HeadMaps
+from deepmark.params import ModelParams
 
 
 def test_heatmaps_are_averaged_as_probabilities() -> None:
@@ -62,7 +63,7 @@ def test_a_look_shrinks_by_the_scale_exactly_and_stays_in_the_middle(
 ) -> None:
     input_size = (512, 384)
 
-    look = look_at_scale(size, input_size, scale)
+    look = look_at_scale(size, input_size, scale, sides_of=32)
 
     assert look.canvas == canvas
     whole = geometry.letterbox(size, input_size)
@@ -71,7 +72,18 @@ def test_a_look_shrinks_by_the_scale_exactly_and_stays_in_the_middle(
     np.testing.assert_allclose(middle, [[canvas[1] / 2, canvas[0] / 2]])
 
 
+@pytest.mark.parametrize(("scale", "canvas"), [(1.0, (512, 384)), (0.75, (384, 384)), (0.5, (256, 256))])
+def test_a_canvas_has_the_sides_that_the_hourglass_needs(scale: float, canvas: tuple[int, int]) -> None:
+    sides_of = ModelParams(backbone="hourglass104", input_size=(512, 384)).sides_of
+
+    look = look_at_scale((700, 520), (512, 384), scale, sides_of=sides_of)
+
+    assert look.canvas == canvas
+    middle = geometry.apply(look.view, np.array([[520 / 2, 700 / 2]]))
+    np.testing.assert_allclose(middle, [[canvas[1] / 2, canvas[0] / 2]])
+
+
 def test_the_look_at_scale_one_is_the_letterbox_the_network_was_trained_on() -> None:
     np.testing.assert_array_equal(
-        look_at_scale((700, 520), (512, 384), 1.0).view, geometry.letterbox((700, 520), (512, 384))
+        look_at_scale((700, 520), (512, 384), 1.0, sides_of=32).view, geometry.letterbox((700, 520), (512, 384))
     )

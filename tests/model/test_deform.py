@@ -2,6 +2,9 @@
 
 import itertools
 import math
+import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -125,3 +128,57 @@ def test_on_the_cpu_it_is_deterministic():
     once, again = (torch.autograd.grad(deform_conv2d(*inputs).square().sum(), inputs) for _ in range(2))
 
     assert all(torch.equal(a, b) for a, b in zip(once, again, strict=True))
+
+
+def gradients(layer: torch.nn.Module, x: Tensor) -> list[Tensor]:
+    """Of the input and of every parameter, in float32."""
+    x = x.clone().requires_grad_()
+    result = layer(x)
+    towards = torch.randn(result.shape, generator=torch.Generator().manual_seed(9))
+    return [g.float() for g in torch.autograd.grad(result, [x, *layer.parameters()], towards.to(result.dtype))]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("autocast", [True, False], ids=["autocast", "weights"])
+def test_in_half_precision_its_gradients_are_those_of_float32_but_for_rounding(dtype, autocast):
+    torch.manual_seed(0)
+    layer, x = DeformConv2d(8, 4), torch.randn(2, 8, 6, 7)
+    # So small that rounding moves no tap over a cell's middle, where the gradient of its offset jumps.
+    torch.nn.init.normal_(layer.conv_offset_mask.weight, std=0.05)
+    wanted = gradients(layer, x)
+
+    if autocast:
+        with torch.autocast("cpu", dtype):
+            found = gradients(layer, x)
+    else:
+        found = gradients(layer.to(dtype), x.to(dtype))
+
+    for rough, exact in zip(found, wanted, strict=True):
+        assert (rough - exact).norm() < 0.01 * exact.norm()
+
+
+COMPILED = """
+import sys, torch
+from deepmark.model.deform import DeformConv2d
+
+torch.manual_seed(0)
+layer, x = DeformConv2d(8, 4), torch.randn(2, 8, 6, 7, requires_grad=True)
+torch.nn.init.normal_(layer.conv_offset_mask.weight, std=0.2)
+inputs = [x, *layer.parameters()]
+plain, compiled = layer(x), torch.compile(layer, backend=sys.argv[1], fullgraph=True)(x)
+torch.testing.assert_close(compiled, plain)
+towards = torch.randn(plain.shape)
+for found, wanted in zip(*(torch.autograd.grad(result, inputs, towards) for result in (compiled, plain)), strict=True):
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+print("equal")
+"""
+"""In a process of its own: the checks of shapes, which tests have and users do not, cannot be compiled."""
+
+NO_COMPILER = pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler: no g++ here")
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=[pytest.mark.slow, NO_COMPILER])])
+def test_compiled_it_is_one_graph_with_the_same_results_and_gradients(backend):
+    done = subprocess.run([sys.executable, "-c", COMPILED, backend], capture_output=True, text=True, check=False)
+
+    assert done.stdout == "equal\n", done.stderr

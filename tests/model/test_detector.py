@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from deepmark.errors import DeepmarkError
 from deepmark.landmark_layout import LAYOUTS
@@ -13,21 +14,41 @@ from deepmark.model.detector import (
     MEAN,
     STD,
     STRIDE,
+    Detector,
     build_detector,
     count_parameters,
     load_detector,
     save_detector,
 )
-from deepmark.model.heads import HEAD_CHANNELS, head_channels
+from deepmark.model.heads import HEAD_CHANNELS, Cells, HeadReadings, Heads, head_channels
 from deepmark.params import ModelParams
 from deepmark.schema import CATEGORIES
 
 MOBILE = ModelParams(backbone="mobile", input_size=(64, 96))
 DLA34 = ModelParams(backbone="dla34", input_size=(64, 96))
 GROUPED = ModelParams(backbone="mobile", input_size=(64, 96), landmark_maps="grouped")
+PLAIN = ModelParams(backbone="dla34", input_size=(64, 96), deformable=False)
+HOURGLASS = ModelParams(backbone="hourglass104", input_size=(128, 128))
+ALL = [
+    pytest.param(MOBILE, id="mobile"),
+    pytest.param(GROUPED, id="mobile, grouped"),
+    pytest.param(DLA34, id="dla34"),
+    pytest.param(PLAIN, id="dla34 plain"),
+    pytest.param(HOURGLASS, id="hourglass104", marks=pytest.mark.slow),
+]
 
 
-@pytest.mark.parametrize("params", [MOBILE, DLA34, GROUPED], ids=["mobile", "dla34", "mobile, grouped"])
+def some_cells(number: int) -> Cells:
+    """Cells of the first picture, from the corner to the right."""
+    column = torch.arange(number)
+    return Cells(image=torch.zeros_like(column), x=column, y=torch.zeros_like(column))
+
+
+def total(readings: HeadReadings) -> Tensor:
+    return sum(getattr(readings, field.name).sum() for field in fields(readings))
+
+
+@pytest.mark.parametrize("params", ALL)
 def test_every_backbone_gives_the_six_maps_at_stride_4(params):
     detector = build_detector(params, seed=0).eval()
     pictures = torch.randint(0, 256, (2, *params.input_size, 3), dtype=torch.uint8)
@@ -40,18 +61,66 @@ def test_every_backbone_gives_the_six_maps_at_stride_4(params):
         assert getattr(maps, name).shape == (2, channels, height, width), name
 
 
-@pytest.mark.parametrize("params", [MOBILE, DLA34], ids=lambda params: params.backbone)
+@pytest.mark.parametrize("params", ALL)
 def test_every_parameter_takes_part(params):
     detector = build_detector(params, seed=0)
 
-    maps = detector(torch.randn(1, 3, *params.input_size))
-    sum(getattr(maps, field.name).sum() for field in fields(maps)).backward()
+    stacks = detector(torch.randn(2, 3, *params.input_size), at=(some_cells(2), some_cells(3)))
+    sum(map(total, stacks)).backward()
 
     assert [name for name, parameter in detector.named_parameters() if parameter.grad is None] == []
 
 
 def test_dla34_has_the_20_million_parameters_of_the_paper_s_network():
     assert count_parameters(build_detector(DLA34, seed=0)) == pytest.approx(20.3e6, rel=0.01)
+
+
+def test_the_hourglass_has_195_million_parameters():
+    with torch.device("meta"):
+        assert count_parameters(build_detector(HOURGLASS, seed=None)) == pytest.approx(195e6, rel=0.01)
+
+
+class TwoStacks(nn.Module):
+    """Features of the picture, then other ones."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return images, 2 * images
+
+
+def test_every_stack_is_read_in_training_and_the_last_detects():
+    earlier, last = Heads(3, hidden=4), Heads(3, hidden=4)
+    detector = Detector(TwoStacks(), last, MOBILE, earlier_heads=[earlier])
+    images, at = torch.randn(1, 3, 4, 4), (some_cells(1), some_cells(2))
+
+    first, second = detector(images, at=at)
+
+    torch.testing.assert_close(first.size, earlier(images).at(*at).size)
+    torch.testing.assert_close(second.size, last(2 * images).at(*at).size)
+    torch.testing.assert_close(detector(images).size, last(2 * images).size)
+
+
+def test_detecting_never_computes_the_heads_of_earlier_stacks():
+    earlier = Heads(3, hidden=4)
+    earlier.register_forward_pre_hook(lambda *_: pytest.fail("an earlier head was computed"))
+
+    Detector(TwoStacks(), Heads(3, hidden=4), MOBILE, earlier_heads=[earlier])(torch.randn(1, 3, 4, 4))
+
+
+@pytest.mark.parametrize("params", [DLA34, PLAIN], ids=["deformable", "plain"])
+def test_it_learns_with_and_without_deformable_convolutions(params):
+    detector = build_detector(params, seed=0)
+    optimizer = torch.optim.Adam(detector.parameters(), lr=1e-3)
+    images = torch.randn(1, 3, *params.input_size, generator=torch.Generator().manual_seed(0))
+    errors = []
+    for _ in range(12):
+        (readings,) = detector(images, at=(some_cells(4), some_cells(4)))
+        error = (readings.size - 3).square().mean() + readings.landmark_heatmap.sigmoid().mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+        errors.append(error.item())
+
+    assert errors[-1] < 0.5 * errors[0]
 
 
 def test_the_light_network_has_less_than_two_million_parameters():
@@ -74,13 +143,31 @@ def test_building_leaves_the_generator_where_it_was(seed):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_at_the_start_the_signal_neither_dies_nor_explodes():
-    for params in (MOBILE, DLA34):
-        detector = build_detector(params, seed=0)
+@pytest.mark.parametrize("params", ALL)
+def test_at_the_start_the_signal_neither_dies_nor_explodes(params):
+    detector = build_detector(params, seed=0)
 
-        features = detector.backbone(torch.randn(2, 3, 64, 64))
+    for features in detector.backbone(torch.randn(2, 3, *params.input_size)):
+        assert 0.1 < features.std() < 10
 
-        assert 0.1 < features.std() < 10, params.backbone
+
+@pytest.mark.parametrize("params", ALL)
+def test_at_the_start_features_are_small_enough_for_half_precision_where_nothing_is_known_of_the_pictures(params):
+    detector = build_detector(params, seed=0).eval()
+
+    with torch.no_grad():
+        for features in detector.backbone(torch.randn(2, 3, *params.input_size)):
+            assert features.abs().max() < 1000
+
+
+@pytest.mark.slow
+def test_the_heads_of_every_stack_start_with_a_probability_of_a_tenth():
+    detector = build_detector(HOURGLASS, seed=0)
+
+    for heads in (*detector.earlier_heads, detector.heads):
+        for head in (heads.center_heatmap, heads.landmark_heatmap):
+            torch.testing.assert_close(head[2].bias.sigmoid(), torch.full_like(head[2].bias, 0.1), atol=0.01, rtol=0)
+            assert head[2].weight.abs().max() < 0.01
 
 
 def test_normalizing_maps_the_mean_to_zero_and_one_deviation_to_one():
@@ -101,7 +188,7 @@ def test_normalized_pictures_have_their_channels_last_in_memory():
     assert normal.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("params", [MOBILE, DLA34, GROUPED], ids=["mobile", "dla34", "mobile, grouped"])
+@pytest.mark.parametrize("params", ALL)
 def test_a_saved_detector_comes_back_as_it_was(tmp_path, params):
     detector = build_detector(params, seed=3).eval()
     pictures = torch.randn(1, 3, *params.input_size)

@@ -1,0 +1,101 @@
+"""Costs against arithmetic by hand and against the figures that are known of both networks."""
+
+import pytest
+import torch
+from torch import nn
+
+from deepmark.model.cost import cost, count_flop, measured_time
+from deepmark.model.deform import DeformConv2d
+from deepmark.model.detector import build_detector, save_detector
+from deepmark.params import ModelParams
+
+MOBILE = ModelParams(backbone="mobile", input_size=(64, 96))
+
+
+def flop_on_meta(layer: nn.Module, *shape: int) -> int:
+    return count_flop(layer.to("meta"), torch.empty(shape, device="meta"))
+
+
+def test_a_convolution_costs_two_for_every_product():
+    assert flop_on_meta(nn.Conv2d(3, 5, 3, padding=1), 2, 3, 8, 10) == 2 * (2 * 8 * 10) * (5 * 3 * 9)
+
+
+def test_a_deformable_layer_costs_its_offsets_its_samples_and_its_products():
+    cells, before, width = 8 * 10, 3, 5
+    offsets = 2 * cells * (27 * before * 9)
+    samples = 2 * cells * 9 * before * 4
+    products = 2 * cells * (width * before * 9)
+
+    assert flop_on_meta(DeformConv2d(before, width), 1, before, 8, 10) == offsets + samples + products
+
+
+def test_counting_on_a_device_that_computes_gives_the_same():
+    layer = DeformConv2d(3, 5)
+    counted = count_flop(layer, torch.randn(1, 3, 8, 10))
+
+    assert counted == flop_on_meta(layer, 1, 3, 8, 10)
+
+
+def test_the_published_networks_cost_what_is_known_of_them():
+    dla, hourglass = (cost(ModelParams(backbone=name, input_size=(512, 512))) for name in ("dla34", "hourglass104"))
+
+    assert dla["gflop"] == dla["gflop_detecting"] == pytest.approx(87.5, abs=1)
+    assert hourglass["gflop"] == pytest.approx(715, abs=8)
+    assert dla["parameters"] == pytest.approx(20.3e6, rel=0.01)
+    assert hourglass["parameters"] == pytest.approx(195e6, rel=0.01)
+    assert dla["output_megabytes"] == hourglass["output_megabytes"] == pytest.approx(59, abs=0.1)
+
+
+def test_detecting_saves_the_heads_of_the_earlier_stack():
+    facts = cost(ModelParams(backbone="hourglass104", input_size=(128, 128)))
+    hidden, channels = 6 * 256 * 256 * 9, 256 * 901
+
+    saved = 1e9 * (facts["gflop"] - facts["gflop_detecting"])
+
+    assert saved == pytest.approx(2 * 32 * 32 * (hidden + channels))
+
+
+def test_plain_convolutions_cost_less():
+    deformable, plain = (
+        cost(ModelParams(backbone="dla34", input_size=(64, 64), deformable=deformable)) for deformable in (True, False)
+    )
+
+    assert plain["gflop"] < deformable["gflop"]
+    assert plain["parameters"] < deformable["parameters"]
+
+
+def test_the_weights_take_the_space_that_their_file_takes(tmp_path):
+    save_detector(build_detector(MOBILE, seed=0), tmp_path / "model.safetensors")
+
+    size = (tmp_path / "model.safetensors").stat().st_size
+
+    assert cost(MOBILE)["weights_megabytes"] == pytest.approx(size / 1e6, rel=0.01)
+
+
+def test_a_measured_time_says_where_it_was_measured():
+    facts = measured_time(MOBILE, precision="fp32", device=torch.device("cpu"))
+
+    assert facts["milliseconds_a_picture"] > 0
+    assert facts["device"] == f"CPU, {torch.get_num_threads()} threads"
+
+
+def test_the_command_prints_the_costs_of_the_configuration(deepmark, sharded):
+    facts = deepmark("model", "--workspace", sharded.root, "--no-time", "--json").facts
+
+    assert facts == cost(ModelParams(backbone="mobile", input_size=(64, 64)))
+
+
+def test_the_command_takes_another_backbone_and_measures_its_time(deepmark, sharded):
+    done = deepmark("model", "--workspace", sharded.root, "--backbone", "dla34")
+
+    assert done.code == 0
+    assert "dla34" in done.out
+    assert "milliseconds a picture" in done.out
+
+
+def test_a_backbone_that_the_input_size_does_not_suit_is_refused(deepmark, sharded):
+    done = deepmark("model", "--workspace", sharded.root, "--backbone", "hourglass104")
+
+    assert done.code == 1
+    assert "[64, 64] must be multiples of 128 for backbone hourglass104" in done.err
+    assert "Traceback" not in done.err
