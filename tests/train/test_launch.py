@@ -1,74 +1,33 @@
 """Real trainings with real processes: they agree, say why they fail, survive being killed, and leave nothing behind."""
 
 import json
-import os
 import random
 import shutil
 import signal
-import sqlite3
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterator
 
-import psutil
 import pytest
-from workspaces import copied, run, set_params
+from trainings import (
+    kill_all,
+    logged_models,
+    losses,
+    mlflow_runs,
+    sabotage,
+    started,
+    steps_saved,
+    train,
+    wait_until,
+    working_on,
+)
+from workspaces import copied, set_params
 
 from deepmark.files import file_sha256
 from deepmark.train.launch import count_processes
-from deepmark.workspace import Workspace, environment, tool
+from deepmark.workspace import Workspace
 
 LEFT_WITHIN = 20.0
 """Seconds; a process that starts on a busy machine asks who its parent is only after its imports."""
-
-
-def train(workspace: Workspace, *options: str, **variables: str):
-    return run("deepmark", "train", "--json", *options, cwd=workspace.root, **variables)
-
-
-def mlflow_runs(workspace: Workspace) -> dict[str, str]:
-    """The status of each run in the workspace's own store."""
-    with sqlite3.connect(workspace.root / "mlflow.db") as store:
-        found = dict(store.execute("select run_uuid, status from runs"))
-    store.close()
-    return found
-
-
-def logged_models(workspace: Workspace) -> int:
-    return len(list((workspace.root / "mlartifacts").rglob("MLmodel")))
-
-
-def losses(workspace: Workspace) -> list[tuple[dict, dict]]:
-    history = json.loads(workspace.training_file.read_text("utf-8"))["history"]
-    return [(epoch["train"], epoch["validation"]) for epoch in history]
-
-
-def sabotage(folder: Path, code: str) -> str:
-    """A PYTHONPATH below which every Python runs `code` first."""
-    (folder / "sabotage").mkdir()
-    (folder / "sabotage/sitecustomize.py").write_text(code, "utf-8")
-    return os.pathsep.join(filter(None, [str(folder / "sabotage"), os.environ.get("PYTHONPATH")]))
-
-
-def working_on(workspace: Workspace) -> list[psutil.Process]:
-    """Whoever trains in the workspace."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.status() != psutil.STATUS_ZOMBIE and str(workspace.root) in process.cmdline():
-                found.append(process)
-    return found
-
-
-def wait_until(condition: Callable[[], object], *, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def test_every_gpu_gets_a_process_and_a_cpu_as_many_as_are_wanted(monkeypatch):
@@ -160,19 +119,6 @@ def test_a_rank_that_was_killed_is_named_with_the_signal(sharded, tmp_path):
     assert done.err.startswith("deepmark train: rank 0 of the training failed: killed by SIGKILL; out of memory")
 
 
-def started(workspace: Workspace) -> subprocess.Popen[str]:
-    command = [tool("deepmark"), "train", "--workspace", workspace.root]
-    return subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
-
-
-def kill_all(process: subprocess.Popen[str]) -> None:
-    """The power is cut: every process at once."""
-    launcher = psutil.Process(process.pid)
-    for each in [launcher, *launcher.children(recursive=True)]:
-        each.kill()
-    process.communicate()
-
-
 @pytest.fixture
 def restless(sharded: Workspace) -> Iterator[Workspace]:
     """A training by two processes that saves at every step; none of them outlives the test."""
@@ -197,12 +143,6 @@ def test_a_training_killed_again_and_again_ends_with_the_same_weights(restless, 
     assert file_sha256(restless.model_file) == file_sha256(two_once.model_file)
     assert losses(restless) == losses(two_once)
     assert list(mlflow_runs(restless).values()) == ["FINISHED"]
-
-
-def steps_saved(folder: Path) -> int:
-    """Steps of the newest checkpoint, over all its epochs of three."""
-    names = [path.name.split("-") for path in folder.glob("*/epoch-????-step-????????")]
-    return max((3 * int(epoch) + int(step) for _, epoch, _, step in names), default=0)
 
 
 @pytest.mark.slow
