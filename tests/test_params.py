@@ -49,7 +49,11 @@ def test_the_papers_recipe_is_the_papers():
         ("epochs: 8", "epochs: 0", "train: epochs: Input should be greater than or equal to 1 (found: 0)"),
         ("epochs: 8", "epochs: many", "train: epochs: Input should be a valid integer"),
         ("learning_rate: 4.0e-3", "learning_rate: .nan", "train: learning_rate: Input should be a finite number"),
-        ("backbone: mobile", "backbone: resnet", "model: backbone: Input should be 'dla34', 'hourglass104' or 'mobile'"),
+        (
+            "backbone: mobile",
+            "backbone: resnet",
+            "model: backbone: Input should be 'dla34', 'hourglass104' or 'mobile'",
+        ),
         ("[128, 96]", "[100, 96]", "input_size [100, 96] must be multiples of 32"),
         ("mirror: 0.5", "mirror: 1.5", "augment: mirror: Input should be less than or equal to 1"),
     ],

@@ -1,6 +1,6 @@
 """One process of a training: join the others, go on where the run stands, and, if first, write and tell.
 
-Started by torchrun through launch.py, or directly by a scheduler that sets RANK and WORLD_SIZE.
+Started by torchrun through launch.py; below a scheduler that sets RANK, `deepmark train` itself is the process.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,6 +32,7 @@ from deepmark.train.checkpoint import digest, resume, save_checkpoint
 from deepmark.train.distributed import Group, joined_group
 from deepmark.train.loop import EpochReport, Position, Stepper, fit, make_stepper, steps_in_epoch
 from deepmark.train.optim import build_optimizer
+from deepmark.train.peers import watched
 from deepmark.workspace import Workspace
 
 _PR_SET_PDEATHSIG = 1
@@ -217,19 +218,35 @@ def _end(number: int, _: object) -> NoReturn:
     sys.exit(128 + number)
 
 
+def _train_watched(workspace: Workspace, group: Group) -> None:
+    with watched(group.watch):
+        train_rank(workspace, group)
+
+
+def run_rank(workspace: Workspace, launcher: int | None = None) -> None:
+    """Be the process of the training that RANK announces, from joining the others to the end.
+
+    Raises what went wrong after it is written down for torchrun: the user's to mend as DeepmarkError.
+    """
+    die_with_parent(launcher)
+    signal.signal(signal.SIGTERM, _end)
+    cv2.setNumThreads(0)
+    seconds = workspace.params.train.launch.timeout_seconds
+    with ExitStack() as stack:
+        group = record(stack.enter_context)(joined_group(seconds))
+        assert group is not None
+        if group.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) // group.local_world))
+        # Inside the group: the reason is on disk before the other ranks notice that one is gone, and fail of that.
+        record(_train_watched)(workspace, group)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workspace", type=Path, required=True)
     parser.add_argument("--launcher", type=int, help="process id of the parent")
     arguments = parser.parse_args()
-    die_with_parent(arguments.launcher)
-    signal.signal(signal.SIGTERM, _end)
-    cv2.setNumThreads(0)
-    with joined_group() as group:
-        if group.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // group.local_world))
-        # Inside the group: the reason is on disk before the other ranks notice that one is gone, and fail of that.
-        record(train_rank)(Workspace(arguments.workspace), group)
+    run_rank(Workspace(arguments.workspace), arguments.launcher)
 
 
 def _is_written_down() -> bool:
