@@ -15,7 +15,8 @@ from torch import distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from deepmark.errors import DeepmarkError
-from deepmark.train.meeting import interface_of, outer_address, sign, wait_for_port
+from deepmark.train.meeting import sign
+from deepmark.train.network import interface_of, outer_address, wait_for_port
 from deepmark.train.peers import Peer, Watch, listen
 
 

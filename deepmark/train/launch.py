@@ -19,7 +19,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from deepmark.errors import DeepmarkError
 from deepmark.params import LaunchParams
-from deepmark.train.meeting import Meeting, meet
+from deepmark.train.meeting import BACKEND, Meeting, meet
 from deepmark.train.peers import LostMachineError
 
 _ENVIRONMENT = {
@@ -130,16 +130,16 @@ def run_workers(workspace: Path, processes: int, launch: LaunchParams, *, run_id
 def _config(processes: int, launch: LaunchParams, meeting: Meeting | None, run_id: str, errors: str) -> LaunchConfig:
     logging.getLogger(multiprocessing_api.__name__).setLevel(logging.CRITICAL)  # we tell what it would
     seconds = max(1, int(launch.timeout_seconds))
-    patience = {"join_timeout": seconds, "read_timeout": max(1, seconds // 2), "timeout": seconds}
+    patience = {"timeout": seconds, "read_timeout": seconds}
     return LaunchConfig(
         min_nodes=launch.nnodes,
         max_nodes=launch.nnodes,
         nproc_per_node=processes,
         run_id=run_id,
         logs_specs=DefaultLogsSpecs(log_dir=errors),
-        rdzv_backend="c10d",
+        rdzv_backend=BACKEND,
         rdzv_endpoint=launch.rendezvous if meeting and launch.rendezvous else "localhost:0",
-        rdzv_configs={**patience, "is_host": meeting.is_host} if meeting else {},
+        rdzv_configs={**patience, "is_host": meeting is None or meeting.is_host},
         local_addr=meeting.address if meeting else "localhost",
         max_restarts=0,
         monitor_interval=0.1,

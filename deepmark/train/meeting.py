@@ -1,4 +1,4 @@
-"""How machines that train together find each other: by which address, and on one list that all sign."""
+"""How machines that train together meet: all sign one list, then torchrun's own rendezvous gives each its ranks."""
 
 import ipaddress
 import socket
@@ -7,61 +7,48 @@ from dataclasses import dataclass
 from datetime import timedelta
 from threading import Thread
 
-import psutil
 from torch import distributed as dist
+from torch.distributed.elastic.rendezvous import RendezvousParameters, rendezvous_handler_registry
+from torch.distributed.elastic.rendezvous.c10d_rendezvous_backend import create_backend
+from torch.distributed.elastic.rendezvous.dynamic_rendezvous import DynamicRendezvousHandler, RendezvousTimeout
 
 from deepmark.errors import DeepmarkError
+from deepmark.train.network import RETRY_SECONDS, address_towards, wait_for_port
 
-_RETRY_SECONDS = 0.5
-_ELSEWHERE = "192.0.2.1"
-"""An address of documentation (RFC 5737): the way to it is the way out of this machine, and no packet is sent."""
+BACKEND = "c10d-once"
 
 _UNREACHABLE = (OSError, dist.DistError)
 """What a store raises that is not there yet, or no longer."""
 
 
-def address_towards(host: str) -> str:
-    """This machine's own address on the way to `host`; a loopback address where `host` is this machine by name.
+class _MeetOnce(DynamicRendezvousHandler):
+    """torchrun's c10d rendezvous, but for machines that stay the same from the start to the end.
 
-    Raises OSError where the name or the way is not known.
+    Whatever asks a store later, on a machine that was lost, gets its answer never, and not within any timeout.
     """
-    family, kind, _, _, where = socket.getaddrinfo(host, 1, type=socket.SOCK_DGRAM)[0]
-    with socket.socket(family, kind) as probe:
-        probe.connect(where)
-        return str(probe.getsockname()[0])
+
+    def get_backend(self) -> str:
+        return BACKEND
+
+    def _start_heartbeats(self) -> None:
+        pass
+
+    def num_nodes_waiting(self) -> int:
+        return 0
+
+    def shutdown(self) -> bool:
+        return True
 
 
-def outer_address(host: str) -> str:
-    """The same, and never a loopback address if this machine has any other: one that other machines can use."""
-    address = address_towards(host)
-    if ipaddress.ip_address(address).is_loopback:
-        try:
-            return address_towards(_ELSEWHERE)
-        except OSError:
-            return address
-    return address
+def _meet_once(params: RendezvousParameters) -> DynamicRendezvousHandler:
+    backend, store = create_backend(params)
+    timeout = RendezvousTimeout(join=timedelta(seconds=params.config["timeout"]))
+    return _MeetOnce.from_backend(
+        params.run_id, store, backend, params.min_nodes, params.max_nodes, params.local_addr, timeout
+    )
 
 
-def interface_of(address: str) -> str | None:
-    """The network interface that has an address."""
-    cards = psutil.net_if_addrs().items()
-    return next((name for name, addresses in cards if any(each.address == address for each in addresses)), None)
-
-
-def wait_for_port(host: str, port: int, *, seconds: float) -> None:
-    """Until somebody listens there; torch would wait as well, but print a page while it does.
-
-    Raises OSError, the last reason, when the time is over.
-    """
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            socket.create_connection((host, port), timeout=max(0.1, deadline - time.monotonic())).close()
-            return
-        except OSError:
-            if time.monotonic() + _RETRY_SECONDS > deadline:
-                raise
-            time.sleep(_RETRY_SECONDS)
+rendezvous_handler_registry.register(BACKEND, _meet_once)
 
 
 def listed(store: dist.Store, key: str) -> list[str]:
@@ -74,7 +61,7 @@ def sign(store: dist.Store, key: str, line: str, *, wanted: int, seconds: float)
     store.append(key, f"{line}\n")  # type: ignore[attr-defined]  # torch's own stubs lack it
     deadline = time.monotonic() + seconds
     while len(found := listed(store, key)) < wanted and time.monotonic() < deadline:
-        time.sleep(_RETRY_SECONDS / 5)
+        time.sleep(RETRY_SECONDS / 5)
     return found
 
 
@@ -144,7 +131,7 @@ def meet(endpoint: str, *, run_id: str, machines: int, seconds: float) -> Meetin
                 return meeting
         except _UNREACHABLE as error:
             why = str(error).splitlines()[0]
-            time.sleep(_RETRY_SECONDS)
+            time.sleep(RETRY_SECONDS)
     raise DeepmarkError(
         f"only {len(found)} of {machines} machines met at {endpoint} within {seconds:g} s: {', '.join(found)} ({why}). "
         "Start the same command, with the same workspace, on every machine; the port must be open between them."
