@@ -86,6 +86,8 @@ def _explain(failures: dict[int, ProcessFailure], errors: Path) -> Exception:
             return RankError(f"rank {rank} of the training failed: {reason}.")
     if reasons:
         return reasons[0]
+    if all(failure.exitcode == 128 + signal.SIGTERM for failure in failures.values()):
+        return DeepmarkError("stopped, as another machine was told to end. The same command on every machine goes on.")
     return RankError(f"ranks {', '.join(map(str, failures))} of the training failed without a reason; see above.")
 
 

@@ -88,6 +88,36 @@ def test_a_lost_machine_is_named_and_both_go_on_from_there(hosts, sharded, one_m
     assert file_sha256(workspace.model_file) == one_machine
 
 
+@pytest.mark.slow
+def test_a_machine_that_is_told_to_end_tells_the_other(hosts, sharded, one_machine):
+    workspace = over(hosts, sharded)
+    processes = [host.train(workspace.root) for host in hosts]
+    assert wait_until(lambda: steps_saved(workspace) >= 1, seconds=120)
+    processes[1].terminate()
+    (code, _, err), told = ends(processes)
+
+    assert (code, told[0]) == (1, 1)
+    assert told[2].splitlines()[-1].startswith("deepmark train: stopped by SIGTERM.")
+    assert "was told to end" in err.splitlines()[-1]
+    assert "Traceback" not in err + told[2]
+
+    (code, _, err), other = ends([host.train(workspace.root) for host in hosts])
+    assert (code, other[0]) == (0, 0), err + other[2]
+    assert file_sha256(workspace.model_file) == one_machine
+
+
+def test_what_the_user_can_mend_on_one_machine_is_told_on_both(hosts, sharded):
+    workspace = over(hosts, sharded)
+    offline = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    (code, _, err), other = ends([host.train(workspace.root, **offline) for host in hosts])
+
+    assert (code, other[0]) == (1, 1)
+    assert err.splitlines()[-1].startswith("deepmark train: MLflow at http://127.0.0.1:9 cannot be used")
+    named = f"deepmark train: machine {hosts[0].name} ({hosts[0].address}, rank 0) failed: "
+    assert other[2].splitlines()[-1].startswith(f"{named}DeepmarkError: MLflow at http://127.0.0.1:9 cannot be used")
+    assert "Traceback" not in err + other[2]
+
+
 def test_a_machine_that_does_not_come_is_missed(sharded):
     launch = {"nnodes": 2, "rendezvous": f"127.0.0.1:{PORT}", "timeout_seconds": 3}
     done = run("deepmark", "train", cwd=set_params(sharded, train={"launch": launch}).root)
