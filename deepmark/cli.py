@@ -141,11 +141,13 @@ def train(
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget this recipe's earlier checkpoints.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Shards to a checkpoint, one process a GPU, by torchrun; a run that was cut off goes on."""
+    """Shards to a checkpoint, one process a GPU, on one machine or several; a run that was cut off goes on."""
     from deepmark import stages
     from deepmark.workspace import Workspace
 
-    _tell(stages.train(Workspace(workspace.resolve()), fresh=fresh), as_json)
+    facts = stages.train(Workspace(workspace.resolve()), fresh=fresh)
+    if facts is not None:
+        _tell(facts, as_json)
 
 
 @app.command()

@@ -110,11 +110,17 @@ class LaunchParams(Section):
     nproc_per_node: Count | Literal["auto"]
     """Processes on each, one a GPU; "auto" takes every GPU, or one process where there is none."""
 
-    rendezvous: str | None
+    rendezvous: Annotated[str, Field(pattern=r"^\S+:\d{1,5}$")] | None
     """host:port of the machine where all meet, the same for all; null where there is one machine."""
 
     timeout_seconds: Positive
     """How long the machines wait for each other before one counts as lost."""
+
+    @model_validator(mode="after")
+    def _have_a_place_to_meet(self) -> "LaunchParams":
+        if self.nnodes > 1 and self.rendezvous is None:
+            raise ValueError(f"{self.nnodes} machines need a rendezvous: host:port of one of them, the same for all")
+        return self
 
 
 class TrainParams(Section):

@@ -61,33 +61,55 @@ def shard(workspace: Workspace, *, split: str) -> dict[str, Any]:
         )
 
 
-def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any]:
-    """Shards -> data/checkpoint, metrics/train.json and plots/losses.csv."""
-    from deepmark.data.stream import ShardReader, batch_bounds
+def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None:
+    """Shards -> data/checkpoint, metrics/train.json and plots/losses.csv.
+
+    Its facts come from where rank 0 runs; None on every other machine, and in every other process of a scheduler.
+    """
+    from deepmark.train.distributed import announced_place
     from deepmark.train.launch import count_processes, run_workers
     from deepmark.train.recipe import run_folder
+    from deepmark.train.worker import run_rank
 
-    params = workspace.params.train
-    processes = count_processes(params.launch.nproc_per_node)
-    if params.batch_size < processes:
+    launch, place = workspace.params.train.launch, announced_place()
+    here = place.local_world if place else count_processes(launch.nproc_per_node)
+    _check_shards(
+        workspace,
+        processes=place.world if place else launch.nnodes * here,
+        verify=place is None or place.local_rank == 0,  # once a machine
+    )
+    folder = run_folder(workspace)
+    if fresh and (place is None or place.rank == 0):
+        shutil.rmtree(folder, ignore_errors=True)
+    if place:
+        run_rank(workspace)
+        is_first = place.rank == 0
+    else:
+        is_first = run_workers(workspace.root, here, launch, run_id=folder.name)
+    return json.loads(workspace.train_metrics_file.read_text("utf-8")) if is_first else None
+
+
+def _check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None:
+    """Whether there is enough for so many processes, and every byte is as it was written."""
+    from deepmark.data.stream import ShardReader, batch_bounds
+
+    batch_size = workspace.params.train.batch_size
+    if batch_size < processes:
         raise DeepmarkError(
-            f"params.yaml: train: batch_size {params.batch_size} is the total over {processes} processes, and must "
+            f"params.yaml: train: batch_size {batch_size} is the total over {processes} processes, and must "
             "give each at least one picture. Raise it, or lower launch.nproc_per_node."
         )
     for split in SPLITS:
         reader = ShardReader(_need(workspace.shards(split), f"deepmark shard --split {split}"))
-        smallest = min((stop - start for start, stop in batch_bounds(len(reader), params.batch_size)), default=0)
+        smallest = min((stop - start for start, stop in batch_bounds(len(reader), batch_size)), default=0)
         if smallest < processes:
             raise DeepmarkError(
                 f"{workspace.shards(split)}: {len(reader)} pictures are too few for {processes} processes: the "
                 f"smallest batch has {smallest}. Add data, raise train.batch_size, or lower launch.nproc_per_node."
             )
-        with progress(f"verify {split}", len(reader)) as advance:
-            reader.verify(progress=advance)
-    if fresh:
-        shutil.rmtree(run_folder(workspace), ignore_errors=True)
-    run_workers(workspace.root, processes)
-    return json.loads(workspace.train_metrics_file.read_text("utf-8"))
+        if verify:
+            with progress(f"verify {split}", len(reader)) as advance:
+                reader.verify(progress=advance)
 
 
 def predict(workspace: Workspace, *, strategy: str) -> dict[str, Any]:

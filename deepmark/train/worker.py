@@ -1,6 +1,6 @@
 """One process of a training: join the others, and train.
 
-Started by torchrun through launch.py, or directly by a scheduler that sets RANK and WORLD_SIZE.
+Started by torchrun through launch.py; below a scheduler that sets RANK, `deepmark train` itself is the process.
 """
 
 import argparse
@@ -8,6 +8,7 @@ import ctypes
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,8 @@ import torch
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from deepmark.errors import DeepmarkError
-from deepmark.train.distributed import joined_group
+from deepmark.train.distributed import Group, joined_group
+from deepmark.train.peers import watched
 from deepmark.train.run import train_rank
 from deepmark.train.stop import StopSignal
 from deepmark.workspace import Workspace
@@ -34,20 +36,36 @@ def die_with_parent(launcher: int | None) -> None:
         sys.exit("the launcher is gone")
 
 
+def _train_watched(workspace: Workspace, group: Group, stop: StopSignal) -> None:
+    with watched(group.watch):
+        train_rank(workspace, group, stop)
+
+
+def run_rank(workspace: Workspace, launcher: int | None = None) -> None:
+    """Be the process of the training that RANK announces, from joining the others to the end.
+
+    Raises what went wrong after it is written down for torchrun: the user's to mend as DeepmarkError.
+    """
+    die_with_parent(launcher)
+    stop = StopSignal()
+    stop.listen()
+    cv2.setNumThreads(0)
+    seconds = workspace.params.train.launch.timeout_seconds
+    with ExitStack() as stack:
+        group = record(stack.enter_context)(joined_group(seconds))
+        assert group is not None
+        if group.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) // group.local_world))
+        # Inside the group: the reason is on disk before the other ranks notice that one is gone, and fail of that.
+        record(_train_watched)(workspace, group, stop)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workspace", type=Path, required=True)
     parser.add_argument("--launcher", type=int, help="process id of the parent")
     arguments = parser.parse_args()
-    die_with_parent(arguments.launcher)
-    stop = StopSignal()
-    stop.listen()
-    cv2.setNumThreads(0)
-    with joined_group() as group:
-        if group.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // group.local_world))
-        # Inside the group: the reason is on disk before the other ranks notice that one is gone, and fail of that.
-        record(train_rank)(Workspace(arguments.workspace), group, stop)
+    run_rank(Workspace(arguments.workspace), arguments.launcher)
 
 
 def _is_written_down() -> bool:
