@@ -54,21 +54,24 @@ def count_processes(wanted: int | Literal["auto"]) -> int:
     return wanted
 
 
-def _reason(error_file: Path) -> Exception:
-    """What a rank wrote down when it failed."""
+def _reason(error_file: Path, first_rank: int) -> Exception:
+    """What a rank of this machine, whose ranks count from `first_rank`, wrote down when it failed."""
     message = json.loads(error_file.read_text("utf-8"))["message"]
     kind, _, text = message["message"].partition(": ")
     for ours in (DeepmarkError, LostMachineError):
         if kind == ours.__name__:
             return ours(text)
     traceback = message["extraInfo"]["py_callstack"]
-    return RankError(f"rank {error_file.parent.name} of the training failed: {kind}: {text}\n{traceback}".rstrip())
+    rank = first_rank + int(error_file.parent.name)
+    return RankError(f"rank {rank} of the training failed: {kind}: {text}\n{traceback}".rstrip())
 
 
-def _reasons(errors: Path) -> list[Exception]:
+def _reasons(errors: Path, first_rank: int) -> list[Exception]:
     """What the ranks of this machine wrote down, the first to fail first; a lost machine before all, as the cause."""
     files = sorted(errors.rglob("error.json"), key=lambda file: file.stat().st_mtime_ns)
-    return sorted((_reason(file) for file in files), key=lambda reason: not isinstance(reason, LostMachineError))
+    return sorted(
+        (_reason(file, first_rank) for file in files), key=lambda reason: not isinstance(reason, LostMachineError)
+    )
 
 
 def _explain(failures: dict[int, ProcessFailure], errors: Path) -> Exception:
@@ -77,7 +80,8 @@ def _explain(failures: dict[int, ProcessFailure], errors: Path) -> Exception:
     torch's own answer knows whole seconds, and the processes that have ended: where a rank is slow to end, it names
     one that lost its connection to it.
     """
-    reasons = _reasons(errors)
+    rank, failure = next(iter(failures.items()))
+    reasons = _reasons(errors, rank - failure.local_rank)
     if reasons and isinstance(reasons[0], LostMachineError):
         return reasons[0]
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -119,14 +123,9 @@ def run_workers(workspace: Path, processes: int, launch: LaunchParams, *, run_id
         except ChildFailedError as error:
             raise _explain(error.failures, Path(errors)) from None
         except (RendezvousError, dist.DistError) as error:
-            reasons = _reasons(Path(errors))
-            raise (
-                reasons[0]
-                if reasons
-                else LostMachineError(
-                    f"the machine at {launch.rendezvous}, where all meet, was lost: {error}. The same command on every "
-                    "machine goes on from the last checkpoint."
-                )
+            raise LostMachineError(
+                f"the machine at {launch.rendezvous} was lost while all met there ({error}). Start the same command "
+                "on every machine again."
             ) from None
         except SignalException as stop:
             raise _stopped(stop.sigval) from None

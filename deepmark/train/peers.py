@@ -16,11 +16,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Thread
 
+from torch import distributed as dist
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from deepmark.errors import DeepmarkError
 
 _ENDED_WELL = "well"
+_LOST_TOUCH = "lost touch"
+"""The word of a process whose collective failed, and which does not know why."""
+
 _SETTLE_SECONDS = 5.0
 """For the word of another machine to arrive, and for a process to end by itself when it has."""
 
@@ -100,7 +104,7 @@ class Watch:
             for key, _ in waiting.select():
                 waiting.unregister(key.fileobj)
                 cause = self._hear(key.data)
-                if cause != _ENDED_WELL:
+                if cause not in (_ENDED_WELL, _LOST_TOUCH):
                     self._cause = cause
                     self._knows.set()
                     self._end_if_stuck()
@@ -156,6 +160,8 @@ class Watch:
         """What the other machines should know about an error that began here."""
         if isinstance(error, SystemExit | KeyboardInterrupt):
             return f"{self._name(self._own)} was told to end. The same command on every machine goes on from there."
+        if type(error) is RuntimeError or isinstance(error, dist.DistError):
+            return _LOST_TOUCH
         return f"{self._name(self._own)} failed: {type(error).__name__}: {error}"
 
 

@@ -4,6 +4,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 
+import psutil
 import pytest
 from hosts import Host, kill_all, two_hosts, wait_until
 from workspaces import copied, run, set_params
@@ -112,10 +113,25 @@ def test_what_the_user_can_mend_on_one_machine_is_told_on_both(hosts, sharded):
     (code, _, err), other = ends([host.train(workspace.root, **offline) for host in hosts])
 
     assert (code, other[0]) == (1, 1)
-    assert err.splitlines()[-1].startswith("deepmark train: MLflow at http://127.0.0.1:9 cannot be used")
+    assert err.count("deepmark train: MLflow at http://127.0.0.1:9 cannot be used") == 1
     named = f"deepmark train: machine {hosts[0].name} ({hosts[0].address}, rank 0) failed: "
-    assert other[2].splitlines()[-1].startswith(f"{named}DeepmarkError: MLflow at http://127.0.0.1:9 cannot be used")
+    assert other[2].count(f"{named}DeepmarkError: MLflow at http://127.0.0.1:9 cannot be used") == 1
     assert "Traceback" not in err + other[2]
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_named_where_it_ran(hosts, sharded):
+    workspace = over(hosts, sharded)
+    set_params(workspace, train={"batch_size": 6, "launch": {"nproc_per_node": 2}})
+    processes = [host.train(workspace.root) for host in hosts]
+    assert wait_until(lambda: steps_saved(workspace) >= 1, seconds=120)
+    ranks = psutil.Process(processes[1].pid).children(recursive=True)
+    next(each for each in ranks if each.environ().get("RANK") == "3").kill()
+    (code, _, err), told = ends(processes)
+
+    assert (code, told[0]) == (1, 1)
+    assert told[2].splitlines()[-1].startswith("deepmark train: rank 3 of the training failed: killed by SIGKILL")
+    assert "was lost" not in err
 
 
 def test_a_machine_that_does_not_come_is_missed(sharded):
