@@ -16,14 +16,14 @@ T = TypeVar("T")
 AHEAD = 4
 """Batches in the making beside the one in use."""
 
-MOST_THREADS = 16
-"""A sample holds the interpreter's lock for a tenth of its time: more threads would only queue for it."""
+MOST_THREADS = 8
+"""A sample holds the interpreter's lock for a seventh of its time: more threads would only queue for it."""
 
 _VARIABLE = "DEEPMARK_LOADER_THREADS"
 
 
 def default_threads(processes: int = 1) -> int:
-    """Threads for one of `processes` trainings on this machine: its share of the cores, 16 at most.
+    """Threads for one of `processes` trainings on this machine: its share of the cores, 8 at most.
 
     The environment variable DEEPMARK_LOADER_THREADS overrides it; no number of threads changes a result.
 

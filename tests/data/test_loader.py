@@ -58,6 +58,15 @@ def test_no_threads_means_that_the_consumer_makes_each_batch_when_it_asks(monkey
     assert made == [(3, threading.get_ident()), (1, threading.get_ident())]
 
 
+@pytest.mark.parametrize(
+    ("cores", "processes", "threads"), [(1, 1, 1), (2, 4, 1), (12, 4, 3), (64, 1, 8), (None, 1, 1)]
+)
+def test_each_process_takes_its_share_of_the_cores_up_to_eight(monkeypatch, cores, processes, threads):
+    monkeypatch.delenv("DEEPMARK_LOADER_THREADS", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    assert default_threads(processes) == threads
+
+
 @pytest.mark.parametrize("value", ["many", "-1", "1.5"])
 def test_a_wrong_number_of_threads_is_named(monkeypatch, value):
     monkeypatch.setenv("DEEPMARK_LOADER_THREADS", value)
