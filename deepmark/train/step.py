@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
@@ -157,6 +158,8 @@ def make_stepper(detector: Detector, optimizer: torch.optim.Optimizer, params: T
         _compile(detector.backbone)
     model: nn.Module = detector
     if group.world > 1:
+        # said of 1x1 weights, whose sides of one cell may have any stride
+        warnings.filterwarnings("ignore", "Grad strides do not match")
         model = DistributedDataParallel(detector, device_ids=[group.device.index] if is_cuda else None)
     scaler = torch.amp.GradScaler(group.device.type, enabled=is_cuda and params.precision == "fp16")
     return Stepper(

@@ -50,14 +50,18 @@ def run_rank(workspace: Workspace, launcher: int | None = None) -> None:
     stop = StopSignal()
     stop.listen()
     cv2.setNumThreads(0)
-    seconds = workspace.params.train.launch.timeout_seconds
-    with ExitStack() as stack:
-        group = record(stack.enter_context)(joined_group(seconds))
-        assert group is not None
-        if group.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // group.local_world))
-        # Inside the group: the reason is on disk before the other ranks notice that one is gone, and fail of that.
-        record(_train_watched)(workspace, group, stop)
+    try:
+        with ExitStack() as stack:
+            group = record(stack.enter_context)(joined_group(workspace.params.train.launch.timeout_seconds))
+            assert group is not None
+            if group.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+                torch.set_num_threads(max(1, (os.cpu_count() or 1) // group.local_world))
+            # Inside the group: the reason is on disk before the other ranks notice that one is gone, and fail of that.
+            record(_train_watched)(workspace, group, stop)
+    except SystemExit as end:
+        # Cut off in a collective, gloo's threads wait for the interpreter, which at its end waits for them.
+        sys.stderr.flush()
+        os._exit(int(end.code or 0))
 
 
 def main() -> None:
