@@ -58,7 +58,7 @@ class EpochReport:
     seconds: float
     samples_per_second: float
     waiting: float
-    """Share of the time in which the device waited for samples; both over this process's part since its start."""
+    """Share of the time in which the first process waited for samples."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -76,6 +76,11 @@ class Position:
     """Steps of this epoch that were left out."""
 
     skipped_in_a_row: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0
+    """Samples learnt in this epoch, the time it took so far, and the part of it spent waiting for samples."""
+
     history: list[dict] = field(default_factory=list)
     """The reports of the finished epochs."""
 
@@ -96,6 +101,7 @@ class Position:
         """The epoch is over, and its report is history."""
         self.history.append(asdict(report))
         self.epoch, self.step, self.skipped = self.epoch + 1, 0, 0
+        self.samples, self.seconds, self.waited = 0, 0.0, 0.0
         self.loss_sums = [0.0] * len(LOSS_NAMES)
 
 
@@ -176,10 +182,8 @@ def fit(
     params = stepper.params
     stepper.detector.train()
     for epoch in range(position.epoch, params.epochs):
-        started = time.perf_counter()
         with stop.noted_only():
-            samples, waited = _train_epoch(stepper, data, position, stop, after_step)
-        seconds = time.perf_counter() - started
+            _train_epoch(stepper, data, position, stop, after_step)
         validation, measured = validate(stepper, data), {}
         if not math.isfinite(validation["total"]):
             raise DeepmarkError(
@@ -200,9 +204,9 @@ def fit(
             measured=measured,
             learning_rate=learning_rate(params, step=(epoch + 1) * steps - 1, steps_per_epoch=steps),
             skipped=position.skipped,
-            seconds=seconds,
-            samples_per_second=samples / seconds,
-            waiting=waited / seconds,
+            seconds=position.seconds,
+            samples_per_second=position.samples / position.seconds,
+            waiting=position.waited / position.seconds,
         )
         position.finish_epoch(report)
         yield report
@@ -210,28 +214,28 @@ def fit(
 
 def _train_epoch(
     stepper: Stepper, data: Data, position: Position, stop: StopSignal, after_step: Callable[[Position], None]
-) -> tuple[int, float]:
-    """From `position` to the end of its epoch: samples seen, and seconds waited for them."""
+) -> None:
+    """From `position` to the end of its epoch."""
     params, epoch, first = stepper.params, position.epoch, position.step
     steps = data.steps_per_epoch(params)
     order = sample_order(len(data.train), seed=params.seed, epoch=epoch)
     make = _sampler(data, data.train, data.augment, params.seed, epoch)
     loaded = _load(order, make, params, stepper.group, first_step=first)
-    samples, waited = 0, 0.0
+    started = time.perf_counter()
     for batch in shared_batches(order, params.batch_size, first_step=first):
         asked = time.perf_counter()
         parts = next(loaded)
-        waited += time.perf_counter() - asked
+        position.waited += time.perf_counter() - asked
         rate = learning_rate(params, step=epoch * steps + position.step, steps_per_epoch=steps)
         result = stepper.step(parts, rate, stop=stop.is_heard)
-        samples += len(batch)
         position.count(result)
         if not result.is_finite:
             _complain(stepper, data, position, batch, result)
+        position.samples += len(batch)
+        position.seconds, started = position.seconds + time.perf_counter() - started, time.perf_counter()
         after_step(position)
         if result.stop:
             raise StoppedError
-    return samples, waited
 
 
 def _complain(stepper: Stepper, data: Data, position: Position, batch: Sequence[int], result: StepResult) -> None:
