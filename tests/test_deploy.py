@@ -138,14 +138,18 @@ def test_the_trainjob_has_what_kubeflow_asks_for():
 
     assert (job["apiVersion"], job["kind"]) == ("trainer.kubeflow.org/v1alpha1", "TrainJob")
     assert job["metadata"].keys() & {"name", "generateName"}
-    assert spec.keys() <= {"runtimeRef", "trainer", "podTemplateOverrides"}
+    assert spec.keys() <= {"runtimeRef", "trainer", "runtimePatches"}
     assert spec["runtimeRef"] == {"name": "torch-distributed"}
     assert trainer.keys() <= {"image", "numNodes", "numProcPerNode", "command", "args", "env", "resourcesPerNode"}
     assert trainer["numNodes"] == 2
     assert trainer["command"][:4] == ["torchrun", "--no-python", "deepmark", "train"]
-    (override,) = spec["podTemplateOverrides"]
-    (container,) = override["spec"]["containers"]
-    volumes = {volume["name"] for volume in override["spec"]["volumes"]}
+    (patch,) = spec["runtimePatches"]
+    assert patch.keys() == {"manager", "trainingRuntimeSpec"}
+    (job,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    assert job["name"] == "node"
+    pod = job["template"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    volumes = {volume["name"] for volume in pod["volumes"]}
     assert {mount["name"] for mount in container["volumeMounts"]} == volumes
     mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
     assert trainer["command"][-2:] == ["--workspace", "/workspace"]
