@@ -58,6 +58,7 @@ def rows() -> dict[str, dict[str, dict[str, Any]]]:
         "all but heat by people's precision": merged(everything, {"train": {"landmark_radius": "box"}}),
         **{f"the paper's at {RATE}, seed {seed}": merged(base, {"train": {"seed": seed}}) for seed in (318, 319)},
         **{f"all of these, seed {seed}": merged(everything, {"train": {"seed": seed}}) for seed in (318, 319)},
+        "all but the average of weights": merged(everything, {"train": {"ema": None}}),
     }
 
 

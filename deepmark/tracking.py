@@ -1,7 +1,7 @@
-"""What becomes known while a model is made, told to those who watch: MLflow, and Dagster where it started us.
+"""What becomes known while a model is made, kept in MLflow.
 
-The only module beside serve.py that knows MLflow. One MLflow run is one training; evaluation and report resume it and
-add to it. Everything is written synchronously: MLflow's asynchronous logging lost 1 metric in 5 under SIGKILL.
+One MLflow run is one training; evaluation and report resume it and add to it. Everything is written synchronously:
+MLflow's asynchronous logging lost 1 metric in 5 under SIGKILL.
 """
 
 import os
@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import deepmark
 from deepmark.errors import DeepmarkError
+from deepmark.logged_model import log_model
 from deepmark.params import load_params
 from deepmark.processes import is_dead, this_process
 from deepmark.provenance import origin
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 EXPERIMENT = "deepmark"
-MODEL_FOLDER = "model"
-
 PROCESS_TAG = "deepmark.process"
 """The tag with the process that writes a run: host, number and time of birth."""
 
@@ -168,7 +166,7 @@ class Tracker:
             if found is not None:
                 return found
             with self._active():
-                return _log_model(checkpoint, example_image, config)
+                return log_model(checkpoint, example_image, config)
 
     def _logged_model(self) -> str | None:
         """The URI of this run's model; one that a killed process left half written is deleted."""
@@ -229,21 +227,6 @@ def flattened(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]
             yield f"{above}{key}", value
 
 
-def report_epoch(values: dict[str, float], epoch: int) -> None:
-    """Show an epoch's numbers in Dagster's event log, where Dagster started us, however deep below it; else nothing.
-
-    Call it on rank 0 only.
-    """
-    if "DAGSTER_PIPES_CONTEXT" not in os.environ:
-        return
-    from dagster_pipes import PipesContext, open_dagster_pipes
-
-    if not PipesContext.is_initialized():
-        open_dagster_pipes()  # closed by the process that Dagster started, when all below it have ended
-    numbers = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-    PipesContext.get().log.info(f"epoch {epoch}: {numbers}")
-
-
 def _client(workspace: Path) -> "MlflowClient":
     from mlflow import MlflowClient
 
@@ -284,35 +267,6 @@ def _find(client: "MlflowClient", run_id: str) -> "Run | None":
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
-
-
-def _log_model(checkpoint: Path, example_image: bytes, model_config: dict[str, Any]) -> str:
-    import mlflow.pyfunc
-    import pandas as pd
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-
-    package, example = Path(deepmark.__file__).parent, pd.DataFrame({"image": [example_image]})
-    info = mlflow.pyfunc.log_model(
-        name=MODEL_FOLDER,
-        python_model=str(package / "serve.py"),
-        code_paths=[str(package)],  # deepmark is in no package index: the model brings its own
-        artifacts={"checkpoint": str(checkpoint.resolve())},
-        model_config=model_config,
-        signature=ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image")])),
-        input_example=example,
-        pip_requirements=_requirements(),
-    )
-    mlflow.pyfunc.load_model(info.model_uri).predict(example)  # log_model tries that too, and hides what goes wrong
-    return info.model_uri
-
-
-def _requirements() -> list[str]:
-    """What serving needs, as installed here. MLflow left alone would load the model in a new process to find out."""
-    from importlib.metadata import version
-
-    names = "mlflow torch numpy pandas pydantic jaxtyping safetensors simplejpeg opencv-python-headless ruamel.yaml"
-    return [f"{name}=={version(name)}" for name in names.split()]
 
 
 @contextmanager

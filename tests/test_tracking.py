@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from deepmark.errors import DeepmarkError
+from deepmark.event_log import report_epoch
 from deepmark.provenance import code_version, data_version, workspace_version
-from deepmark.tracking import Tracker, report_epoch, tracking_uri
+from deepmark.tracking import Tracker, tracking_uri
 
 
 @pytest.fixture(autouse=True)

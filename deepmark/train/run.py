@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from deepmark.data.stream import ShardReader
+from deepmark.event_log import report_epoch
 from deepmark.model.detector import Detector, build_detector
 from deepmark.model.start import start_from
 from deepmark.params import Params
 from deepmark.progress import progress
-from deepmark.tracking import Tracker, flattened, report_epoch
+from deepmark.tracking import Tracker, flattened
 from deepmark.train.checkpoint import newest, only_one, restore, save_checkpoint
 from deepmark.train.distributed import Group
 from deepmark.train.export import export

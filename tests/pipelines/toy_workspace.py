@@ -41,7 +41,7 @@ def shard(split):
     write(f"data/shards/{split}/index.json", {"shards": [{"count": 2, "bytes": 2**20}, {"count": 1, "bytes": 2**20}]})
 
 def train():
-    from deepmark.tracking import report_epoch
+    from deepmark.event_log import report_epoch
 
     for epoch in (1, 2):
         report_epoch({"train_total": 8.0 / epoch}, epoch)
