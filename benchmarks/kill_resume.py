@@ -108,7 +108,7 @@ def _leftovers(workspace: Workspace) -> str:
 def run_until_done(workspace: Workspace, counts: Counter[str], seconds: float, chance: random.Random) -> Counter[str]:
     """Start, kill, start again, until a training ends by itself; how often it was killed, by kind."""
     kills: Counter[str] = Counter()
-    for _ in range(chance.randint(2, 6)):
+    for _ in range(chance.randint(3, 7)):
         kind = "moment" if chance.random() < 1 / 3 else chance.choice(sorted(counts))
         if kind == "moment":
             process = start(workspace, None)
@@ -117,10 +117,10 @@ def run_until_done(workspace: Workspace, counts: Counter[str], seconds: float, c
                 kill_tree(process)
                 kills[kind] += 1
         else:
-            process = start(workspace, f"{kind} {chance.randint(1, max(1, counts[kind] * 2 // 3))}")
+            process = start(workspace, f"{kind} {chance.randint(1, max(1, counts[kind] // 3))}")
             process.wait()
             kills[kind] += process.returncode == -signal.SIGKILL
-        if process.returncode != -signal.SIGKILL:
+        if process.returncode != -signal.SIGKILL:  # no write of that kind was left: it has ended by itself
             break
     else:
         process = start(workspace, None)
