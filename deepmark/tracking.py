@@ -27,6 +27,9 @@ EXPERIMENT = "deepmark"
 PROCESS_TAG = "deepmark.process"
 """The tag with the process that writes a run: host, number and time of birth."""
 
+IDENTITY_TAG = "deepmark.run"
+"""The tag by which a training finds its run again that was killed before its first checkpoint."""
+
 LOCAL_UI = "http://127.0.0.1:5000"
 """Where `make ui` shows a workspace that keeps its runs in a file of its own."""
 
@@ -66,14 +69,24 @@ class Tracker:
         """Steps that curves have in the store, as far as they were looked up."""
 
     @classmethod
-    def start(cls, workspace: Path, *, params: dict[str, Any], tags: dict[str, str]) -> "Tracker":
-        """A new run with its parameters; what produced it (commits, data, version) is tagged here."""
+    def start(
+        cls, workspace: Path, *, params: dict[str, Any], tags: dict[str, str], identity: str | None = None
+    ) -> "Tracker":
+        """A new run with its parameters; what produced it (commits, data, version) is tagged here.
+
+        A run that was begun under the same `identity`, and did not end, is this run: it goes on.
+        """
         with _reaching(tracking_uri(workspace)):
             client = _client(workspace)
             experiment = _experiment(client, workspace)
             _close_dead_runs(client, experiment)
             tags = {**origin(workspace), **tags, PROCESS_TAG: this_process()}
-            run = client.create_run(experiment, tags=tags)
+            run = _begun(client, experiment, identity) if identity is not None else None
+            if run is None:
+                own = {} if identity is None else {IDENTITY_TAG: identity}
+                run = client.create_run(experiment, tags=tags | own)
+            else:
+                _run_again(client, run.info.run_id)
             tracker = cls(workspace, client, run)
             tracker._log_params(params)
         return tracker
@@ -91,8 +104,7 @@ class Tracker:
                 )
             _close_dead_runs(client, run.info.experiment_id)
             if run.info.status != "FINISHED":
-                client.update_run(run_id, status="RUNNING")
-                client.set_tag(run_id, PROCESS_TAG, this_process())
+                _run_again(client, run_id)
         return cls(workspace, client, run)
 
     @property
@@ -248,6 +260,16 @@ def _experiment(client: "MlflowClient", workspace: Path) -> str:
         if known is None:
             raise
         return known.experiment_id
+
+
+def _begun(client: "MlflowClient", experiment: str, identity: str) -> "Run | None":
+    found = client.search_runs([experiment], f"tags.`{IDENTITY_TAG}` = '{identity}'")
+    return next((run for run in found if run.info.status != "FINISHED"), None)
+
+
+def _run_again(client: "MlflowClient", run_id: str) -> None:
+    client.update_run(run_id, status="RUNNING")
+    client.set_tag(run_id, PROCESS_TAG, this_process())
 
 
 def _close_dead_runs(client: "MlflowClient", experiment: str) -> None:

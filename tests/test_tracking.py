@@ -105,6 +105,18 @@ def test_runs_of_dead_processes_are_closed_as_killed_and_those_of_living_ones_ar
     assert stored(tracker).info.status == "RUNNING"
 
 
+def test_a_run_begun_under_an_identity_goes_on_until_it_has_ended(workspace):
+    begun = Tracker.start(workspace, params={"train.epochs": 2}, tags={}, identity="7f")
+    again = Tracker.start(workspace, params={"train.epochs": 2}, tags={}, identity="7f")
+    assert again.run_id == begun.run_id
+    again.finish("KILLED")
+    assert Tracker.start(workspace, params={"train.epochs": 2}, tags={}, identity="7f").run_id == begun.run_id
+    assert stored(begun).info.status == "RUNNING"
+    again.finish()
+
+    assert Tracker.start(workspace, params={"train.epochs": 2}, tags={}, identity="7f").run_id != begun.run_id
+
+
 def test_a_metric_is_in_the_store_when_logging_returns(tracker):
     tracker.log_metrics({"loss": 1.5, "ap": math.nan}, step=1)
 

@@ -2,6 +2,7 @@
 
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 from deepmark.data.stream import ShardReader
 from deepmark.event_log import report_epoch
+from deepmark.files import write_text
 from deepmark.model.detector import Detector, build_detector
 from deepmark.model.start import start_from
 from deepmark.params import Params
@@ -102,7 +104,7 @@ class _Watch:
     def start(
         cls, workspace: Workspace, folder: Path, stepper: Stepper, position: Position, facts: dict, data: Data
     ) -> "_Watch":
-        tracker = _start_tracking(workspace, facts, stepper.group)
+        tracker = _start_tracking(workspace, folder, facts, stepper.group)
         watch = cls(
             workspace=workspace,
             folder=folder,
@@ -158,13 +160,16 @@ def _closing(watch: _Watch | None) -> Iterator[None]:
         raise
 
 
-def _start_tracking(workspace: Workspace, facts: dict[str, Any], group: Group) -> Tracker:
+def _start_tracking(workspace: Workspace, folder: Path, facts: dict[str, Any], group: Group) -> Tracker:
     if facts:
         return Tracker.resume(workspace.root, facts["mlflow_run_id"])
+    identity = folder / "identity"  # known before MLflow's run is made: a kill in between must not make two
+    if not identity.is_file():
+        write_text(identity, uuid.uuid4().hex)
     params = dict(flattened(workspace.params.model_dump(mode="json")))
     name = f"{workspace.params.model.backbone}, {workspace.params.train.epochs} epochs"
     tags = {"mlflow.runName": name, "processes": str(group.world)}
-    return Tracker.start(workspace.root, params=params, tags=tags)
+    return Tracker.start(workspace.root, params=params, tags=tags, identity=identity.read_text("utf-8"))
 
 
 def _curves(position: Position) -> dict[int, dict[str, float]]:
