@@ -61,8 +61,8 @@ def measure(backbone: str, folder: Path, repeats: int) -> str:
     plain_write = seconds(lambda: torch.save(states, plain), repeats)
     plain_read = seconds(lambda: torch.load(plain), repeats)
     return (
-        f"{size / 1e6:,.0f} MB; written in {write:.2f} s (plain {plain_write:.2f}), found sound in {verify:.2f} s, read "
-        f"in {read:.2f} s (plain {plain_read:.2f})"
+        f"{size / 1e6:,.0f} MB; written in {write:.2f} s (plain {plain_write:.2f}), found sound in {verify:.2f} s, "
+        f"read in {read:.2f} s (plain {plain_read:.2f})"
     )
 
 

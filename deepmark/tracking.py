@@ -6,7 +6,6 @@ MLflow's asynchronous logging lost 1 metric in 5 under SIGKILL.
 
 import os
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,44 +14,30 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from deepmark.errors import DeepmarkError
 from deepmark.logged_model import log_model
+from deepmark.mlflow_store import (
+    IDENTITY_TAG,
+    PROCESS_TAG,
+    begun_run,
+    close_dead_runs,
+    experiment_id,
+    find_run,
+    open_client,
+    reaching,
+    run_again,
+    tracking_uri,
+)
 from deepmark.params import load_params
-from deepmark.processes import is_dead, this_process
+from deepmark.processes import this_process
 from deepmark.provenance import origin
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-EXPERIMENT = "deepmark"
-PROCESS_TAG = "deepmark.process"
-"""The tag with the process that writes a run: host, number and time of birth."""
-
-IDENTITY_TAG = "deepmark.run"
-"""The tag by which a training finds its run again that was killed before its first checkpoint."""
-
 LOCAL_UI = "http://127.0.0.1:5000"
 """Where `make ui` shows a workspace that keeps its runs in a file of its own."""
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-
-_QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
-    "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
-}
-_PATIENCE = {
-    # MLflow's own are 7 retries of 120 s: an address with a typo would hang a training for a quarter of an hour.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-}
-
-
-def tracking_uri(workspace: Path) -> str:
-    """Where runs are kept: $MLFLOW_TRACKING_URI, or a database file in the workspace."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.resolve()}/mlflow.db"
 
 
 class Tracker:
@@ -76,17 +61,17 @@ class Tracker:
 
         A run that was begun under the same `identity`, and did not end, is this run: it goes on.
         """
-        with _reaching(tracking_uri(workspace)):
-            client = _client(workspace)
-            experiment = _experiment(client, workspace)
-            _close_dead_runs(client, experiment)
+        with reaching(tracking_uri(workspace)):
+            client = open_client(workspace)
+            experiment = experiment_id(client, workspace)
+            close_dead_runs(client, experiment)
             tags = {**origin(workspace), **tags, PROCESS_TAG: this_process()}
-            run = _begun(client, experiment, identity) if identity is not None else None
+            run = begun_run(client, experiment, identity) if identity is not None else None
             if run is None:
                 own = {} if identity is None else {IDENTITY_TAG: identity}
                 run = client.create_run(experiment, tags=tags | own)
             else:
-                _run_again(client, run.info.run_id)
+                run_again(client, run.info.run_id)
             tracker = cls(workspace, client, run)
             tracker._log_params(params)
         return tracker
@@ -94,17 +79,17 @@ class Tracker:
     @classmethod
     def resume(cls, workspace: Path, run_id: str) -> "Tracker":
         """An earlier run, to add to: one that was cut short runs again, a finished one stays finished."""
-        with _reaching(tracking_uri(workspace)):
-            client = _client(workspace)
-            run = _find(client, run_id)
+        with reaching(tracking_uri(workspace)):
+            client = open_client(workspace)
+            run = find_run(client, run_id)
             if run is None:
                 raise DeepmarkError(
                     f"MLflow at {tracking_uri(workspace)} has no run {run_id}. "
                     "Set MLFLOW_TRACKING_URI to the place that has it, or train again: `deepmark train --fresh`."
                 )
-            _close_dead_runs(client, run.info.experiment_id)
+            close_dead_runs(client, run.info.experiment_id)
             if run.info.status != "FINISHED":
-                _run_again(client, run_id)
+                run_again(client, run_id)
         return cls(workspace, client, run)
 
     @property
@@ -226,7 +211,7 @@ class Tracker:
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
-        with _reaching(tracking_uri(self.workspace)):
+        with reaching(tracking_uri(self.workspace)):
             yield
 
 
@@ -237,76 +222,3 @@ def flattened(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]
             yield from flattened(value, f"{above}{key}.")
         else:
             yield f"{above}{key}", value
-
-
-def _client(workspace: Path) -> "MlflowClient":
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=tracking_uri(workspace))
-
-
-def _experiment(client: "MlflowClient", workspace: Path) -> str:
-    """The id of our experiment, made on first use; a workspace's own database keeps artifacts beside itself."""
-    from mlflow.exceptions import MlflowException
-
-    known = client.get_experiment_by_name(EXPERIMENT)
-    if known is not None:
-        return known.experiment_id
-    local = "MLFLOW_TRACKING_URI" not in os.environ
-    try:
-        return client.create_experiment(EXPERIMENT, (workspace.resolve() / "mlartifacts").as_uri() if local else None)
-    except MlflowException:  # another process was quicker
-        known = client.get_experiment_by_name(EXPERIMENT)
-        if known is None:
-            raise
-        return known.experiment_id
-
-
-def _begun(client: "MlflowClient", experiment: str, identity: str) -> "Run | None":
-    found = client.search_runs([experiment], f"tags.`{IDENTITY_TAG}` = '{identity}'")
-    return next((run for run in found if run.info.status != "FINISHED"), None)
-
-
-def _run_again(client: "MlflowClient", run_id: str) -> None:
-    client.update_run(run_id, status="RUNNING")
-    client.set_tag(run_id, PROCESS_TAG, this_process())
-
-
-def _close_dead_runs(client: "MlflowClient", experiment: str) -> None:
-    """Runs whose process was killed on this machine would stay RUNNING for ever: close them as KILLED."""
-    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
-        process = run.data.tags.get(PROCESS_TAG)
-        if process is not None and is_dead(process):
-            client.set_terminated(run.info.run_id, "KILLED")
-
-
-def _find(client: "MlflowClient", run_id: str) -> "Run | None":
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return client.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
-
-
-@contextmanager
-def _reaching(uri: str) -> Iterator[None]:
-    """MLflow's many ways of saying that its store is not there, as one message for the user; its warnings, as none."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about its own use of its own libraries
-        os.environ.update(_QUIET)  # before the import, which reads it
-        for name, value in _PATIENCE.items():
-            os.environ.setdefault(name, value)
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            yield
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise DeepmarkError(
-                f"MLflow at {uri} cannot be used: {reason}\n"
-                "Start its server, correct MLFLOW_TRACKING_URI, or unset it to keep runs in the workspace."
-            ) from error

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepmark.errors import DeepmarkError
-from deepmark.tracking import tracking_uri
+from deepmark.mlflow_store import tracking_uri
 from pipelines.instance import dagster_home
 
 HOST = "127.0.0.1"

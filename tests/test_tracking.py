@@ -7,8 +7,9 @@ import pytest
 
 from deepmark.errors import DeepmarkError
 from deepmark.event_log import report_epoch
+from deepmark.mlflow_store import tracking_uri
 from deepmark.provenance import code_version, data_version, workspace_version
-from deepmark.tracking import Tracker, tracking_uri
+from deepmark.tracking import Tracker
 
 
 @pytest.fixture(autouse=True)
