@@ -59,6 +59,8 @@ def rows() -> dict[str, dict[str, dict[str, Any]]]:
         **{f"the paper's at {RATE}, seed {seed}": merged(base, {"train": {"seed": seed}}) for seed in (318, 319)},
         **{f"all of these, seed {seed}": merged(everything, {"train": {"seed": seed}}) for seed in (318, 319)},
         "all but the average of weights": merged(everything, {"train": {"ema": None}}),
+        "all but loss on own channels": merged(everything, {"train": {"landmark_channels": "all"}}),
+        "all but grouped landmark maps": merged(everything, {"model": {"landmark_maps": "separate"}}),
     }
 
 
