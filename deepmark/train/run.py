@@ -3,8 +3,8 @@
 import sys
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,6 @@ from deepmark.event_log import report_epoch
 from deepmark.files import write_text
 from deepmark.model.detector import Detector, build_detector
 from deepmark.model.start import start_from
-from deepmark.params import Params
 from deepmark.progress import progress
 from deepmark.tracking import Tracker, flattened
 from deepmark.train.checkpoint import newest, only_one, restore, save_checkpoint
@@ -35,23 +34,19 @@ def train_rank(workspace: Workspace, group: Group, stop: StopSignal) -> None:
     params, folder = workspace.params, run_folder(workspace)
     train, validation = (ShardReader(workspace.shards(split)) for split in ("train", "validation"))
     data = Data(train=train, validation=validation, canvas=params.model.input_size, augment=params.augment)
-    with only_one(folder) if group.is_first else ExitStack():
+    with only_one(folder) if group.is_first else nullcontext():
         detector = start_detector(workspace, group)
         stepper = make_stepper(detector, build_optimizer(detector, params.train), params.train, group)
         position, facts = _position(folder, stepper)
         watch = _Watch.start(workspace, folder, stepper, position, facts, data) if group.is_first else None
         measure = partial(measure_ap, reader=validation)
-        with _closing(watch), _bar(params, position, data) as advance:
-
-            def after_step(position: Position) -> None:
-                if watch is not None:
-                    watch.after_step(position)
-                    advance(1)
-
+        with _closing(watch):
+            after_step = watch.after_step if watch is not None else lambda position: None
             try:
-                for _ in fit(stepper, data, position, stop=stop, after_step=after_step, measure=measure):
-                    if watch is not None:
-                        watch.after_epoch(position)
+                with watch.progress(position) if watch is not None else nullcontext():
+                    for _ in fit(stepper, data, position, stop=stop, after_step=after_step, measure=measure):
+                        if watch is not None:
+                            watch.after_epoch(position)
             except StoppedError:
                 if watch is not None:
                     watch.save(position)
@@ -66,7 +61,10 @@ def start_detector(workspace: Workspace, group: Group) -> Detector:
     params, init = workspace.params, init_file(workspace)
     detector = build_detector(params.model, seed=params.train.seed)
     if init is not None:
-        start_from(detector, init)
+        taken = start_from(detector, init)
+        if group.is_first:
+            left = ", ".join(taken["heads_left"]) or "none"
+            print(f"starts from {init}: {taken['tensors_taken']} tensors; heads left: {left}", file=sys.stderr)
     if not params.train.channels_last:
         for weight in detector.parameters():
             weight.data = weight.data.contiguous()
@@ -81,13 +79,6 @@ def _position(folder: Path, stepper: Stepper) -> tuple[Position, dict[str, Any]]
     return restore(folder / name, stepper) if name else (Position(), {})
 
 
-@contextmanager
-def _bar(params: Params, position: Position, data: Data) -> Iterator[Any]:
-    steps = data.steps_per_epoch(params.train)
-    with progress("train", steps * params.train.epochs, done=position.epoch * steps + position.step) as advance:
-        yield advance
-
-
 @dataclass(kw_only=True, slots=True)
 class _Watch:
     """The first process's duties beside training: checkpoints, progress, MLflow, Dagster."""
@@ -99,6 +90,7 @@ class _Watch:
     data: Data
     saved_at: float
     unsaved_steps: int = 0
+    advance: Callable[[int], None] = lambda count: None
 
     @classmethod
     def start(
@@ -121,8 +113,17 @@ class _Watch:
         save_checkpoint(self.folder, self.stepper, position, facts=facts, kept=kept)
         self.saved_at, self.unsaved_steps = time.monotonic(), 0
 
+    @contextmanager
+    def progress(self, position: Position) -> Iterator[None]:
+        """A bar over all steps of the run, those done before included."""
+        params = self.stepper.params
+        steps = self.data.steps_per_epoch(params)
+        with progress("train", steps * params.epochs, done=position.epoch * steps + position.step) as self.advance:
+            yield
+
     def after_step(self, position: Position) -> None:
         """A checkpoint where one is due, and before every validation, which may take long."""
+        self.advance(1)
         params = self.stepper.params
         self.unsaved_steps += 1
         late = time.monotonic() - self.saved_at >= 60 * params.checkpoint_minutes

@@ -1,5 +1,6 @@
 """One step of a training: a batch in, better weights out, on one process or on many."""
 
+import math
 import os
 import shutil
 import warnings
@@ -72,10 +73,9 @@ class Stepper:
         self.optimizer.zero_grad(set_to_none=True)
         statistics = [buffer.clone() for buffer in self.detector.buffers()] if self.params.not_finite == "skip" else []
         total = self._backward(parts)
-        norm = self._clipped_norm() * self.group.world
+        norm = self._clipped_norm()
         *sums, norms, stops = self.group.sum(torch.cat([total, torch.stack([norm, norm.new_tensor(stop)])])).tolist()
-        found = torch.tensor([*sums, 0.0 if self.scaler.is_enabled() else norms]).isfinite()
-        is_finite = bool(found.all())
+        is_finite = all(map(math.isfinite, sums)) and (self.scaler.is_enabled() or math.isfinite(norms))
         if is_finite or self.scaler.is_enabled():  # a scaler leaves such steps out by itself, and must hear of them
             self.scaler.step(self.optimizer)
             self.scaler.update()
