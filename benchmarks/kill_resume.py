@@ -27,8 +27,6 @@ from collections import Counter
 from pathlib import Path
 
 import psutil
-from rich.console import Console
-from rich.table import Table
 from ruamel.yaml import YAML
 
 from deepmark import stages
@@ -136,7 +134,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100, help="go on past --runs until there are as many")
     parser.add_argument("--seed", type=int, default=1, help="of the kills")
     arguments = parser.parse_args()
-    chance, console = random.Random(arguments.seed), Console(soft_wrap=True)
+    chance = random.Random(arguments.seed)
     started, runs, kills, different = time.monotonic(), Counter[int](), {1: Counter[str](), 2: Counter[str]()}, 0
     with tempfile.TemporaryDirectory(prefix="deepmark-kill-") as folder:
         whole, expected, counts, seconds = {}, {}, {}, {}
@@ -150,7 +148,7 @@ def main() -> None:
             seconds[processes] = time.monotonic() - begun
             expected[processes] = outcome(reference)
             counts[processes] = Counter(json.loads(note.read_text("utf-8")))
-            console.print(f"{processes} process(es), never killed: {expected[processes]}", highlight=False)
+            print(f"{processes} process(es), never killed: {expected[processes]}", flush=True)
         while sum(runs.values()) < arguments.runs or sum(sum(k.values()) for k in kills.values()) < arguments.kills:
             processes = 1 + sum(runs.values()) % 2
             workspace = copied(whole[processes], Path(folder) / "killed")
@@ -160,13 +158,13 @@ def main() -> None:
             kills[processes] += done
             wrong = {name: value for name, value in found.items() if value != expected[processes][name]}
             different += bool(wrong)
-            console.print(
+            print(
                 f"run {sum(runs.values())}: {processes} process(es), {sum(done.values())} kills, "
                 f"{'DIFFERENT: ' + str(wrong) if wrong else 'identical'}",
-                highlight=False,
+                flush=True,
             )
             shutil.rmtree(workspace.root)
-    _print(console, runs, kills, different, time.monotonic() - started)
+    print_table(runs, kills, different, time.monotonic() - started)
     sys.exit(1 if different else 0)
 
 
@@ -174,16 +172,13 @@ def copied(workspace: Workspace, root: Path) -> Workspace:
     return Workspace(Path(shutil.copytree(workspace.root, root, symlinks=True)))
 
 
-def _print(
-    console: Console, runs: Counter[int], kills: dict[int, Counter[str]], different: int, seconds: float
-) -> None:
+def print_table(runs: Counter[int], kills: dict[int, Counter[str]], different: int, seconds: float) -> None:
     kinds = sorted(kills[1] | kills[2])
-    table = Table("processes", "runs", "kills", *kinds)
+    print(f"\n| processes | runs | kills | {' | '.join(kinds)} |\n|{'---:|' * (3 + len(kinds))}")
     for processes in (1, 2):
-        each = [str(kills[processes][kind]) for kind in kinds]
-        table.add_row(str(processes), str(runs[processes]), str(sum(kills[processes].values())), *each)
-    console.print(table)
-    console.print(f"{sum(runs.values()) - different} of {sum(runs.values())} identical; {seconds:.0f} s")
+        counts = [runs[processes], sum(kills[processes].values()), *(kills[processes][kind] for kind in kinds)]
+        print(f"| {processes} | {' | '.join(map(str, counts))} |")
+    print(f"\n{sum(runs.values()) - different} of {sum(runs.values())} identical; {seconds:.0f} s")
 
 
 if __name__ == "__main__":
