@@ -45,9 +45,9 @@ def test_the_papers_recipe_is_the_papers():
         ("target_mib:", "target_mb:", "shard: 'target_mb' is not a parameter. Did you mean 'target_mib'?"),
         ("shard:\n", "shards:\n", "'shards' is not a parameter. Did you mean 'shard'?"),
         ("    size: 0.1", "    sizes: 0.1", "train: loss_weights: 'sizes' is not a parameter. Did you mean 'size'?"),
-        ("  epochs: 8\n", "", "train: 'epochs' is missing"),
-        ("epochs: 8", "epochs: 0", "train: epochs: Input should be greater than or equal to 1 (found: 0)"),
-        ("epochs: 8", "epochs: many", "train: epochs: Input should be a valid integer"),
+        ("  epochs: 10\n", "", "train: 'epochs' is missing"),
+        ("epochs: 10", "epochs: 0", "train: epochs: Input should be greater than or equal to 1 (found: 0)"),
+        ("epochs: 10", "epochs: many", "train: epochs: Input should be a valid integer"),
         ("learning_rate: 4.0e-3", "learning_rate: .nan", "train: learning_rate: Input should be a finite number"),
         (
             "backbone: mobile",
@@ -70,7 +70,7 @@ def test_a_mistake_is_named_with_its_section_and_key(params_file, old, new, mess
 
 
 def test_several_mistakes_are_named_at_once(params_file):
-    edit(params_file, "epochs: 8", "epochs: 0")
+    edit(params_file, "epochs: 10", "epochs: 0")
     edit(params_file, "mirror: 0.5", "mirror: 2")
     with pytest.raises(DeepmarkError, match=r"(?s)mirror.*epochs"):
         load_params(params_file)

@@ -102,3 +102,18 @@ def test_told_to_end_it_writes_a_checkpoint_and_goes_on_from_there(untrained, wh
 def second_rank(workspace: Workspace) -> int:
     (rank,) = [process.pid for process in working_on(workspace) if process.environ().get("RANK") == "1"]
     return rank
+
+
+@pytest.mark.slow
+def test_a_run_may_go_on_with_another_number_of_processes(untrained, whole):
+    process = started(untrained, DEEPMARK_KILL="renamed 5", PYTHONPATH=KILLS)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert wait_until(lambda: not working_on(untrained), seconds=20)
+    saved = steps_saved(untrained.runs / "train")
+    done = train(set_params(untrained, train={"launch": {"nproc_per_node": 1}}), DEEPMARK_LOADER_THREADS="0")
+
+    assert 0 < saved < 6
+    assert done.code == 0, done.err
+    assert list(mlflow_runs(untrained).values()) == ["FINISHED"]
+    assert [point[:2] for point in points(untrained)] == [point[:2] for point in points(whole)]
