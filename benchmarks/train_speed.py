@@ -73,10 +73,7 @@ def load(
 
 
 def new_stepper(model: ModelParams, params: TrainParams, device: torch.device) -> step.Stepper:
-    detector = build_detector(model, seed=1)
-    if not params.channels_last:
-        for weight in detector.parameters():
-            weight.data = weight.data.contiguous()
+    detector = build_detector(model, seed=1, channels_last=params.channels_last)
     detector.to(device).train()
     group = Group(rank=0, world=1, local_world=1, device=device)
     return step.make_stepper(detector, build_optimizer(detector, params), params, group)

@@ -83,11 +83,11 @@ class Detector(nn.Module):
         return scaled.permute(0, 3, 1, 2)
 
 
-def build_detector(params: ModelParams, *, seed: int | None) -> Detector:
+def build_detector(params: ModelParams, *, seed: int | None, channels_last: bool = True) -> Detector:
     """A network to be trained: the same start values for the same seed, wherever torch's generators stand.
 
-    None is for weights that will be loaded anyway. No generator is moved. Channels are last in memory: convolutions
-    are faster so, on GPUs and on one CPU core.
+    None is for weights that will be loaded anyway. No generator is moved. With channels last in memory convolutions
+    are faster, on GPUs and on one CPU core.
     """
     with torch.random.fork_rng(devices=[]):
         if seed is not None:
@@ -97,7 +97,8 @@ def build_detector(params: ModelParams, *, seed: int | None) -> Detector:
         *earlier, heads = (Heads(backbone.features, hidden=hidden, layout=layout) for _ in range(backbone.stacks))
         detector = Detector(backbone, heads, params, earlier_heads=earlier)
         _reset_parameters(detector)
-    _store_channels_last(backbone)
+    if channels_last:
+        _store_channels_last(backbone)
     return detector
 
 

@@ -59,15 +59,12 @@ def train_rank(workspace: Workspace, group: Group, stop: StopSignal) -> None:
 def start_detector(workspace: Workspace, group: Group) -> Detector:
     """The network as a run begins with it, on the group's device."""
     params, init = workspace.params, init_file(workspace)
-    detector = build_detector(params.model, seed=params.train.seed)
+    detector = build_detector(params.model, seed=params.train.seed, channels_last=params.train.channels_last)
     if init is not None:
         taken = start_from(detector, init)
         if group.is_first:
             left = ", ".join(taken["heads_left"]) or "none"
             print(f"starts from {init}: {taken['tensors_taken']} tensors; heads left: {left}", file=sys.stderr)
-    if not params.train.channels_last:
-        for weight in detector.parameters():
-            weight.data = weight.data.contiguous()
     return detector.to(group.device)
 
 

@@ -3,13 +3,11 @@
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 
 from deepmark.workspace import environment, tool
@@ -45,23 +43,6 @@ class Host:
 
     def join_cable(self) -> None:
         self.run("ip", "link", "set", CABLE, "up")
-
-
-def wait_until(condition: Callable[[], object], *, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def kill_all(process: subprocess.Popen[str]) -> None:
-    """The power is cut: every process of a command at once."""
-    root = psutil.Process(process.pid)
-    for each in [root, *root.children(recursive=True)]:
-        each.kill()
-    process.communicate()
 
 
 @contextmanager

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from hosts import Host, kill_all, two_hosts, wait_until
+from hosts import Host, two_hosts
+from trainings import kill_all, wait_until
 from workspaces import copied, run, set_params
 
 from deepmark.files import file_sha256
