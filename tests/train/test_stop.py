@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -46,6 +48,29 @@ def test_a_second_signal_does_not_cut_the_writing_of_the_checkpoint_short(stop):
     with pytest.raises(SystemExit):
         stop.leave()
     assert written == ["checkpoint"]
+
+
+def test_on_its_way_out_it_cannot_be_told_again(stop):
+    with pytest.raises(SystemExit) as end:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    assert end.value.code == 128 + signal.SIGINT
+
+
+def test_at_the_end_of_the_interpreter_it_cannot_be_told_either():
+    """As torch cleans up after itself there, an exit would be a traceback."""
+    script = """
+import atexit, os, signal
+from deepmark.train.stop import StopSignal
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM))
+StopSignal().listen()
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_who_heard_nothing_ends_as_those_that_did():
