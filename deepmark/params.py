@@ -209,6 +209,14 @@ class PredictParams(Section):
     """The scales of the strategy "multiscale"."""
 
 
+class EvaluateParams(Section):
+    resamples: Annotated[int, Field(ge=0)]
+    """Bootstrap resamples of the pictures behind each 95% interval; 0 leaves the intervals out."""
+
+    seed: int
+    """Of the resamples."""
+
+
 class ReportParams(Section):
     pictures: Annotated[int, Field(ge=0)]
     """Validation pictures drawn with their detections."""
@@ -225,6 +233,7 @@ class Params(Section):
     augment: AugmentParams
     train: TrainParams
     predict: PredictParams
+    evaluate: EvaluateParams
     report: ReportParams
 
 

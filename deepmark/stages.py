@@ -142,11 +142,11 @@ def predict(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
 
 
 def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
-    """Predictions and records -> metrics/{strategy}.json, tables/{strategy}.csv and plots/{strategy}.csv."""
+    """Predictions and records -> metrics/{strategy}.json, tables/{strategy}/ and plots/{strategy}.csv."""
     from deepmark.data.records import read_records
     from deepmark.eval.metrics import PASSES
     from deepmark.eval.metrics import evaluate as measure
-    from deepmark.files import write_json, write_text
+    from deepmark.files import new_folder, write_json, write_text
     from deepmark.infer.predictions import read_predictions
     from deepmark.tracking import Tracker, flattened
 
@@ -157,12 +157,13 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
         report = measure(records, predictions, progress=advance)
     ms = json.loads(facts["ms"])
     metrics = {**report.headline(), "ms": {**ms, "total": sum(ms.values())}, "images": len(predictions)}
-    write_text(workspace.table_file(strategy), report.to_frame().to_csv(index=False, lineterminator="\n"))
+    with new_folder(workspace.tables(strategy)) as draft:
+        report.to_frame().to_csv(draft / workspace.table_file(strategy).name, index=False, lineterminator="\n")
     write_text(workspace.plot_file(strategy), report.by_category().to_csv(index=False, lineterminator="\n"))
     write_json(workspace.metrics_file(strategy), metrics)
     tracker = Tracker.resume(workspace.root, facts["mlflow_run_id"])
     tracker.log_metrics({name: value for name, value in flattened({strategy: metrics}) if value is not None})
-    tracker.log_artifact(workspace.table_file(strategy), "tables")
+    tracker.log_artifact(workspace.tables(strategy), f"tables/{strategy}")
     return metrics
 
 

@@ -70,8 +70,12 @@ class Workspace:
     def metrics_file(self, strategy: str) -> Path:
         return self.root / "metrics" / f"{strategy}.json"
 
+    def tables(self, strategy: str) -> Path:
+        return self.root / "tables" / strategy
+
     def table_file(self, strategy: str) -> Path:
-        return self.root / "tables" / f"{strategy}.csv"
+        """Every AP of the strategy."""
+        return self.tables(strategy) / "ap.csv"
 
     def plot_file(self, strategy: str) -> Path:
         return self.root / "plots" / f"{strategy}.csv"

@@ -144,7 +144,7 @@ def wiring(workspace: Workspace) -> dict[str, tuple[set[Path], set[Path]]]:
     for name in STRATEGIES:
         found = w.predictions_file(name)
         paths[f"predict@{name}"] = ({w.checkpoint, w.shards("validation")}, {found})
-        measured = {w.metrics_file(name), w.table_file(name), w.plot_file(name)}
+        measured = {w.metrics_file(name), w.tables(name), w.plot_file(name)}
         paths[f"evaluate@{name}"] = ({found, w.records_file("validation")}, measured)
     return paths
 

@@ -98,8 +98,9 @@ def write_report(
 ) -> Path:
     """Write report.md, pictures/*.jpg and strategies.csv into a folder that appears whole or not at all.
 
-    `metrics` and `frames` are the contents of metrics/{strategy}.json and tables/{strategy}.csv by strategy; categories
-    and subsets are shown for the last strategy there is. `facts` are shown in their order. Returns the page's path.
+    `metrics` and `frames` are the contents of metrics/{strategy}.json and tables/{strategy}/ap.csv by strategy;
+    categories and subsets are shown for the last strategy there is. `facts` are shown in their order. Returns the
+    page's path.
     """
     last = [name for name in STRATEGIES if name in frames][-1]
     timing = timing_table(metrics)

@@ -156,7 +156,7 @@ def _values(frame: "pd.DataFrame") -> dict[tuple[str, str], float | None]:
 def subset_table(frame: "pd.DataFrame") -> Table:
     """AP by scale, occlusion, zoom, viewpoint and source, as the dataset paper has it, Match R-CNN's below ours.
 
-    `frame` is the content of tables/{strategy}.csv.
+    `frame` is the content of tables/{strategy}/ap.csv.
     """
     values, scopes = _values(frame), (*SCOPES, "all")
     rows: list[Row] = []
@@ -176,7 +176,7 @@ def subset_table(frame: "pd.DataFrame") -> Table:
 def category_table(frame: "pd.DataFrame") -> Table:
     """Every category's APs, and their mean.
 
-    `frame` is the content of tables/{strategy}.csv.
+    `frame` is the content of tables/{strategy}/ap.csv.
     """
     values = _values(frame)
     metrics = {
