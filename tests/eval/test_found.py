@@ -7,6 +7,7 @@ from eval_samples import Box, detections, garment, random_case, record
 from deepmark.eval.columns import result_columns, truth_columns
 from deepmark.eval.confusion import NO_DETECTION, NO_ITEM, confusion_table
 from deepmark.eval.found import FOUND_SCORE, SHOWN_SCORE, found_items
+from deepmark.eval.overlaps import box_overlap
 from deepmark.schema import CATEGORIES
 from deepmark.types import Detections, Garment
 
@@ -78,6 +79,32 @@ def test_belonging_does_not_change_when_weaker_detections_are_left_out(seed):
     assert strong.tolist() == np.where(is_strong, everything, -1).tolist()
 
 
+def found_one_by_one(truth, results) -> list[int]:
+    """The rule in the words of its docstring, a detection at a time."""
+    found = [-1] * len(truth)
+    for row in np.lexsort((np.arange(len(results)), -results.scores)).tolist():
+        if results.scores[row] < FOUND_SCORE:
+            continue
+        best: tuple[bool, float] | None = None
+        for item in np.flatnonzero(truth.image == results.image[row]).tolist():
+            (overlap,) = box_overlap(results.boxes[[row]], truth.boxes[[item]])
+            offer = (bool(truth.category[item] == results.category[row]), float(overlap))
+            if found[item] < 0 and overlap >= 0.5 and (best is None or offer > best):
+                best, chosen = offer, item
+        if best is not None:
+            found[chosen] = row
+    return found
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_all_pictures_at_once_are_as_a_detection_at_a_time(seed):
+    records, predictions = random_case(seed)
+    truth = truth_columns(records)
+    results = result_columns(predictions, truth)
+
+    assert found_items(truth, results).tolist() == found_one_by_one(truth, results)
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_no_detection_belongs_to_two_items_and_each_overlaps_its_own(seed):
     records, predictions = random_case(seed)
@@ -89,6 +116,7 @@ def test_no_detection_belongs_to_two_items_and_each_overlaps_its_own(seed):
     taken = found[found >= 0]
     assert len(set(taken.tolist())) == len(taken)
     assert (results.image[taken] == truth.image[found >= 0]).all()
+    assert (box_overlap(results.boxes[taken], truth.boxes[found >= 0]) >= 0.5).all()
 
 
 def table(*pictures: tuple[list[Garment], Detections]):
