@@ -80,6 +80,25 @@ def test_a_wrong_category_where_the_item_is_found_is_mended_by_going():
     assert costs(found) == {"wrong category": pytest.approx(1 - (1 + 1 / 2) / 2)}
 
 
+def test_the_better_one_is_mended_not_the_worse():
+    """Vests have one wrong at .7: with the one of .9 mended AP50 is 1, with the one of .6 it would be 1/2."""
+    found = table(
+        ([("vest", HERE)], [("skirt", HERE, 0.9), ("sling", HERE, 0.6)]), ([], [("vest", HERE, 0.7)]), ([], [])
+    )
+
+    assert counts(found) == {"wrong category": 2, "background": 1}
+    assert costs(found) == {"wrong category": 1}
+
+
+def test_an_item_that_is_found_is_not_found_once_more_by_mending():
+    """One of two vests remains missed, whatever becomes of the wrong and the badly placed detection of the other."""
+    missed = ([("vest", FAR)], [])
+    wrong_category = table(([("vest", HERE)], [("vest", HERE, 0.9), ("skirt", HERE, 0.8)]), missed)
+    badly_placed = table(([("vest", HERE)], [("vest", HERE, 0.9), ("vest", UPPER, 0.8)]), missed)
+
+    assert costs(wrong_category) == costs(badly_placed) == {"missed": pytest.approx(1 - HALF)}
+
+
 def test_of_two_badly_placed_for_an_item_one_is_mended_and_the_other_goes():
     """So one of two vests is found, at precision 1; the other remains missed."""
     found = table(([("vest", HERE)], [("vest", UPPER, 0.9), ("vest", LOWER, 0.8)]), ([("vest", HERE)], []))
