@@ -1,0 +1,114 @@
+"""Two engines of COCO's evaluation for files: hotcoco, quick and small, and pycocotools, the official code itself.
+
+Both are given DeepFashion2's 294 sigmas in place of COCO's 17, and nothing else.
+"""
+
+import io
+import warnings
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from deepmark.data.coco_dataset import CocoDataset
+from deepmark.data.coco_results import CocoResults, results_text
+from deepmark.errors import DeepmarkError
+from deepmark.eval.figures import Curves, Kind
+from deepmark.schema import SIGMAS
+
+
+def hotcoco_curves(
+    dataset: CocoDataset,
+    results: CocoResults,
+    kind: Kind,
+    *,
+    scratch: Path | None = None,
+    progress: Callable[[int], None] = lambda count: None,
+) -> Curves:
+    """The curves by hotcoco, a category at a time: the metric keeps them apart, so the memory is that of the largest.
+
+    A file with the results of one category at a time is written to `scratch` (None: where temporary files go). A
+    fourth of the results' size will do for DeepFashion2. `progress` hears of finished categories.
+    """
+    chosen: dict[int, list[int]] = {category: [] for category in dataset.category_ids}
+    for i, category in enumerate(results.category_ids):
+        chosen[category].append(i)
+    items: dict[int, list[dict[str, Any]]] = {category: [] for category in dataset.category_ids}
+    for fields in dataset.annotations:
+        items[fields["category_id"]].append(fields)
+    parts = []
+    with TemporaryDirectory(prefix="deepmark-score-", dir=scratch) as folder:
+        file = Path(folder) / "results.json"
+        for category in dataset.category_ids:
+            with file.open("wb") as out:
+                out.writelines(results_text(results, chosen[category]))
+            parts.append(_one_category(dataset, category, items[category], file, results.path, kind))
+            progress(1)
+    return Curves(
+        precision=np.concatenate([part.precision for part in parts], axis=2),
+        recall=np.concatenate([part.recall for part in parts], axis=1),
+    )
+
+
+def _one_category(
+    dataset: CocoDataset, category: int, items: list[dict[str, Any]], file: Path, results: Path, kind: Kind
+) -> Curves:
+    from hotcoco import COCO, COCOeval
+
+    needed = ("image_id", "category_id", "bbox", "area", "iscrowd", "num_keypoints", "keypoints")
+    # Numbered anew, because hotcoco goes by the numbers where pycocotools goes by the order of the file.
+    annotations = [
+        {"id": number, **{name: fields[name] for name in needed if name in fields}}
+        for number, fields in enumerate(items, 1)
+    ]
+    images = [{"id": image} for image in sorted(dataset.image_ids)]
+    truth = COCO(
+        {"images": images, "categories": [{"id": category, "name": str(category)}], "annotations": annotations}
+    )
+    try:
+        found = truth.load_res(str(file))
+    except ValueError as error:  # such as 1.2.3
+        raise DeepmarkError(
+            f"{results}: a result of category_id {category} holds what is not JSON ({error}). Write the file again."
+        ) from None
+    evaluation = COCOeval(truth, found, kind)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*kpt_oks_sigmas")  # that they are not COCO's own, and so they are
+        if kind == "keypoints":
+            evaluation.params.kpt_oks_sigmas = list(SIGMAS)
+        evaluation.evaluate()
+        evaluation.accumulate()
+    curves: Any = evaluation.eval
+    return Curves(precision=curves["precision"], recall=curves["recall"])
+
+
+def pycocotools_curves(dataset: CocoDataset, results: Path, kind: Kind) -> Curves:
+    """The curves by pycocotools, which reads the results itself, all at once: 15 times the memory of the file."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    with redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = {
+            "images": dataset.images,
+            "categories": dataset.categories,
+            "annotations": [dict(fields) for fields in dataset.annotations],  # it writes into them
+        }
+        truth.createIndex()
+        try:
+            found = truth.loadRes(str(results))
+        except ValueError as error:  # such as 1.2.3 in keypoints
+            raise DeepmarkError(f"{results}: not JSON ({error}). Write the file again.") from None
+        except IndexError:  # it wants to look at the first result of an empty list
+            found = COCO()
+            found.dataset = truth.dataset | {"annotations": []}
+            found.createIndex()
+        evaluation = COCOeval(truth, found, kind)
+        if kind == "keypoints":
+            evaluation.params.kpt_oks_sigmas = np.array(SIGMAS)
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return Curves(precision=evaluation.eval["precision"], recall=evaluation.eval["recall"])
