@@ -12,11 +12,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 
 from deepmark.data.coco_dataset import CocoDataset
 from deepmark.data.coco_results import CocoResults, results_text
 from deepmark.errors import DeepmarkError
-from deepmark.eval.figures import Curves, Kind
+from deepmark.eval.official import MOST_RESULTS, Curves, Kind
 from deepmark.schema import SIGMAS
 
 
@@ -33,9 +34,8 @@ def hotcoco_curves(
     A file with the results of one category at a time is written to `scratch` (None: where temporary files go). A
     fourth of the results' size will do for DeepFashion2. `progress` hears of finished categories.
     """
-    chosen: dict[int, list[int]] = {category: [] for category in dataset.category_ids}
-    for i, category in enumerate(results.category_ids):
-        chosen[category].append(i)
+    counted = _counted(results, most=MOST_RESULTS[kind][-1])
+    category_ids = np.array(results.category_ids)[counted]
     items: dict[int, list[dict[str, Any]]] = {category: [] for category in dataset.category_ids}
     for fields in dataset.annotations:
         items[fields["category_id"]].append(fields)
@@ -44,13 +44,24 @@ def hotcoco_curves(
         file = Path(folder) / "results.json"
         for category in dataset.category_ids:
             with file.open("wb") as out:
-                out.writelines(results_text(results, chosen[category]))
+                out.writelines(results_text(results, counted[category_ids == category].tolist()))
             parts.append(_one_category(dataset, category, items[category], file, results.path, kind))
             progress(1)
     return Curves(
         precision=np.concatenate([part.precision for part in parts], axis=2),
         recall=np.concatenate([part.recall for part in parts], axis=1),
     )
+
+
+def _counted(results: CocoResults, *, most: int) -> Int64[np.ndarray, " n"]:
+    """The results that can count, in the file's order: the metric looks at the best `most` a picture and category."""
+    columns = (np.array(results.category_ids), np.array(results.image_ids), -np.array(results.scores))
+    order = np.lexsort(columns[::-1])  # stable, as the metric's own sorting is
+    cells = np.stack([column[order] for column in columns[:2]])
+    begins = np.append(True, (cells[:, 1:] != cells[:, :-1]).any(axis=0))[: len(order)]
+    places = np.arange(len(order))
+    ranks = places - np.maximum.accumulate(np.where(begins, places, 0))
+    return np.sort(order[ranks < most])
 
 
 def _one_category(

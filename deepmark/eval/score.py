@@ -10,7 +10,7 @@ import numpy as np
 from deepmark.data.coco_dataset import CocoDataset, check_keypoints, is_number, is_whole, read_coco
 from deepmark.data.coco_results import read_results
 from deepmark.eval.engines import hotcoco_curves, pycocotools_curves
-from deepmark.eval.figures import FIGURES, Curves, Kind, figures
+from deepmark.eval.official import FIGURES, Curves, Kind, figures
 
 Engine = Literal["hotcoco", "pycocotools"]
 

@@ -12,7 +12,7 @@ from coco_cases import dataset, item, random_files, result, without, write
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from deepmark.eval.figures import FIGURES
+from deepmark.eval.official import FIGURES
 from deepmark.eval.score import Score, score_files
 from deepmark.schema import CATEGORIES, SIGMAS
 
