@@ -97,7 +97,7 @@ def _one_category(
 
 
 def pycocotools_curves(dataset: CocoDataset, results: Path, kind: Kind) -> Curves:
-    """The curves by pycocotools, which reads the results itself, all at once: 15 times the memory of the file."""
+    """The curves by pycocotools, which reads the results itself: every number a Python object, all at once."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 

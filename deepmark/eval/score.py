@@ -1,11 +1,10 @@
 """The official metric for anyone's results: two COCO files in, the 12 or 10 figures out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
 
 from deepmark.data.coco_dataset import CocoDataset, check_keypoints, is_number, is_whole, read_coco
 from deepmark.data.coco_results import read_results
@@ -13,6 +12,14 @@ from deepmark.eval.engines import hotcoco_curves, pycocotools_curves
 from deepmark.eval.official import FIGURES, Curves, Kind, figures
 
 Engine = Literal["hotcoco", "pycocotools"]
+
+Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""From what is done and how much of it there is, to a function that hears of further parts done: see progress.py."""
+
+
+@contextmanager
+def _unwatched(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    yield lambda count: None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,13 +92,11 @@ def score_files(
     visible_only: bool = False,
     engine: Engine = "hotcoco",
     scratch: Path | None = None,
-    reading: Callable[[int], None] = lambda count: None,
-    scoring: Callable[[int], None] = lambda count: None,
+    watch: Watch = _unwatched,
 ) -> Score:
     """The official figures of a file of results against a COCO data set in the official converter's layout.
 
-    `reading` hears of bytes of results read, `scoring` of finished categories. hotcoco keeps a file with the results
-    of one category at a time in `scratch`.
+    hotcoco keeps a file with the results of one category at a time in `scratch` (None: where temporary files go).
 
     Raises DeepmarkError where a file is not what it should be, or the two do not belong together.
     """
@@ -99,18 +104,20 @@ def score_files(
     _check_items(dataset, kind)
     if visible_only and kind == "keypoints":
         dataset = only_visible(dataset)
-    index = read_results(
-        results,
-        image_ids=dataset.image_ids,
-        category_ids=frozenset(dataset.category_ids),
-        keypoints=kind == "keypoints",
-        progress=reading,
-    )
+    numbers = dataset.category_ids
+    with watch("read results, bytes", results.stat().st_size if results.is_file() else 0) as advance:
+        index = read_results(
+            results,
+            image_ids=dataset.image_ids,
+            category_ids=frozenset(numbers),
+            keypoints=kind == "keypoints",
+            progress=advance,
+        )
     if engine == "pycocotools":
         curves = pycocotools_curves(dataset, results, kind)
-        scoring(len(dataset.category_ids))
     else:
-        curves = hotcoco_curves(dataset, index, kind, scratch=scratch, progress=scoring)
+        with watch("score categories", len(numbers)) as advance:
+            curves = hotcoco_curves(dataset, index, kind, scratch=scratch, progress=advance)
     names = {category["id"]: str(category.get("name", category["id"])) for category in dataset.categories}
     return Score(
         kind=kind,
@@ -119,6 +126,6 @@ def score_files(
         pictures=len(dataset.image_ids),
         items=len(dataset.annotations),
         results=len(index),
-        categories=tuple(names[number] for number in dataset.category_ids),
-        curves=Curves(precision=np.asarray(curves.precision), recall=np.asarray(curves.recall)),
+        categories=tuple(names[number] for number in numbers),
+        curves=curves,
     )
