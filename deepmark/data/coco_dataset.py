@@ -44,8 +44,8 @@ class CocoDataset:
 
 
 def is_whole(value: Any) -> bool:
-    """Whether this value of a JSON file is a whole number; true and false are none."""
-    return type(value) is int
+    """Whether this value of a JSON file is a number to count or name by: whole, 0 or more, of 63 bits."""
+    return type(value) is int and 0 <= value < 2**63
 
 
 def is_number(value: Any) -> bool:
@@ -94,7 +94,7 @@ def _sections(path: Path, values: Any) -> CocoDataset:
             )
         for number, each in enumerate(section):
             if name != "annotations" and not is_whole(each.get("id")):
-                raise DeepmarkError(f"{path}: {name}[{number}]: 'id' should be a whole number. {_REMEDY}")
+                raise DeepmarkError(f"{path}: {name}[{number}]: 'id' should be a whole number, 0 or more. {_REMEDY}")
         sections[name] = section
     return CocoDataset(path=path, **sections)
 
@@ -106,7 +106,7 @@ def _check_annotation(dataset: CocoDataset, number: int, images: Collection[int]
             dataset.fail(number, f"'{name}' is {shown(fields.get(name))}, which is not among the file's {where}")
     if not is_whole(fields.get("id")) or not fields["id"]:
         # pycocotools marks an unmatched result by the annotation number 0, so its figures would be wrong.
-        dataset.fail(number, "'id' should be a whole number other than 0")
+        dataset.fail(number, "'id' should be a whole number, 1 or more")
     if not are_numbers(fields.get("bbox"), 4):
         dataset.fail(number, f"'bbox' should be four numbers x, y, width, height, found {shown(fields.get('bbox'))}")
 

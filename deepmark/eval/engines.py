@@ -40,13 +40,19 @@ def hotcoco_curves(
     for fields in dataset.annotations:
         items[fields["category_id"]].append(fields)
     parts = []
-    with TemporaryDirectory(prefix="deepmark-score-", dir=scratch) as folder:
-        file = Path(folder) / "results.json"
-        for category in dataset.category_ids:
-            with file.open("wb") as out:
-                out.writelines(results_text(results, counted[category_ids == category].tolist()))
-            parts.append(_one_category(dataset, category, items[category], file, results.path, kind))
-            progress(1)
+    try:
+        with TemporaryDirectory(prefix="deepmark-score-", dir=scratch) as folder:
+            file = Path(folder) / "results.json"
+            for category in dataset.category_ids:
+                with file.open("wb") as out:
+                    out.writelines(results_text(results, counted[category_ids == category].tolist()))
+                parts.append(_one_category(dataset, category, items[category], file, results.path, kind))
+                progress(1)
+    except OSError as error:
+        raise DeepmarkError(
+            f"{error.filename}: cannot be written ({error.strerror}). Set TMPDIR to a folder with room for the results "
+            "of one category."
+        ) from None
     return Curves(
         precision=np.concatenate([part.precision for part in parts], axis=2),
         recall=np.concatenate([part.recall for part in parts], axis=1),
@@ -69,10 +75,10 @@ def _one_category(
 ) -> Curves:
     from hotcoco import COCO, COCOeval
 
-    needed = ("image_id", "category_id", "bbox", "area", "iscrowd", "num_keypoints", "keypoints")
+    needed = ["image_id", "category_id", "bbox", "area"] + ["num_keypoints", "keypoints"] * (kind == "keypoints")
     # Numbered anew, because hotcoco goes by the numbers where pycocotools goes by the order of the file.
     annotations = [
-        {"id": number, **{name: fields[name] for name in needed if name in fields}}
+        {"id": number, "iscrowd": int(fields["iscrowd"]), **{name: fields[name] for name in needed}}
         for number, fields in enumerate(items, 1)
     ]
     images = [{"id": image} for image in sorted(dataset.image_ids)]

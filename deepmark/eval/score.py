@@ -64,7 +64,7 @@ def _check_items(dataset: CocoDataset, kind: Kind) -> None:
             )
         if kind == "keypoints":
             check_keypoints(dataset, number)
-            if not is_whole(fields.get("num_keypoints")) or fields["num_keypoints"] < 0:
+            if not is_whole(fields.get("num_keypoints")):
                 dataset.fail(
                     number,
                     "'num_keypoints' is missing, or not a whole number",

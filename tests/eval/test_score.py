@@ -12,6 +12,7 @@ from coco_cases import dataset, item, random_files, result, without, write
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from deepmark.data import results_reader
 from deepmark.eval.official import FIGURES
 from deepmark.eval.score import Score, score_files
 from deepmark.schema import CATEGORIES, SIGMAS
@@ -157,6 +158,16 @@ def test_where_the_keypoints_stand_in_a_result_does_not_matter(tmp_path):
     spaced = json.dumps(odd, indent=1).replace("[\n", " [ \n\t").replace('"keypoints":', '"keypoints" :')
 
     assert scored(tmp_path, truth, spaced).as_dict() == scored(tmp_path, truth, usual).as_dict()
+
+
+@pytest.mark.parametrize("window", [1, 7, 1000])
+def test_where_the_window_of_the_reader_ends_does_not_matter(tmp_path, monkeypatch, window):
+    truth, results = random_files(1)
+    text = json.dumps(results[:4], indent=1)
+    whole = scored(tmp_path, truth, text).as_dict()
+    monkeypatch.setattr(results_reader, "CHUNK", window)
+
+    assert scored(tmp_path, truth, text).as_dict() == whole
 
 
 def test_boxes_alone_can_be_scored_on_a_data_set_without_landmarks(tmp_path):

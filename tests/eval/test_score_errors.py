@@ -47,7 +47,9 @@ def test_what_is_no_coco_data_set(tmp_path, text, words):
     [
         (item(image=9), "'image_id' is 9, which is not among the file's images"),
         (item() | {"category_id": 14}, "'category_id' is 14, which is not among the file's categories"),
-        (item() | {"id": 0}, "'id' should be a whole number other than 0"),
+        (item() | {"id": -1}, "'id' should be a whole number, 1 or more"),
+        (item() | {"id": 2**63}, "'id' should be a whole number, 1 or more"),
+        (item() | {"id": 0}, "'id' should be a whole number, 1 or more"),
         (without(item(), "id"), "(id 'none'): 'id' should be a whole number"),
         (item(bbox=[1, 2, 3]), "'bbox' should be four numbers"),
         (without(item(), "area"), "'area' is missing"),
@@ -178,3 +180,10 @@ def test_a_file_that_is_not_there_or_cannot_be_read(tmp_path):
         score_files(truth, tmp_path / "none.json", kind="bbox")
     with pytest.raises(DeepmarkError, match=r"cannot be read .*Give a file of results"):
         score_files(truth, tmp_path, kind="bbox")
+
+
+def test_without_room_for_temporary_files_one_is_told_to_name_another_place(tmp_path):
+    truth, results = write(tmp_path / "truth.json", dataset(item())), write(tmp_path / "results.json", [])
+
+    with pytest.raises(DeepmarkError, match=r"nowhere.*Set TMPDIR to a folder with room"):
+        score_files(truth, results, kind="bbox", scratch=tmp_path / "nowhere")
