@@ -121,8 +121,7 @@ def read_results(
 ) -> CocoResults:
     """The index of a results file whose pictures and categories are among these; `progress` hears of bytes read.
 
-    Keypoints are needed where asked for, and where there are no boxes: COCO makes a box of them then. Takes 12 seconds
-    and some 100 MB for 643,060 results of 2.2 GB.
+    Keypoints are needed where asked for, and where there are no boxes: COCO makes a box of them then.
 
     Raises DeepmarkError where the file is missing, is no list of results, or a result does not fit.
     """
