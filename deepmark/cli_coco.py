@@ -47,6 +47,8 @@ def score(
     from deepmark.eval.score import score_files
     from deepmark.files import write_json
     from deepmark.progress import progress
+    from deepmark.report.score_tables import categories_table, figures_table
+    from deepmark.report.tables import print_table
 
     if visible_only and kind is Kind.bbox:
         raise DeepmarkError("--visible-only: boxes have no landmarks. Add --kind keypoints, or leave it out.")
@@ -59,28 +61,8 @@ def score(
     if as_json:
         typer.echo(json.dumps(values))
         return
-    _show(values)
-
-
-def _show(values: dict[str, Any]) -> None:
-    """All figures with what they mean, then the first ones of every category."""
-    from deepmark.eval.official import FIGURES
-
-    def shown(value: float | None) -> str:
-        return f"{'-' if value is None else f'{value:.4f}':>8}"
-
-    what = {"bbox": "boxes", "keypoints": "landmarks"}[values["kind"]] + ", visible only" * values["visible_only"]
-    typer.echo(
-        f"{what}: {values['results']:,} results, {values['items']:,} items, {values['pictures']:,} pictures, "
-        f"by {values['engine']}\n"
-    )
-    for figure in FIGURES[values["kind"]]:
-        typer.echo(f"{figure.name:12}{shown(values['stats'][figure.name])}   {figure.meaning}")
-    names = ("AP", "AP50", "AP75", "AR_at_100" if values["kind"] == "bbox" else "AR")
-    width = max(map(len, (*values["per_category"], "category")))
-    typer.echo(f"\n{'category':{width}}" + "".join(f"{name.partition('_')[0]:>8}" for name in names))
-    for category, figures in values["per_category"].items():
-        typer.echo(f"{category:{width}}" + "".join(shown(figures[name]) for name in names))
+    print_table(figures_table(values))
+    print_table(categories_table(values))
 
 
 def convert(
