@@ -74,7 +74,7 @@ def random_files(seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         for _ in range(rng.integers(0, 4)):
             category, place = int(rng.choice(categories)), box()
             count = CATEGORIES[category - 1].landmarks
-            v = rng.integers(0, 3, count) * rng.integers(0, 2)
+            v = rng.integers(0, rng.choice([1, 2, 3, 3]), count)
             points = (place[:2] + rng.random((count, 2)) * place[2:]).round(digits) * (v > 0)[:, None]
             annotations.append(
                 item(
@@ -99,7 +99,7 @@ def random_files(seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             if near and near["category_id"] == category and near["num_keypoints"]:
                 own = np.array(near["keypoints"]).reshape(-1, 3)[CATEGORIES[category - 1].span, :2]
                 points = own + rng.normal(0, rng.choice([0, 2, 6]), own.shape)
-            score = float(rng.integers(1, 9)) / 8 if seed % 2 else float(rng.random())
+            score = float(rng.integers(1, 9)) / 8 if seed // 4 % 2 else float(rng.random())
             entry = {"image_id": int(image), "category_id": category, "score": score, "bbox": place.tolist()}
             shape = np.column_stack([points.round(digits), np.ones(len(points))])
             results.append((without(entry, "bbox") if seed % 3 == 0 else entry) | {"keypoints": flat(category, shape)})
