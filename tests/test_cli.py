@@ -70,6 +70,7 @@ def test_the_facts_of_every_stage_are_json_and_nothing_else(deepmark, trained):
     for strategy in STRATEGIES:
         assert facts("predict", "--strategy", strategy)["pictures"] == 6
         assert facts("evaluate", "--strategy", strategy)["images"] == 6
+    assert facts("audit")["pictures"] == 18
     assert Path(facts("report")["page"]).is_file()
 
 
@@ -110,6 +111,9 @@ def test_a_raw_folder_that_is_not_there_is_named(deepmark, sharded):
         ("train", "data/shards/validation", "deepmark shard --split validation"),
         ("predict --strategy nms", "data/checkpoint/model.safetensors", "deepmark train"),
         ("evaluate --strategy flip", "data/predictions/flip.parquet", "deepmark predict --strategy"),
+        ("audit", "data/records/train.parquet", "deepmark ingest --split train"),
+        ("audit", "data/shards/validation", "deepmark shard --split validation"),
+        ("audit", "data/predictions/multiscale.parquet", "deepmark predict --strategy multiscale"),
         ("report", "metrics/none.json", "deepmark evaluate --strategy none"),
     ],
 )
