@@ -219,8 +219,8 @@ def _predictions_to_audit(workspace: Workspace) -> dict[int, "Detections"]:
         known = set(file.read(columns=["id"]).column("id").to_pylist())
     if found.keys() != known:
         raise DeepmarkError(
-            f"{path}: is about other pictures than data/records/validation.parquet: {len(found.keys() - known):,} of them "
-            f"are not there, {len(known - found.keys()):,} of those not here. Run `{maker}` again."
+            f"{path}: is about other pictures than data/records/validation.parquet: {len(found.keys() - known):,} of "
+            f"them are not there, {len(known - found.keys()):,} of those not here. Run `{maker}` again."
         )
     return found
 
