@@ -173,3 +173,14 @@ def test_a_run_that_the_tracking_store_does_not_know_is_told_with_advice(deepmar
     done = deepmark("evaluate", "--strategy", "nms", "--workspace", trained.root)
 
     assert refused(done, "has no run", "deepmark train --fresh")
+
+
+def test_predictions_of_other_pictures_are_not_audited(deepmark, trained):
+    assert deepmark("predict", "--strategy", "multiscale", "--workspace", trained.root).code == 0
+    (trained.root / "data/raw/validation/image/000006.jpg").unlink()
+    (trained.root / "data/raw/validation/annos/000006.json").unlink()
+    assert deepmark("ingest", "--split", "validation", "--workspace", trained.root).code == 0
+    done = deepmark("audit", "--workspace", trained.root)
+
+    assert refused(done, "multiscale.parquet", "1 of them are not there", "deepmark predict --strategy multiscale")
+    assert not trained.audit.exists()

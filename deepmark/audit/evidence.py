@@ -16,6 +16,9 @@ _TO_SIGMA = 1.4826
 FEW = 20
 """Labels whose own habit weighs as much as what was assumed before any was seen."""
 
+_AT_ZERO = 3
+"""Values of 0 that are added to find the middle: one label, or two, are no habit."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Habit:
@@ -34,8 +37,8 @@ class Habit:
 def habit(values: Float[np.ndarray, "n c"], *, assumed: float, least: float) -> Habit:
     """The habit of the values that are there (not NaN).
 
-    `assumed` is the spread where there are no values; `FEW` of them weigh as much. No spread is below `least`, the
-    precision of the labels themselves.
+    Before any value was seen, 0 is usual, and `assumed` the spread: the middle is as if a few values were 0, and `FEW`
+    values weigh as much as the assumption. No spread is below `least`, the precision of the labels themselves.
     """
     columns = [_habit(column[~np.isnan(column)], assumed, least) for column in values.T]
     middle, below, above = np.array(columns).reshape(-1, 3).T
@@ -45,9 +48,10 @@ def habit(values: Float[np.ndarray, "n c"], *, assumed: float, least: float) -> 
 def _habit(known: Float[np.ndarray, " n"], assumed: float, least: float) -> tuple[float, float, float]:
     if not len(known):
         return 0.0, assumed, assumed
-    middle, trust = float(np.median(known)), len(known) / (len(known) + FEW)
+    middle, trust = float(np.median(np.append(known, np.zeros(_AT_ZERO)))), len(known) / (len(known) + FEW)
     halves = middle - known[known <= middle], known[known >= middle] - middle
-    below, above = (max(least, trust * _TO_SIGMA * float(np.median(half)) + (1 - trust) * assumed) for half in halves)
+    measured = [_TO_SIGMA * float(np.median(half)) if len(half) else 0.0 for half in halves]
+    below, above = (max(least, trust * each + (1 - trust) * assumed) for each in measured)
     return middle, below, above
 
 
@@ -67,16 +71,13 @@ def isotonic(values: Float[np.ndarray, " n"], hits: Bool[np.ndarray, " n"]) -> F
 
     Source: pool adjacent violators (Ayer and others, 1955).
     """
-    order = np.argsort(values, kind="stable")
-    means: list[float] = []
-    counts: list[int] = []
-    for hit in hits[order].tolist():
-        means.append(float(hit))
-        counts.append(1)
-        while len(means) > 1 and means[-2] >= means[-1]:
-            mean, count = means.pop(), counts.pop()
-            means[-1] = (means[-1] * counts[-1] + mean * count) / (counts[-1] + count)
-            counts[-1] += count
-    shares = np.empty(len(values))
-    shares[order] = np.repeat(means, counts)
-    return shares
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    blocks: list[tuple[float, int, int]] = []  # mean, values, groups
+    for hit, size in zip((np.bincount(group, hits, len(sizes)) / sizes).tolist(), sizes.tolist(), strict=True):
+        blocks.append((hit, size, 1))
+        while len(blocks) > 1 and blocks[-2][0] >= blocks[-1][0]:
+            (mean, count, width), (below, others, more) = blocks.pop(), blocks.pop()
+            total = count + others
+            blocks.append(((mean * count + below * others) / total, total, width + more))
+    means = np.repeat([mean for mean, _, _ in blocks], [width for _, _, width in blocks])
+    return means[group] if len(values) else np.empty(0)

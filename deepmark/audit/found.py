@@ -95,10 +95,11 @@ def pair(labels: Labels, predictions: Iterable[tuple[int, Detections]], *, split
     return pairing
 
 
-_Draft = tuple[int, Int64[np.ndarray, " n"], Detections, Float[np.ndarray, "n d"]]
+_Draft = tuple[int, Int64[np.ndarray, " _"], Detections, Float[np.ndarray, "_ _"]]
+"""A picture's number, the rows of its items, its detections, and the overlaps of both."""
 
 
-def _confidence(labels: Labels, drafts: Iterable[_Draft]) -> dict[int, Float[np.ndarray, " d"]]:
+def _confidence(labels: Labels, drafts: Iterable[_Draft]) -> dict[int, Float[np.ndarray, " _"]]:
     """By picture: the share of detections of about the same score that are right."""
     drafts = list(drafts)
     scores = np.concatenate([np.empty(0), *(found.scores for _, _, found, _ in drafts)])
@@ -121,7 +122,7 @@ def _right(labels: Labels, draft: _Draft) -> np.ndarray:
     return right
 
 
-def _see(labels: Labels, draft: _Draft, confidence: dict[int, Float[np.ndarray, " d"]]) -> Seen:
+def _see(labels: Labels, draft: _Draft, confidence: dict[int, Float[np.ndarray, " _"]]) -> Seen:
     number, rows, found, overlaps = draft
     sure = confidence[number]
     usable = (labels.categories[rows][:, None] == found.categories) & (sure >= CONFIDENT) & (overlaps > 0)
