@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from jaxtyping import Float
 
@@ -12,7 +13,10 @@ from deepmark.data.stream import ShardReader
 from deepmark.geometry import box_iou
 from deepmark.infer.nms import select
 from deepmark.report.gallery import Image, draw_detections, draw_truth
+from deepmark.schema import CATEGORY_BY_NAME
 from deepmark.types import Detections, Garment, ImageRecord
+
+_LETTERS = " (L, R: its left, its right)"
 
 _MARGIN = 0.12
 """Of the cut-out, around what it is about."""
@@ -74,15 +78,39 @@ def label_panels(suspect: Suspicion, record: ImageRecord, image: Image, found: D
     left, top, right, bottom = _window(corners, image)
     cut, offset = np.ascontiguousarray(image[top:bottom, left:right]), np.array([left, top])
     shown = replace(record, garments=tuple(_moved(item, offset) for item in items or record.garments))
-    panels = [Panel(caption="labelled", image=draw_truth(cut, shown))]
+    numbers = _numbers(suspect)
+    drawn = draw_truth(cut, shown)
+    for item in shown.garments if numbers else ():
+        labelled = {each: text for each, text in numbers.items() if item.landmarks[each, 2] > 0}
+        _write(drawn, item.landmarks[:, :2] * (drawn.shape[0] / cut.shape[0]), labelled)
+    panels = [Panel(caption=f"labelled{_LETTERS if 'L' in numbers.values() else ''}", image=drawn)]
     if chosen is not None:
         moved = replace(
             chosen,
             boxes=chosen.boxes - np.tile(offset, 2).astype(np.float32),
             landmarks=chosen.landmarks - offset.astype(np.float32),
         )
-        panels.append(Panel(caption="found by the model", image=draw_detections(cut, moved, min_score=0.0)))
+        drawn = draw_detections(cut, moved, min_score=0.0)
+        _write(drawn, moved.landmarks[0].astype(np.float64) * (drawn.shape[0] / cut.shape[0]), numbers)
+        panels.append(Panel(caption="found by the model", image=drawn))
     return panels
+
+
+def _numbers(suspect: Suspicion) -> dict[int, str]:
+    """What is written beside which landmark: a skeleton under exchanged numbers looks like any other."""
+    wrong = [number - 1 for number in suspect.landmarks]
+    if len(wrong) <= 2:
+        return {each: str(each + 1) for each in wrong}
+    parts = CATEGORY_BY_NAME[suspect.category or ""].parts
+    return {each: parts[each][0].upper() for each in wrong}  # "left cuff outer": L
+
+
+def _write(image: Image, points: Float[np.ndarray, "k 2"], texts: Mapping[int, str]) -> None:
+    scale = max(0.6, image.shape[0] / 600)
+    for each, text in texts.items():
+        place = round(float(points[each, 0])) + 6, round(float(points[each, 1])) - 6
+        for color, width in (((24, 24, 28), 5), ((255, 255, 255), 2)):
+            cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, color, width, cv2.LINE_AA)
 
 
 def _chosen(suspect: Suspicion, items: Sequence[Garment], found: Detections) -> Detections | None:

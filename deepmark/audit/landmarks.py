@@ -54,16 +54,15 @@ def _suspicions(
     scores = score(np.maximum(single, all_pairs), faulty_share=faulty_share)
     for i in np.flatnonzero(scores >= min_score).tolist():
         if all_pairs[i] >= single[i]:
-            kind, reason = (
-                "mirrored landmarks",
-                "left and right landmarks lie where each other's usually do, all of them",
-            )
+            kind, wrong = "mirrored landmarks", tuple(each for each, other in enumerate(mirror) if each != other)
+            reason = "left and right landmarks lie where each other's usually do, all of them"
         else:
-            a, b = sorted(divmod(int(best[i]), category.landmarks))
+            wrong = a, b = divmod(int(best[i]), category.landmarks)
             kind = "mirrored landmarks" if mirror[a] == b else "swapped landmarks"
-            names = " and ".join(f"{category.parts[each]} ({each + 1})" for each in (a, b))
+            names = " and ".join(f"{category.parts[each]} ({each + 1})" for each in wrong)
             reason = f"{names} fit better under each other's number"
-        yield labels.suspicion(int(rows[i]), kind, float(scores[i]), reason)
+        numbers = tuple(each + 1 for each in wrong)
+        yield labels.suspicion(int(rows[i]), kind, float(scores[i]), reason, landmarks=numbers)
 
 
 def _judge(

@@ -52,6 +52,9 @@ class Suspicion:
     other: str | None = None
     """The other picture of a duplicate: "train/image/000012.jpg"."""
 
+    landmarks: tuple[int, ...] = ()
+    """Those that bear a wrong number, counted from 1 inside the category."""
+
     box: Float[np.ndarray, "4"] | None = None
     """Where the model has the garment, pixels; None where it says nothing."""
 
@@ -93,6 +96,7 @@ _COLUMNS: list[tuple[str, pa.DataType]] = [
     ("score", pa.float64()),
     ("reason", pa.string()),
     ("other", pa.string()),
+    ("landmarks", pa.list_(pa.int16())),
     ("box", pa.list_(pa.float64())),
 ]
 
@@ -105,7 +109,8 @@ def write_suspects(path: Path, suspects: Sequence[Suspicion]) -> None:
     rows = [
         {
             "rank": rank,
-            **{name: getattr(each, name) for name in SCHEMA.names if name not in ("rank", "box")},
+            **{name: getattr(each, name) for name in SCHEMA.names if name not in ("rank", "landmarks", "box")},
+            "landmarks": list(each.landmarks),
             "box": None if each.box is None else each.box.tolist(),
         }
         for rank, each in enumerate(suspects, 1)

@@ -86,6 +86,7 @@ def test_landmarks_under_their_partners_numbers_are_mirrored():
     assert (found.split, found.image_id, found.item, found.category) == ("train", 1, "item1", "vest")
     assert found.kind == "mirrored landmarks"
     assert "all of them" in found.reason
+    assert {number - 1 for number in found.landmarks} == {a for a, b in enumerate(VEST.mirror) if a != b}
 
 
 def test_one_exchanged_pair_is_named():
@@ -105,6 +106,7 @@ def test_two_exchanged_landmarks_that_are_no_pair_are_swapped():
     (found,) = audit(with_change(landmarks=landmarks))
 
     assert found.kind == "swapped landmarks"
+    assert found.landmarks == (min(a, b) + 1, max(a, b) + 1)
 
 
 def test_a_box_away_from_its_landmarks_is_told_with_pixels():
