@@ -132,7 +132,7 @@ def _average(
 ) -> Float64[np.ndarray, " b"]:
     backwards = np.ascontiguousarray((found / np.maximum(seen, 1))[:, ::-1])  # in place it takes five times as long
     best = np.maximum.accumulate(backwards, axis=1)[:, ::-1]
-    # How many of the 101 recalls each place has reached; the best precision there is read at those it is first to reach.
+    # How many of the 101 recalls each place has reached; the best precision is read at those it is first to reach.
     steps = len(RECALLS) - 1
     reached = np.floor(found * (steps / np.maximum(to_find, 1))[:, None] + 1e-9) + 1
     reached[:, 1:] -= reached[:, :-1].copy()

@@ -88,6 +88,13 @@ def to_rich(table: Table) -> "rich.table.Table":
     return shown
 
 
+def print_table(table: Table) -> None:
+    """The table on standard output."""
+    from rich.console import Console
+
+    Console(soft_wrap=True).print(to_rich(table))
+
+
 def _ap(value: float | None) -> str:
     return UNKNOWN if value is None or math.isnan(value) else f"{value:.3f}"
 
