@@ -215,12 +215,13 @@ def audit(workspace: Workspace) -> dict[str, Any]:
 
 def _predictions_to_audit(workspace: Workspace) -> dict[int, "Detections"]:
     """By picture; known to be of the validation pictures of today."""
+    from deepmark.audit.found import noticeable
     from deepmark.data.records import open_records
     from deepmark.infer.predictions import read_predictions
 
     maker = f"deepmark predict --strategy {STRATEGIES[-1]}"
     path = _need(workspace.predictions_file(STRATEGIES[-1]), maker)
-    found = {one.image_id: one.detections for one in read_predictions(path)[0]}
+    found = {one.image_id: noticeable(one.detections) for one in read_predictions(path)[0]}  # all would be gigabytes
     with open_records(workspace.records_file("validation")) as file:
         known = set(file.read(columns=["id"]).column("id").to_pylist())
     if found.keys() != known:

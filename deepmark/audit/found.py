@@ -23,7 +23,7 @@ SAME = 0.5
 CONFIDENT = 0.5
 """Confidence from which a detection is held against a label."""
 
-_FAINT = 0.05
+FAINT = 0.05
 """Lower scores are never looked at."""
 
 
@@ -68,6 +68,11 @@ class Pairing:
         return places[..., 0] + 1j * places[..., 1], np.sqrt(box_areas(self.boxes[rows]))
 
 
+def noticeable(found: Detections) -> Detections:
+    """The detections that are looked at; of a hundred a picture, some ten."""
+    return select(found, np.flatnonzero(found.scores >= FAINT))
+
+
 def pair(labels: Labels, predictions: Iterable[tuple[int, Detections]], *, split: str) -> Pairing:
     """The detections of a split beside its items; items of other splits stay without."""
     of_picture: dict[int, list[int]] = {}
@@ -77,7 +82,7 @@ def pair(labels: Labels, predictions: Iterable[tuple[int, Detections]], *, split
     drafts = []
     for number, found in predictions:
         rows = np.array(of_picture.get(number, []), np.int64)
-        kept = select(found, np.flatnonzero(found.scores >= _FAINT))
+        kept = noticeable(found)
         drafts.append((number, rows, kept, box_iou(labels.boxes[rows], kept.boxes.astype(np.float64))))
     confidence = _confidence(labels, drafts)
     pictures = [_see(labels, draft, confidence) for draft in drafts]
