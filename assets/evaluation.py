@@ -1,11 +1,12 @@
-"""predictions, metrics and report: how good the detector is, by each inference strategy."""
+"""predictions, metrics, report: how good the detector is; suspected labels: how good what it is held against."""
 
 import dagster as dg
 
 from pipelines.dvc_assets import dvc_assets
 from pipelines.dvc_graph import Graph
-from pipelines.metadata import metrics_facts, report_facts
+from pipelines.metadata import metrics_facts, report_facts, suspects_facts
 
 
 def assets(graph: Graph) -> list[dg.AssetsDefinition]:
-    return dvc_assets(graph, group="evaluation", facts={"metrics": metrics_facts, "report": report_facts})
+    facts = {"metrics": metrics_facts, "suspected_labels": suspects_facts, "report": report_facts}
+    return dvc_assets(graph, group="evaluation", facts=facts)

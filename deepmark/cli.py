@@ -152,6 +152,12 @@ def compare(
 
 
 @app.command()
+def audit(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
+    """Labels that somebody should look at: ranked, with reasons, as a table and as a page with pictures."""
+    _stage("audit", workspace, as_json)
+
+
+@app.command()
 def report(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
     """All metrics to one page with tables and pictures."""
     _stage("report", workspace, as_json)

@@ -217,6 +217,20 @@ class EvaluateParams(Section):
     """Of the resamples."""
 
 
+class AuditParams(Section):
+    faulty_share: Annotated[float, Field(gt=0, lt=1)]
+    """Share of the labels taken to be wrong before any is looked at: it decides where scores pass 0.5."""
+
+    min_score: Share
+    """Weaker suspicions are not listed."""
+
+    hash_bits: Annotated[int, Field(ge=0, le=16)]
+    """Bits of 64 by which the fingerprints of two pictures may differ that are compared more closely."""
+
+    pictures: Annotated[int, Field(ge=0)]
+    """Entries of the list that the page shows, with pictures."""
+
+
 class ReportParams(Section):
     pictures: Annotated[int, Field(ge=0)]
     """Validation pictures drawn with their detections."""
@@ -234,6 +248,7 @@ class Params(Section):
     train: TrainParams
     predict: PredictParams
     evaluate: EvaluateParams
+    audit: AuditParams
     report: ReportParams
 
 

@@ -16,6 +16,7 @@ from deepmark.workspace import Workspace
 
 if TYPE_CHECKING:
     from deepmark.report.page import Picture
+    from deepmark.types import Detections
 
 
 def _need(path: Path, maker: str) -> Path:
@@ -173,6 +174,64 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     tracker.log_metrics({name: value for name, value in flattened({strategy: metrics}) if value is not None})
     tracker.log_artifact(workspace.tables(strategy), f"tables/{strategy}")
     return metrics
+
+
+def audit(workspace: Workspace) -> dict[str, Any]:
+    """Records and shards of both splits, and predictions -> data/audit: labels that somebody should look at."""
+    from deepmark.audit.exhibits import Pictures
+    from deepmark.audit.page import write_page
+    from deepmark.audit.search import PREDICTED, duplicates, suspected_labels
+    from deepmark.audit.suspicion import likely_by_kind, ranked, write_suspects
+    from deepmark.data.records import read_records
+    from deepmark.data.stream import ShardReader
+    from deepmark.files import new_folder
+
+    params = workspace.params.audit
+    files = {split: _need(workspace.records_file(split), f"deepmark ingest --split {split}") for split in SPLITS}
+    folders = {split: _need(workspace.shards(split), f"deepmark shard --split {split}") for split in SPLITS}
+    readers = {split: ShardReader(folder) for split, folder in folders.items()}
+    found, count = _predictions_to_audit(workspace), sum(map(len, readers.values()))
+    with progress("audit", count) as advance:
+        copies = duplicates(readers, params, progress=advance)
+    records = {split: read_records(file) for split, file in files.items()}
+    suspects = ranked([*suspected_labels(records, found.items(), params), *copies])
+    pictures = Pictures(readers, {PREDICTED: found})
+    with new_folder(workspace.audit) as draft:
+        write_suspects(draft / workspace.suspects_file.name, suspects)
+        write_page(
+            draft / workspace.audit_page.name,
+            suspects,
+            [pictures.exhibit(one) for one in suspects[: params.pictures]],
+            looked_at=f"{count:,} pictures of {' and '.join(SPLITS)}",
+            faulty_share=params.faulty_share,
+        )
+    likely = likely_by_kind(suspects)
+    return {
+        "pictures": count,
+        "suspects": len(suspects),
+        "likely": sum(likely.values()),
+        "likely_by_kind": likely,
+        "page": str(workspace.audit_page),
+    }
+
+
+def _predictions_to_audit(workspace: Workspace) -> dict[int, "Detections"]:
+    """By picture; known to be of the validation pictures of today."""
+    from deepmark.audit.found import noticeable
+    from deepmark.data.records import open_records
+    from deepmark.infer.predictions import read_predictions
+
+    maker = f"deepmark predict --strategy {STRATEGIES[-1]}"
+    path = _need(workspace.predictions_file(STRATEGIES[-1]), maker)
+    found = {one.image_id: noticeable(one.detections) for one in read_predictions(path)[0]}  # all would be gigabytes
+    with open_records(workspace.records_file("validation")) as file:
+        known = set(file.read(columns=["id"]).column("id").to_pylist())
+    if found.keys() != known:
+        raise DeepmarkError(
+            f"{path}: is about other pictures than data/records/validation.parquet: {len(found.keys() - known):,} of "
+            f"them are not there, {len(known - found.keys()):,} of those not here. Run `{maker}` again."
+        )
+    return found
 
 
 def report(workspace: Workspace) -> dict[str, Any]:

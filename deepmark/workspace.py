@@ -81,6 +81,20 @@ class Workspace:
         return self.root / "plots" / f"{strategy}.csv"
 
     @property
+    def audit(self) -> Path:
+        return self.root / "data/audit"
+
+    @property
+    def suspects_file(self) -> Path:
+        """Suspected labels, ranked."""
+        return self.audit / "suspects.parquet"
+
+    @property
+    def audit_page(self) -> Path:
+        """The same for people, with pictures."""
+        return self.audit / "index.html"
+
+    @property
     def report(self) -> Path:
         return self.root / "report"
 

@@ -68,6 +68,20 @@ def metrics_facts(root: Path, strategy: str | None) -> dict[str, Any]:
     return {**facts, **_mlflow(workspace)}
 
 
+def suspects_facts(root: Path, _: str | None) -> dict[str, Any]:
+    """How many labels are suspected, by kind, and where to look through them."""
+    workspace = Workspace(root)
+    facts: dict[str, Any] = {"page": dg.MetadataValue.path(workspace.audit_page)}
+    if workspace.suspects_file.is_file():
+        import pandas as pd
+
+        suspects = pd.read_parquet(workspace.suspects_file, columns=["kind", "score"])
+        likely = suspects[suspects["score"] >= 0.5]
+        facts |= {"suspects": len(suspects), "score of 0.5 or more": len(likely)}
+        facts |= {str(kind): int(count) for kind, count in likely["kind"].value_counts().items()}
+    return facts
+
+
 def report_facts(root: Path, _: str | None) -> dict[str, Any]:
     """The paper's table for what was trained, some pictures of detections, and where to read on."""
     from deepmark.report.tables import strategy_table, to_markdown

@@ -73,6 +73,7 @@ def test_the_facts_of_every_stage_are_json_and_nothing_else(deepmark, trained):
         names = {"ap", "landmarks", "errors", "confusion", "curves", "calibration"}
         files = {*(f"{name}.csv" for name in names), "items.parquet"}
         assert {file.name for file in trained.tables(strategy).iterdir()} == files
+    assert facts("audit")["pictures"] == 18
     assert Path(facts("report")["page"]).is_file()
 
 
@@ -113,6 +114,9 @@ def test_a_raw_folder_that_is_not_there_is_named(deepmark, sharded):
         ("train", "data/shards/validation", "deepmark shard --split validation"),
         ("predict --strategy nms", "data/checkpoint/model.safetensors", "deepmark train"),
         ("evaluate --strategy flip", "data/predictions/flip.parquet", "deepmark predict --strategy"),
+        ("audit", "data/records/train.parquet", "deepmark ingest --split train"),
+        ("audit", "data/shards/validation", "deepmark shard --split validation"),
+        ("audit", "data/predictions/multiscale.parquet", "deepmark predict --strategy multiscale"),
         ("report", "metrics/none.json", "deepmark evaluate --strategy none"),
     ],
 )
@@ -172,3 +176,14 @@ def test_a_run_that_the_tracking_store_does_not_know_is_told_with_advice(deepmar
     done = deepmark("evaluate", "--strategy", "nms", "--workspace", trained.root)
 
     assert refused(done, "has no run", "deepmark train --fresh")
+
+
+def test_predictions_of_other_pictures_are_not_audited(deepmark, trained):
+    assert deepmark("predict", "--strategy", "multiscale", "--workspace", trained.root).code == 0
+    (trained.root / "data/raw/validation/image/000006.jpg").unlink()
+    (trained.root / "data/raw/validation/annos/000006.json").unlink()
+    assert deepmark("ingest", "--split", "validation", "--workspace", trained.root).code == 0
+    done = deepmark("audit", "--workspace", trained.root)
+
+    assert refused(done, "multiscale.parquet", "1 of them are not there", "deepmark predict --strategy multiscale")
+    assert not trained.audit.exists()

@@ -72,7 +72,10 @@ def test_a_parameter_of_inference_leaves_data_and_training_alone(made):
     (made.root / "params.yaml").write_text(before, "utf-8")
 
     assert difference == {"params.yaml": {"predict.nms_iou": {"old": 0.5, "new": 0.45, "diff": pytest.approx(-0.05)}}}
-    assert stages == {f"{stage}@{name}" for stage in ("predict", "evaluate") for name in STRATEGIES} | {"report"}
+    assert stages == {f"{stage}@{name}" for stage in ("predict", "evaluate") for name in STRATEGIES} | {
+        "audit",
+        "report",
+    }
 
 
 def test_metrics_and_plots_are_shown_by_dvc(made):

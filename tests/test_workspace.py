@@ -111,7 +111,7 @@ def test_splits_and_strategies_are_those_of_the_schema(graph):
 
     assert items["ingest"] == items["shard"] == SPLITS == tuple(cli_options.Split)
     assert items["predict"] == items["evaluate"] == STRATEGIES == tuple(cli_options.Strategy)
-    assert items["train"] is items["report"] is None
+    assert items["train"] is items["audit"] is items["report"] is None
     assert tuple(cli.Profile) == PROFILES
 
 
@@ -131,6 +131,7 @@ def wiring(workspace: Workspace) -> dict[str, tuple[set[Path], set[Path]]]:
     shards = {w.shards(split) for split in SPLITS}
     paths = {
         "train": (shards, {w.checkpoint, w.train_metrics_file, w.losses_file}),
+        "audit": ({*shards, *map(w.records_file, SPLITS), w.predictions_file(last)}, {w.audit}),
         "report": (
             {w.checkpoint, w.shards("validation"), w.predictions_file(last), *map(w.metrics_file, STRATEGIES)},
             {w.report},
@@ -193,5 +194,6 @@ def test_a_stage_is_made_again_when_a_section_that_it_reads_changes(trained):
     for strategy in STRATEGIES:
         assert used("predict", strategy=strategy) == declared["predict"]
         assert used("evaluate", strategy=strategy) == declared["evaluate"]
+    assert used("audit") == declared["audit"]
     # What the page says of model and training belongs to the checkpoint, which the report depends on.
     assert used("report") - declared["train"] == declared["report"]

@@ -32,6 +32,7 @@ def test_assets_are_named_grouped_and_partitioned_as_dvc_yaml_says(assets):
         "checkpoint": ("training", None),
         "predictions": ("evaluation", strategies),
         "metrics": ("evaluation", strategies),
+        "suspected_labels": ("evaluation", None),
         "report": ("evaluation", None),
     }
 
@@ -55,6 +56,8 @@ def test_partitions_are_mapped_as_items_use_items(assets):
     assert mapping(assets, "report", "metrics") == dg.AllPartitionMapping()
     assert mapping(assets, "predictions", "shards") == dg.SpecificPartitionsPartitionMapping(["validation"])
     assert mapping(assets, "metrics", "records") == dg.SpecificPartitionsPartitionMapping(["validation"])
+    assert mapping(assets, "suspected_labels", "shards") == dg.AllPartitionMapping()
+    assert mapping(assets, "suspected_labels", "predictions") == dg.SpecificPartitionsPartitionMapping(["multiscale"])
     assert mapping(assets, "report", "predictions") == dg.SpecificPartitionsPartitionMapping(["multiscale"])
     assert mapping(assets, "predictions", "checkpoint") is None
 

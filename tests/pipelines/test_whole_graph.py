@@ -47,14 +47,15 @@ def test_every_partition_of_every_asset_is_made_in_order(made, instance):
     _, said = made
 
     assert said == [
-        "run 1 of 8: prepare [train]: records, shards",
-        "run 2 of 8: prepare [validation]: records, shards",
-        "run 3 of 8: train: checkpoint",
-        "run 4 of 8: evaluate [none]: predictions, metrics",
-        "run 5 of 8: evaluate [nms]: predictions, metrics",
-        "run 6 of 8: evaluate [flip]: predictions, metrics",
-        "run 7 of 8: evaluate [multiscale]: predictions, metrics",
-        "run 8 of 8: publish_report: report",
+        "run 1 of 9: prepare [train]: records, shards",
+        "run 2 of 9: prepare [validation]: records, shards",
+        "run 3 of 9: train: checkpoint",
+        "run 4 of 9: evaluate [none]: predictions, metrics",
+        "run 5 of 9: evaluate [nms]: predictions, metrics",
+        "run 6 of 9: evaluate [flip]: predictions, metrics",
+        "run 7 of 9: evaluate [multiscale]: predictions, metrics",
+        "run 8 of 9: audit: suspected_labels",
+        "run 9 of 9: publish_report: report",
     ]
     assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
     assert instance.get_materialized_partitions(dg.AssetKey("metrics")) == {"none", "nms", "flip", "multiscale"}
@@ -77,7 +78,7 @@ def test_a_materialization_carries_the_data_version_of_dvc_lock(made, instance):
 def test_people_see_counts_numbers_tables_pictures_and_links(instance):
     records, shards = shown(instance, "records", "train"), shown(instance, "shards", "train")
     checkpoint, metrics = shown(instance, "checkpoint"), shown(instance, "metrics", "flip")
-    report = shown(instance, "report")
+    report, suspects = shown(instance, "report"), shown(instance, "suspected_labels")
 
     assert (records["inputs"], records["records"], records["rejected"]) == (3, 3, 0)
     assert "| vest | 3 | 100.0% | 10.0% |" in records["categories"]
@@ -86,6 +87,8 @@ def test_people_see_counts_numbers_tables_pictures_and_links(instance):
     assert checkpoint["MLflow run"] == "http://127.0.0.1:5000/#/ab12"
     assert (metrics["box AP"], metrics["landmarks AP50"], metrics["ms total"]) == (0.5, 0.75, 12.5)
     assert "| all 13 | 0.500 |" in metrics["by category"]
+    assert (suspects["suspects"], suspects["score of 0.5 or more"], suspects["elsewhere"]) == (3, 2, 2)
+    assert suspects["page"].endswith("data/audit/index.html")
     assert "NMS + flip + multi-scale" in report["strategies"]
     assert report["detections"].startswith("![Detections](data:image/jpeg;base64,")
 

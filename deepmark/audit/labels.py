@@ -1,0 +1,80 @@
+"""All labelled items of the audited splits as columns: a row an item."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Complex, Float, Int64
+
+from deepmark.audit.suspicion import Suspicion
+from deepmark.schema import CATEGORIES, MOST_LANDMARKS, Category
+from deepmark.types import ImageRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Labels:
+    """What people have labelled; every column has a row an item."""
+
+    splits: list[str]
+    image_ids: Int64[np.ndarray, " n"]
+    items: list[str]
+    """Keys in the annotation files: "item1"."""
+
+    categories: Int64[np.ndarray, " n"]
+    boxes: Float[np.ndarray, "n 4"]
+    landmarks: Float[np.ndarray, "n 39 3"]
+    """x, y, v; rows past the category's own landmarks are 0."""
+
+    sizes: Float[np.ndarray, "n 2"]
+    """Width and height of the item's picture, pixels."""
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def points(
+        self, rows: Int64[np.ndarray, " n"], category: Category
+    ) -> tuple[Complex[np.ndarray, "n k"], Bool[np.ndarray, "n k"]]:
+        """The landmarks of items of one category as x + iy, and which of them are labelled."""
+        landmarks = self.landmarks[rows, : category.landmarks]
+        return landmarks[..., 0] + 1j * landmarks[..., 1], landmarks[..., 2] > 0
+
+    def suspicion(self, row: int, kind: str, score: float, reason: str, **facts: Any) -> Suspicion:
+        """A suspicion of the item of this row."""
+        return Suspicion(
+            split=self.splits[row],
+            image_id=int(self.image_ids[row]),
+            item=self.items[row],
+            category=CATEGORIES[self.categories[row]].name,
+            kind=kind,
+            score=score,
+            reason=reason,
+            **facts,
+        )
+
+
+def collect(records: Mapping[str, Iterable[ImageRecord]]) -> Labels:
+    """The items of all splits, in the order of the splits and their records."""
+    splits, numbers, names, categories, boxes, points, sizes = [], [], [], [], [], [], []
+    for split, each in records.items():
+        for record in each:
+            for item in record.garments:
+                splits.append(split)
+                numbers.append(record.id)
+                names.append(item.item)
+                categories.append(item.category)
+                boxes.append(item.box)
+                points.append(item.landmarks)
+                sizes.append((record.width, record.height))
+    landmarks = np.zeros((len(names), MOST_LANDMARKS, 3))
+    for row, own in zip(landmarks, points, strict=True):
+        row[: len(own)] = own
+    return Labels(
+        splits=splits,
+        image_ids=np.array(numbers, np.int64),
+        items=names,
+        categories=np.array(categories, np.int64),
+        boxes=np.array(boxes, np.float64).reshape(-1, 4),
+        landmarks=landmarks,
+        sizes=np.array(sizes, np.float64).reshape(-1, 2),
+    )

@@ -1,0 +1,99 @@
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import simplejpeg
+
+from deepmark.audit.duplicates import Prints, same_files, shared_pictures
+from deepmark.audit.fingerprints import fingerprints, likeness, near_pairs
+from deepmark.data.synthetic.picture import draw_picture
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return [draw_picture(seed=2, split="train", index=index).image for index in range(12)]
+
+
+def jpeg(image, quality=90):
+    return simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality=quality, colorspace="RGB")
+
+
+def prints(split, images):
+    made = [fingerprints(jpeg(image, 60 if split == "validation" else 90)) for image in images]
+    return Prints(
+        split=split,
+        image_ids=list(range(1, len(images) + 1)),
+        files=[f"image/{number:06d}.jpg" for number in range(1, len(images) + 1)],
+        sha256=[f"{split} {number}" for number in range(len(images))],
+        bits=np.array([bits for bits, _ in made], np.uint64).reshape(-1, 2),
+        thumbnails=np.array([thumbnail for _, thumbnail in made], np.uint8).reshape(-1, 16, 16),
+    )
+
+
+def shared(validation, train):
+    found = shared_pictures(prints("validation", validation), [prints("train", train)], radius=10, min_score=0.5)
+    return [(one.image_id, one.other) for one in found]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: image,
+        lambda image: cv2.resize(image, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA),
+        lambda image: image[:, ::-1],
+        lambda image: cv2.convertScaleAbs(image, alpha=0.8, beta=20),
+    ],
+    ids=["recompressed", "smaller", "mirrored", "paler"],
+)
+def test_a_changed_copy_is_found_with_its_original(pictures, change):
+    assert shared([pictures[0], change(pictures[5])], pictures[3:]) == [(2, "train/image/000003.jpg")]
+
+
+def test_different_pictures_are_no_duplicates(pictures):
+    assert shared(pictures[:6], pictures[6:]) == []
+
+
+@pytest.mark.parametrize("empty", ["validation", "train"])
+def test_a_split_without_pictures_shares_none(pictures, empty):
+    assert shared([] if empty == "validation" else pictures, [] if empty == "train" else pictures) == []
+
+
+def test_the_same_file_across_splits_is_certain(pictures):
+    one, other = prints("validation", pictures[:1]), prints("train", pictures[:1])
+    (found,) = shared_pictures(one, [replace(other, sha256=one.sha256)], radius=10, min_score=0.5)
+
+    assert (found.score, found.kind) == (1.0, "duplicate across splits")
+    assert "same file" in found.reason
+
+
+def test_a_file_that_is_in_a_split_twice_is_named_with_the_first(pictures):
+    twice = replace(prints("train", pictures[:3]), sha256=["a", "b", "a"])
+    (found,) = same_files(twice)
+
+    assert (found.image_id, found.other, found.item) == (3, "train/image/000001.jpg", None)
+
+
+@pytest.mark.parametrize("radius", [0, 3, 10])
+def test_pairs_within_the_radius_are_those_of_comparing_all_with_all(radius):
+    rng = np.random.default_rng(radius)
+    a = rng.integers(0, 2**63, 300, dtype=np.uint64)
+    flips = [sum(1 << int(bit) for bit in rng.choice(64, rng.integers(0, 14), replace=False)) for _ in range(300)]
+    b = np.concatenate([a ^ np.array(flips, np.uint64), a[:5], a[:5]])
+    expected = np.argwhere(np.bitwise_count(a[:, None] ^ b) <= radius)
+
+    assert len(expected) >= 10
+    assert np.stack(near_pairs(a, b, radius=radius), axis=1).tolist() == expected.tolist()
+
+
+def test_even_pictures_are_alike_when_they_are_equal():
+    grey, white = (np.full((16, 16), value, np.uint8) for value in (128, 255))
+
+    assert likeness(grey, grey) == 1.0
+    assert likeness(grey, white) == 0.0
+
+
+def test_a_picture_of_a_few_pixels_has_a_fingerprint_too():
+    bits, thumbnail = fingerprints(jpeg(np.full((3, 5, 3), 200, np.uint8)))
+
+    assert (bits.shape, thumbnail.shape) == ((2,), (16, 16))
