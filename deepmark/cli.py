@@ -164,7 +164,7 @@ def evaluate(strategy: StrategyOption, workspace: WorkspaceOption = HERE, as_jso
 
 @app.command()
 def report(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
-    """All metrics to one page with tables and pictures."""
+    """All that was measured to one page: tables, figures and pictures."""
     _stage("report", workspace, as_json)
 
 
