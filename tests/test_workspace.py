@@ -132,7 +132,10 @@ def wiring(workspace: Workspace) -> dict[str, tuple[set[Path], set[Path]]]:
     paths = {
         "train": (shards, {w.checkpoint, w.train_metrics_file, w.losses_file}),
         "report": (
-            {w.checkpoint, w.shards("validation"), w.predictions_file(last), *map(w.metrics_file, STRATEGIES)},
+            {
+                *(w.checkpoint, w.shards("validation"), w.predictions_file(last)),
+                *(made(name) for made in (w.metrics_file, w.tables) for name in STRATEGIES),
+            },
             {w.report},
         ),
     }

@@ -106,7 +106,7 @@ def measured(value: float = 0.5, *, duplicates: int = 3) -> Measured:
 
 
 def picture(number: int, *reasons: tuple[str, str], image: np.ndarray | None = None) -> Picture:
-    shade = np.full((120, 200, 3), 20 * number, np.uint8)
+    shade = np.full((120, 200, 3), 20 * number % 256, np.uint8)
     return Picture(
         name=f"{number:06d}",
         image=shade if image is None else image,
