@@ -111,7 +111,9 @@ def test_a_picture_opens_large_by_keyboard_and_the_focus_comes_back(opened):
     assert "000003" in dialog.inner_text()
     page.keyboard.press("Escape")
     assert dialog.is_hidden()
-    assert page.evaluate("document.activeElement.querySelector('img').alt").startswith("Picture 000003.")
+    page.wait_for_function(
+        "document.activeElement.querySelector('img')?.alt.startsWith('Picture 000003.')", timeout=5000
+    )
 
 
 def test_a_click_opens_a_picture_and_the_button_closes_it(opened):
@@ -142,13 +144,15 @@ def test_axe_finds_no_barrier(opened, scheme):
 
 
 def test_it_prints_on_paper(opened):
-    page = opened()
+    paper = {"width": 688, "height": 980}  # A4 without its margins
+    page = opened(viewport=paper)
     sheet = page.pdf(format="A4")
 
     assert sheet.startswith(b"%PDF")
     page.emulate_media(media="print")
     assert page.locator("nav").is_hidden()
     assert page.locator(".gallery img").first.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= paper["width"]
 
 
 def test_without_scripts_all_is_there_to_read(opened):
