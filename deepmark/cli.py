@@ -163,6 +163,36 @@ def evaluate(strategy: StrategyOption, workspace: WorkspaceOption = HERE, as_jso
 
 
 @app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="A strategy of the workspace, or a file of predictions.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The same; B is held against A.")],
+    workspace: WorkspaceOption = HERE,
+    every: Annotated[bool, typer.Option("--all", help="Every category and subset, not only real differences.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="For all figures, every digit kept.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Which of two is better, by how much, and whether the difference is real.
+
+    `deepmark compare nms flip` compares two strategies; `deepmark compare flip ../other/data/predictions/flip.parquet`
+    two models on the same pictures.
+    """
+    from dataclasses import asdict
+
+    from deepmark.compare import compare_predictions
+    from deepmark.report.comparison import comparison_table
+    from deepmark.report.table import print_table
+    from deepmark.workspace import Workspace
+
+    differences = compare_predictions(Workspace(workspace.resolve()), a, b, out=out)
+    if as_json:
+        typer.echo(
+            json.dumps([{**asdict(one), "difference": one.difference, "real": one.is_real} for one in differences])
+        )
+    else:
+        print_table(comparison_table(differences, every=every))
+
+
+@app.command()
 def report(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
     """All that was measured to one page: tables, figures and pictures."""
     _stage("report", workspace, as_json)

@@ -154,10 +154,16 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     found, facts = read_predictions(workspace.predictions_file(strategy))
     records = read_records(_need(workspace.records_file("validation"), "deepmark ingest --split validation"))
     predictions = [(prediction.image_id, prediction.detections) for prediction in found]
+    params = workspace.params.evaluate
     with progress(f"evaluate {strategy}", PASSES) as advance:
-        report = measure(records, predictions, progress=advance)
+        report = measure(records, predictions, resamples=params.resamples, seed=params.seed, progress=advance)
     ms = json.loads(facts["ms"])
-    metrics = {**report.headline(), "ms": {**ms, "total": sum(ms.values())}, "images": len(predictions)}
+    metrics = {
+        **report.headline(),
+        "interval": report.headline_intervals(),
+        "ms": {**ms, "total": sum(ms.values())},
+        "images": len(predictions),
+    }
     with new_folder(workspace.tables(strategy)) as draft:
         report.to_frame().to_csv(draft / workspace.table_file(strategy).name, index=False, lineterminator="\n")
     write_text(workspace.plot_file(strategy), report.by_category().to_csv(index=False, lineterminator="\n"))

@@ -19,7 +19,7 @@ from pipelines.definitions import build_definitions
 from pipelines.dvc_graph import read_graph
 
 COMMANDS = typer.main.get_command(cli.app).commands
-NOT_STAGES = {"init", "synth", "detect", "demo", "import-checkpoint", "model"}
+NOT_STAGES = {"init", "synth", "compare", "detect", "demo", "import-checkpoint", "model"}
 
 
 def git(folder: Path, *words: str) -> str:

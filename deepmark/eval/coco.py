@@ -1,26 +1,20 @@
-"""Our records and detections in COCO's words, and COCO's own evaluation on them.
+"""Our records and detections in COCO's words.
 
-The only place outside ingest where categories are numbered 1..13 and landmarks fill a flat list of 294. Layout and
-metric are those of the DeepFashion2 challenge: stock COCO evaluation with 294 sigmas in place of COCO's 17.
+The only place outside ingest where categories are numbered 1..13 and landmarks fill a flat list of 294. The layout is
+that of the DeepFashion2 challenge's converter.
 """
 
-import io
-from collections.abc import Collection, Iterable
-from contextlib import redirect_stdout
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from deepmark.schema import CATEGORIES, LANDMARKS, SIGMAS
+from deepmark.schema import CATEGORIES, LANDMARKS
 from deepmark.types import Detections, Garment, ImageRecord
 
 Dataset = dict[str, list[dict[str, Any]]]
 """A COCO file in memory: its images, categories and annotations."""
-
-Kind = Literal["bbox", "keypoints"]
 
 
 class FlatLandmarks:
@@ -106,61 +100,3 @@ def coco_results(predictions: Iterable[tuple[int, Detections]]) -> list[dict[str
                 }
             )
     return results
-
-
-def indexed(dataset: Dataset) -> COCO:
-    """The dataset as pycocotools wants it, without a JSON file and without its words on standard output."""
-    coco = COCO()
-    coco.dataset = dataset
-    with redirect_stdout(io.StringIO()):
-        coco.createIndex()
-    return coco
-
-
-class Matching(COCOeval):
-    """Results held against truth: overlaps are computed once, then asked for all items or for any part of them.
-
-    Only COCO's area range "all" and its largest number of results a picture and category (100 for boxes, 20 for
-    landmarks) are kept: AP is defined on those.
-    """
-
-    def __init__(self, truth: COCO, results: COCO, kind: Kind) -> None:
-        super().__init__(truth, results, kind)
-        self.params.areaRng, self.params.areaRngLbl = self.params.areaRng[:1], self.params.areaRngLbl[:1]
-        self.params.maxDets = self.params.maxDets[-1:]
-        if kind == "keypoints":
-            self.params.kpt_oks_sigmas = np.array(SIGMAS)
-        self._prepare()
-        overlap = self.computeOks if kind == "keypoints" else self.computeIoU
-        self.ious = {cell: overlap(*cell) for cell in list(self._gts)}
-        self._ignored = {item["id"] for cell in self._gts.values() for item in cell if item["ignore"]}
-        self._matches: dict[tuple, dict[str, Any]] = {}
-
-    def precision(self, items: Collection[int] | None = None) -> Float[np.ndarray, "10 101 13"]:
-        """Precision by overlap threshold, recall and category; -1 for a category without items.
-
-        With `items`, annotation ids, other items are ignored as COCO ignores by area: a result matched to one of them
-        does not count. Results that match nothing count in the pictures that hold one of the items.
-        """
-        pictures = None if items is None else {self.cocoGt.anns[item]["image_id"] for item in items}
-        self.params.imgIds = sorted(self.cocoGt.getImgIds() if pictures is None else pictures)
-        self.evalImgs = [
-            self._match(image, category, items) for category in self.params.catIds for image in self.params.imgIds
-        ]
-        self._paramsEval = self.params
-        with redirect_stdout(io.StringIO()):
-            self.accumulate()
-        return self.eval["precision"][:, :, :, 0, 0]
-
-    def _match(self, image: int, category: int, items: Collection[int] | None) -> dict[str, Any] | None:
-        # An item is kept or ignored: most cells hold one or none, so subsets nearly always meet a match made before.
-        truth = self._gts.get((image, category), ())
-        if not truth and (image, category) not in self._dts:
-            return None
-        for item in truth:
-            item["ignore"] = item["id"] in self._ignored or (items is not None and item["id"] not in items)
-        key = (image, category, *(item["ignore"] for item in truth))
-        if key not in self._matches:
-            self.ious.setdefault((image, category), [])
-            self._matches[key] = self.evaluateImg(image, category, self.params.areaRng[0], self.params.maxDets[-1])
-        return self._matches[key]

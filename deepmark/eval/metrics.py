@@ -1,30 +1,23 @@
 """The official DeepFashion2 metric: boxes, visible landmarks, visible and occluded landmarks.
 
-AP over the overlaps .50:.05:.95, AP50 and AP75, mean over categories; the same for each category and each subset.
-Source: the DeepFashion2 challenge; pycocotools is the reference and, for now, the engine.
+AP over the overlaps .50:.05:.95, AP50 and AP75, mean over categories; the same for each category and each subset, each
+with the interval in which it lies when other pictures are drawn.
+Source: the DeepFashion2 challenge, stock COCO evaluation with its 294 sigmas; equal to pycocotools by test.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from jaxtyping import Float
-
-from deepmark.errors import DeepmarkError
-from deepmark.eval.coco import Matching, coco_results, coco_truth, indexed
+from deepmark.eval.bootstrap import Interval, draws, interval
+from deepmark.eval.columns import Prediction, result_columns, truth_columns
+from deepmark.eval.figures import KINDS, THRESHOLDS, Figures, matchings
 from deepmark.eval.subsets import SCOPES, subset_items
 from deepmark.schema import CATEGORIES
-from deepmark.types import Detections, ImageRecord
+from deepmark.types import ImageRecord
 
 if TYPE_CHECKING:
     import pandas as pd
-
-KINDS: dict[str, str] = {"box": "box", "landmark_visible": "landmarks_visible", "landmark": "landmarks"}
-"""What is measured, as in metric names and as in metrics/{strategy}.json; "landmark" is visible and occluded."""
-
-THRESHOLDS: dict[str, slice] = {"AP": slice(None), "AP50": slice(0, 1), "AP75": slice(5, 6)}
-"""Where the figures lie on the axis of overlaps .50, .55 … .95."""
 
 PASSES: int = len(KINDS) * (1 + len(SCOPES))
 """How often `evaluate` calls `progress(1)`."""
@@ -43,6 +36,9 @@ class Row:
     value: float | None
     """0..1; None where the scope holds nothing to find."""
 
+    interval: Interval | None = None
+    """Of 95% confidence; None where there is no value or none was asked for."""
+
     higher_is_better: bool = True
 
 
@@ -52,9 +48,13 @@ class EvalReport:
 
     rows: tuple[Row, ...]
 
+    def row(self, metric: str, scope: str = "all") -> Row:
+        """One figure with its interval; KeyError where there is no such metric or scope."""
+        return {(row.metric, row.scope): row for row in self.rows}[metric, scope]
+
     def value(self, metric: str, scope: str = "all") -> float | None:
         """One figure; KeyError where there is no such metric or scope."""
-        return {(row.metric, row.scope): row.value for row in self.rows}[metric, scope]
+        return self.row(metric, scope).value
 
     def headline(self) -> dict[str, dict[str, float | None]]:
         """{"box": {"AP": …, "AP50": …, "AP75": …}, "landmarks_visible": …, "landmarks": …} over everything."""
@@ -63,13 +63,25 @@ class EvalReport:
             for kind, title in KINDS.items()
         }
 
+    def headline_intervals(self) -> dict[str, dict[str, dict[str, float] | None]]:
+        """The same with {"low": …, "high": …}; None where there is no interval."""
+        table: dict[str, dict[str, dict[str, float] | None]] = {}
+        for kind, title in KINDS.items():
+            found = {figure: self.row(f"{kind}_{figure.lower()}").interval for figure in THRESHOLDS}
+            table[title] = {figure: asdict(one) if one else None for figure, one in found.items()}
+        return table
+
     def to_frame(self) -> "pd.DataFrame":
-        """Columns metric, scope, value (NaN for None), higher_is_better."""
+        """Columns metric, scope, value, low, high (NaN for None), higher_is_better."""
         import pandas as pd
 
-        columns = ("metric", "scope", "value", "higher_is_better")
-        frame = pd.DataFrame([[getattr(row, name) for name in columns] for row in self.rows], columns=columns)
-        return frame.astype({"value": "float64"})
+        columns = ("metric", "scope", "value", "low", "high", "higher_is_better")
+        rows = []
+        for row in self.rows:
+            low, high = (row.interval.low, row.interval.high) if row.interval else (None, None)
+            rows.append((row.metric, row.scope, row.value, low, high, row.higher_is_better))
+        frame = pd.DataFrame(rows, columns=columns)
+        return frame.astype(dict.fromkeys(("value", "low", "high"), "float64"))
 
     def by_category(self) -> "pd.DataFrame":
         """Columns category, box_ap, landmark_ap: what a plot shows."""
@@ -81,64 +93,47 @@ class EvalReport:
         return pd.DataFrame({"category": names, **columns}).astype(dict.fromkeys(metrics, "float64"))
 
 
-def average_precision(precision: Float[np.ndarray, "t r k"]) -> float | None:
-    """The mean over all that can be found; None where nothing can."""
-    found = precision[precision > -1]
-    return float(found.mean()) if found.size else None
-
-
-def _rows(kind: str, scope: str, precision: Float[np.ndarray, "10 101 k"]) -> list[Row]:
+def _rows(kind: str, scope: str, figures: Figures, categories: slice = slice(None)) -> list[Row]:
     return [
-        Row(metric=f"{kind}_{figure.lower()}", scope=scope, value=average_precision(precision[overlaps]))
-        for figure, overlaps in THRESHOLDS.items()
+        Row(
+            metric=f"{kind}_{figure.lower()}",
+            scope=scope,
+            value=figures.value(figure, categories),
+            interval=interval(figures.resamples(figure, categories)),
+        )
+        for figure in THRESHOLDS
     ]
-
-
-def _check_pictures(records: list[ImageRecord], predictions: list[tuple[int, Detections]]) -> None:
-    known, predicted = {record.id for record in records}, [image_id for image_id, _ in predictions]
-    faults = {
-        "without predictions": known - set(predicted),
-        "predicted but not in the records": set(predicted) - known,
-        "predicted twice": {a for a, b in zip(sorted(predicted), sorted(predicted)[1:], strict=False) if a == b},
-    }
-    for fault, pictures in faults.items():
-        if pictures:
-            raise DeepmarkError(
-                f"predictions: {len(pictures)} of {len(known)} pictures {fault} (the first is {min(pictures)}). "
-                "Predictions and records are of different data: run `deepmark predict` again."
-            )
 
 
 def evaluate(
     records: Iterable[ImageRecord],
-    predictions: Iterable[tuple[int, Detections]],
+    predictions: Iterable[Prediction],
     *,
     by_subset: bool = True,
+    resamples: int = 0,
+    seed: int = 0,
     progress: Callable[[int], None] = lambda count: None,
 ) -> EvalReport:
     """The official figures of these predictions, over everything, by category and, if wanted, by subset.
 
-    Every picture has its predictions, none found included; the order of the two does not matter.
+    Every picture has its predictions, none found included; the order of the two does not matter. With `resamples`,
+    every figure has its interval.
 
     Raises DeepmarkError where records and predictions are not of the same pictures.
     """
-    records, predictions = list(records), list(predictions)
-    _check_pictures(records, predictions)
-    truth = coco_truth(records)
-    subsets = subset_items(truth) if by_subset else {}
-    everything, visible = indexed(truth), indexed(coco_truth(records, visible_only=True))
-    results = indexed({"annotations": coco_results(predictions)})
+    records = list(records)
+    truth = truth_columns(records)
+    results = result_columns(predictions, truth)
+    subsets = subset_items(records) if by_subset else {}
+    counts = draws(len(truth.images), resamples=resamples, seed=seed)
     rows: list[Row] = []
-    for kind in KINDS:
-        against = visible if kind == "landmark_visible" else everything
-        matching = Matching(against, results, "bbox" if kind == "box" else "keypoints")
-        precision = matching.precision()
-        rows += _rows(kind, "all", precision)
+    for kind, matching in matchings(truth, results):
+        figures = Figures(matching, counts)
+        rows += _rows(kind, "all", figures)
         for category in CATEGORIES:
-            index = category.index
-            rows += _rows(kind, f"category:{category.name}", precision[:, :, index : index + 1])
+            rows += _rows(kind, f"category:{category.name}", figures, slice(category.index, category.index + 1))
         progress(1)
         for scope, items in subsets.items():
-            rows += _rows(kind, scope, matching.precision(items))
+            rows += _rows(kind, scope, Figures(matching, counts, items))
             progress(1)
     return EvalReport(rows=tuple(rows))

@@ -73,7 +73,7 @@ def _context(content: Content) -> dict[str, Any]:
     return {
         "content": content,
         "last": STRATEGY_WORDS[last],
-        "metrics": metrics[last],
+        "total": metrics[last].get("ms", {}).get("total"),
         "headline": headline_table(metrics[last]),
         "strategies": strategy_table(metrics, measured_on=content.measured_on),
         "fusion": fusion_table(metrics, backbone=content.backbone),

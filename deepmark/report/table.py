@@ -65,3 +65,10 @@ def to_rich(table: Table) -> "rich.table.Table":
         above_others_only = bool(ours) and i == ours[-1] < len(table.rows) - 2
         shown.add_row(*row.cells, style="bold" if row.ours else "dim", end_section=above_others_only)
     return shown
+
+
+def print_table(table: Table) -> None:
+    """The table on standard output."""
+    from rich.console import Console
+
+    Console(soft_wrap=True).print(to_rich(table))

@@ -66,22 +66,24 @@ def _ms(value: float | int | None) -> str:
     return f"{value:.1f}" if isinstance(value, float) and value < 100 else f"{value:.0f}"
 
 
-def _interval(bounds: Sequence[float | None] | None) -> str:
-    if bounds is None or any(bound is None or math.isnan(bound) for bound in bounds):
-        return ""
-    low, high = bounds
-    return f"{low:.3f}–{high:.3f}"
+def _interval(low: float, high: float) -> str:
+    return "" if math.isnan(low) or math.isnan(high) else f"{low:.3f}–{high:.3f}"
+
+
+def headline_interval(metrics: Mapping[str, Any], part: str, figure: str) -> str:
+    """The 95% interval of a figure in metrics/{strategy}.json; "" where it has none."""
+    bounds = metrics.get("interval", {}).get(part, {}).get(figure)
+    return _interval(bounds["low"], bounds["high"]) if bounds else ""
 
 
 def _measured(name: str, metrics: Mapping[str, Any], columns: Mapping[Place, str]) -> Row:
-    intervals = metrics.get("interval", {})
     return Row(
         cells=(
             name,
             *(_ap(metrics[part][figure]) for part, figure in columns),
             _ms(metrics.get("ms", {}).get("total")),
         ),
-        intervals=("", *(_interval(intervals.get(part, {}).get(figure)) for part, figure in columns), ""),
+        intervals=("", *(headline_interval(metrics, part, figure) for part, figure in columns), ""),
     )
 
 
@@ -138,11 +140,10 @@ def fusion_table(metrics: Mapping[str, Mapping[str, Any]], *, backbone: str) -> 
 def headline_table(metrics: Mapping[str, Any]) -> Table:
     """The nine figures of one strategy, from the content of its metrics/{strategy}.json."""
     figures = ("AP", "AP50", "AP75")
-    intervals = metrics.get("interval", {})
     rows = (
         Row(
             cells=(words, *(_ap(metrics[part][figure]) for figure in figures)),
-            intervals=("", *(_interval(intervals.get(part, {}).get(figure)) for figure in figures)),
+            intervals=("", *(headline_interval(metrics, part, figure) for figure in figures)),
         )
         for part, words in PART_WORDS.items()
     )
@@ -174,7 +175,7 @@ class _Figures:
     def row(self, name: str, places: Sequence[tuple[str, str]]) -> Row:
         return Row(
             cells=(name, *(_ap(self._values.get(place)) for place in places)),
-            intervals=("", *(_interval(self._bounds.get(place)) for place in places)),
+            intervals=("", *(_interval(*self._bounds.get(place, (math.nan, math.nan))) for place in places)),
         )
 
 

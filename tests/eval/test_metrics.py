@@ -6,7 +6,8 @@ import pytest
 from eval_samples import detections, garment, random_case, record, truth_as_detections
 
 from deepmark.errors import DeepmarkError
-from deepmark.eval.metrics import KINDS, PASSES, evaluate
+from deepmark.eval.figures import KINDS
+from deepmark.eval.metrics import PASSES, evaluate
 from deepmark.eval.subsets import SCOPES
 from deepmark.schema import CATEGORIES
 
@@ -104,7 +105,7 @@ def test_the_frame_holds_the_rows_and_nan_for_what_cannot_be_found():
     report = evaluate([record(1, garment("vest"))], [(1, detections())])
     frame = report.to_frame()
 
-    assert list(frame.columns) == ["metric", "scope", "value", "higher_is_better"]
+    assert list(frame.columns) == ["metric", "scope", "value", "low", "high", "higher_is_better"]
     assert frame.value.dtype == "float64"
     assert len(frame) == len(report.rows)
     assert frame.value.isna().sum() == sum(row.value is None for row in report.rows) > 0

@@ -19,7 +19,8 @@ PARTS = ("box", "landmarks_visible", "landmarks")
 
 def metrics(ap: float | None = 0.5, *, total: float = 12.34, interval: bool = True) -> dict[str, Any]:
     part = {"AP": ap, "AP50": 0.9, "AP75": None}
-    bounds = {"AP": None if ap is None else [ap - 0.02, ap + 0.03], "AP50": [0.85, 0.95], "AP75": [None, None]}
+    around = None if ap is None else {"low": ap - 0.02, "high": ap + 0.03}
+    bounds = {"AP": around, "AP50": {"low": 0.85, "high": 0.95}, "AP75": None}
     return {
         **dict.fromkeys(PARTS, part),
         "ms": {"read": 1.0, "network": 9.0, "decode": total - 10, "total": total},

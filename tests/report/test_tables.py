@@ -119,7 +119,7 @@ def test_the_headline_is_every_figure_of_one_strategy():
 
 
 def test_intervals_stand_beside_their_figures_and_nothing_beside_the_rest():
-    bounds = {"AP": [0.2, 0.3], "AP50": [None, None]}
+    bounds = {"AP": {"low": 0.2, "high": 0.3}, "AP50": None}
     metrics = figures(0.25) | {"interval": {"box": bounds}}
     row = strategy_table({"nms": metrics}, measured_on="x").rows[0]
 
@@ -137,7 +137,7 @@ def test_intervals_stand_beside_their_figures_and_nothing_beside_the_rest():
 
 
 def test_markdown_and_the_terminal_leave_intervals_out():
-    table = headline_table(figures(0.25) | {"interval": {"box": {"AP": [0.2, 0.3]}}})
+    table = headline_table(figures(0.25) | {"interval": {"box": {"AP": {"low": 0.2, "high": 0.3}}}})
 
     assert "0.200" not in to_markdown(table)
     assert "0.200" not in printed(table)

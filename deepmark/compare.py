@@ -1,0 +1,63 @@
+"""Two sets of predictions against each other: which is better, and whether the pictures can tell."""
+
+from pathlib import Path
+
+from deepmark.errors import DeepmarkError
+from deepmark.eval.columns import Prediction
+from deepmark.eval.compare import Difference, compare
+from deepmark.eval.metrics import PASSES
+from deepmark.files import new_file
+from deepmark.infer.predictions import read_predictions
+from deepmark.progress import progress
+from deepmark.report.comparison import comparison_frame
+from deepmark.schema import STRATEGIES
+from deepmark.workspace import Workspace
+
+
+def predictions_of(workspace: Workspace, name: str) -> Path:
+    """The predictions of a strategy of this workspace, or those in a file.
+
+    Raises DeepmarkError where the name is neither, or the strategy was not predicted yet.
+    """
+    path = workspace.predictions_file(name) if name in STRATEGIES else Path(name)
+    if path.is_file():
+        return path
+    if name in STRATEGIES:
+        raise DeepmarkError(f"{path}: not there yet. Make it with `deepmark predict --strategy {name}`.")
+    raise DeepmarkError(
+        f"{name}: neither a strategy ({', '.join(STRATEGIES)}) nor a file of predictions. "
+        "Give for example flip, or ../other/data/predictions/flip.parquet."
+    )
+
+
+def compare_predictions(workspace: Workspace, a: str, b: str, *, out: Path | None = None) -> list[Difference]:
+    """Every figure of A and of B on the workspace's validation records, and how much B is above A.
+
+    With `out`, all of them as CSV. Raises DeepmarkError where one cannot be read or is of other pictures.
+    """
+    from deepmark.data.records import read_records
+
+    params = workspace.params.evaluate
+    files = [predictions_of(workspace, name) for name in (a, b)]
+    records_file = workspace.records_file("validation")
+    if not records_file.is_file():
+        raise DeepmarkError(f"{records_file}: not there yet. Make it with `deepmark ingest --split validation`.")
+    records = list(read_records(records_file))
+    known = {record.id for record in records}
+    found = [_read(file, known) for file in files]
+    with progress(f"compare {a} and {b}", PASSES) as advance:
+        differences = compare(records, *found, resamples=params.resamples, seed=params.seed, progress=advance)
+    if out is not None:
+        with new_file(out) as draft:
+            comparison_frame(differences).to_csv(draft, index=False, lineterminator="\n")
+    return differences
+
+
+def _read(file: Path, known: set[int]) -> list[Prediction]:
+    found = [(prediction.image_id, prediction.detections) for prediction in read_predictions(file)[0]]
+    if {image_id for image_id, _ in found} != known:
+        raise DeepmarkError(
+            f"{file}: predictions of {len(found)} pictures, and the validation records hold {len(known)}, not all the "
+            "same. Two detectors can be compared on the same pictures only: predict again from this workspace's shards."
+        )
+    return found
