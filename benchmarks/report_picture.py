@@ -12,12 +12,13 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 HEIGHT, GAP = 1500, 40
-LAPTOP, PHONE = (1200, "light", "#headline"), (390, "dark", "#landmarks")
+LAPTOP, PHONE = (1200, "light", None), (390, "dark", "pictures")
 
 
-def shot(browser: Browser, page_file: Path, width: int, scheme: str, section: str) -> Image.Image:
-    page = browser.new_page(viewport={"width": width, "height": HEIGHT}, color_scheme=scheme)
-    page.goto(f"{page_file.resolve().as_uri()}{section if section != '#headline' else ''}")
+def shot(browser: Browser, page_file: Path, width: int, scheme: str, section: str | None) -> Image.Image:
+    view = {"width": width, "height": HEIGHT}
+    page = browser.new_page(viewport=view, color_scheme=scheme, reduced_motion="reduce")
+    page.goto(page_file.resolve().as_uri() + (f"#{section}" if section else ""))
     page.evaluate("Promise.all([...document.querySelectorAll('.gallery img')].map(image => image.decode()))")
     return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
 

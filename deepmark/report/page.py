@@ -24,6 +24,7 @@ from deepmark.report.plots import (
     loss_drawing,
 )
 from deepmark.report.tables import (
+    METRIC_WORDS,
     STRATEGY_WORDS,
     category_table,
     fusion_table,
@@ -69,12 +70,14 @@ def _context(content: Content) -> dict[str, Any]:
     metrics = {name: one.metrics for name, one in content.measured.items()}
     last = [name for name in STRATEGIES if name in metrics][-1]
     own = content.measured[last]
+    headline = headline_table(metrics[last])
     uris = data_uris([picture.image for picture in content.pictures])
     return {
         "content": content,
         "last": STRATEGY_WORDS[last],
         "total": metrics[last].get("ms", {}).get("total"),
-        "headline": headline_table(metrics[last]),
+        "tiles": list(zip(METRIC_WORDS.values(), headline.rows, strict=True)),
+        "headline": headline,
         "strategies": strategy_table(metrics, measured_on=content.measured_on),
         "fusion": fusion_table(metrics, backbone=content.backbone),
         "timing": timing_table(metrics),
