@@ -40,7 +40,7 @@ def error_table(errors: Mapping[str, "pd.DataFrame"]) -> Table:
         Row(
             cells=(
                 str(kind),
-                f"{int(last.loc[kind, 'count']):,}",
+                *(f"{int(last.loc[kind, name]):,}" for name in ("count", "shown")),
                 *(_number(float(costs[name].get(kind, math.nan)), 3) for name in names),
             )
         )
@@ -48,9 +48,10 @@ def error_table(errors: Mapping[str, "pd.DataFrame"]) -> Table:
     )
     return Table(
         title="Errors by kind",
-        columns=("kind", f"count ({STRATEGY_WORDS[names[-1]]})", *(f"AP50 cost, {STRATEGY_WORDS[n]}" for n in names)),
+        columns=("kind", "count", "of score .3 or more", *(f"AP50 cost, {STRATEGY_WORDS[n]}" for n in names)),
         rows=tuple(rows),
-        note="The cost is what box AP50 would gain if the errors of this kind alone were mended.",
+        note=f"Counts are of {STRATEGY_WORDS[names[-1]]}; missed items have no score, and count in both columns. The "
+        "cost is what box AP50 would gain if the errors of this kind alone were mended.",
     )
 
 

@@ -26,7 +26,7 @@ class Measured:
     """category, landmark, part, labelled, error_mean, error_median, pck05, pck10."""
 
     errors: "pd.DataFrame"
-    """kind, count, ap_cost."""
+    """kind, count, shown (those of a score worth showing), ap_cost."""
 
     confusion: "pd.DataFrame"
     """truth, predicted, count."""

@@ -49,14 +49,14 @@ def landmarks() -> pd.DataFrame:
 
 def errors(duplicates: int = 3) -> pd.DataFrame:
     rows = [
-        ("wrong category", 31, 0.041),
-        ("badly placed", 44, 0.052),
-        ("both", 7, 0.003),
-        ("duplicate", duplicates, duplicates / 1000),
-        ("background", 25, 0.017),
-        ("missed", 1040, 0.061),
+        ("wrong category", 310, 31, 0.041),
+        ("badly placed", 440, 44, 0.052),
+        ("both", 70, 7, 0.003),
+        ("duplicate", 10 * duplicates, duplicates, duplicates / 1000),
+        ("background", 250, 25, 0.017),
+        ("missed", 1040, 1040, 0.061),
     ]
-    return pd.DataFrame(rows, columns=["kind", "count", "ap_cost"])
+    return pd.DataFrame(rows, columns=["kind", "count", "shown", "ap_cost"])
 
 
 def confusion() -> pd.DataFrame:

@@ -18,8 +18,8 @@ def test_errors_are_counted_for_the_last_strategy_and_their_cost_is_given_for_ea
     table = error_table({"multiscale": errors(1), "none": errors(200)})
     (duplicate,) = [row.cells for row in table.rows if row.cells[0] == "duplicate"]
 
-    assert table.columns[1] == "count (NMS + flip + multi-scale)"
-    assert duplicate == ("duplicate", "1", "0.200", "0.001")
+    assert "NMS + flip + multi-scale" in table.note
+    assert duplicate == ("duplicate", "10", "1", "0.200", "0.001")
     assert [row.cells[0] for row in table.rows] == list(errors().kind)
     assert table.rows[-1].cells[1] == "1,040"
 
@@ -27,7 +27,7 @@ def test_errors_are_counted_for_the_last_strategy_and_their_cost_is_given_for_ea
 def test_a_kind_that_a_strategy_does_not_know_is_a_dash():
     table = error_table({"none": errors().iloc[1:], "nms": errors()})
 
-    assert table.rows[0].cells == ("wrong category", "31", "–", "0.041")
+    assert table.rows[0].cells == ("wrong category", "310", "31", "–", "0.041")
 
 
 def test_the_confusion_is_a_square_of_all_categories_with_the_background_and_the_missed():
