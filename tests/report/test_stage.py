@@ -4,13 +4,12 @@ import json
 
 import pytest
 from measurements import ap, confusion, curves, errors, item, items, landmarks, metrics
-from mlflow import MlflowClient
 
 from deepmark import stages
 from deepmark.data.records import read_records
 from deepmark.errors import DeepmarkError
 from deepmark.files import write_json
-from deepmark.mlflow_store import tracking_uri
+from deepmark.mlflow_store import open_client
 from deepmark.schema import CATEGORIES, STRATEGIES
 from deepmark.workspace import Workspace
 
@@ -50,7 +49,7 @@ def test_the_page_of_a_workspace_shows_its_pictures_and_its_run_and_goes_to_mlfl
     assert f"<dd>{measured.params.train.seed}</dd>" in text
     assert "<dt>GFLOP a picture, detecting</dt>" in text
     assert (measured.root / "params.yaml").read_text("utf-8").splitlines()[0] in text
-    artifacts = MlflowClient(tracking_uri(measured.root)).list_artifacts(run, "report")
+    artifacts = open_client(measured.root).list_artifacts(run, "report")
     assert [one.path for one in artifacts] == ["report/index.html", "report/overview.jpg"]
 
 
