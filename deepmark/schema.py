@@ -2,7 +2,7 @@
 
 The only place that knows how many landmarks a category has, where they sit in the flat list of 294, which of them are
 each other's mirror image, what they are, and how precisely people place them. Everything else asks. Category numbers
-are 0..12 here; the files' 1..13 appear in ingest and in eval/coco only.
+are 0..12 here; the files' 1..13 appear where annotation and COCO files are read or written only.
 
 Source: DeepFashion2, 2019, section 3 and its public definition files. "Left" and "right" are by the picture.
 """

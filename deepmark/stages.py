@@ -145,6 +145,7 @@ def predict(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
 def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     """Predictions and records -> metrics/{strategy}.json, tables/{strategy}/ and plots/{strategy}.csv."""
     from deepmark.data.records import read_records
+    from deepmark.eval.diagnosis import STEPS, diagnose, write_tables
     from deepmark.eval.metrics import PASSES
     from deepmark.eval.metrics import evaluate as measure
     from deepmark.files import new_folder, write_json, write_text
@@ -152,11 +153,12 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     from deepmark.tracking import Tracker, flattened
 
     found, facts = read_predictions(workspace.predictions_file(strategy))
-    records = read_records(_need(workspace.records_file("validation"), "deepmark ingest --split validation"))
+    records = list(read_records(_need(workspace.records_file("validation"), "deepmark ingest --split validation")))
     predictions = [(prediction.image_id, prediction.detections) for prediction in found]
     params = workspace.params.evaluate
-    with progress(f"evaluate {strategy}", PASSES) as advance:
+    with progress(f"evaluate {strategy}", PASSES + STEPS) as advance:
         report = measure(records, predictions, resamples=params.resamples, seed=params.seed, progress=advance)
+        diagnosis = diagnose(records, predictions, progress=advance)
     ms = json.loads(facts["ms"])
     metrics = {
         **report.headline(),
@@ -165,7 +167,7 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
         "images": len(predictions),
     }
     with new_folder(workspace.tables(strategy)) as draft:
-        report.to_frame().to_csv(draft / workspace.table_file(strategy).name, index=False, lineterminator="\n")
+        write_tables(draft, {"ap": report.to_frame(), **diagnosis})
     write_text(workspace.plot_file(strategy), report.by_category().to_csv(index=False, lineterminator="\n"))
     write_json(workspace.metrics_file(strategy), metrics)
     tracker = Tracker.resume(workspace.root, facts["mlflow_run_id"])

@@ -70,6 +70,9 @@ def test_the_facts_of_every_stage_are_json_and_nothing_else(deepmark, trained):
     for strategy in STRATEGIES:
         assert facts("predict", "--strategy", strategy)["pictures"] == 6
         assert facts("evaluate", "--strategy", strategy)["images"] == 6
+        names = {"ap", "landmarks", "errors", "confusion", "curves", "calibration"}
+        files = {*(f"{name}.csv" for name in names), "items.parquet"}
+        assert {file.name for file in trained.tables(strategy).iterdir()} == files
     assert Path(facts("report")["page"]).is_file()
 
 

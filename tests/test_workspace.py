@@ -9,7 +9,7 @@ import pytest
 import typer
 from workspaces import REPOSITORY, run
 
-from deepmark import cli, stages
+from deepmark import cli, cli_options, stages
 from deepmark.errors import DeepmarkError
 from deepmark.params import Params
 from deepmark.schema import SPLITS, STRATEGIES
@@ -19,7 +19,7 @@ from pipelines.definitions import build_definitions
 from pipelines.dvc_graph import read_graph
 
 COMMANDS = typer.main.get_command(cli.app).commands
-NOT_STAGES = {"init", "synth", "compare", "detect", "demo", "import-checkpoint", "model"}
+NOT_STAGES = {"init", "synth", "compare", "detect", "demo", "import-checkpoint", "model", "score", "convert"}
 
 
 def git(folder: Path, *words: str) -> str:
@@ -109,8 +109,8 @@ def test_assets_depend_on_each_other_as_stages_do(graph):
 def test_splits_and_strategies_are_those_of_the_schema(graph):
     items = {family.name: family.items for family in graph.families}
 
-    assert items["ingest"] == items["shard"] == SPLITS == tuple(cli.Split)
-    assert items["predict"] == items["evaluate"] == STRATEGIES == tuple(cli.Strategy)
+    assert items["ingest"] == items["shard"] == SPLITS == tuple(cli_options.Split)
+    assert items["predict"] == items["evaluate"] == STRATEGIES == tuple(cli_options.Strategy)
     assert items["train"] is items["report"] is None
     assert tuple(cli.Profile) == PROFILES
 

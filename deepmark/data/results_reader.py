@@ -1,0 +1,106 @@
+"""A results file as bytes, one result after the other, through a window of a few megabytes.
+
+JSON readers make numbers of everything. Here the keypoints, nine tenths of the file, stay text.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+from deepmark.errors import DeepmarkError
+
+CHUNK = 4 * 2**20
+"""Bytes read at a time."""
+
+MOST_BYTES = 64 * 2**20
+"""Of one result. A real one has some 4 KB; a quotation mark that is missing would make one of the rest of the file."""
+
+_SPACE = re.compile(rb"[ \t\r\n]*")
+_KEYPOINTS = re.compile(rb'"keypoints"[ \t\r\n]*:[ \t\r\n]*\[([^\[\]{}"]*)\]')
+RESULTS_FORM = (
+    'A results file is one list: [{"image_id": …, "category_id": …, "bbox": […], "keypoints": […], "score": …}, …].'
+)
+
+Result = tuple[dict[str, Any], int, bytes | None]
+"""An object without its flat keypoints, and these: where in the file their text begins, and the text."""
+
+
+def _is_beginning(error: Exception) -> bool:
+    """Whether this failure to read some text says that the text goes on."""
+    return isinstance(error, json.JSONDecodeError) and (
+        error.pos == len(error.doc) or error.msg.startswith("Unterminated string")
+    )
+
+
+class ResultsReader:
+    """The file through a window that moves forward."""
+
+    def __init__(self, path: Path, file: BinaryIO, progress: Callable[[int], None]) -> None:
+        self.path, self.file, self.progress = path, file, progress
+        self.window, self.at, self.base = b"", 0, 0
+
+    def fail(self, fault: str) -> NoReturn:
+        raise DeepmarkError(
+            f"{self.path}: not a COCO results file: byte {self.base + self.at:,}: {fault}. {RESULTS_FORM}"
+        )
+
+    def _more(self) -> bool:
+        part = self.file.read(CHUNK)
+        self.progress(len(part))
+        self.window, self.base, self.at = self.window[self.at :] + part, self.base + self.at, 0
+        return bool(part)
+
+    def _symbol(self) -> bytes:
+        """The next byte that is no white space, not yet consumed; empty at the end."""
+        while True:
+            space = _SPACE.match(self.window, self.at)
+            assert space is not None
+            self.at = space.end()
+            if self.at < len(self.window) or not self._more():
+                return self.window[self.at : self.at + 1]
+
+    def _result(self) -> Result:
+        """The object that begins here without its flat keypoints, and these: where they begin, and their text.
+
+        No beginning of a JSON object is a JSON object, so it ends at the first closing brace up to which it parses.
+        """
+        stop = self.at
+        while True:
+            stop = self.window.find(b"}", stop) + 1
+            if not stop:
+                stop = len(self.window) - self.at
+                if stop > MOST_BYTES or not self._more():
+                    self.fail("this result does not end")
+                continue
+            text = self.window[self.at : stop]
+            points = _KEYPOINTS.search(text)
+            head = text[: points.start(1)] + text[points.end(1) :] if points else text
+            try:
+                fields = json.loads(head)
+            except (ValueError, RecursionError) as error:
+                if _is_beginning(error):
+                    continue
+                self.fail(f"this result is not JSON ({error})")
+            begin = self.base + self.at + (points.start(1) if points else 0)
+            self.at = stop
+            return fields, begin, points.group(1) if points else None
+
+    def results(self) -> Iterator[Result]:
+        if self._symbol() != b"[":
+            self.fail("it does not begin with [")
+        self.at += 1
+        if self._symbol() != b"]":
+            while True:
+                if self._symbol() != b"{":
+                    self.fail("expected a result, {…}")
+                yield self._result()
+                if self._symbol() != b",":
+                    break
+                self.at += 1
+        if self._symbol() != b"]":
+            self.fail("the list does not end here, and does not go on. Was the file copied whole?")
+        self.at += 1
+        if self._symbol():
+            self.fail("there is something after the list")
