@@ -139,7 +139,7 @@ def compare(
 
     from deepmark.compare import compare_predictions
     from deepmark.report.comparison import comparison_table
-    from deepmark.report.tables import print_table
+    from deepmark.report.table import print_table
     from deepmark.workspace import Workspace
 
     differences = compare_predictions(Workspace(workspace.resolve()), a, b, out=out)
@@ -159,7 +159,7 @@ def audit(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> Non
 
 @app.command()
 def report(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
-    """All metrics to one page with tables and pictures."""
+    """All that was measured to one page: tables, figures and pictures."""
     _stage("report", workspace, as_json)
 
 

@@ -48,7 +48,7 @@ def score(
     from deepmark.files import write_json
     from deepmark.progress import progress
     from deepmark.report.score_tables import categories_table, figures_table
-    from deepmark.report.tables import print_table
+    from deepmark.report.table import print_table
 
     if visible_only and kind is Kind.bbox:
         raise DeepmarkError("--visible-only: boxes have no landmarks. Add --kind keypoints, or leave it out.")

@@ -13,7 +13,8 @@ from rich.console import Console
 from deepmark.data.synthetic import draw_dataset
 from deepmark.errors import DeepmarkError
 from deepmark.progress import progress
-from deepmark.report.tables import strategy_table, to_rich
+from deepmark.report.table import to_rich
+from deepmark.report.tables import strategy_table
 from deepmark.schema import STRATEGIES
 from deepmark.workspace import Workspace, environment, init_workspace, tool
 
@@ -58,8 +59,7 @@ def _where_to_look(workspace: Workspace) -> Iterator[str]:
         return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
     deepmark, root, model = short(tool("deepmark")), short(workspace.root), short(workspace.model_file)
-    yield f"Report    {short(workspace.report / 'report.md')}"
-    yield f"Pictures  {short(workspace.report / 'pictures')}"
+    yield f"Report    {short(workspace.report / 'index.html')}"
     yield f"Browse    make ui WORKSPACE={root}"
     yield f"Detect    {deepmark} detect {short(workspace.raw)}/validation/image --model {model} \\"
     yield f"              --draw {root / 'detections'}"

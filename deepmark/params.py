@@ -232,8 +232,8 @@ class AuditParams(Section):
 
 
 class ReportParams(Section):
-    pictures: Annotated[int, Field(ge=0)]
-    """Validation pictures drawn with their detections."""
+    pictures: Annotated[int, Field(ge=0, le=60)]
+    """Validation pictures drawn with their detections; the page stays below 10 MB with 60."""
 
     min_score: Share
     """Detections below it are not drawn."""

@@ -15,7 +15,8 @@ from deepmark.schema import SPLITS, STRATEGIES
 from deepmark.workspace import Workspace
 
 if TYPE_CHECKING:
-    from deepmark.report.page import Picture
+    from deepmark.report.measured import Measured
+    from deepmark.report.page import Content
     from deepmark.types import Detections
 
 
@@ -236,62 +237,51 @@ def _predictions_to_audit(workspace: Workspace) -> dict[int, "Detections"]:
 
 def report(workspace: Workspace) -> dict[str, Any]:
     """All metrics and tables, and some pictures -> report/."""
-    import pandas as pd
-
-    from deepmark.provenance import data_version, workspace_version
+    from deepmark.report.measured import TABLES, read_measured
     from deepmark.report.page import write_report
     from deepmark.tracking import Tracker
 
-    params = workspace.params
-    need = {name: f"deepmark evaluate --strategy {name}" for name in STRATEGIES}
-    metrics = {
-        name: json.loads(_need(workspace.metrics_file(name), maker).read_text("utf-8")) for name, maker in need.items()
-    }
-    frames = {name: pd.read_csv(_need(workspace.table_file(name), maker)) for name, maker in need.items()}
+    measured = {}
+    for name in STRATEGIES:
+        files = (workspace.metrics_file(name), *(workspace.tables(name) / table for table in TABLES))
+        for file in files:
+            _need(file, f"deepmark evaluate --strategy {name}")
+        measured[name] = read_measured(workspace.metrics_file(name), workspace.tables(name))
     training = json.loads(_need(workspace.training_file, "deepmark train").read_text("utf-8"))
     tracker = Tracker.resume(workspace.root, training["mlflow_run_id"])
-    facts = {
-        "backbone": params.model.backbone,
-        "input size": " x ".join(map(str, params.model.input_size)),
-        "epochs": str(len(training["history"])),
-        "seed": str(params.train.seed),
-        "data version": data_version(workspace.root) or "not under DVC",
-        "workspace commit": workspace_version(workspace.root) or "none",
-        "MLflow run": training["mlflow_run_id"],
-    }
-    page = write_report(
-        workspace.report,
-        metrics=metrics,
-        frames=frames,
-        pictures=_draw_pictures(workspace),
-        facts=facts,
-        measured_on=f"{metrics['none']['images']:,} validation pictures",
-    )
+    page = write_report(workspace.report, _content(workspace, measured, training))
     tracker.log_artifact(workspace.report, "report")
-    return {"page": str(page), "mlflow_run": tracker.run_id}
+    return {"page": str(page), "megabytes": page.stat().st_size / 1e6, "mlflow_run": tracker.run_id}
 
 
-def _draw_pictures(workspace: Workspace) -> list["Picture"]:
-    """Truth beside detections, for pictures spread evenly over the validation shards."""
-    import numpy as np
-
-    from deepmark.data.images import decode_jpeg
+def _content(workspace: Workspace, measured: dict[str, "Measured"], training: dict[str, Any]) -> "Content":
+    """What the page shows, pictures drawn."""
     from deepmark.data.stream import ShardReader
     from deepmark.infer.predictions import read_predictions
-    from deepmark.report.gallery import contact_sheet, draw_detections, draw_truth
-    from deepmark.report.page import Picture
+    from deepmark.report.choose import choose
+    from deepmark.report.facts import machine_facts, model_facts, run_facts
+    from deepmark.report.page import Content
+    from deepmark.report.pictures import draw_pictures
 
-    params = workspace.params.report
-    reader = ShardReader(workspace.shards("validation"))
-    chosen = np.linspace(0, len(reader) - 1, min(params.pictures, len(reader))).astype(int).tolist()
-    found = dict(enumerate(read_predictions(workspace.predictions_file(STRATEGIES[-1]))[0]))
-    pictures = []
-    for position in chosen:
-        record, jpeg = reader[position]
-        image, prediction = decode_jpeg(jpeg), found[position]
-        assert prediction.image_id == record.id
-        drawn = draw_detections(image, prediction.detections, min_score=params.min_score)
-        sheet = contact_sheet([draw_truth(image, record), drawn], columns=2)
-        caption = f"Picture {reader.key(position)}: what is labelled (left), what is found (right)"
-        pictures.append(Picture(name=reader.key(position), caption=caption, image=sheet))
-    return pictures
+    params, last = workspace.params.report, STRATEGIES[-1]
+    reader = ShardReader(_need(workspace.shards("validation"), "deepmark shard --split validation"))
+    predictions = _need(workspace.predictions_file(last), f"deepmark predict --strategy {last}")
+    found, predicted = read_predictions(predictions)
+    items = measured[last].items
+    chosen = choose(items, params.pictures)
+    with progress("report", len(chosen)) as advance:
+        pictures = draw_pictures(chosen, reader, found, items, min_score=params.min_score, progress=advance)
+    return Content(
+        measured=measured,
+        history=training["history"],
+        pictures=pictures,
+        facts={
+            "Run": run_facts(workspace, training),
+            "Model": model_facts(workspace),
+            "Machine": machine_facts(predicted),
+        },
+        params=(workspace.root / "params.yaml").read_text("utf-8"),
+        backbone=workspace.params.model.backbone,
+        measured_on=f"{measured[last].metrics['images']:,} validation pictures",
+        min_score=params.min_score,
+    )

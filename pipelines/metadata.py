@@ -14,9 +14,6 @@ import dagster as dg
 
 from deepmark.workspace import Workspace
 
-THUMBNAIL = 320
-"""Pixels high: a row of four is read at a glance and adds some 60 kB to the event log."""
-
 
 def records_facts(root: Path, split: str | None) -> dict[str, Any]:
     """Pictures in, kept and set aside; items and landmarks; the categories beside the released set's."""
@@ -60,7 +57,8 @@ def metrics_facts(root: Path, strategy: str | None) -> dict[str, Any]:
     if table.is_file():
         import pandas as pd
 
-        from deepmark.report.tables import category_table, subset_table, to_markdown
+        from deepmark.report.table import to_markdown
+        from deepmark.report.tables import category_table, subset_table
 
         frame = pd.read_csv(table)
         facts["by category"] = dg.MetadataValue.md(to_markdown(category_table(frame)))
@@ -84,19 +82,24 @@ def suspects_facts(root: Path, _: str | None) -> dict[str, Any]:
 
 def report_facts(root: Path, _: str | None) -> dict[str, Any]:
     """The paper's table for what was trained, some pictures of detections, and where to read on."""
-    from deepmark.report.tables import strategy_table, to_markdown
+    from deepmark.report.table import to_markdown
+    from deepmark.report.tables import strategy_table
     from deepmark.schema import STRATEGIES
 
     workspace = Workspace(root)
     metrics = {strategy: _read_json(workspace.metrics_file(strategy)) for strategy in STRATEGIES}
     measured = {strategy: values for strategy, values in metrics.items() if values}
-    facts: dict[str, Any] = {"page": dg.MetadataValue.path(workspace.report / "report.md")}
+    facts: dict[str, Any] = {"page": dg.MetadataValue.path(workspace.report / "index.html")}
     if measured:
         table = strategy_table(measured, measured_on="the validation set", published=False)
         facts["strategies"] = dg.MetadataValue.md(to_markdown(table))
-    pictures = sorted((workspace.report / "pictures").glob("*.jpg"))[:4]
-    if pictures:
-        facts["detections"] = dg.MetadataValue.md(_row_of_pictures(pictures))
+    row = workspace.report / "overview.jpg"
+    if row.is_file():
+        text = base64.b64encode(row.read_bytes()).decode()
+        facts["detections"] = dg.MetadataValue.md(f"![Detections](data:image/jpeg;base64,{text})")
+    run = _read_json(workspace.training_file).get("mlflow_url")
+    if run:
+        facts["page in MLflow"] = dg.MetadataValue.url(f"{run}/artifacts/report/index.html")
     return {**facts, **_mlflow(workspace)}
 
 
@@ -130,16 +133,3 @@ def _category_counts(categories: dict[str, dict[str, Any]]) -> str:
         shares = (counts.get("share_of_items", 0), counts.get("released_share_of_items", 0))
         lines.append(f"| {name} | {counts['items']} | {shares[0]:.1%} | {shares[1]:.1%} |")
     return "\n".join(lines)
-
-
-def _row_of_pictures(files: list[Path]) -> str:
-    import cv2
-
-    pictures = [cv2.imread(str(file)) for file in files]
-    small = [
-        cv2.resize(picture, (max(1, round(picture.shape[1] * THUMBNAIL / picture.shape[0])), THUMBNAIL))
-        for picture in pictures
-        if picture is not None
-    ]
-    jpeg = cv2.imencode(".jpg", cv2.hconcat(small), [cv2.IMWRITE_JPEG_QUALITY, 75])[1]
-    return f"![Detections](data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()})"

@@ -133,7 +133,10 @@ def wiring(workspace: Workspace) -> dict[str, tuple[set[Path], set[Path]]]:
         "train": (shards, {w.checkpoint, w.train_metrics_file, w.losses_file}),
         "audit": ({*shards, *map(w.records_file, SPLITS), w.predictions_file(last)}, {w.audit}),
         "report": (
-            {w.checkpoint, w.shards("validation"), w.predictions_file(last), *map(w.metrics_file, STRATEGIES)},
+            {
+                *(w.checkpoint, w.shards("validation"), w.predictions_file(last)),
+                *(made(name) for made in (w.metrics_file, w.tables) for name in STRATEGIES),
+            },
             {w.report},
         ),
     }

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from deepmark.eval.compare import Difference
-from deepmark.report.tables import UNKNOWN, Row, Table
+from deepmark.report.table import UNKNOWN, Row, Table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -110,9 +110,12 @@ def draw(image: Image, garments: Sequence[Drawn]) -> Image:
         _draw_skeleton(canvas, garment, enlarged, pen)
     taken: list[Place] = []
     for garment in reversed(garments):
-        taken.append(_draw_label(canvas, garment, enlarged, pen, taken))
+        taken.append(_draw_plate(canvas, garment, enlarged, pen, taken))
     for garment in garments:
         _draw_dots(canvas, garment, enlarged, pen)
+    # Last: at the upper edge of a picture landmarks lie on the labels, and both shall be seen.
+    for garment, place in zip(reversed(garments), taken, strict=True):
+        _draw_letters(canvas, garment.label, place, pen)
     return canvas
 
 
@@ -164,15 +167,25 @@ def _draw_dots(canvas: Image, garment: Drawn, enlarged: float, pen: float) -> No
                 cv2.circle(canvas, point, round(radius * pen * 2**_FRACTION), paint, -1, cv2.LINE_AA, _FRACTION)
 
 
-def _draw_label(canvas: Image, garment: Drawn, enlarged: float, pen: float, taken: Sequence[Place]) -> Place:
+def _letters(pen: float) -> tuple[cv2.FontFace, int, int]:
+    """The font, the height of its letters, and the room around them."""
+    height = max(11, round(11 * pen))
+    return cv2.FontFace("sans"), height, max(2, round(0.3 * height))
+
+
+def _draw_plate(canvas: Image, garment: Drawn, enlarged: float, pen: float, taken: Sequence[Place]) -> Place:
     size = canvas.shape[1::-1]
-    face, height = cv2.FontFace("sans"), max(11, round(11 * pen))
-    pad, clear = max(2, round(0.3 * height)), math.ceil(_DOT * pen)
+    face, height, pad = _letters(pen)
     _, _, text_width, text_height = cv2.getTextSize(size, garment.label, (0, 0), face, height, 600)
-    place = _place(garment.box * enlarged, (text_width + 2 * pad, text_height + pad), clear, size, taken)
+    label, clear = (text_width + 2 * pad, text_height + pad), math.ceil(_DOT * pen)
+    place = _place(garment.box * enlarged, label, clear, size, taken)
     cv2.rectangle(canvas, place[:2], place[2:], PALETTE[garment.category.index], -1)
-    cv2.putText(canvas, garment.label, (place[0] + pad, place[3] - pad), _INK, face, height, 600)
     return place
+
+
+def _draw_letters(canvas: Image, label: str, place: Place, pen: float) -> None:
+    face, height, pad = _letters(pen)
+    cv2.putText(canvas, label, (place[0] + pad, place[3] - pad), _INK, face, height, 600)
 
 
 def _place(

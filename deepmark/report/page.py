@@ -1,122 +1,134 @@
-"""The report: one page of markdown with its pictures and its numbers beside it."""
+"""The report: one page of HTML that holds all it shows, and asks no one for anything."""
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import simplejpeg
-from jaxtyping import UInt8
 
 from deepmark.files import new_folder
+from deepmark.report.choose import GROUPS, KINDS
+from deepmark.report.diagnosis import confusion_table, error_table, hardest_landmarks, landmark_table
+from deepmark.report.garment_plots import garment_drawings, step_words
+from deepmark.report.measured import Measured
+from deepmark.report.pictures import Picture, data_uris, overview
+from deepmark.report.plots import (
+    category_curve_drawings,
+    category_drawing,
+    confusion_drawing,
+    curve_drawings,
+    error_drawing,
+    loss_drawing,
+)
 from deepmark.report.tables import (
+    METRIC_WORDS,
     STRATEGY_WORDS,
-    Table,
     category_table,
+    fusion_table,
+    headline_table,
     strategy_table,
     subset_table,
     timing_table,
-    to_markdown,
 )
 from deepmark.schema import STRATEGIES
 
-if TYPE_CHECKING:
-    import pandas as pd
+PAGE, OVERVIEW = "index.html", "overview.jpg"
+_OVERVIEW_PICTURES = 4
 
-JPEG_QUALITY = 92
-"""Thin lines and small letters show artefacts below about 90."""
-
-HOW_TO_READ = """\
-- **AP** is the mean of the precisions at overlaps of .50, .55 … .95 and at 101 recalls, averaged over the categories \
-that occur; AP50 and AP75 are at one overlap. 1 is perfect.
-- For **boxes** the overlap is intersection over union. For **landmarks** it is the object keypoint similarity: the \
-mean of exp(-d² / (2 area (2 sigma)²)) over the item's labelled landmarks, with DeepFashion2's 294 sigmas. A wrong \
-category is worth nothing.
-- **Visible** counts landmarks labelled v = 2 alone; **visible + occluded** counts v = 1 too. Papers give both.
-- Each strategy includes the one before it: none, NMS, NMS + flip, NMS + flip + multi-scale.
-- In **pictures** a filled dot is a landmark that is seen (truth: visible; detection: a peak of the heatmap), a hollow \
-one is a landmark that is not (truth: occluded; detection: placed from the garment's centre alone).
-- A dash stands where there is nothing to find or nothing was published.
-"""
+_TEMPLATES = Path(__file__).with_name("templates")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Picture:
-    """A picture of the page."""
+class Content:
+    """All that the page shows."""
 
-    name: str
-    """File name without its ending: "000017"."""
+    measured: Mapping[str, Measured]
+    """By strategy; what concerns one strategy alone is shown for the last there is."""
 
-    caption: str
-    image: UInt8[np.ndarray, "h w 3"]
-    """RGB, drawn upon (report/gallery.py)."""
+    history: Sequence[Mapping[str, Any]]
+    """The epochs in training.json."""
 
+    pictures: Sequence[Picture]
+    facts: Mapping[str, Mapping[str, str]]
+    """Headings, and below each what is known, in their order."""
 
-def _section(table: Table) -> str:
-    note = f"\n{table.note}\n" if table.note else ""
-    return f"## {table.title}\n\n{to_markdown(table)}{note}"
+    params: str
+    """The text of params.yaml."""
 
+    backbone: str
+    measured_on: str
+    """What the figures are of: "300 validation pictures"."""
 
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _page(tables: Iterable[Table], pictures: Sequence[Picture], facts: Mapping[str, str]) -> str:
-    known = "\n".join(f"| {_escaped(key)} | {_escaped(value)} |" for key, value in facts.items())
-    shown = "\n\n".join(f"![{_escaped(p.caption)}](pictures/{p.name}.jpg)\n\n{_escaped(p.caption)}" for p in pictures)
-    sections = [
-        "# Clothes and their landmarks: report\n",
-        *map(_section, tables),
-        f"## Pictures\n\n{shown}\n" if shown else "",
-        f"## How to read this\n\n{HOW_TO_READ}",
-        f"## The run\n\n| | |\n|---|---|\n{known}\n" if known else "",
-    ]
-    return "\n".join(section for section in sections if section)
+    min_score: float
+    """Detections below it are not drawn."""
 
 
-def _write_strategies(file: Path, metrics: Mapping[str, Mapping[str, Any]]) -> None:
-    columns = [(part, key) for part in ("box", "landmarks_visible", "landmarks") for key in ("AP", "AP50", "AP75")]
-    columns += [("ms", key) for key in ("read", "network", "decode", "total")]
-    with file.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["strategy", *(f"{part}_{key}" for part, key in columns), "images"])
-        for name in (name for name in STRATEGIES if name in metrics):
-            one = metrics[name]
-            writer.writerow([name, *(one.get(part, {}).get(key) for part, key in columns), one.get("images")])
+def _context(content: Content) -> dict[str, Any]:
+    metrics = {name: one.metrics for name, one in content.measured.items()}
+    last = [name for name in STRATEGIES if name in metrics][-1]
+    own = content.measured[last]
+    headline = headline_table(metrics[last])
+    uris = data_uris([picture.image for picture in content.pictures])
+    return {
+        "content": content,
+        "last": STRATEGY_WORDS[last],
+        "total": metrics[last].get("ms", {}).get("total"),
+        "tiles": list(zip(METRIC_WORDS.values(), headline.rows, strict=True)),
+        "headline": headline,
+        "strategies": strategy_table(metrics, measured_on=content.measured_on),
+        "fusion": fusion_table(metrics, backbone=content.backbone),
+        "timing": timing_table(metrics),
+        "curves": curve_drawings(own.curves),
+        "category_curves": category_curve_drawings(own.curves),
+        "category_figure": category_drawing(own.ap),
+        "categories": category_table(own.ap),
+        "subsets": subset_table(own.ap),
+        "error_figure": error_drawing(own.errors),
+        "errors": error_table({name: one.errors for name, one in content.measured.items()}),
+        "confusion_figure": confusion_drawing(own.confusion),
+        "confusion": confusion_table(own.confusion),
+        "garments": garment_drawings(own.landmarks),
+        "steps": step_words(),
+        "hardest": hardest_landmarks(own.landmarks),
+        "landmarks": landmark_table(own.landmarks),
+        "losses": loss_drawing(content.history),
+        "gallery": list(zip(content.pictures, uris, strict=True)),
+        "kinds": KINDS,
+        "groups": [name for name in GROUPS if any(name == why.group for p in content.pictures for why in p.reasons)],
+    }
 
 
-def write_report(
-    folder: Path,
-    *,
-    metrics: Mapping[str, Mapping[str, Any]],
-    frames: Mapping[str, "pd.DataFrame"],
-    pictures: Sequence[Picture],
-    facts: Mapping[str, str],
-    measured_on: str,
-) -> Path:
-    """Write report.md, pictures/*.jpg and strategies.csv into a folder that appears whole or not at all.
+def _slug(text: str) -> str:
+    return re.sub(r"\W+", "-", text.lower()).strip("-")
 
-    `metrics` and `frames` are the contents of metrics/{strategy}.json and tables/{strategy}/ap.csv by strategy;
-    categories and subsets are shown for the last strategy there is. `facts` are shown in their order. Returns the
-    page's path.
+
+def render_page(content: Content) -> str:
+    """The page as text; the same content gives the same text."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES, encoding="utf-8"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["slug"] = _slug
+    return environment.get_template("report.html").render(_context(content)).strip() + "\n"
+
+
+def write_report(folder: Path, content: Content) -> Path:
+    """Write index.html and overview.jpg into a folder that appears whole or not at all; returns the page's path.
+
+    overview.jpg is a row of the first pictures, for lists of results; it is left out where there are none.
     """
-    last = [name for name in STRATEGIES if name in frames][-1]
-    timing = timing_table(metrics)
-    details = (category_table(frames[last]), subset_table(frames[last]))
-    tables = [
-        strategy_table(metrics, measured_on=measured_on),
-        *(replace(table, title=f"{table.title} ({STRATEGY_WORDS[last]})") for table in details),
-        *([timing] if timing.rows else []),
-    ]
     with new_folder(folder) as draft:
-        (draft / "pictures").mkdir()
-        for picture in pictures:
-            jpeg = simplejpeg.encode_jpeg(
-                np.ascontiguousarray(picture.image), JPEG_QUALITY, colorspace="RGB", colorsubsampling="444"
-            )
-            (draft / "pictures" / f"{picture.name}.jpg").write_bytes(jpeg)
-        _write_strategies(draft / "strategies.csv", metrics)
-        (draft / "report.md").write_text(_page(tables, pictures, facts), "utf-8")
-    return folder / "report.md"
+        (draft / PAGE).write_text(render_page(content), "utf-8")
+        row = overview(content.pictures[:_OVERVIEW_PICTURES])
+        if row is not None:
+            jpeg = simplejpeg.encode_jpeg(np.ascontiguousarray(row), 82, colorspace="RGB", colorsubsampling="444")
+            (draft / OVERVIEW).write_bytes(jpeg)
+    return folder / PAGE

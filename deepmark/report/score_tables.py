@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deepmark.eval.official import FIGURES
-from deepmark.report.tables import UNKNOWN, Row, Table
+from deepmark.report.table import UNKNOWN, Row, Table
 
 
 def _cell(value: float | None) -> str:

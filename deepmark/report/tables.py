@@ -1,20 +1,16 @@
-"""The tables people compare: by strategy as DeepMark printed it, by subset as DeepFashion2 did, by category.
-
-A table is a value; markdown and the terminal are two ways to show it.
-"""
+"""The tables people compare: by strategy as DeepMark printed it, by subset as DeepFashion2 did, by category."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from deepmark.eval.subsets import SCOPES
-from deepmark.report.published import MATCH_RCNN_BY_SUBSET, PUBLISHED, Figures
+from deepmark.report.published import MATCH_RCNN_BY_SUBSET, PUBLISHED
+from deepmark.report.table import UNKNOWN, Row, Table
 from deepmark.schema import CATEGORIES, STRATEGIES
 
 if TYPE_CHECKING:
     import pandas as pd
-    import rich.table
 
 STRATEGY_WORDS: dict[str, str] = {
     "none": "none",
@@ -30,69 +26,34 @@ METRIC_WORDS: dict[str, str] = {
     "landmark_ap": "landmark AP, visible + occluded",
 }
 
-UNKNOWN = "–"
-"""Stands where there is nothing to find, or nothing was published."""
+PART_WORDS: dict[str, str] = {
+    "box": "box",
+    "landmarks_visible": "landmark, visible",
+    "landmarks": "landmark, visible + occluded",
+}
+"""The parts of metrics/{strategy}.json, in words."""
 
+SINGLE, FUSION = "nms", "multiscale"
+"""What DeepMark's table of backbones calls one pass of the network, and all the strategies together."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    cells: tuple[str, ...]
-    ours: bool = True
-    """Others' figures stand beside ours, and are told apart."""
+_PUBLISHED_NOTE = "Published figures are of DeepFashion2's validation set, times of one RTX 2080 Ti."
 
+Place = tuple[str, str]
+"""A figure's place in metrics/{strategy}.json: ("box", "AP50")."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
-    """Cells as they will be read; the first column names the row."""
+_STRATEGY_COLUMNS: dict[Place, str] = {
+    ("box", "AP"): "box AP",
+    ("box", "AP50"): "box AP50",
+    ("landmarks_visible", "AP"): "landmark AP, visible",
+    ("landmarks", "AP"): "landmark AP, visible + occluded",
+    ("landmarks", "AP50"): "landmark AP50, visible + occluded",
+}
 
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[Row, ...]
-    note: str = ""
-
-
-def to_markdown(table: Table) -> str:
-    """A pipe table, numbers to the right, our rows in bold where others' stand beside them; title and note left out."""
-    mixed = len({row.ours for row in table.rows}) == 2
-    lines = ["| " + " | ".join(table.columns) + " |", "|---|" + "---:|" * (len(table.columns) - 1)]
-    for row in table.rows:
-        cells = [f"**{cell}**" if mixed and row.ours and cell != UNKNOWN else cell for cell in row.cells]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def to_rich(table: Table) -> "rich.table.Table":
-    """The same for a terminal."""
-    import rich.box
-    import rich.table
-
-    shown = rich.table.Table(
-        title=table.title,
-        caption=table.note or None,
-        box=rich.box.SIMPLE_HEAD,
-        title_style="bold",
-        title_justify="left",
-        caption_justify="left",
-        padding=0,
-        pad_edge=False,
-    )
-    shown.add_column(table.columns[0], vertical="bottom", min_width=24)
-    for name in table.columns[1:]:
-        # As wide as the longest word: a heading of four words stands on four lines, and the table in 80 columns.
-        width = max(len(word) for word in name.split())
-        shown.add_column(name, justify="right", vertical="bottom", min_width=width, width=max(width, 7))
-    ours = [i for i, row in enumerate(table.rows) if row.ours]
-    for i, row in enumerate(table.rows):
-        above_others_only = bool(ours) and i == ours[-1] < len(table.rows) - 2
-        shown.add_row(*row.cells, style="bold" if row.ours else "dim", end_section=above_others_only)
-    return shown
-
-
-def print_table(table: Table) -> None:
-    """The table on standard output."""
-    from rich.console import Console
-
-    Console(soft_wrap=True).print(to_rich(table))
+_ALL_COLUMNS: dict[Place, str] = {
+    (part, figure): words.replace("box", f"box {figure}").replace("landmark", f"landmark {figure}")
+    for part, words in PART_WORDS.items()
+    for figure in ("AP", "AP50", "AP75")
+}
 
 
 def _ap(value: float | None) -> str:
@@ -105,17 +66,43 @@ def _ms(value: float | int | None) -> str:
     return f"{value:.1f}" if isinstance(value, float) and value < 100 else f"{value:.0f}"
 
 
-def _strategy_row(
-    name: str, box: Figures, visible: Figures, both: Figures, ms: float | int | None, *, ours: bool
-) -> Row:
-    figures = (box[0], box[1], visible[0], both[0], both[1])
-    return Row(cells=(name, *map(_ap, figures), _ms(ms)), ours=ours)
+def _interval(low: float, high: float) -> str:
+    return "" if math.isnan(low) or math.isnan(high) else f"{low:.3f}–{high:.3f}"
 
 
-def _measured(name: str, metrics: Mapping[str, Any]) -> Row:
-    parts = (metrics[part] for part in ("box", "landmarks_visible", "landmarks"))
-    box, visible, both = ((part["AP"], part["AP50"], part["AP75"]) for part in parts)
-    return _strategy_row(STRATEGY_WORDS[name], box, visible, both, metrics.get("ms", {}).get("total"), ours=True)
+def headline_interval(metrics: Mapping[str, Any], part: str, figure: str) -> str:
+    """The 95% interval of a figure in metrics/{strategy}.json; "" where it has none."""
+    bounds = metrics.get("interval", {}).get(part, {}).get(figure)
+    return _interval(bounds["low"], bounds["high"]) if bounds else ""
+
+
+def _measured(name: str, metrics: Mapping[str, Any], columns: Mapping[Place, str]) -> Row:
+    return Row(
+        cells=(
+            name,
+            *(_ap(metrics[part][figure]) for part, figure in columns),
+            _ms(metrics.get("ms", {}).get("total")),
+        ),
+        intervals=("", *(headline_interval(metrics, part, figure) for part, figure in columns), ""),
+    )
+
+
+def _published(columns: Mapping[Place, str], *, by_backbone: bool) -> list[Row]:
+    """Others' rows; `by_backbone`: those of DeepMark's table of backbones, single and fusion for strategies."""
+    single, fusion = f", {STRATEGY_WORDS[SINGLE]}", f", {STRATEGY_WORDS[FUSION]}"
+    figures = ("AP", "AP50", "AP75")
+    return [
+        Row(
+            cells=(
+                row.method.replace(fusion, ", fusion").replace(single, ", single") if by_backbone else row.method,
+                *(_ap(getattr(row, part)[figures.index(figure)]) for part, figure in columns),
+                _ms(row.ms),
+            ),
+            ours=False,
+        )
+        for row in PUBLISHED
+        if not by_backbone or row.box[1] is not None
+    ]
 
 
 def strategy_table(metrics: Mapping[str, Mapping[str, Any]], *, measured_on: str, published: bool = True) -> Table:
@@ -124,40 +111,72 @@ def strategy_table(metrics: Mapping[str, Mapping[str, Any]], *, measured_on: str
     `metrics` holds the content of metrics/{strategy}.json by strategy; `measured_on` says what the figures are of, such
     as "300 drawn pictures", because the published ones are of DeepFashion2's validation set.
     """
-    rows = [_measured(name, metrics[name]) for name in STRATEGIES if name in metrics]
+    columns = _STRATEGY_COLUMNS
+    rows = [_measured(STRATEGY_WORDS[name], metrics[name], columns) for name in STRATEGIES if name in metrics]
     note = f"Measured on {measured_on}."
     if published:
-        rows += [
-            _strategy_row(row.method, row.box, row.landmarks_visible, row.landmarks, row.ms, ours=False)
-            for row in PUBLISHED
-        ]
-        note += " Published figures are of DeepFashion2's validation set, times of one RTX 2080 Ti."
+        rows += _published(columns, by_backbone=False)
+        note += f" {_PUBLISHED_NOTE}"
     return Table(
         title="Inference strategies",
-        columns=(
-            "strategy",
-            "box AP",
-            "box AP50",
-            "landmark AP, visible",
-            "landmark AP, visible + occluded",
-            "landmark AP50, visible + occluded",
-            "ms an image",
-        ),
+        columns=("strategy", *columns.values(), "ms an image"),
         rows=tuple(rows),
         note=note,
     )
 
 
+def fusion_table(metrics: Mapping[str, Mapping[str, Any]], *, backbone: str) -> Table:
+    """One pass against all strategies together, every AP: the paper's table of backbones, with ours first."""
+    named = {SINGLE: f"{backbone}, single", FUSION: f"{backbone}, fusion"}
+    rows = [_measured(words, metrics[name], _ALL_COLUMNS) for name, words in named.items() if name in metrics]
+    return Table(
+        title="Single against fusion",
+        columns=("backbone", *_ALL_COLUMNS.values(), "ms an image"),
+        rows=(*rows, *_published(_ALL_COLUMNS, by_backbone=True)),
+        note=f"Single is {STRATEGY_WORDS[SINGLE]}, fusion {STRATEGY_WORDS[FUSION]}. {_PUBLISHED_NOTE}",
+    )
+
+
+def headline_table(metrics: Mapping[str, Any]) -> Table:
+    """The nine figures of one strategy, from the content of its metrics/{strategy}.json."""
+    figures = ("AP", "AP50", "AP75")
+    rows = (
+        Row(
+            cells=(words, *(_ap(metrics[part][figure]) for figure in figures)),
+            intervals=("", *(headline_interval(metrics, part, figure) for figure in figures)),
+        )
+        for part, words in PART_WORDS.items()
+    )
+    return Table(title="Headline", columns=("what", *figures), rows=tuple(rows))
+
+
 def timing_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Where an image's milliseconds go, by strategy; empty where nothing was timed."""
-    steps = ("read", "network", "decode", "total")
+    """Where an image's milliseconds go, by strategy: the network and the rest; empty where nothing was timed."""
     timed = {name: metrics[name]["ms"] for name in STRATEGIES if metrics.get(name, {}).get("ms")}
-    rows = (Row(cells=(STRATEGY_WORDS[name], *(_ms(ms.get(step)) for step in steps))) for name, ms in timed.items())
-    return Table(title="Milliseconds an image", columns=("strategy", *steps), rows=tuple(rows))
+    rows = []
+    for name, ms in timed.items():
+        known = ms.get("total") is not None and ms.get("network") is not None
+        rest = ms["total"] - ms["network"] if known else None
+        parts = (ms.get("network"), rest, ms.get("total"), ms.get("read"), ms.get("decode"))
+        rows.append(Row(cells=(STRATEGY_WORDS[name], *map(_ms, parts))))
+    columns = ("strategy", "network", "rest", "total", "of the rest: reading", "of the rest: decoding")
+    return Table(title="Milliseconds an image", columns=columns, rows=tuple(rows))
 
 
-def _values(frame: "pd.DataFrame") -> dict[tuple[str, str], float | None]:
-    return {(metric, scope): value for metric, scope, value in zip(frame.metric, frame.scope, frame.value, strict=True)}
+class _Figures:
+    """The content of a strategy's ap.csv, by metric and scope, as cells."""
+
+    def __init__(self, frame: "pd.DataFrame") -> None:
+        places = list(zip(frame.metric, frame.scope, strict=True))
+        self._values = dict(zip(places, frame.value, strict=True))
+        bounds = zip(frame.low, frame.high, strict=True) if "low" in frame else ()
+        self._bounds = dict(zip(places, bounds, strict=False))
+
+    def row(self, name: str, places: Sequence[tuple[str, str]]) -> Row:
+        return Row(
+            cells=(name, *(_ap(self._values.get(place)) for place in places)),
+            intervals=("", *(_interval(*self._bounds.get(place, (math.nan, math.nan))) for place in places)),
+        )
 
 
 def subset_table(frame: "pd.DataFrame") -> Table:
@@ -165,11 +184,11 @@ def subset_table(frame: "pd.DataFrame") -> Table:
 
     `frame` is the content of tables/{strategy}/ap.csv.
     """
-    values, scopes = _values(frame), (*SCOPES, "all")
+    figures, scopes = _Figures(frame), (*SCOPES, "all")
     rows: list[Row] = []
     for metric, words in METRIC_WORDS.items():
         theirs = MATCH_RCNN_BY_SUBSET[metric]
-        rows.append(Row(cells=(words, *(_ap(values.get((metric, scope))) for scope in scopes))))
+        rows.append(figures.row(words, [(metric, scope) for scope in scopes]))
         rows.append(Row(cells=("Match R-CNN, full data", *(_ap(theirs.get(scope)) for scope in scopes)), ours=False))
     return Table(
         title="By subset",
@@ -185,7 +204,7 @@ def category_table(frame: "pd.DataFrame") -> Table:
 
     `frame` is the content of tables/{strategy}/ap.csv.
     """
-    values = _values(frame)
+    figures = _Figures(frame)
     metrics = {
         "box_ap": "box AP",
         "box_ap50": "box AP50",
@@ -195,7 +214,5 @@ def category_table(frame: "pd.DataFrame") -> Table:
         "landmark_ap50": "landmark AP50, visible + occluded",
     }
     scopes = {f"category:{category.name}": category.name for category in CATEGORIES} | {"all": "all 13"}
-    rows = (
-        Row(cells=(name, *(_ap(values.get((metric, scope))) for metric in metrics))) for scope, name in scopes.items()
-    )
+    rows = (figures.row(name, [(metric, scope) for metric in metrics]) for scope, name in scopes.items())
     return Table(title="By category", columns=("category", *metrics.values()), rows=tuple(rows))

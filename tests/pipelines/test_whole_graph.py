@@ -75,7 +75,7 @@ def test_a_materialization_carries_the_data_version_of_dvc_lock(made, instance):
             assert tags["dagster/data_version"] == read_data_version(workspace, stage)
 
 
-def test_people_see_counts_numbers_tables_pictures_and_links(instance):
+def test_people_see_counts_numbers_tables_pictures_and_links(made, instance):
     records, shards = shown(instance, "records", "train"), shown(instance, "shards", "train")
     checkpoint, metrics = shown(instance, "checkpoint"), shown(instance, "metrics", "flip")
     report, suspects = shown(instance, "report"), shown(instance, "suspected_labels")
@@ -91,6 +91,8 @@ def test_people_see_counts_numbers_tables_pictures_and_links(instance):
     assert suspects["page"].endswith("data/audit/index.html")
     assert "NMS + flip + multi-scale" in report["strategies"]
     assert report["detections"].startswith("![Detections](data:image/jpeg;base64,")
+    assert report["page"] == str(made[0] / "report/index.html")
+    assert report["page in MLflow"] == "http://127.0.0.1:5000/#/ab12/artifacts/report/index.html"
 
 
 def test_the_checks_of_records_and_checkpoint_pass(instance):

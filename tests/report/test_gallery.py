@@ -168,6 +168,20 @@ def test_labels_of_garments_at_one_place_do_not_hide_each_other():
         assert (above == PALETTE[category.index]).all(axis=2).sum() > 200
 
 
+def test_letters_are_read_also_where_landmarks_lie_on_them():
+    top = (100.0, 0.0, 300.0, 300.0)  # the label has no room above its box
+    letters = [
+        (draw_detections(grey(), found(box=top, peak=peak), min_score=0.0)[:20, 100:160] < 60).all(axis=2)
+        for peak in (0.0, 1.0)
+    ]
+    apart = draw_detections(grey(), found(box=(100.0, 200.0, 300.0, 500.0)), min_score=0.0)
+    plate = (apart == PALETTE[VEST.index]).all(axis=2)[:196].nonzero()[0].min()
+    plain = (apart[plate : plate + 20, 100:160] < 60).all(axis=2)
+
+    for one in letters:
+        assert (one & plain).sum() == plain.sum()
+
+
 def test_nothing_found_is_the_picture_itself():
     nothing = Detections(
         boxes=np.zeros((0, 4), np.float32),

@@ -1,126 +1,145 @@
-"""The report folder: whole or not at all, with every link leading somewhere."""
+"""The page: everything in one file, nothing from elsewhere, whole or not at all."""
 
-import csv
 import re
+from dataclasses import replace
+from html.parser import HTMLParser
 
-import numpy as np
-import pandas as pd
 import pytest
 import simplejpeg
+from measurements import content, measured, metrics
 
-from deepmark.report.page import Picture, write_report
-from deepmark.schema import STRATEGIES
-
-
-def figures(ap: float) -> dict:
-    part = {"AP": ap, "AP50": 0.9, "AP75": None}
-    return {
-        "box": part,
-        "landmarks_visible": part,
-        "landmarks": part,
-        "ms": {"read": 1.5, "network": 9.0, "decode": 2.0, "total": 12.5},
-        "images": 300,
-    }
+from deepmark.report.page import render_page, write_report
 
 
-def frame(value: float) -> pd.DataFrame:
-    rows = [("box_ap", "category:vest", value, True), ("box_ap", "scale:small", value, True)]
-    return pd.DataFrame(rows, columns=["metric", "scope", "value", "higher_is_better"])
+class Elements(HTMLParser):
+    """The elements of a page: their names, attributes, and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.words.append(data.strip())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.found if name == tag]
 
 
-def report(folder, **changes):
-    values = {
-        "metrics": {name: figures(0.1 + i / 3) for i, name in enumerate(STRATEGIES)},
-        "frames": {"nms": frame(0.111), "multiscale": frame(0.222)},
-        "pictures": [Picture(name="000017", caption="17: truth | found", image=np.full((40, 30, 3), 200, np.uint8))],
-        "facts": {"parameters": "4.1 million", "commit": "abc1234", "data": "md5 00ff", "seed": "317"},
-        "measured_on": "300 drawn pictures",
-    }
-    return write_report(folder, **(values | changes))
+@pytest.fixture(scope="module")
+def text() -> str:
+    return render_page(content())
 
 
-def test_the_page_holds_strategies_categories_subsets_pictures_and_facts(tmp_path):
-    page = report(tmp_path / "report")
-    text = page.read_text("utf-8")
+@pytest.fixture(scope="module")
+def page(text) -> Elements:
+    return Elements(text)
 
-    assert page == tmp_path / "report" / "report.md"
-    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+
+def test_the_page_has_every_section_and_its_contents_lead_to_them(page):
+    links = [one["href"] for one in page.all("a") if one["href"] != "#main"]
+    headings = [f"#{one['id']}" for one in page.all("h2")]
+
     assert headings == [
-        "Inference strategies",
-        "By category (NMS + flip + multi-scale)",
-        "By subset (NMS + flip + multi-scale)",
-        "Milliseconds an image",
-        "Pictures",
-        "How to read this",
-        "The run",
+        *("#headline", "#strategies", "#curves", "#errors", "#categories", "#subsets", "#landmarks"),
+        *("#pictures", "#the-run", "#how-to-read-this"),
     ]
-    for words in ("300 drawn pictures", "Match R-CNN", "| commit | abc1234 |", "| seed | 317 |", "12.5"):
-        assert words in text
+    assert set(links) == set(headings)
 
 
-def test_categories_and_subsets_are_of_the_last_strategy(tmp_path):
-    text = report(tmp_path / "report").read_text("utf-8")
+def test_nothing_is_asked_of_anyone(page):
+    sources = [one.get(name) for _, one in page.found for name in ("src", "href", "srcset", "action", "xlink:href")]
 
-    assert "0.222" in text
-    assert "0.111" not in text
-
-
-def test_every_picture_on_the_page_is_a_jpeg_in_the_folder(tmp_path):
-    page = report(tmp_path / "report")
-    (link,) = re.findall(r"!\[.*?\]\((.*?)\)", page.read_text("utf-8"))
-
-    pixels = simplejpeg.decode_jpeg((page.parent / link).read_bytes())
-    assert pixels.shape == (40, 30, 3)
-    assert np.abs(pixels.astype(int) - 200).max() <= 2
+    assert all(source.startswith(("#", "data:")) for source in sources if source)
+    (policy,) = [one["content"] for one in page.all("meta") if one.get("http-equiv") == "Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "http" not in policy
 
 
-def test_a_report_without_pictures_and_facts_has_no_empty_sections(tmp_path):
-    text = report(tmp_path / "report", pictures=[], facts={}).read_text("utf-8")
+def test_no_id_is_used_twice_and_every_reference_leads_somewhere(text):
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    used = re.findall(r'(?:href="#|url\(#)([^")]+)', text)
+    named = [name for names in re.findall(r'aria-labelledby="([^"]+)"', text) for name in names.split()]
 
-    assert "## Pictures" not in text
-    assert "## The run" not in text
-
-
-def test_a_bar_in_a_fact_does_not_break_the_table(tmp_path):
-    text = report(tmp_path / "report", facts={"command": "a | b\nc"}).read_text("utf-8")
-
-    assert "| command | a \\| b c |" in text
+    assert len(set(ids)) == len(ids)
+    assert set(used) | set(named) <= set(ids)
 
 
-def test_the_csv_keeps_every_digit_and_leaves_the_unknown_empty(tmp_path):
-    page = report(tmp_path / "report", metrics={"flip": figures(1 / 3)})
-    with (page.parent / "strategies.csv").open(encoding="utf-8", newline="") as stream:
-        (row,) = csv.DictReader(stream)
+def test_figures_of_every_kind_of_table_are_there(page):
+    for words in ("0.830–0.880", "300 drawn pictures", "Match R-CNN, full data", "single", "md5 00ff", "4.10 million"):
+        assert any(words in line for line in page.words), words
 
-    assert row["strategy"] == "flip"
-    assert float(row["box_AP"]) == 1 / 3
-    assert row["landmarks_visible_AP75"] == ""
-    assert (row["ms_network"], row["ms_total"], row["images"]) == ("9.0", "12.5", "300")
+
+def test_what_concerns_one_strategy_is_of_the_last_there_is():
+    text = render_page(content(measured={"none": measured(0.111), "flip": measured(0.222)}))
+
+    rows = re.findall(r'<th scope="row">vest</th>(.*?)</tr>', text, re.DOTALL)
+    assert any("0.222" in row for row in rows)
+    assert not any("0.111" in row for row in rows)
+
+
+def test_text_is_shown_as_it_is_whatever_is_in_it(text):
+    assert "# &lt;the seed&gt;" in text
+    shown = render_page(content(facts={"Run": {"note": "<script>alert(1)</script>"}}))
+    assert "<script>alert" not in shown
+
+
+def test_every_picture_is_on_the_page_once_with_words_for_those_who_do_not_see_it(page):
+    pictures = [one for one in page.all("img") if one.get("src")]
+
+    assert [one["alt"] for one in pictures] == [
+        f"Picture {number:06d}. Labelled: vest. Found: vest 0.90." for number in (1, 2, 3)
+    ]
+    assert all(one["src"].startswith("data:image/webp;base64,") for one in pictures)
+
+
+def test_without_pictures_epochs_and_times_there_are_no_empty_sections():
+    untimed = metrics()
+    del untimed["ms"]
+    bare = replace(measured(), metrics=untimed)
+    text = render_page(content(pictures=[], history=[], measured={"none": bare}))
+
+    for words in ('id="pictures"', "#pictures", "loss by epoch", "Milliseconds an image", "<img"):
+        assert words not in text
+
+
+def test_a_figure_that_there_is_none_of_is_a_dash():
+    text = render_page(content(measured={"none": replace(measured(), metrics=metrics(None))}))
+
+    assert re.search(r"<dt>box AP</dt><dd>–</dd>", text)
+
+
+def test_the_same_content_gives_the_same_page(text):
+    assert render_page(content()) == text
+
+
+def test_the_folder_holds_the_page_and_a_row_of_pictures(tmp_path):
+    page = write_report(tmp_path / "report", content())
+
+    assert page == tmp_path / "report/index.html"
+    assert sorted(file.name for file in page.parent.iterdir()) == ["index.html", "overview.jpg"]
+    row = simplejpeg.decode_jpeg((page.parent / "overview.jpg").read_bytes())
+    assert row.shape[0] == 320
+    assert row.shape[1] > 3 * 320
 
 
 def test_a_second_report_takes_the_place_of_the_first(tmp_path):
-    first = report(tmp_path / "report")
-    (first.parent / "pictures" / "old.jpg").write_bytes(b"")
-    report(tmp_path / "report", pictures=[])
+    write_report(tmp_path / "report", content())
+    page = write_report(tmp_path / "report", content(pictures=[]))
 
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["pictures", "report", "report.md", "strategies.csv"]
+    assert [file.name for file in page.parent.iterdir()] == ["index.html"]
+    assert [file.name for file in tmp_path.iterdir()] == ["report"]
 
 
 def test_a_report_that_fails_leaves_the_old_one(tmp_path):
-    page = report(tmp_path / "report")
+    page = write_report(tmp_path / "report", content())
     before = page.read_bytes()
-    broken = Picture(name="no such folder/1", caption="", image=np.zeros((4, 4, 3), np.uint8))
-    with pytest.raises(FileNotFoundError, match="no such folder"):
-        report(tmp_path / "report", pictures=[broken])
+    with pytest.raises(KeyError, match="box"):
+        write_report(tmp_path / "report", content(measured={"none": replace(measured(), metrics={})}))
 
     assert page.read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["report"]
-
-
-def test_the_same_values_make_the_same_bytes(tmp_path):
-    files = [
-        {path.name: path.read_bytes() for path in report(tmp_path / name).parent.rglob("*") if path.is_file()}
-        for name in ("a", "b")
-    ]
-
-    assert files[0] == files[1]
+    assert [file.name for file in tmp_path.iterdir()] == ["report"]

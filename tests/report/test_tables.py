@@ -9,15 +9,16 @@ from rich.console import Console
 
 from deepmark.eval.subsets import SCOPES
 from deepmark.report.published import MATCH_RCNN_BY_SUBSET, PUBLISHED
+from deepmark.report.table import to_markdown, to_rich
 from deepmark.report.tables import (
     METRIC_WORDS,
     STRATEGY_WORDS,
     category_table,
+    fusion_table,
+    headline_table,
     strategy_table,
     subset_table,
     timing_table,
-    to_markdown,
-    to_rich,
 )
 from deepmark.schema import CATEGORIES, STRATEGIES
 
@@ -87,14 +88,59 @@ def test_what_cannot_be_found_is_a_dash_not_a_number(missing):
     assert cells(category_table(frame({("box_ap", "all"): missing})), "all 13")[0] == "–"
 
 
-def test_times_are_split_by_strategy_where_they_were_taken():
+def test_times_are_split_in_network_and_rest_where_they_were_taken():
     metrics = {"none": figures(0.5, total=9.96), "flip": figures(0.5, total=123.4), "nms": {"box": {}}}
     table = timing_table(metrics)
 
     assert [row.cells for row in table.rows] == [
-        ("none", "1.0", "9.0", "2.3", "10.0"),
-        ("NMS + flip", "1.0", "9.0", "2.3", "123"),
+        ("none", "9.0", "1.0", "10.0", "1.0", "2.3"),
+        ("NMS + flip", "9.0", "114", "123", "1.0", "2.3"),
     ]
+
+
+def test_single_is_one_pass_and_fusion_all_strategies_beside_deepmarks_and_match_rcnns():
+    table = fusion_table({name: figures(i / 8) for i, name in enumerate(STRATEGIES)}, backbone="mobile")
+
+    assert cells(table, "mobile, single")[0] == "0.125"
+    assert cells(table, "mobile, fusion")[0] == "0.375"
+    assert cells(table, "DeepMark DLA-34, single") == [
+        *("0.667", "0.788", "0.750", "0.469", "0.730", "0.547", "0.432", "0.716", "0.455", "35")
+    ]
+    assert cells(table, "DeepMark hourglass, fusion")[-1] == "315"
+    assert [row.ours for row in table.rows] == [True] * 2 + [False] * 6
+
+
+def test_the_headline_is_every_figure_of_one_strategy():
+    table = headline_table(figures(0.25))
+
+    assert table.columns == ("what", "AP", "AP50", "AP75")
+    assert cells(table, "box") == ["0.250", "0.900", "–"]
+    assert len(table.rows) == 3
+
+
+def test_intervals_stand_beside_their_figures_and_nothing_beside_the_rest():
+    bounds = {"AP": {"low": 0.2, "high": 0.3}, "AP50": None}
+    metrics = figures(0.25) | {"interval": {"box": bounds}}
+    row = strategy_table({"nms": metrics}, measured_on="x").rows[0]
+
+    assert row.intervals == ("", "0.200–0.300", "", "", "", "", "")
+    assert len(row.intervals) == len(row.cells)
+    assert headline_table(metrics).rows[0].intervals == ("", "0.200–0.300", "", "")
+    ap = frame({("box_ap", "scale:small"): 0.25, ("box_ap", "all"): 0.5}).assign(
+        low=[0.2, math.nan], high=[0.3, math.nan]
+    )
+    subsets = subset_table(ap)
+    assert subsets.rows[0].intervals[1] == "0.200–0.300"
+    assert subsets.rows[0].intervals[-1] == ""
+    assert subsets.rows[1].intervals == ()
+    assert category_table(ap).rows[-1].intervals[1] == ""
+
+
+def test_markdown_and_the_terminal_leave_intervals_out():
+    table = headline_table(figures(0.25) | {"interval": {"box": {"AP": {"low": 0.2, "high": 0.3}}}})
+
+    assert "0.200" not in to_markdown(table)
+    assert "0.200" not in printed(table)
 
 
 def test_the_subset_table_has_the_dataset_papers_columns_and_its_figures_below_ours():

@@ -1,0 +1,84 @@
+"""Which pictures a person should see: the best, a typical and the worst item of every category and subset."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from deepmark.schema import CATEGORIES, SOURCES, SUBSETS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KINDS: tuple[str, ...] = ("worst", "typical", "best")
+EVERYTHING = "all items"
+
+GROUPS: dict[str, tuple[str, str] | None] = {
+    EVERYTHING: None,
+    **{category.name: ("category", category.name) for category in CATEGORIES},
+    **{
+        f"{field.replace('_in', '')}: {word}": (field, word)
+        for field, words in SUBSETS.items()
+        for word in words.values()
+    },
+    **{f"source: {source}": ("source", source) for source in SOURCES},
+}
+"""By name, the column of items.parquet and the value that an item of the group has there."""
+
+NEAR = 0.05
+"""A picture on the page already stands for a group where its item is within this share of the group's items of it."""
+
+
+class Reason(NamedTuple):
+    """Why a picture is shown: it holds the worst vest."""
+
+    kind: str
+    group: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """A picture to show."""
+
+    image_id: int
+    reasons: tuple[Reason, ...]
+
+
+def item_quality(items: "pd.DataFrame") -> "pd.Series[float]":
+    """How well each item was found, 0..1: 0 where it was missed or taken for something else.
+
+    Else the similarity of its landmarks, or, where none is labelled, the overlap of its box.
+    """
+    right = items.found_category == items.category
+    return items.oks.fillna(items.iou).fillna(0.0).where(right, 0.0)
+
+
+def choose(items: "pd.DataFrame", count: int) -> list[Choice]:
+    """At most `count` pictures, each with all it stands for; the first groups come first where they are too many.
+
+    `items` is the content of tables/{strategy}/items.parquet. Among missed items, a confident mistake is the worst.
+    """
+    order = items.assign(quality=item_quality(items), sure=items.score.fillna(0.0)).sort_values(
+        ["quality", "sure", "image_id", "item"], ascending=[True, False, True, True]
+    )
+    reasons: dict[int, list[Reason]] = defaultdict(list)
+    for group, place in GROUPS.items():
+        members = order if place is None else order[order[place[0]] == place[1]]
+        for kind, candidates in _candidates(members.image_id.tolist()):
+            known = [image_id for image_id in candidates if image_id in reasons]
+            if known or len(reasons) < count:
+                reasons[(known or candidates)[0]].append(Reason(kind, group))
+    return [Choice(image_id=image_id, reasons=tuple(why)) for image_id, why in reasons.items()]
+
+
+def _candidates(ordered: list[int]) -> Iterator[tuple[str, list[int]]]:
+    """For each kind the pictures that would do, the fittest first; they share no item, and few items have few kinds."""
+    number = len(ordered)
+    near = min(int(number * NEAR), (number - 3) // 3) + 1 if number >= 3 else 1
+    middle = sorted(range(number), key=lambda i: abs(i - (number - 1) / 2))[:near]
+    if number >= 2:
+        yield "worst", ordered[:near]
+    if number != 2 and number:
+        yield "typical", [ordered[i] for i in middle]
+    if number >= 2:
+        yield "best", ordered[::-1][:near]

@@ -1,0 +1,74 @@
+"""A table as a value; markdown, the terminal and the page are three ways to show it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import rich.table
+
+UNKNOWN = "–"
+"""Stands where there is nothing to find, or nothing was published."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    cells: tuple[str, ...]
+    ours: bool = True
+    """Others' figures stand beside ours, and are told apart."""
+
+    intervals: tuple[str, ...] = ()
+    """A 95% interval for each cell, "" where there is none; only the page shows them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """Cells as they will be read; the first column names the row."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    note: str = ""
+
+
+def to_markdown(table: Table) -> str:
+    """A pipe table, numbers to the right, our rows in bold where others' stand beside them; title and note left out."""
+    mixed = len({row.ours for row in table.rows}) == 2
+    lines = ["| " + " | ".join(table.columns) + " |", "|---|" + "---:|" * (len(table.columns) - 1)]
+    for row in table.rows:
+        cells = [f"**{cell}**" if mixed and row.ours and cell != UNKNOWN else cell for cell in row.cells]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def to_rich(table: Table) -> "rich.table.Table":
+    """The same for a terminal."""
+    import rich.box
+    import rich.table
+
+    shown = rich.table.Table(
+        title=table.title,
+        caption=table.note or None,
+        box=rich.box.SIMPLE_HEAD,
+        title_style="bold",
+        title_justify="left",
+        caption_justify="left",
+        padding=0,
+        pad_edge=False,
+    )
+    shown.add_column(table.columns[0], vertical="bottom", min_width=24)
+    for name in table.columns[1:]:
+        # As wide as the longest word: a heading of four words stands on four lines, and the table in 80 columns.
+        width = max(len(word) for word in name.split())
+        shown.add_column(name, justify="right", vertical="bottom", min_width=width, width=max(width, 7))
+    ours = [i for i, row in enumerate(table.rows) if row.ours]
+    for i, row in enumerate(table.rows):
+        above_others_only = bool(ours) and i == ours[-1] < len(table.rows) - 2
+        shown.add_row(*row.cells, style="bold" if row.ours else "dim", end_section=above_others_only)
+    return shown
+
+
+def print_table(table: Table) -> None:
+    """The table on standard output."""
+    from rich.console import Console
+
+    Console(soft_wrap=True).print(to_rich(table))

@@ -1,0 +1,162 @@
+"""The page in a real browser: no errors, tables sort, pictures open by mouse and keyboard, axe finds no barrier."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+from measurements import content, landmarks, measured
+
+from deepmark.report.page import write_report
+from deepmark.schema import STRATEGIES
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make setup")
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="neither Chromium nor Chrome is installed")
+
+LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> str:
+    few = replace(measured(), landmarks=landmarks().head(30))  # axe looks at every cell
+    shown = content(measured=dict.fromkeys(STRATEGIES, few))
+    return write_report(tmp_path_factory.mktemp("page") / "report", shown).as_uri()
+
+
+@pytest.fixture
+def opened(browser, address):
+    """Opens the page without a network; whatever the browser complains of, or asks for, fails the test."""
+    complaints, contexts = [], []
+
+    def open_page(**options):
+        context = browser.new_context(offline=True, **{"viewport": LAPTOP, "color_scheme": "light"} | options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda one: one.url.startswith(("file:", "data:")) or complaints.append(one.url))
+        page.goto(address)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def column(page, table: int, place: int) -> list[str]:
+    cells = page.locator("table.sortable").nth(table).locator(f"tbody tr > :nth-child({place})")
+    return [text.split("\n")[0] for text in cells.all_inner_texts()]
+
+
+def test_a_click_on_a_heading_sorts_by_number_and_a_second_one_the_other_way(opened):
+    page = opened()
+    head = page.locator("table.sortable").first.locator("thead th").nth(1)
+    before = column(page, 0, 2)
+    head.get_by_role("button").click()
+    falling = [float(value) for value in column(page, 0, 2)]
+
+    assert head.get_attribute("aria-sort") == "descending"
+    assert falling == sorted(map(float, before), reverse=True) != list(map(float, before))
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert [float(value) for value in column(page, 0, 2)] == sorted(falling)
+
+
+def test_what_is_unknown_comes_last_either_way(opened):
+    page = opened()
+    button = page.locator("table.sortable").first.locator("thead th").nth(2).get_by_role("button")
+    for _ in range(2):
+        button.press("Enter")
+        values = column(page, 0, 3)
+        assert "–" in values
+        assert "–" not in values[: values.index("–")]
+        assert set(values[values.index("–") :]) == {"–"}
+
+
+def test_every_picture_loads_and_the_filter_shows_those_that_fit(opened):
+    page = opened()
+    page.evaluate("Promise.all([...document.querySelectorAll('.gallery img')].map(image => image.decode()))")
+    widths = page.eval_on_selector_all(".gallery img", "images => images.map(image => image.naturalWidth)")
+    assert widths == [200] * 3
+
+    shown = page.locator(".gallery li:visible")
+    page.get_by_label("Category or subset").select_option("vest")
+    assert shown.count() == 2
+    page.get_by_label("Best, typical or worst").select_option("best")
+    assert shown.count() == 1
+    assert page.locator("output").inner_text() == "1 picture"
+
+
+def test_a_picture_opens_large_by_keyboard_and_the_focus_comes_back(opened):
+    page = opened()
+    dialog = page.get_by_role("dialog")
+    page.locator(".open").first.focus()
+    page.keyboard.press("Enter")
+    assert dialog.is_visible()
+    assert "000001" in dialog.inner_text()
+    page.keyboard.press("ArrowRight")
+    assert "000002" in dialog.inner_text()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    assert "000003" in dialog.inner_text()
+    page.keyboard.press("Escape")
+    assert dialog.is_hidden()
+    page.wait_for_function(
+        "document.activeElement.querySelector('img')?.alt.startsWith('Picture 000003.')", timeout=5000
+    )
+
+
+def test_a_click_opens_a_picture_and_the_button_closes_it(opened):
+    page = opened()
+    page.locator(".open").nth(1).click()
+    page.get_by_role("button", name="Picture after").click()
+    assert "000003" in page.get_by_role("dialog").inner_text()
+    page.get_by_role("button", name="Close").click()
+    assert page.get_by_role("dialog").is_hidden()
+
+
+@pytest.mark.parametrize("viewport", [LAPTOP, PHONE], ids=["laptop", "phone"])
+def test_nothing_is_wider_than_the_screen(opened, viewport):
+    page = opened(viewport=viewport)
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_barrier(opened, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: make setup")
+    page = opened(color_scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    found = axe.Axe().run(page).response["violations"]
+
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+
+
+def test_it_prints_on_paper(opened):
+    paper = {"width": 688, "height": 980}  # A4 without its margins
+    page = opened(viewport=paper)
+    sheet = page.pdf(format="A4")
+
+    assert sheet.startswith(b"%PDF")
+    page.emulate_media(media="print")
+    assert page.locator("nav").is_hidden()
+    assert page.locator(".gallery img").first.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= paper["width"]
+
+
+def test_without_scripts_all_is_there_to_read(opened):
+    page = opened(java_script_enabled=False)
+
+    assert page.locator(".gallery li:visible").count() == 3
+    assert page.locator("h2").count() == 10

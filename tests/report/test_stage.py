@@ -1,0 +1,62 @@
+"""The stage: from what the other stages left to the page, in the workspace and in MLflow."""
+
+import json
+
+import pytest
+from measurements import ap, confusion, curves, errors, item, items, landmarks, metrics
+
+from deepmark import stages
+from deepmark.data.records import read_records
+from deepmark.errors import DeepmarkError
+from deepmark.files import write_json
+from deepmark.mlflow_store import open_client
+from deepmark.schema import CATEGORIES, STRATEGIES
+from deepmark.workspace import Workspace
+
+
+def write_tables(workspace: Workspace) -> None:
+    """What evaluation leaves of every strategy, of the workspace's own validation pictures."""
+    rows = [
+        item(record.id, CATEGORIES[garment.category].name, found=CATEGORIES[garment.category].name, item=garment.item)
+        for record in read_records(workspace.records_file("validation"))
+        for garment in record.garments
+    ]
+    frames = {"ap": ap(), "landmarks": landmarks(), "errors": errors(), "confusion": confusion(), "curves": curves()}
+    for strategy in STRATEGIES:
+        write_json(workspace.metrics_file(strategy), metrics())
+        folder = workspace.tables(strategy)
+        folder.mkdir(parents=True)
+        for name, frame in frames.items():
+            frame.to_csv(folder / f"{name}.csv", index=False)
+        items(*rows).to_parquet(folder / "items.parquet")
+
+
+@pytest.fixture
+def measured(trained) -> Workspace:
+    stages.predict(trained, strategy=STRATEGIES[-1])
+    write_tables(trained)
+    return trained
+
+
+def test_the_page_of_a_workspace_shows_its_pictures_and_its_run_and_goes_to_mlflow(measured):
+    facts = stages.report(measured)
+    text = (measured.report / "index.html").read_text("utf-8")
+    run = json.loads(measured.training_file.read_text("utf-8"))["mlflow_run_id"]
+
+    assert facts["page"] == str(measured.report / "index.html")
+    assert text.count('<img src="data:image/webp') == measured.params.report.pictures == 2
+    assert f"<dd>{run}</dd>" in text
+    assert f"<dd>{measured.params.train.seed}</dd>" in text
+    assert "<dt>GFLOP a picture, detecting</dt>" in text
+    assert (measured.root / "params.yaml").read_text("utf-8").splitlines()[0] in text
+    artifacts = open_client(measured.root).list_artifacts(run, "report")
+    assert [one.path for one in artifacts] == ["report/index.html", "report/overview.jpg"]
+
+
+@pytest.mark.parametrize("table", ["landmarks.csv", "items.parquet"])
+def test_a_table_that_is_not_there_is_named_with_the_command_that_makes_it(trained, table):
+    write_tables(trained)
+    (trained.tables("flip") / table).unlink()
+
+    with pytest.raises(DeepmarkError, match=rf"tables/flip/{table}: not there yet.*deepmark evaluate --strategy flip"):
+        stages.report(trained)
