@@ -161,12 +161,7 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
         report = measure(records, predictions, resamples=params.resamples, seed=params.seed, progress=advance)
         diagnosis = diagnose(records, predictions, progress=advance)
     ms = json.loads(facts["ms"])
-    metrics = {
-        **report.headline(),
-        "interval": report.headline_intervals(),
-        "ms": {**ms, "total": sum(ms.values())},
-        "images": len(predictions),
-    }
+    metrics = {**report.headline(), "ms": {**ms, "total": sum(ms.values())}, "images": len(predictions)}
     with new_folder(workspace.tables(strategy)) as draft:
         write_tables(draft, {"ap": report.to_frame(), **diagnosis})
     write_text(workspace.plot_file(strategy), report.by_category().to_csv(index=False, lineterminator="\n"))

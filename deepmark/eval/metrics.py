@@ -6,7 +6,7 @@ Source: the DeepFashion2 challenge, stock COCO evaluation with its 294 sigmas; e
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deepmark.eval.bootstrap import Interval, draws, interval
@@ -62,14 +62,6 @@ class EvalReport:
             title: {figure: self.value(f"{kind}_{figure.lower()}") for figure in THRESHOLDS}
             for kind, title in KINDS.items()
         }
-
-    def headline_intervals(self) -> dict[str, dict[str, dict[str, float] | None]]:
-        """The same with {"low": …, "high": …}; None where there is no interval."""
-        table: dict[str, dict[str, dict[str, float] | None]] = {}
-        for kind, title in KINDS.items():
-            found = {figure: self.row(f"{kind}_{figure.lower()}").interval for figure in THRESHOLDS}
-            table[title] = {figure: asdict(one) if one else None for figure, one in found.items()}
-        return table
 
     def to_frame(self) -> "pd.DataFrame":
         """Columns metric, scope, value, low, high (NaN for None), higher_is_better."""

@@ -2,8 +2,11 @@
 
 import json
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from deepmark.eval.figures import KINDS, THRESHOLDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +20,7 @@ class Measured:
     """All figures of one strategy; the frames are the files of tables/{strategy}/ of their names."""
 
     metrics: dict[str, Any]
-    """The content of metrics/{strategy}.json."""
+    """The content of metrics/{strategy}.json and, under "interval", {"low", "high"} of its APs as `ap` has them."""
 
     ap: "pd.DataFrame"
     """metric, scope, value, low, high, higher_is_better."""
@@ -44,4 +47,21 @@ def read_measured(metrics_file: Path, tables: Path) -> Measured:
 
     csv = {Path(name).stem: pd.read_csv(tables / name) for name in TABLES if name.endswith(".csv")}
     items = pd.read_parquet(tables / "items.parquet")
-    return Measured(metrics=json.loads(metrics_file.read_text("utf-8")), items=items, **csv)
+    metrics = {**json.loads(metrics_file.read_text("utf-8")), "interval": headline_intervals(csv["ap"])}
+    return Measured(metrics=metrics, items=items, **csv)
+
+
+def headline_intervals(ap: "pd.DataFrame") -> dict[str, dict[str, dict[str, float] | None]]:
+    """{"box": {"AP": {"low": …, "high": …}, …}, …} over everything; None where a figure has no interval."""
+    everything = ap[ap.scope == "all"]
+    bounds = {
+        metric: (low, high)
+        for metric, low, high in zip(everything.metric, everything.low, everything.high, strict=True)
+    }
+    table: dict[str, dict[str, dict[str, float] | None]] = {}
+    for kind, part in KINDS.items():
+        found = {figure: bounds[f"{kind}_{figure.lower()}"] for figure in THRESHOLDS}
+        table[part] = {
+            figure: None if isnan(low) else {"low": low, "high": high} for figure, (low, high) in found.items()
+        }
+    return table

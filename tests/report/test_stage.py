@@ -23,7 +23,7 @@ def write_tables(workspace: Workspace) -> None:
     ]
     frames = {"ap": ap(), "landmarks": landmarks(), "errors": errors(), "confusion": confusion(), "curves": curves()}
     for strategy in STRATEGIES:
-        write_json(workspace.metrics_file(strategy), metrics())
+        write_json(workspace.metrics_file(strategy), metrics(interval=False))
         folder = workspace.tables(strategy)
         folder.mkdir(parents=True)
         for name, frame in frames.items():
@@ -48,6 +48,7 @@ def test_the_page_of_a_workspace_shows_its_pictures_and_its_run_and_goes_to_mlfl
     assert f"<dd>{run}</dd>" in text
     assert f"<dd>{measured.params.train.seed}</dd>" in text
     assert "<dt>GFLOP a picture, detecting</dt>" in text
+    assert "<small>95%: 0.450–0.540</small>" in text
     assert (measured.root / "params.yaml").read_text("utf-8").splitlines()[0] in text
     artifacts = open_client(measured.root).list_artifacts(run, "report")
     assert [one.path for one in artifacts] == ["report/index.html", "report/overview.jpg"]
