@@ -11,7 +11,8 @@ from deepmark.eval.figures import KINDS, THRESHOLDS
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLES: tuple[str, ...] = ("ap.csv", "landmarks.csv", "errors.csv", "confusion.csv", "curves.csv", "items.parquet")
+FRAMES: tuple[str, ...] = ("ap", "landmarks", "errors", "confusion", "curves", "calibration")
+TABLES: tuple[str, ...] = (*(f"{name}.csv" for name in FRAMES), "items.parquet")
 """The files of tables/{strategy}/."""
 
 
@@ -37,6 +38,9 @@ class Measured:
     curves: "pd.DataFrame"
     """kind, category, overlap, recall, precision."""
 
+    calibration: "pd.DataFrame"
+    """score_low, score_high, detections, score_mean, right."""
+
     items: "pd.DataFrame"
     """One row an item of the truth, with the detection that belongs to it."""
 
@@ -45,7 +49,7 @@ def read_measured(metrics_file: Path, tables: Path) -> Measured:
     """The figures in metrics/{strategy}.json and in the files of tables/{strategy}/."""
     import pandas as pd
 
-    csv = {Path(name).stem: pd.read_csv(tables / name) for name in TABLES if name.endswith(".csv")}
+    csv = {name: pd.read_csv(tables / f"{name}.csv") for name in FRAMES}
     items = pd.read_parquet(tables / "items.parquet")
     metrics = {**json.loads(metrics_file.read_text("utf-8")), "interval": headline_intervals(csv["ap"])}
     return Measured(metrics=metrics, items=items, **csv)

@@ -16,6 +16,7 @@ from deepmark.report.garment_plots import garment_drawings, step_words
 from deepmark.report.measured import Measured
 from deepmark.report.pictures import Picture, data_uris, overview
 from deepmark.report.plots import (
+    calibration_drawing,
     category_curve_drawings,
     category_drawing,
     confusion_drawing,
@@ -81,7 +82,7 @@ def _context(content: Content) -> dict[str, Any]:
         "strategies": strategy_table(metrics, measured_on=content.measured_on),
         "fusion": fusion_table(metrics, backbone=content.backbone),
         "timing": timing_table(metrics),
-        "curves": curve_drawings(own.curves),
+        "curves": [*curve_drawings(own.curves), calibration_drawing(own.calibration)],
         "category_curves": category_curve_drawings(own.curves),
         "category_figure": category_drawing(own.ap),
         "categories": category_table(own.ap),

@@ -1,4 +1,4 @@
-"""The figures of the page: precision over recall, AP with its interval, errors, what is taken for what, losses."""
+"""The figures of the page: precision over recall, scores, AP with its interval, errors, confusion, losses."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,21 @@ def curve_drawings(curves: "pd.DataFrame") -> list[Drawing]:
             text = f"Precision over recall, mean of the categories: {'; '.join(said)}."
             drawings.append(_figure(axes, f"curve-{kind}", title=words, description=text))
     return drawings
+
+
+def calibration_drawing(calibration: "pd.DataFrame") -> Drawing:
+    """How many detections of a score are right, against the score, from the content of calibration.csv."""
+    known = calibration.dropna(subset="right")
+    with page_style():
+        axes = _axes(3.6, 2.9)
+        _unit(axes)
+        axes.plot([0, 1], [0, 1], color=LINE, linewidth=1)
+        axes.plot(known.score_mean, known.right, "o-", color=ACCENT, markersize=4)
+        axes.set(xlabel="score", ylabel="share that is right")
+        bins = zip(known.score_mean, known.right, known.detections, strict=True)
+        said = "; ".join(f"score {score:.2f}: {right:.2f} of {count:,}" for score, right, count in bins)
+        text = f"The share of detections that are right by their score; on the line, a score is that share. {said}."
+        return _figure(axes, "calibration", title="What a score is worth", description=text)
 
 
 def category_curve_drawings(curves: "pd.DataFrame") -> list[Drawing]:

@@ -3,10 +3,11 @@
 import re
 
 import pytest
-from measurements import ap, confusion, curves, errors, history, landmarks
+from measurements import ap, calibration, confusion, curves, errors, history, landmarks
 
 from deepmark.report.garment_plots import BOUNDS, garment_drawings, step_words
 from deepmark.report.plots import (
+    calibration_drawing,
     category_curve_drawings,
     category_drawing,
     confusion_drawing,
@@ -22,6 +23,7 @@ def all_drawings():
     return [
         *curve_drawings(curves()),
         *category_curve_drawings(curves()),
+        calibration_drawing(calibration()),
         category_drawing(ap()),
         error_drawing(errors()),
         confusion_drawing(confusion()),
@@ -67,6 +69,12 @@ def test_the_mean_curve_is_over_the_categories_that_occur(drawings):
     # 101 recalls: vests reach 81 and slings 41 of them; at the higher overlap 41 and 21.
     assert f"at overlap 0.5 the area below is {(81 + 41) / 202:.3f}" in box
     assert f"at overlap 0.75 the area below is {(41 + 21) / 202:.3f}" in box
+
+
+def test_calibration_says_what_a_score_is_worth_and_nothing_of_scores_that_nobody_has():
+    text = calibration_drawing(calibration()).description
+
+    assert "score 0.20: 0.10 of 200; score 0.70: 0.95 of 40." in text
 
 
 def test_categories_without_a_curve_have_no_figure():

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from measurements import ap, confusion, curves, errors, item, items, landmarks, metrics
+from measurements import ap, calibration, confusion, curves, errors, item, items, landmarks, metrics
 
 from deepmark import stages
 from deepmark.data.records import read_records
@@ -21,7 +21,8 @@ def write_tables(workspace: Workspace) -> None:
         for record in read_records(workspace.records_file("validation"))
         for garment in record.garments
     ]
-    frames = {"ap": ap(), "landmarks": landmarks(), "errors": errors(), "confusion": confusion(), "curves": curves()}
+    frames = {"ap": ap(), "landmarks": landmarks(), "errors": errors(), "confusion": confusion()}
+    frames |= {"curves": curves(), "calibration": calibration()}
     for strategy in STRATEGIES:
         write_json(workspace.metrics_file(strategy), metrics(interval=False))
         folder = workspace.tables(strategy)
