@@ -1,6 +1,7 @@
 """Workspaces with a few drawn pictures, made once a test run and copied for each test that changes them."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,9 @@ from deepmark.workspace import Workspace, init_workspace
 
 # Threads that wait for each other are slow where other work shares the cores, and our networks here are tiny.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A script starts its background jobs with Ctrl-C ignored, and the processes that tests interrupt would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
