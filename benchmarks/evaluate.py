@@ -1,7 +1,8 @@
-"""The whole validation set evaluated: seconds and memory by ours on arrays, and by stock pycocotools on a part of it.
+"""The whole validation set evaluated: seconds and memory by ours, by hotcoco, and by stock pycocotools on a part of it.
 
-Every run is a process of its own, so that its peak memory is its own; making the pictures is not timed, but in its
-memory. Seconds of pycocotools are for the part it was given, and what the whole would take is that in proportion.
+Every run is a process of its own, so that its peak memory is its own. Making the pictures is not timed, but in its
+memory; nor is writing the files that hotcoco reads. Seconds of pycocotools are for the part it was given, and what the
+whole would take is that in proportion.
 
     python benchmarks/evaluate.py
     python benchmarks/evaluate.py --pictures 3000 --part 500
@@ -10,14 +11,18 @@ memory. Seconds of pycocotools are for the part it was given, and what the whole
 import argparse
 import contextlib
 import io
+import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
 from deepmark.eval.coco import coco_results, coco_truth
+from deepmark.eval.coco_writer import write_coco_results
 from deepmark.eval.metrics import evaluate
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS, SIGMAS
 from deepmark.types import Detections, Garment, ImageRecord
@@ -100,6 +105,34 @@ def by_arrays(records: list, predictions: list, **choices: object) -> list[float
     return [report.value(f"{kind}_ap") for kind, *_ in FIGURES]
 
 
+def by_hotcoco(folder: Path) -> list[float | None]:
+    """The whole files at once, as its users do; `deepmark score` needs less memory (benchmarks/score.py)."""
+    from hotcoco import COCO, COCOeval
+
+    figures = []
+    for _, kind, visible_only in FIGURES:
+        truth = COCO(str(folder / ("visible.json" if visible_only else "truth.json")))
+        evaluation = COCOeval(truth, truth.load_res(str(folder / "results.json")), kind)
+        if kind == "keypoints":
+            evaluation.params.kpt_oks_sigmas = list(SIGMAS)
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+        figures.append(float(evaluation.stats[0]))
+    return figures
+
+
+def write_files(folder: Path, records: list, predictions: list) -> None:
+    """What hotcoco reads, in the official converter's layout."""
+    for name, visible_only in (("truth", False), ("visible", True)):
+        dataset = coco_truth(records, visible_only=visible_only)
+        for annotation in dataset["annotations"]:
+            annotation["keypoints"] = np.asarray(annotation["keypoints"]).tolist()
+        (folder / f"{name}.json").write_text(json.dumps(dataset), "utf-8")
+    write_coco_results(folder / "results.json", predictions)
+
+
 def by_pycocotools(records: list, predictions: list) -> list[float | None]:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -127,13 +160,22 @@ RUNS = {
     "arrays, by subset": by_arrays,
     "arrays, 1,000 resamples": lambda *data: by_arrays(*data, by_subset=False, resamples=1000),
     "arrays, by subset, 1,000 resamples": lambda *data: by_arrays(*data, resamples=1000),
+    "hotcoco, whole files": by_hotcoco,
     "pycocotools": by_pycocotools,
 }
 
 
 def run(name: str, pictures: int, results: int) -> None:
     """One run in this process; its line on standard output."""
-    data = make_pictures(pictures, results)
+    data: tuple = make_pictures(pictures, results)
+    with tempfile.TemporaryDirectory() as folder:
+        if name.startswith("hotcoco"):
+            write_files(Path(folder), *data)
+            data = (Path(folder),)
+        _measure(name, data, pictures)
+
+
+def _measure(name: str, data: tuple, pictures: int) -> None:
     made = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     wall, cpu = time.perf_counter(), time.process_time()
     figures = RUNS[name](*data)
