@@ -42,6 +42,8 @@ DVC_POOL = "dvc"
 RETRIES = 2
 """Of a stage that was ended from outside; a training goes on from its checkpoint."""
 
+RETRY_SECONDS = 10.0
+
 
 def dvc_assets(
     graph: Graph,
@@ -125,7 +127,7 @@ def _repro(context: dg.AssetExecutionContext, workspace: Path, stage: Stage) -> 
         try:
             return repro(workspace, stage.address, env=session.get_bootstrap_env_vars())
         except StageEndedError as error:
-            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=10) from error
+            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_SECONDS) from error
         except StageFailedError as error:
             # What failed will fail again: most often a user's mistake.
             raise dg.Failure(description=str(error), allow_retries=False) from None
