@@ -79,7 +79,8 @@ def materialize_all(
     `progress` hears of each run before it starts: "run 2 of 8: prepare [validation]: records, shards". What is up to
     date already is not made again, and costs about a second.
 
-    Raises DeepmarkError with the stage's own message where one fails; what comes after it is not tried.
+    Raises DeepmarkError with the stage's own message where one fails; what comes after it is not tried. Raises
+    KeyboardInterrupt where it was interrupted.
     """
     workspace = workspace.resolve()
     graph, defs = read_graph(workspace), build_definitions(workspace)
@@ -114,9 +115,18 @@ def _execute(defs: dg.Definitions, instance: dg.DagsterInstance, run: PlannedRun
         tags={**tags, MAX_RETRIES: "0"},
         raise_on_error=False,
     )
+    if _was_interrupted(result):
+        raise KeyboardInterrupt  # which Dagster has turned into a run that failed
     if not result.success:
         raise DeepmarkError(f"{_reason(result)}\n({run} failed; Dagster's run {result.run_id} has the whole log.)")
     return result.run_id
+
+
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    return any(
+        error and error.cls_name in ("KeyboardInterrupt", "DagsterExecutionInterruptedError") for error in errors
+    )
 
 
 def _reason(result: dg.ExecuteInProcessResult) -> str:
@@ -140,6 +150,8 @@ def main() -> None:
         materialize_all(arguments.workspace, select=arguments.select, progress=lambda line: print(line, flush=True))
     except DeepmarkError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. The same command goes on where this one was.")
 
 
 if __name__ == "__main__":

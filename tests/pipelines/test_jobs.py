@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import RunFailureReason
 from toy_workspace import REPOSITORY, make_workspace
 
 from pipelines import definitions, dvc_assets
@@ -72,6 +73,18 @@ def test_a_chain_stops_at_a_stage_that_fails_and_says_what_it_said(tmp_path, ins
     assert runs(instance) == [("retrain", "FAILURE"), ("training", "FAILURE")]
     assert reason(result).startswith("no shards\n")
     assert not (tmp_path / "two").exists()
+
+
+def test_a_chain_that_is_interrupted_is_no_mistake_and_may_be_started_again(tmp_path, instance, monkeypatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dvc_assets, "repro", interrupted)
+    result = execute(toy(tmp_path, "echo 1 > one"), "retrain", instance)
+
+    (failure,) = [event for event in result.all_events if event.is_failure and not event.is_step_event]
+    assert failure.job_failure_data.failure_reason == RunFailureReason.UNEXPECTED_TERMINATION
+    assert runs(instance) == [("retrain", "FAILURE"), ("training", "FAILURE")]
 
 
 def test_a_check_that_fails_stops_the_chain_after_its_asset(workspace, instance):
