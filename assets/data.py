@@ -1,17 +1,34 @@
-"""records and shards: what is made of the raw files."""
+"""raw_deepfashion2, records and shards: what there is, and what is made of it."""
 
 import dagster as dg
 
-from pipelines.checks import every_file_is_accounted_for
+from pipelines.data_checks import (
+    every_file_is_accounted_for,
+    landmarks_are_in_mirror_order,
+    no_picture_is_in_both_splits,
+    nothing_has_shrunk,
+    rejected_share_is_far_from_its_limit,
+)
 from pipelines.dvc_assets import dvc_assets
 from pipelines.dvc_graph import Graph
 from pipelines.metadata import records_facts, shards_facts
+from pipelines.raw_data import FOLDER, RAW, raw_asset
 
 
 def assets(graph: Graph) -> list[dg.AssetsDefinition]:
-    return dvc_assets(
+    made = dvc_assets(
         graph,
         group="data",
         facts={"records": records_facts, "shards": shards_facts},
-        checks={"records": [every_file_is_accounted_for]},
+        checks={
+            "records": [
+                every_file_is_accounted_for,
+                rejected_share_is_far_from_its_limit,
+                nothing_has_shrunk,
+                no_picture_is_in_both_splits,
+                landmarks_are_in_mirror_order,
+            ]
+        },
+        sources={RAW: graph.workspace / FOLDER},
     )
+    return [raw_asset(graph.workspace), *made] if made else []

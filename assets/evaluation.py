@@ -2,11 +2,16 @@
 
 import dagster as dg
 
+from pipelines.checks import ap_is_not_below_the_simpler_strategy, latency_has_not_grown
 from pipelines.dvc_assets import dvc_assets
 from pipelines.dvc_graph import Graph
 from pipelines.metadata import metrics_facts, report_facts, suspects_facts
 
 
 def assets(graph: Graph) -> list[dg.AssetsDefinition]:
-    facts = {"metrics": metrics_facts, "suspected_labels": suspects_facts, "report": report_facts}
-    return dvc_assets(graph, group="evaluation", facts=facts)
+    return dvc_assets(
+        graph,
+        group="evaluation",
+        facts={"metrics": metrics_facts, "suspected_labels": suspects_facts, "report": report_facts},
+        checks={"metrics": [ap_is_not_below_the_simpler_strategy, latency_has_not_grown]},
+    )

@@ -5,8 +5,9 @@ A section per stage. A function of the library gets the values it uses, or one s
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from deepmark.errors import DeepmarkError, nearest
 
@@ -239,6 +240,32 @@ class ReportParams(Section):
     """Detections below it are not drawn."""
 
 
+class AutomationParams(Section):
+    schedule: Annotated[str, Field(pattern=r"^\S+( \S+){4}$")]
+    """When all is made again, once the schedule is switched on: minute, hour, day, month, weekday, as in cron."""
+
+    timezone: str
+    """Of the schedule: "Europe/Berlin"."""
+
+    look_every_minutes: Positive
+    """Between two looks at the raw files."""
+
+    settled_minutes: Annotated[float, Field(ge=0)]
+    """Changed raw files are retrained on once they have been left alone for this long."""
+
+    report_days: Positive
+    """An older report is shown as out of date."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_place(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("not a time zone; they are called Europe/Berlin, America/New_York, UTC") from None
+        return name
+
+
 class Params(Section):
     data: DataParams
     ingest: IngestParams
@@ -250,6 +277,7 @@ class Params(Section):
     evaluate: EvaluateParams
     audit: AuditParams
     report: ReportParams
+    automation: AutomationParams
 
 
 def _known_keys(location: tuple[Any, ...]) -> list[str]:

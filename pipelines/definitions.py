@@ -1,13 +1,16 @@
 """The Dagster code location: the assets, checks and jobs of one workspace, $DEEPMARK_WORKSPACE or this folder."""
 
 import os
+import warnings
 from pathlib import Path
 
 import dagster as dg
 
 from assets import data, evaluation, training
 from deepmark.errors import DeepmarkError
-from pipelines.dvc_assets import broken_graph, dvc_assets
+from deepmark.workspace import Workspace
+from pipelines.automation import automation, watched
+from pipelines.dvc_assets import broken, dvc_assets
 from pipelines.dvc_graph import read_graph
 from pipelines.jobs import jobs
 
@@ -15,17 +18,32 @@ GROUPS = {"data": data.assets, "training": training.assets, "evaluation": evalua
 
 
 def build_definitions(workspace: Path) -> dg.Definitions:
-    """Everything Dagster knows of a workspace; for a dvc.yaml that cannot be read, one asset that says why."""
+    """Everything Dagster knows of a workspace; for a dvc.yaml that cannot be read, one asset that says why.
+
+    Where params.yaml cannot be read, such an asset stands in place of schedule and sensors.
+    """
+    with warnings.catch_warnings():
+        for kind in (dg.BetaWarning, dg.PreviewWarning):  # code links, observed assets: the release is pinned
+            warnings.simplefilter("ignore", kind)
+        return _definitions(workspace)
+
+
+def _definitions(workspace: Path) -> dg.Definitions:
     try:
         graph = read_graph(workspace)
         others = {family.hints.group for family in graph.families} - set(GROUPS)
         assets = [asset for make in GROUPS.values() for asset in make(graph)]
         assets += [asset for group in sorted(others) for asset in dvc_assets(graph, group=group)]
-        defs = dg.Definitions(assets=assets, jobs=jobs(graph), executor=dg.in_process_executor)
-        defs.get_repository_def()  # Dagster looks at the whole only when asked
+        groups = {spec.group_name for asset in assets for spec in asset.specs if spec.group_name}
+        made = dg.Definitions(assets=assets, jobs=jobs(graph, groups), executor=dg.in_process_executor)
+        made.get_repository_def()  # Dagster looks at the whole only when asked
     except (DeepmarkError, dg.DagsterInvalidDefinitionError) as error:
-        return dg.Definitions(assets=[broken_graph(error)])
-    return defs
+        return dg.Definitions(assets=[broken("dvc.yaml", error)])
+    try:
+        params = Workspace(workspace).params.automation
+        return dg.Definitions.merge(watched(made, params), automation(workspace, params))
+    except (DeepmarkError, dg.DagsterInvalidDefinitionError) as error:
+        return dg.Definitions.merge(made, dg.Definitions(assets=[broken("params.yaml", error)]))
 
 
 # Each asset starts a process anyway: a second one around it, for every step, would only cost its imports.

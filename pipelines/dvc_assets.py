@@ -3,21 +3,46 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
 
+from deepmark.errors import DeepmarkError
+from pipelines.code_links import code_links
 from pipelines.dvc_graph import Edge, Graph, Stage, StageFamily, read_data_version
-from pipelines.dvc_repro import Outcome, StageFailedError, repro
+from pipelines.dvc_repro import Outcome, StageEndedError, StageFailedError, repro
 
 Facts = Callable[[Path, str | None], Mapping[str, Any]]
 """What a person wants to see of something made: workspace and partition -> Dagster's metadata."""
 
 
-Check = Callable[[Path, str | None], dg.AssetCheckResult]
-"""Whether it may be used: workspace and partition -> result. Its name and docstring are what people read."""
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """Something that was made just now, as a check sees it."""
+
+    root: Path
+    """The workspace."""
+
+    item: str | None
+    """The partition."""
+
+    before: Mapping[str, Any]
+    """What the last materialization of the same partition showed; empty where this is the first."""
+
+
+Check = Callable[[Made], dg.AssetCheckResult]
+"""Whether it may be used. Its name and docstring are what people read; ERROR stops what comes after, WARN does not."""
+
+DVC_POOL = "dvc"
+"""Of every stage that has no pool of its own: stages that wait in a queue do not fight for DVC's lock."""
+
+RETRIES = 2
+"""Of a stage that was ended from outside; a training goes on from its checkpoint."""
+
+RETRY_SECONDS = 10.0
 
 
 def dvc_assets(
@@ -26,20 +51,33 @@ def dvc_assets(
     group: str,
     facts: Mapping[str, Facts] = MappingProxyType({}),
     checks: Mapping[str, Sequence[Check]] = MappingProxyType({}),
+    sources: Mapping[str, Path] = MappingProxyType({}),
 ) -> list[dg.AssetsDefinition]:
     """The assets of one group, with what to show and what to check by asset name.
 
-    Facts and checks are read after every materialization, also one that changed nothing.
+    `sources` are assets that no stage makes, by name, with the folder that each stands for. Facts and checks are read
+    after every materialization, also one that changed nothing.
     """
     return [
-        dvc_asset(graph, family, facts=facts.get(family.hints.asset), checks=checks.get(family.hints.asset, ()))
+        dvc_asset(
+            graph,
+            family,
+            facts=facts.get(family.hints.asset),
+            checks=checks.get(family.hints.asset, ()),
+            sources=[name for name, folder in sources.items() if family.uses(folder)],
+        )
         for family in graph.families
         if family.hints.group == group
     ]
 
 
 def dvc_asset(
-    graph: Graph, family: StageFamily, *, facts: Facts | None = None, checks: Sequence[Check] = ()
+    graph: Graph,
+    family: StageFamily,
+    *,
+    facts: Facts | None = None,
+    checks: Sequence[Check] = (),
+    sources: Sequence[str] = (),
 ) -> dg.AssetsDefinition:
     """One stage of dvc.yaml as an asset: named, placed and connected as the graph says."""
     hints = family.hints
@@ -49,9 +87,11 @@ def dvc_asset(
         group_name=hints.group,
         description=hints.description or None,
         kinds=set(hints.kinds),
-        pool=hints.pool,
+        owners=list(hints.owners),
+        metadata=code_links(graph.workspace, family.name),
+        pool=hints.pool or DVC_POOL,
         partitions_def=dg.StaticPartitionsDefinition(list(family.items)) if family.items else None,
-        deps=[_dep(edge, family) for edge in graph.edges(family)],
+        deps=[*sources, *(_dep(edge, family) for edge in graph.edges(family))],
         check_specs=[
             dg.AssetCheckSpec(check.__name__, asset=hints.asset, description=check.__doc__, blocking=True)
             for check in checks
@@ -60,13 +100,14 @@ def dvc_asset(
     def made_by_dvc(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         item = context.partition_key if context.has_partition_key else None
         stage = family.stage(item)
+        made = Made(root=graph.workspace, item=item, before=_shown_last(context, hints.asset, item) if checks else {})
         outcome = _repro(context, graph.workspace, stage)
         version = read_data_version(graph.workspace, stage)
         shown = facts(graph.workspace, item) if facts else {}
         return dg.MaterializeResult(
             metadata={"dvc": outcome, "command": stage.command, **shown},
             data_version=dg.DataVersion(version) if version else None,
-            check_results=[check(graph.workspace, item)._replace(check_name=check.__name__) for check in checks],
+            check_results=[_checked(check, made) for check in checks],
         )
 
     return made_by_dvc
@@ -85,9 +126,27 @@ def _repro(context: dg.AssetExecutionContext, workspace: Path, stage: Stage) -> 
             session = stack.enter_context(pipes)
         try:
             return repro(workspace, stage.address, env=session.get_bootstrap_env_vars())
+        except StageEndedError as error:
+            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_SECONDS) from error
         except StageFailedError as error:
-            # What failed will fail again: most often a user's mistake. Lock contention was waited for already.
+            # What failed will fail again: most often a user's mistake.
             raise dg.Failure(description=str(error), allow_retries=False) from None
+
+
+def _checked(check: Check, made: Made) -> dg.AssetCheckResult:
+    try:
+        return check(made)._replace(check_name=check.__name__)
+    except DeepmarkError as error:  # a file that is missing or of another release: nothing is known
+        why = dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, description=str(error))
+        return why._replace(check_name=check.__name__)
+
+
+def _shown_last(context: dg.AssetExecutionContext, asset: str, item: str | None) -> dict[str, Any]:
+    chosen = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[item] if item else None)
+    for record in context.instance.fetch_materializations(chosen, limit=1).records:
+        if record.asset_materialization:
+            return {name: value.value for name, value in record.asset_materialization.metadata.items()}
+    return {}
 
 
 def _dep(edge: Edge, user: StageFamily) -> dg.AssetDep:
@@ -111,11 +170,11 @@ def _mapping(edge: Edge, user: StageFamily) -> dg.PartitionMapping | None:
     )
 
 
-def broken_graph(error: Exception) -> dg.AssetsDefinition:
-    """One asset that stands for a graph which cannot be read, so that the error is seen where people look."""
+def broken(file: str, error: Exception) -> dg.AssetsDefinition:
+    """One asset that stands for a file which cannot be read, so that the error is seen where people look."""
 
-    @dg.asset(name="dvc_yaml_is_broken", group_name="error", description=f"```\n{error}\n```")
-    def broken() -> None:
+    @dg.asset(name=f"{file.replace('.', '_')}_is_broken", group_name="error", description=f"```\n{error}\n```")
+    def unreadable() -> None:
         raise dg.Failure(description=str(error), allow_retries=False)
 
-    return broken
+    return unreadable

@@ -33,6 +33,8 @@ class Hints(BaseModel):
     description: str = ""
     kinds: Annotated[frozenset[str], Field(max_length=3)] = frozenset()
     pool: Name | None = None
+    owners: tuple[str, ...] = ("team:deepmark",)
+    """Whom to ask: "team:NAME" or an address."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,10 @@ class StageFamily:
     name: str
     hints: Hints
     stages: tuple[Stage, ...]
+
+    def uses(self, folder: Path) -> bool:
+        """Whether one of its stages reads something in `folder`."""
+        return any(_overlap(dep, str(folder)) for stage in self.stages for dep in stage.deps)
 
     @property
     def items(self) -> tuple[str, ...] | None:

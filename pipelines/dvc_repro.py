@@ -20,8 +20,16 @@ _CHATTER = re.compile(
 """What DVC repeats at every stage, to people who run it by hand."""
 
 
+_ENDED = re.compile(r"failed to run: .*, exited with (-\d+|1[345]\d)|killed by SIG[A-Z]+|LostMachineError")
+"""A signal ended the command (a shell says 128 + its number) or a rank of the training; or a machine was lost."""
+
+
 class StageFailedError(Exception):
     """The stage's command, or DVC itself, exited with an error; the message is what it said last."""
+
+
+class StageEndedError(StageFailedError):
+    """The stage was ended from outside (no memory, a reboot, a lock nobody gave back): it may work the next time."""
 
 
 def repro(
@@ -38,7 +46,7 @@ def repro(
     it tries again, for `patience` seconds. Interrupted by whatever exception, it first ends every process it started.
 
     Returns whether the command ran, DVC restored an earlier result of it, or nothing had changed.
-    Raises StageFailedError.
+    Raises StageEndedError where trying again may help, StageFailedError where it will not.
     """
     deadline, pause = time.monotonic() + patience, 0.5
     while True:
@@ -46,8 +54,11 @@ def repro(
         text = "\n".join(lines)
         if status == 0:
             return _outcome(text)
-        if not _BUSY.search(text) or time.monotonic() + pause > deadline:
-            raise StageFailedError(_last_words(lines))
+        is_busy = _BUSY.search(text)
+        if not is_busy or time.monotonic() + pause > deadline:
+            # DVC itself exits with 255 for whatever went wrong; below that, 256 - n or 128 + n stand for a signal.
+            ended = is_busy or status < 0 or 128 < status < 255 or _ENDED.search(text)
+            raise (StageEndedError if ended else StageFailedError)(_last_words(lines))
         tell(f"Another DVC process is at work in {workspace}: trying again in {pause:.1f} s.")
         time.sleep(pause)
         pause = min(1.5 * pause, 10.0)

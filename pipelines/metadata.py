@@ -24,6 +24,7 @@ def records_facts(root: Path, split: str | None) -> dict[str, Any]:
     categories = counts.get("by", {}).get("category", {})
     if categories:
         facts["categories"] = dg.MetadataValue.md(_category_counts(categories))
+        facts["items by category"] = dg.MetadataValue.json({name: part["items"] for name, part in categories.items()})
     return facts
 
 

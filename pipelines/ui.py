@@ -72,6 +72,7 @@ def _dagster(port: int) -> tuple[str, ...]:
     return (
         *(sys.executable, "-m", "dagster", "dev", "--module-name", "pipelines.definitions"),
         *("--host", HOST, "--port", str(port), "--log-level", "warning"),
+        "--use-legacy-code-server-behavior",  # the other one does not start a killed code server again
     )
 
 

@@ -27,6 +27,7 @@ def test_assets_are_named_grouped_and_partitioned_as_dvc_yaml_says(assets):
     splits, strategies = ["train", "validation"], ["none", "nms", "flip", "multiscale"]
 
     assert shape == {
+        "raw_deepfashion2": ("data", None),
         "records": ("data", splits),
         "shards": ("data", splits),
         "checkpoint": ("training", None),
@@ -37,11 +38,19 @@ def test_assets_are_named_grouped_and_partitioned_as_dvc_yaml_says(assets):
     }
 
 
-def test_every_asset_is_described_and_the_heavy_ones_share_a_pool(assets):
+def test_every_asset_is_described_and_has_owners_kinds_and_links_to_its_code(assets):
+    assert all(spec.description and spec.owners and spec.kinds for spec in assets.values())
+    for name, spec in assets.items():
+        links = spec.metadata["dagster/code_references"].code_references
+        lines = [Path(link.file_path).read_text("utf-8").splitlines()[link.line_number - 1] for link in links]
+        assert all(link.label.split()[0] in line for link, line in zip(links, lines, strict=True)), name
+
+
+def test_the_heavy_assets_share_a_pool_and_the_other_stages_another(assets):
     pools = {key.to_user_string(): node.pools for key, node in _nodes(build_definitions(REPOSITORY)).items()}
 
-    assert all(spec.description for spec in assets.values())
-    assert pools == {name: {"gpu"} if name in ("checkpoint", "predictions") else set() for name in assets}
+    assert pools.pop("raw_deepfashion2") == set()
+    assert pools == {name: {"gpu"} if name in ("checkpoint", "predictions") else {"dvc"} for name in pools}
 
 
 def _nodes(defs: dg.Definitions) -> dict:

@@ -1,10 +1,11 @@
+import json
 import subprocess
 import sys
 
 import pytest
 from toy_workspace import DVC
 
-from pipelines.dvc_repro import StageFailedError, repro
+from pipelines.dvc_repro import StageEndedError, StageFailedError, repro
 
 STAGES = """
 stages:
@@ -86,5 +87,31 @@ def test_a_lock_held_by_another_process_is_waited_for(stages, lock_holder):
 
 
 def test_a_lock_that_is_never_released_is_reported_after_a_while(stages, lock_holder):
-    with pytest.raises(StageFailedError, match="Unable to acquire lock"):
+    with pytest.raises(StageEndedError, match="Unable to acquire lock"):
         repro(stages, "copy", patience=0)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "kill -KILL $$",  # the shell
+        "sh -c 'kill -KILL $$' || exit $?",  # a process below it
+        "kill -KILL $PPID",  # dvc
+        "echo 'rank 1 of the training failed: killed by SIGKILL; out of memory'; exit 1",
+        "echo 'deepmark.train.peers.LostMachineError: 10.0.0.2 was lost'; exit 1",
+    ],
+)
+def test_what_was_ended_from_outside_may_be_tried_again(stages, command):
+    (stages / "dvc.yaml").write_text(f"stages:\n  end:\n    cmd: {json.dumps(command)}\n    outs: [never]\n")
+
+    with pytest.raises(StageEndedError):
+        repro(stages, "end")
+
+
+@pytest.mark.parametrize("status", [1, 2, 126])
+def test_what_a_command_refuses_is_not_tried_again(stages, status):
+    (stages / "dvc.yaml").write_text(f"stages:\n  refuse: {{cmd: exit {status}, outs: [never]}}\n")
+
+    with pytest.raises(StageFailedError) as error:
+        repro(stages, "refuse")
+    assert not isinstance(error.value, StageEndedError)

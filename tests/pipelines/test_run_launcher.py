@@ -1,0 +1,72 @@
+"""A run ends as failed when its process is gone, whoever started it."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import dagster as dg
+import psutil
+import pytest
+from dagster._core.launcher import WorkerStatus
+from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
+from toy_workspace import REPOSITORY, wait_for
+
+from pipelines.instance import open_instance
+
+
+def monitor(instance: dg.DagsterInstance) -> None:
+    """What the daemon does every `poll_interval_seconds`."""
+    context = SimpleNamespace(instance=instance, create_request_context=lambda: None)
+    assert not any(execute_run_monitoring_iteration(context, logging.getLogger("monitor")))
+
+
+@pytest.fixture
+def killed(workspace):
+    """The instance of a workspace whose run, made without a server, was killed in the middle of a training."""
+    (workspace / "endless").touch()
+    for split in ("train", "validation"):
+        (workspace / "data/shards" / split).mkdir(parents=True)
+    command = [sys.executable, "-m", "pipelines.materialize", "--workspace", workspace, "--select", "checkpoint"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as running:
+        assert wait_for((workspace / "started").exists, seconds=60)
+        with open_instance(workspace) as instance:
+            monitor(instance)
+            assert [run.status.value for run in instance.get_runs()] == ["STARTED"]
+            running.send_signal(signal.SIGKILL)
+            running.wait(30)
+            yield instance
+
+
+@pytest.mark.slow
+def test_a_run_whose_process_was_killed_ends_as_failed(killed):
+    monitor(killed)
+
+    (run,) = killed.get_runs()
+    assert run.status == dg.DagsterRunStatus.FAILURE
+    assert "is gone" in killed.all_logs(run.run_id, dg.DagsterEventType.RUN_FAILURE)[-1].message
+
+
+def test_a_process_that_only_has_the_number_of_the_dead_one_is_not_it(monkeypatch):
+    @dg.job(executor_def=dg.in_process_executor)
+    def nothing() -> None: ...
+
+    ours = {"run_launcher": {"module": "pipelines.run_launcher", "class": "WatchfulRunLauncher"}}
+    with dg.instance_for_test(overrides=ours) as instance:
+        run = nothing.execute_in_process(instance=instance).dagster_run
+        assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+
+        younger = SimpleNamespace(status=lambda: "running", create_time=lambda: 9e9)
+        monkeypatch.setattr(psutil, "Process", lambda _: younger)
+        assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
+
+
+def test_a_run_that_has_not_said_which_process_it_is_is_left_alone():
+    ours = {"run_launcher": {"module": "pipelines.run_launcher", "class": "WatchfulRunLauncher"}}
+    with dg.instance_for_test(overrides=ours) as instance:
+        run = dg.DagsterRun(job_name="nothing")
+
+        assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
