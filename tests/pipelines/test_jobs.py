@@ -50,7 +50,7 @@ def test_the_jobs_are_those_of_dvc_yaml_and_two_chains():
     names = [job.name for job in build_definitions(REPOSITORY).get_repository_def().get_all_jobs()]
 
     assert sorted(names) == sorted(
-        ["__ASSET_JOB", "prepare", "train", "evaluate", "publish_report", "train_and_evaluate", "retrain"]
+        ["__ASSET_JOB", "prepare", "train", "evaluate", "audit", "publish_report", "train_and_evaluate", "retrain"]
     )
 
 
