@@ -2,13 +2,15 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from deepmark import cli_release
+from deepmark.cli_options import HERE, JsonOption, SplitOption, Strategy, StrategyOption, WorkspaceOption, tell
 from deepmark.errors import DeepmarkError
 
 app = typer.Typer(
@@ -21,18 +23,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
-
-
-class Split(StrEnum):
-    train = "train"
-    validation = "validation"
-
-
-class Strategy(StrEnum):
-    none = "none"
-    nms = "nms"
-    flip = "flip"
-    multiscale = "multiscale"
 
 
 class Profile(StrEnum):
@@ -52,43 +42,12 @@ class Published(StrEnum):
     hourglass104 = "hourglass104"
 
 
-WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="Folder with params.yaml and data/.")]
-SplitOption = Annotated[Split, typer.Option(help="Which part of the data set.")]
-StrategyOption = Annotated[
-    Strategy,
-    typer.Option(help="none; nms; flip = NMS + mirror image; multiscale = NMS + mirror image + scales."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the facts as JSON on standard output.")]
-HERE = Path()
-
-
-def _tell(facts: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(facts))
-        return
-    for name, value in _lines(facts):
-        typer.echo(f"{name:28} {value}")
-
-
-def _lines(facts: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in facts.items():
-        name = f"{above}{key.replace('_', ' ')}"
-        if isinstance(value, dict):
-            yield from _lines(value, f"{name} ")
-        elif isinstance(value, float):
-            yield name, f"{value:,.4g}"
-        elif isinstance(value, list):
-            yield name, ", ".join(map(str, value)) or "none"
-        else:
-            yield name, f"{value:,}" if isinstance(value, int) else str(value)
-
-
 def _stage(name: str, workspace: Path, as_json: bool, **choices: str) -> None:
     from deepmark import stages
     from deepmark.workspace import Workspace
 
     stage: Callable[..., dict[str, Any]] = getattr(stages, name)
-    _tell(stage(Workspace(workspace.resolve()), **choices), as_json)
+    tell(stage(Workspace(workspace.resolve()), **choices), as_json)
 
 
 @app.command()
@@ -120,7 +79,7 @@ def synth(
 
     with progress("draw", train + validation) as advance:
         facts = draw_dataset(folder, train=train, validation=validation, seed=seed, progress=advance)
-    _tell(facts, as_json)
+    tell(facts, as_json)
 
 
 @app.command()
@@ -147,7 +106,7 @@ def train(
 
     facts = stages.train(Workspace(workspace.resolve()), fresh=fresh)
     if facts is not None:
-        _tell(facts, as_json)
+        tell(facts, as_json)
 
 
 @app.command()
@@ -198,6 +157,12 @@ def report(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> No
     _stage("report", workspace, as_json)
 
 
+app.command()(cli_release.register)
+app.command()(cli_release.promote)
+app.command()(cli_release.rollback)
+app.command()(cli_release.models)
+
+
 @app.command()
 def detect(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of pictures.")],
@@ -233,7 +198,7 @@ def import_checkpoint(
     from deepmark.params import model_params
 
     params = model_params(backbone=backbone.value, input_size=input_size)
-    _tell(centernet.import_checkpoint(file, out, params), as_json)
+    tell(centernet.import_checkpoint(file, out, params), as_json)
 
 
 @app.command()
@@ -254,7 +219,7 @@ def model(
     facts = cost(chosen)
     if time:
         facts |= measured_time(chosen, precision=params.predict.precision, device=best_device())
-    _tell(facts, as_json)
+    tell(facts, as_json)
 
 
 @app.command()

@@ -16,3 +16,14 @@ def report_epoch(values: dict[str, float], epoch: int) -> None:
         open_dagster_pipes()  # closed by the process that Dagster started, when all below it have ended
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
     PipesContext.get().log.info(f"epoch {epoch}: {numbers}")
+
+
+def dagster_run() -> str | None:
+    """The id of the Dagster run that started us, however deep below it; None where none did."""
+    if "DAGSTER_PIPES_CONTEXT" not in os.environ:
+        return None
+    from dagster_pipes import PipesContext, open_dagster_pipes
+
+    if not PipesContext.is_initialized():
+        open_dagster_pipes()
+    return PipesContext.get().run_id

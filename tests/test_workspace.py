@@ -9,7 +9,7 @@ import pytest
 import typer
 from workspaces import REPOSITORY, run
 
-from deepmark import cli, stages
+from deepmark import cli, cli_options, stages
 from deepmark.errors import DeepmarkError
 from deepmark.params import Params
 from deepmark.schema import SPLITS, STRATEGIES
@@ -20,6 +20,8 @@ from pipelines.dvc_graph import read_graph
 
 COMMANDS = typer.main.get_command(cli.app).commands
 NOT_STAGES = {"init", "synth", "compare", "detect", "demo", "import-checkpoint", "model"}
+RELEASE = {"register", "promote", "rollback", "models"}
+"""What changes which model serves, and nothing in the workspace: no stage of dvc.yaml."""
 
 
 def git(folder: Path, *words: str) -> str:
@@ -94,7 +96,7 @@ def test_stages_functions_commands_and_assets_are_the_same(graph):
     }
     assets = {key.to_user_string() for key in build_definitions(REPOSITORY).resolve_all_asset_keys()}
 
-    assert {family.name for family in graph.families} == functions == COMMANDS.keys() - NOT_STAGES
+    assert {family.name for family in graph.families} == functions == COMMANDS.keys() - NOT_STAGES - RELEASE
     assert {family.hints.asset for family in graph.families} == assets
 
 
@@ -109,8 +111,8 @@ def test_assets_depend_on_each_other_as_stages_do(graph):
 def test_splits_and_strategies_are_those_of_the_schema(graph):
     items = {family.name: family.items for family in graph.families}
 
-    assert items["ingest"] == items["shard"] == SPLITS == tuple(cli.Split)
-    assert items["predict"] == items["evaluate"] == STRATEGIES == tuple(cli.Strategy)
+    assert items["ingest"] == items["shard"] == SPLITS == tuple(cli_options.Split)
+    assert items["predict"] == items["evaluate"] == STRATEGIES == tuple(cli_options.Strategy)
     assert items["train"] is items["report"] is None
     assert tuple(cli.Profile) == PROFILES
 
@@ -180,7 +182,7 @@ def sections_of(workspace: Workspace) -> dict[str, set[str]]:
 def test_a_stage_is_made_again_when_a_section_that_it_reads_changes(trained):
     declared = sections_of(trained)
     assert declared["train"] == recipe(trained).keys() - {"shards", "start"}
-    assert set().union(*declared.values()) == Params.model_fields.keys()
+    assert set().union(*declared.values()) == Params.model_fields.keys() - {"promote"}  # of no stage
 
     def used(name: str, **choice: str) -> set[str]:
         workspace = Workspace(trained.root)
