@@ -94,7 +94,7 @@ class Registry:
         with reaching(self.uri):
             aliases: dict[int, list[str]] = {}
             for alias, number in self._aliases().items():
-                aliases.setdefault(int(number), []).append(alias)
+                aliases.setdefault(number, []).append(alias)
             found = [
                 Version(
                     number=int(one.version),
@@ -163,11 +163,12 @@ class Registry:
                 reason = " ".join(str(error).split())[:200]
                 raise DeepmarkError(f"{uri}: cannot be fetched from {self.uri} ({reason}).") from None
 
-    def _aliases(self) -> dict[str, str]:
+    def _aliases(self) -> dict[str, int]:
         from mlflow.exceptions import MlflowException
 
         try:
-            return dict(self._client.get_registered_model(MODEL).aliases)
+            found = self._client.get_registered_model(MODEL).aliases
+            return {alias: int(number) for alias, number in found.items()}  # text, over HTTP
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return {}
