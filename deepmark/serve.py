@@ -21,8 +21,8 @@ from deepmark.errors import DeepmarkError
 from deepmark.params import PredictParams
 from deepmark.types import Detections
 
-Picture = bytes | str | UInt8[np.ndarray, "h w 3"]
-"""JPEG bytes, the same as base64 text, or RGB pixels."""
+Picture = bytes | str | np.ndarray
+"""JPEG bytes, the same as base64 text, or RGB pixels: height x width x 3 bytes."""
 
 
 class DetectorModel(PythonModel):
