@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from deepmark.compare import predictions_of
 from deepmark.contenders import EVALUATION, FIGURES, keep_predictions, network_tag
 from deepmark.errors import DeepmarkError
-from deepmark.event_log import dagster_run
+from deepmark.event_log import RUN_VARIABLE
 from deepmark.files import file_sha256
 from deepmark.logged_model import CHECKPOINT_TAG
 from deepmark.provenance import code_version, data_version, workspace_version
@@ -94,7 +95,7 @@ def _tags(workspace: Workspace, registry: Registry, run_id: str, metrics: dict[s
         "workspace.commit": workspace_version(workspace.root),
         "data.version": data_version(workspace.root),
         "params.sha256": hashlib.sha256((workspace.root / "params.yaml").read_bytes()).hexdigest(),
-        "dagster.run": dagster_run(),
+        "dagster.run": os.environ.get(RUN_VARIABLE),
     }
     return {
         **{name: value for name, value in origin.items() if value},

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets import data, evaluation, training
+from assets import data, evaluation, release, training
 from deepmark.errors import DeepmarkError
 from pipelines.dvc_assets import broken_graph, dvc_assets
 from pipelines.dvc_graph import read_graph
 from pipelines.jobs import jobs
 
-GROUPS = {"data": data.assets, "training": training.assets, "evaluation": evaluation.assets}
+GROUPS = {"data": data.assets, "training": training.assets, "evaluation": evaluation.assets, "release": release.assets}
 
 
 def build_definitions(workspace: Path) -> dg.Definitions:

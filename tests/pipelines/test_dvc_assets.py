@@ -33,6 +33,8 @@ def test_assets_are_named_grouped_and_partitioned_as_dvc_yaml_says(assets):
         "predictions": ("evaluation", strategies),
         "metrics": ("evaluation", strategies),
         "report": ("evaluation", None),
+        "candidate": ("release", None),
+        "champion": ("release", None),
     }
 
 
