@@ -5,17 +5,12 @@ the next one finds what it had done.
 """
 
 import json
-import tempfile
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from deepmark.contenders import FIGURES, Contender, costs, evaluation_of
+from deepmark.contenders import FIGURES, NETWORK, evaluation_of
+from deepmark.contest import Comparison, examine
 from deepmark.errors import DeepmarkError
-from deepmark.eval.compare import Difference, compare
-from deepmark.eval.metrics import PASSES
-from deepmark.progress import progress
-from deepmark.promotion import Cost, Verdict, judge
 from deepmark.registry import (
     CHALLENGER,
     CHAMPION,
@@ -32,18 +27,6 @@ from deepmark.workspace import Workspace
 
 PROMOTION = "promotion"
 """The tag with what the gate said last of a version."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Comparison:
-    """Champion and challenger on the same pictures."""
-
-    differences: tuple[Difference, ...]
-    """How much the challenger (b) is above the champion (a)."""
-
-    champion: Cost
-    challenger: Cost
-    verdict: Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +70,7 @@ def promote(workspace: Workspace, *, force: str | None = None, dry_run: bool = F
     champion, challenger = with_alias(versions, CHAMPION), with_alias(versions, CHALLENGER)
     if challenger is None or challenger is champion:
         return _nothing_to_promote(registry, champion, challenger)
-    comparison, failed = _examine(registry, workspace, champion, challenger, forced=force is not None)
+    comparison, failed = examine(registry, workspace, champion, challenger, forced=force is not None)
     note = {"at": now(), "against": champion and champion.number, "failed": failed, "forced": force}
     registry.note(challenger.number, {PROMOTION: json.dumps(note)})
     ended = Promotion(
@@ -131,7 +114,7 @@ def list_models(workspace: Workspace) -> list[dict[str, Any]]:
     """What is known of every version, newest first; None for what is not."""
     rows = []
     for version in Registry(workspace.root).versions():
-        kept, network, last = evaluation_of(version), version.noted("network"), version.noted(PROMOTION)
+        kept, network, last = evaluation_of(version), version.noted(NETWORK), version.noted(PROMOTION)
         rows.append(
             {
                 "version": version.number,
@@ -166,54 +149,6 @@ def _nothing_to_promote(registry: Registry, champion: Version | None, challenger
         failed=(),
         said=f"version {champion.number} is the champion, and there is no challenger; nothing was changed",
     )
-
-
-def _examine(
-    registry: Registry, workspace: Workspace, champion: Version | None, challenger: Version, *, forced: bool
-) -> tuple[Comparison | None, list[str]]:
-    """Champion against challenger, and all that speaks against a promotion."""
-    failed = [
-        f"version {challenger.number} was champion before, and was rolled back at {reign.rolled_back}"
-        for reign in challenger.reigns[-1:]
-        if reign.rolled_back
-    ]
-    with tempfile.TemporaryDirectory(prefix="deepmark-promote-") as folder:
-        new = Contender(registry, workspace, challenger, Path(folder))
-        new.check_weights()
-        if champion is None:
-            return None, failed
-        old = Contender(registry, workspace, champion, Path(folder))
-        try:
-            old.read_predictions()
-        except DeepmarkError as error:
-            problem = (
-                f"version {champion.number}, the champion, was measured in another way and cannot be measured again: "
-                f"{error}"
-            )
-            if forced:
-                return None, [*failed, problem]
-            raise DeepmarkError(
-                f"{problem} Bring its files back, `deepmark rollback` to a champion that has them, or promote without "
-                "a comparison: `deepmark promote --force REASON`."
-            ) from None
-        comparison = _compare(workspace, old, new)
-    return comparison, [*failed, *map(str, comparison.verdict.failed)]
-
-
-def _compare(workspace: Workspace, champion: Contender, challenger: Contender) -> Comparison:
-    from deepmark.data.records import read_records
-
-    params, records = workspace.params, read_records(workspace.records_file("validation"))
-    resamples, seed = params.evaluate.resamples, params.evaluate.seed
-    found = champion.read_predictions(), challenger.read_predictions()
-    with progress("compare", PASSES) as advance:
-        differences = compare(records, *found, resamples=resamples, seed=seed, progress=advance)
-    overall = {one.metric: one for one in differences if one.scope == "all"}
-    champion.remember({name: overall[name].a for name in FIGURES})
-    challenger.remember({name: overall[name].b for name in FIGURES})
-    old, new = costs(workspace, [champion, challenger])
-    verdict = judge(differences, champion=old, challenger=new, params=params.promote)
-    return Comparison(differences=tuple(differences), champion=old, challenger=new, verdict=verdict)
 
 
 def _crown(registry: Registry, champion: Version | None, challenger: Version) -> None:

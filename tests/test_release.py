@@ -269,14 +269,14 @@ def test_of_two_promotions_at_once_one_wins(pair):
 @pytest.mark.parametrize("moved", [CHAMPION, CHALLENGER])
 def test_a_promotion_that_was_overtaken_while_it_compared_changes_nothing(pair, monkeypatch, moved):
     register(evaluated(pair, finds_every=1, seed=8))
-    examine = release._examine
+    examine = release.examine
 
     def overtaken(*words, **options):
         found = examine(*words, **options)
         Registry(pair.root).point(moved, 2)
         return found
 
-    monkeypatch.setattr(release, "_examine", overtaken)
+    monkeypatch.setattr(release, "examine", overtaken)
     with pytest.raises(DeepmarkError, match=f"version 2 is the {moved} now.*promote again"):
         promote(pair)
     assert 3 not in [number for number, names in aliases(pair).items() if CHAMPION in names]
