@@ -2,14 +2,16 @@
 
 import json
 import subprocess
+import sys
 
 import pytest
 from releases import copied_with_store, evaluated
 from test_cli import refused
 from workspaces import set_params
 
-from deepmark import release
+from deepmark import release, stages
 from deepmark.contenders import EVALUATION
+from deepmark.data.synthetic import draw_dataset
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
 from deepmark.infer import predict_file
@@ -17,13 +19,12 @@ from deepmark.logged_model import CHECKPOINT_TAG
 from deepmark.registration import register
 from deepmark.registry import CHALLENGER, CHAMPION, Registry, with_alias
 from deepmark.release import PROMOTION, RefusedError, promote, rollback
-from deepmark.workspace import environment, tool
 
 
 @pytest.fixture(scope="module")
 def pair_once(trained_once, tmp_path_factory):
     workspace = copied_with_store(trained_once, tmp_path_factory.mktemp("pair"))
-    workspace = set_params(workspace, evaluate={"resamples": 200})
+    workspace = set_params(workspace, evaluate={"resamples": 50})
     register(evaluated(workspace, finds_every=2))
     promote(workspace)
     register(evaluated(workspace, finds_every=1, seed=7))
@@ -216,14 +217,19 @@ def test_on_the_same_data_nothing_is_predicted_again(pair, monkeypatch):
     assert promote(pair).champion == 2
 
 
-def test_what_was_measured_another_way_is_predicted_again_with_the_versions_own_weights_and_kept(pair, monkeypatch):
-    # Untrained networks find nothing, so both versions are equally bad now, whatever they were before.
-    changed = set_params(pair, predict={"nms_iou": 0.6}, promote={"tolerance": 0.5, "max_category_drop": 1.0})
-    figures = promote(changed, dry_run=True).comparison.differences[0]
-    assert (figures.a, figures.b) == pytest.approx((0, 0), abs=0.2)
+def test_on_new_validation_pictures_both_are_measured_again_with_their_own_weights_once(pair, monkeypatch):
+    draw_dataset(pair.root / "new", train=0, validation=4, seed=5, workers=1)
+    limits = {"tolerance": 0.5, "max_category_drop": 1.0}  # networks without training: neither finds anything
+    changed = set_params(pair, data={"raw": "new"}, promote=limits)
+    stages.ingest(changed, split="validation")
+    stages.shard(changed, split="validation")
+    found = promote(changed, dry_run=True).comparison.differences
+    assert (found[0].a, found[0].b) == pytest.approx((0, 0), abs=0.2)
 
     cannot_predict(monkeypatch)
-    assert promote(changed, dry_run=True).comparison.differences[0] == figures
+    assert promote(changed, dry_run=True).comparison.differences == found
+    kept = [json.loads(tags(pair, number)[EVALUATION])["figures"]["box_ap"] for number in (1, 2)]
+    assert kept == [found[0].a, found[0].b]
 
 
 def test_a_champion_that_cannot_be_measured_any_more_is_replaced_by_force_only(deepmark, pair):
@@ -252,18 +258,44 @@ def test_a_challenger_whose_weights_are_not_what_was_registered_is_not_promoted_
     assert aliases(pair) == {2: ("challenger",), 1: ("champion",)}
 
 
-@pytest.mark.slow
-def test_of_two_promotions_at_once_one_wins(pair):
-    command = [tool("deepmark"), "promote", "--workspace", pair.root]
-    both = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+RACER = """
+import sys
+from pathlib import Path
+from deepmark import release
+from deepmark.errors import DeepmarkError
+from deepmark.workspace import Workspace
+
+def compared(*_, **__):
+    print("compared", flush=True)
+    sys.stdin.readline()
+    return None, []
+
+release.examine = compared
+try:
+    print(release.promote(Workspace(Path(sys.argv[1]))).said)
+except DeepmarkError as error:
+    print(error)
+"""
+
+
+def test_of_two_promotions_that_compared_with_the_same_champion_one_wins(pair):
+    command = [sys.executable, "-c", RACER, pair.root]
+    racers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         for _ in range(2)
     ]
-    said = ["".join(one.communicate(timeout=60)) for one in both]
+    assert [racer.stdout.readline() for racer in racers] == ["compared\n", "compared\n"]
+    for racer in racers:
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    said = sorted(racer.communicate(timeout=60)[0] for racer in racers)
 
-    assert sum("version 2 is the champion in place of version 1" in one for one in said) == 1
+    assert said[0].startswith("version 2 is the champion in place of version 1")
+    assert said[1].startswith("version 2 is the champion now: it was changed while version 2 was compared.")
     assert aliases(pair) == {2: ("champion",), 1: ()}
     assert rollback(pair) == {"champion": 1, "rolled_back": 2}
+    with pytest.raises(DeepmarkError, match="first champion"):
+        rollback(pair)
 
 
 @pytest.mark.parametrize("moved", [CHAMPION, CHALLENGER])
@@ -280,6 +312,12 @@ def test_a_promotion_that_was_overtaken_while_it_compared_changes_nothing(pair, 
     with pytest.raises(DeepmarkError, match=f"version 2 is the {moved} now.*promote again"):
         promote(pair)
     assert 3 not in [number for number, names in aliases(pair).items() if CHAMPION in names]
+
+
+@pytest.fixture
+def without_gate(monkeypatch):
+    """Nothing is compared: what a test is about comes after that."""
+    monkeypatch.setattr(release, "examine", lambda *_, **__: (None, []))
 
 
 class CutError(BaseException):
@@ -306,7 +344,7 @@ def cut_at(monkeypatch, count):
 
 
 @pytest.mark.parametrize("count", range(4))
-def test_a_promotion_cut_off_anywhere_is_finished_by_the_next(pair, count):
+def test_a_promotion_cut_off_anywhere_is_finished_by_the_next(pair, without_gate, count):
     with pytest.MonkeyPatch.context() as patch:
         cut_at(patch, count)
         with pytest.raises(CutError):
@@ -321,7 +359,7 @@ def test_a_promotion_cut_off_anywhere_is_finished_by_the_next(pair, count):
 
 
 @pytest.mark.parametrize("count", range(2))
-def test_a_rollback_cut_off_anywhere_is_finished_by_the_next(pair, count):
+def test_a_rollback_cut_off_anywhere_is_finished_by_the_next(pair, without_gate, count):
     promote(pair)
     with pytest.MonkeyPatch.context() as patch:
         cut_at(patch, count)

@@ -104,6 +104,7 @@ def test_a_candidate_that_fails_the_gate_is_a_failed_check_and_the_champion_is_l
 
     assert (check.check_name, check.passed, check.severity) == (release.GATE, False, dg.AssetCheckSeverity.ERROR)
     assert check.description == "landmark AP: champion 0.5000, challenger 0.2500"
+    assert not result.success
     assert "promote" not in asked
     assert not result.asset_materializations_for_node("champion")
 
