@@ -32,6 +32,7 @@ def _candidate(graph: Graph) -> dg.AssetsDefinition:
         name="candidate",
         group_name="release",
         kinds={"mlflow"},
+        owners=["team:deepmark"],
         deps=list(_MEASURED),
         description="The evaluated checkpoint as a version of the registered model: the challenger.",
         check_specs=[
@@ -66,6 +67,7 @@ def _champion(graph: Graph) -> dg.AssetsDefinition:
         name="champion",
         group_name="release",
         kinds={"mlflow"},
+        owners=["team:deepmark"],
         deps=["candidate"],
         description="The version that serves, `models:/deepmark@champion`: the candidate, where the gate holds.",
     )
