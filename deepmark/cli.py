@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deepmark import cli_coco
+from deepmark import cli_coco, cli_release
 from deepmark.cli_options import HERE, JsonOption, SplitOption, Strategy, StrategyOption, WorkspaceOption, tell
 from deepmark.errors import DeepmarkError
 
@@ -165,6 +165,10 @@ def report(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> No
 
 app.command()(cli_coco.score)
 app.command()(cli_coco.convert)
+app.command()(cli_release.register)
+app.command()(cli_release.promote)
+app.command()(cli_release.rollback)
+app.command()(cli_release.models)
 
 
 @app.command()

@@ -2,6 +2,9 @@
 
 import os
 
+RUN_VARIABLE = "DAGSTER_RUN_ID"
+"""The environment variable in which a command that Dagster started finds the run that it belongs to."""
+
 
 def report_epoch(values: dict[str, float], epoch: int) -> None:
     """Show an epoch's numbers in Dagster's event log, where Dagster started us, however deep below it; else nothing.

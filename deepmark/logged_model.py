@@ -7,8 +7,14 @@ import deepmark
 
 MODEL_FOLDER = "model"
 
+WEIGHTS = "artifacts/model.safetensors"
+"""Where the weights' file lies in a logged model: MLflow keeps the name of the file."""
 
-def log_model(checkpoint: Path, example_image: bytes, model_config: dict[str, Any]) -> str:
+CHECKPOINT_TAG, STRATEGY_TAG = "deepmark.checkpoint", "deepmark.strategy"
+"""The tags of a model with the sha256 of its weights' file, and with how it detects."""
+
+
+def log_model(checkpoint: Path, example_image: bytes, model_config: dict[str, Any], tags: dict[str, str]) -> str:
     """Log a model to the active run, and predict the example once to see that it works; returns its URI."""
     import mlflow.pyfunc
     import pandas as pd
@@ -22,6 +28,7 @@ def log_model(checkpoint: Path, example_image: bytes, model_config: dict[str, An
         code_paths=[str(package)],  # deepmark is in no package index: the model brings its own
         artifacts={"checkpoint": str(checkpoint.resolve())},
         model_config=model_config,
+        tags=tags,
         signature=ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image")])),
         input_example=example,
         pip_requirements=_requirements(),

@@ -29,6 +29,7 @@ _QUIET = {
     "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
 }
 _PATIENCE = {
@@ -118,3 +119,19 @@ def reaching(uri: str) -> Iterator[None]:
                 f"MLflow at {uri} cannot be used: {reason}\n"
                 "Start its server, correct MLFLOW_TRACKING_URI, or unset it to keep runs in the workspace."
             ) from error
+
+
+@contextmanager
+def as_current_store(uri: str) -> Iterator[None]:
+    """What MLflow does by itself, such as loading a model, it does with this store; afterwards with the one before."""
+    import mlflow
+
+    before, variable = mlflow.get_tracking_uri(), os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)  # which sets the variable too, sometimes
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+        if variable is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = variable

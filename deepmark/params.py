@@ -266,6 +266,24 @@ class AutomationParams(Section):
         return name
 
 
+class PromoteParams(Section):
+    strategy: Literal["none", "nms", "flip", "multiscale"]
+    """Whose figures decide, and which is served."""
+
+    primary_metric: Literal["box_ap", "landmark_visible_ap", "landmark_ap"]
+    tolerance: Share
+    """The primary metric's 95% interval, challenger - champion, must lie above minus this."""
+
+    max_category_drop: Share
+    """The most that the primary metric of a category, or of a subset, may lose."""
+
+    max_latency_ratio: Positive
+    """The most that a pass of the challenger's network may take, in passes of the champion's."""
+
+    max_size_ratio: Positive
+    """The most bytes that the challenger may have, in those of the champion."""
+
+
 class Params(Section):
     data: DataParams
     ingest: IngestParams
@@ -278,6 +296,7 @@ class Params(Section):
     audit: AuditParams
     report: ReportParams
     automation: AutomationParams
+    promote: PromoteParams
 
 
 def _known_keys(location: tuple[Any, ...]) -> list[str]:

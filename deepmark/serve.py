@@ -21,8 +21,8 @@ from deepmark.errors import DeepmarkError
 from deepmark.params import PredictParams
 from deepmark.types import Detections
 
-Picture = bytes | str | UInt8[np.ndarray, "h w 3"]
-"""JPEG bytes, the same as base64 text, or RGB pixels."""
+Picture = bytes | str | np.ndarray
+"""JPEG bytes, the same as base64 text, or RGB pixels: height x width x 3 bytes."""
 
 
 class DetectorModel(PythonModel):
@@ -46,8 +46,8 @@ class DetectorModel(PythonModel):
     ) -> list[list[dict[str, Any]]]:
         """The garments of each picture, best first; a list of pictures will do for a table with a column "image".
 
-        A garment is `category` (its name), `score` 0..1, `box` x0 y0 x1 y1 and `landmarks`, a list of x, y and
-        confidence in the category's own order; pixels of the picture as sent.
+        A garment is `category` (its name), `score` 0..1, `box` x0 y0 x1 y1 and `landmarks`, x, y and confidence by
+        name, such as "left cuff outer"; pixels of the picture as sent.
         """
         pictures = list(model_input["image"]) if isinstance(model_input, pd.DataFrame) else list(model_input)
         found: list[Detections] = []
@@ -58,6 +58,11 @@ class DetectorModel(PythonModel):
 
     def _pixels(self, number: int, picture: Picture) -> UInt8[np.ndarray, "h w 3"]:
         if isinstance(picture, np.ndarray):
+            if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+                raise DeepmarkError(
+                    f"picture {number}: an array of {picture.dtype} and shape {picture.shape}; pixels are uint8, "
+                    "height x width x 3, RGB."
+                )
             return picture
         try:
             data = base64.b64decode(picture, validate=True) if isinstance(picture, str) else picture

@@ -116,31 +116,13 @@ def _check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None
 
 def predict(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     """Checkpoint and validation shards -> data/predictions/{strategy}.parquet."""
-    from deepmark.data.stream import ShardReader
-    from deepmark.files import file_sha256
-    from deepmark.infer.predict import Predictor, Timing, best_device, predict_shards
-    from deepmark.infer.predictions import write_predictions
-    from deepmark.model.detector import load_detector
+    from deepmark.infer.predict_file import predict_file
 
     model = _need(workspace.model_file, "deepmark train")
-    reader = ShardReader(_need(workspace.shards("validation"), "deepmark shard --split validation"))
-    params = workspace.params.predict
-    predictor = Predictor(load_detector(model), strategy, params, best_device())
-    timing = Timing()
-
-    def facts() -> dict[str, str]:
-        return {
-            "strategy": strategy,
-            "checkpoint_sha256": file_sha256(model),
-            "mlflow_run_id": json.loads(workspace.training_file.read_text("utf-8"))["mlflow_run_id"],
-            "device": str(predictor.device),
-            "ms": json.dumps(timing.per_picture()),
-        }
-
-    with progress(f"predict {strategy}", len(reader)) as advance:
-        found = predict_shards(reader, predictor, batch_size=params.batch_size, progress=advance, timing=timing)
-        pictures = write_predictions(workspace.predictions_file(strategy), found, facts)
-    return {"pictures": pictures, "ms": timing.per_picture()}
+    shards = _need(workspace.shards("validation"), "deepmark shard --split validation")
+    run_id = json.loads(workspace.training_file.read_text("utf-8"))["mlflow_run_id"]
+    out, params = workspace.predictions_file(strategy), workspace.params.predict
+    return predict_file(model, shards, out, strategy=strategy, params=params, run_id=run_id)
 
 
 def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ One MLflow run is one training; evaluation and report resume it and add to it. E
 MLflow's asynchronous logging lost 1 metric in 5 under SIGKILL.
 """
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from deepmark.errors import DeepmarkError
-from deepmark.logged_model import log_model
+from deepmark.files import file_sha256
+from deepmark.logged_model import CHECKPOINT_TAG, STRATEGY_TAG, log_model
 from deepmark.mlflow_store import (
     IDENTITY_TAG,
     PROCESS_TAG,
+    as_current_store,
     begun_run,
     close_dead_runs,
     experiment_id,
@@ -148,30 +149,32 @@ class Tracker:
         """The model as MLflow serves it (serve.py and the safetensors file, nothing pickled); returns its URI.
 
         `example_image`, JPEG bytes, is the input example, and is predicted once to see that the model works. Served
-        detections are those worth drawing, `report.min_score` or better; loading it with another `model_config`
-        changes that, and the strategy. A model that the run has already, whole, is left as it is.
+        detections are those worth drawing, `report.min_score` or better, by `promote.strategy`; loading it with
+        another `model_config` changes both. A whole model of this checkpoint and strategy that the run has already is
+        left as it is.
         """
         params = load_params(self.workspace / "params.yaml")
         predict = params.predict.model_copy(update={"min_score": params.report.min_score})
         config = {
-            "strategy": "nms",
+            "strategy": params.promote.strategy,
             "predict": predict.model_dump(mode="json"),
             "max_megapixels": params.ingest.max_megapixels,
         }
+        tags = {CHECKPOINT_TAG: file_sha256(checkpoint), STRATEGY_TAG: params.promote.strategy}
         with self._reaching():
-            found = self._logged_model()
+            found = self._logged_model(tags)
             if found is not None:
                 return found
             with self._active():
-                return log_model(checkpoint, example_image, config)
+                return log_model(checkpoint, example_image, config, tags)
 
-    def _logged_model(self) -> str | None:
-        """The URI of this run's model; one that a killed process left half written is deleted."""
+    def _logged_model(self, tags: dict[str, str]) -> str | None:
+        """The URI of this run's model with these tags; one that a killed process left half written is deleted."""
         whole = None
         experiments = [self._run.info.experiment_id]
         for model in self._client.search_logged_models(experiments, f"source_run_id = '{self.run_id}'"):
             if str(model.status) == "READY":
-                whole = model.model_uri
+                whole = model.model_uri if tags.items() <= model.tags.items() else whole
             else:
                 self._client.delete_logged_model(model.model_id)
         return whole
@@ -195,19 +198,14 @@ class Tracker:
         """MLflow's models are logged to the active run only, and leaving that finishes the run: undo it."""
         import mlflow
 
-        before = mlflow.get_tracking_uri(), self._client.get_run(self.run_id).info.status
-        variable = os.environ.get("MLFLOW_TRACKING_URI")
-        mlflow.set_tracking_uri(tracking_uri(self.workspace))  # which sets the variable too
-        try:
-            with mlflow.start_run(run_id=self.run_id, log_system_metrics=False):
-                yield
-        finally:
-            mlflow.set_tracking_uri(before[0])
-            os.environ.pop("MLFLOW_TRACKING_URI")
-            if variable is not None:
-                os.environ["MLFLOW_TRACKING_URI"] = variable
-            if before[1] != "FINISHED":
-                self._client.update_run(self.run_id, status=before[1])
+        status = self._client.get_run(self.run_id).info.status
+        with as_current_store(tracking_uri(self.workspace)):
+            try:
+                with mlflow.start_run(run_id=self.run_id, log_system_metrics=False):
+                    yield
+            finally:
+                if status != "FINISHED":
+                    self._client.update_run(self.run_id, status=status)
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:

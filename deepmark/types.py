@@ -112,14 +112,17 @@ class Detections:
     def as_dicts(self) -> list[dict[str, Any]]:
         """The same in plain words and numbers, as JSON wants them: one dictionary a garment, best first.
 
-        A landmark is x, y and its score, in the order of the category's own landmarks.
+        A landmark is x, y and its score, by its name, in the order of the category's own landmarks.
         """
         return [
             {
                 "category": CATEGORIES[category].name,
                 "score": float(score),
                 "box": box.tolist(),
-                "landmarks": np.column_stack([points, scores])[: CATEGORIES[category].landmarks].tolist(),
+                "landmarks": dict(
+                    # without strict: rows past the category's own landmarks have no names
+                    zip(CATEGORIES[category].parts, np.column_stack([points, scores]).tolist(), strict=False)
+                ),
             }
             for category, score, box, points, scores in zip(
                 self.categories.tolist(), self.scores, self.boxes, self.landmarks, self.landmark_scores, strict=True

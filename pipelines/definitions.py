@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets import data, evaluation, training
+from assets import data, evaluation, release, training
 from deepmark.errors import DeepmarkError
 from deepmark.workspace import Workspace
 from pipelines.automation import automation, watched
@@ -14,7 +14,7 @@ from pipelines.dvc_assets import broken, dvc_assets
 from pipelines.dvc_graph import read_graph
 from pipelines.jobs import jobs
 
-GROUPS = {"data": data.assets, "training": training.assets, "evaluation": evaluation.assets}
+GROUPS = {"data": data.assets, "training": training.assets, "evaluation": evaluation.assets, "release": release.assets}
 
 
 def build_definitions(workspace: Path) -> dg.Definitions:

@@ -50,7 +50,7 @@ def repro(
     """
     deadline, pause = time.monotonic() + patience, 0.5
     while True:
-        status, lines = _run(["dvc", "repro", "--single-item", stage], workspace, env, tell)
+        status, lines = run_guarded(["dvc", "repro", "--single-item", stage], workspace, env, tell)
         text = "\n".join(lines)
         if status == 0:
             return _outcome(text)
@@ -64,9 +64,10 @@ def repro(
         pause = min(1.5 * pause, 10.0)
 
 
-def _run(
+def run_guarded(
     command: list[str], folder: Path, env: Mapping[str, str], tell: Callable[[str], None]
 ) -> tuple[int, list[str]]:
+    """A command that cannot outlive us, in `folder`: its exit status, and the lines it printed."""
     lines = []
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "pipelines.guard", *command],

@@ -31,11 +31,7 @@ def raw_asset(workspace: Path) -> dg.AssetsDefinition:
                 kinds={"file"},
                 description="DeepFashion2 as unzipped, or drawn in its format: pictures and annotations, by split. "
                 "Observed, not made: its data version changes when a file is added, removed or written.",
-                metadata={
-                    "dagster/code_references": dg.CodeReferencesMetadataValue(
-                        code_references=[function_link(read_raw_version)]
-                    )
-                },
+                metadata=function_link(read_raw_version),
             )
         ],
     )

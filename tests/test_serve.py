@@ -62,7 +62,7 @@ def test_a_logged_model_finds_garments_in_jpegs(model):
     assert len(garments) == 2
     best = garments[0][0]
     assert set(best) == {"category", "score", "box", "landmarks"}
-    assert len(best["landmarks"]) == CATEGORY_BY_NAME[best["category"]].landmarks
+    assert tuple(best["landmarks"]) == CATEGORY_BY_NAME[best["category"]].parts
     assert all(0 <= x <= 60 for x in best["box"][::2])
     assert [garment["score"] for garment in garments[0]] == sorted((g["score"] for g in garments[0]), reverse=True)
 
@@ -75,6 +75,7 @@ def test_bytes_base64_text_and_pixels_of_a_picture_give_the_same(model):
     as_bytes, as_text, as_pixels = (served.predict(None, [each]) for each in sent)
 
     assert as_bytes == as_text == as_pixels
+    assert model.predict(pd.DataFrame({"image": [pixels]})) == as_pixels
 
 
 def test_nothing_that_is_logged_unpickles_code(logged):
@@ -91,6 +92,8 @@ def test_nothing_that_is_logged_unpickles_code(logged):
         (b"no picture", "picture 0: not a JPEG"),
         ("no base64!", "picture 0: not a JPEG, nor base64 of one"),
         (picture(200, 200), "200 x 200 pixels are more than the 0.02 megapixels"),
+        (np.zeros((40, 30), np.uint8), r"picture 0: an array of uint8 and shape \(40, 30\); pixels are uint8"),
+        (np.zeros((40, 30, 3), np.float32), "picture 0: an array of float32"),
     ],
 )
 def test_what_is_not_a_usable_picture_is_refused_with_its_number(model, sent, words):
@@ -109,5 +112,5 @@ def test_detections_become_words_and_plain_numbers():
     )
 
     assert detections.as_dicts() == [
-        {"category": "vest", "score": 0.5, "box": [1, 2, 3, 4], "landmarks": [[1, 1, 0]] * vest.landmarks}
+        {"category": "vest", "score": 0.5, "box": [1, 2, 3, 4], "landmarks": {name: [1, 1, 0] for name in vest.parts}}
     ]

@@ -35,6 +35,8 @@ def test_assets_are_named_grouped_and_partitioned_as_dvc_yaml_says(assets):
         "metrics": ("evaluation", strategies),
         "suspected_labels": ("evaluation", None),
         "report": ("evaluation", None),
+        "candidate": ("release", None),
+        "champion": ("release", None),
     }
 
 
@@ -50,7 +52,9 @@ def test_the_heavy_assets_share_a_pool_and_the_other_stages_another(assets):
     pools = {key.to_user_string(): node.pools for key, node in _nodes(build_definitions(REPOSITORY)).items()}
 
     assert pools.pop("raw_deepfashion2") == set()
-    assert pools == {name: {"gpu"} if name in ("checkpoint", "predictions") else {"dvc"} for name in pools}
+    assert pools == {
+        name: {"gpu"} if name in ("checkpoint", "predictions", "candidate", "champion") else {"dvc"} for name in pools
+    }
 
 
 def _nodes(defs: dg.Definitions) -> dict:

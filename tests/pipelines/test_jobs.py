@@ -49,9 +49,8 @@ def reason(result: dg.ExecuteInProcessResult) -> str:
 def test_the_jobs_are_those_of_dvc_yaml_and_two_chains():
     names = [job.name for job in build_definitions(REPOSITORY).get_repository_def().get_all_jobs()]
 
-    assert sorted(names) == sorted(
-        ["__ASSET_JOB", "prepare", "train", "evaluate", "audit", "publish_report", "train_and_evaluate", "retrain"]
-    )
+    stages = ("prepare", "train", "evaluate", "audit", "publish_report")
+    assert sorted(names) == sorted(["__ASSET_JOB", *stages, "release", "train_and_evaluate", "retrain"])
 
 
 def test_a_chain_is_one_run_that_makes_the_others_in_order(tmp_path, instance):

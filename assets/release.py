@@ -1,0 +1,132 @@
+"""candidate and champion: from an evaluated checkpoint to what serves. Their commands are no stages of dvc.yaml.
+
+A stage makes files of files, and DVC leaves it out where nothing changed. What serves is in MLflow's registry, and may
+be changed by others: so it is asked every time.
+"""
+
+import json
+from typing import Any
+
+import dagster as dg
+
+from deepmark import cli_release
+from deepmark.event_log import RUN_VARIABLE
+from pipelines.code_links import function_link
+from pipelines.dvc_graph import Graph
+from pipelines.dvc_repro import run_guarded
+
+COMMAND = ("deepmark",)
+
+GATE = "not_below_champion"
+"""The check of a candidate; a champion is made of one that passes only."""
+
+_MEASURED = ("metrics", "report")
+
+
+def assets(graph: Graph) -> list[dg.AssetsDefinition]:
+    """Nothing for a graph in which nothing is measured."""
+    made = {family.hints.asset for family in graph.families}
+    return [_candidate(graph), _champion(graph)] if made.issuperset(_MEASURED) else []
+
+
+def _candidate(graph: Graph) -> dg.AssetsDefinition:
+    @dg.asset(
+        name="candidate",
+        group_name="release",
+        kinds={"mlflow"},
+        owners=["team:deepmark"],
+        deps=list(_MEASURED),
+        pool="gpu",  # the gate measures milliseconds
+        metadata=function_link(cli_release.register),
+        description="The evaluated checkpoint as a version of the registered model: the challenger.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                GATE,
+                asset="candidate",
+                blocking=True,
+                description="The gate of `deepmark promote`: as good as the champion on the same pictures, no category "
+                "or subset much worse, not much slower or larger.",
+            )
+        ],
+    )
+    def candidate(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        version = _facts(context, graph, "register")
+        verdict = _facts(context, graph, "promote", "--dry-run")
+        check = dg.AssetCheckResult(
+            check_name=GATE,
+            passed=not verdict["failed"],
+            description="; ".join(verdict["failed"]) or verdict["said"],
+            metadata=_rules(verdict),
+        )
+        known = _known(context, graph, version["version"])
+        return dg.MaterializeResult(
+            metadata={**known, **_rules(verdict), "verdict": verdict["said"]}, check_results=[check]
+        )
+
+    return candidate
+
+
+def _champion(graph: Graph) -> dg.AssetsDefinition:
+    @dg.asset(
+        name="champion",
+        group_name="release",
+        kinds={"mlflow"},
+        owners=["team:deepmark"],
+        deps=["candidate"],
+        pool="gpu",
+        metadata=function_link(cli_release.promote),
+        description="The version that serves, `models:/deepmark@champion`: the candidate, where the gate holds.",
+    )
+    def champion(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        ended = _facts(context, graph, "promote")
+        if ended["failed"]:
+            raise dg.Failure(description=ended["said"], metadata=_rules(ended), allow_retries=False)
+        known = _known(context, graph, ended["champion"])
+        return dg.MaterializeResult(
+            metadata={**known, **_rules(ended), "promotion": ended["said"]},
+            data_version=dg.DataVersion(str(ended["champion"])),
+        )
+
+    return champion
+
+
+def _facts(context: dg.AssetExecutionContext, graph: Graph, *words: str) -> Any:
+    """What a command tells as JSON; a refusal is told so too. Its mistakes are failures that are not tried again."""
+    command = [*COMMAND, *words, "--json"]
+    lines: list[str] = []
+    status, lines = run_guarded(command, graph.workspace, {RUN_VARIABLE: context.run.run_id}, context.log.info)
+    facts = [json.loads(line) for line in lines if line.startswith(("{", "["))]
+    if facts:
+        return facts[-1]
+    if status == 1:
+        raise dg.Failure(description="\n".join(lines[-20:]), allow_retries=False)
+    raise dg.RetryRequested(max_retries=2, seconds_to_wait=10)  # killed, or out of memory
+
+
+def _known(context: dg.AssetExecutionContext, graph: Graph, number: int) -> dict[str, Any]:
+    """What the registry knows of a version; numbers are plotted by materialization."""
+    from deepmark.report.release import models_table
+    from deepmark.report.table import to_markdown
+
+    versions = _facts(context, graph, "models")
+    (own,) = (one for one in versions if one["version"] == number)
+    names = ("box_ap", "landmark_visible_ap", "landmark_ap", "megabytes", "milliseconds")
+    figures = {name.replace("_ap", " AP").replace("_", " "): own[name] for name in names if own[name] is not None}
+    listed = dg.MetadataValue.md(to_markdown(models_table(versions)))
+    return {"version": number, **figures, "MLflow run id": own["mlflow_run"] or "unknown", "versions": listed}
+
+
+def _rules(ended: dict[str, Any]) -> dict[str, Any]:
+    """The gate's rules as a table; nothing where there was no champion to compare with."""
+    from deepmark.eval.bootstrap import Interval
+    from deepmark.promotion import Rule, Verdict
+    from deepmark.report.release import verdict_table
+    from deepmark.report.table import to_markdown
+
+    if not ended["rules"]:
+        return {}
+    rules = [Rule(**one | {"interval": one["interval"] and Interval(**one["interval"])}) for one in ended["rules"]]
+    table = verdict_table(
+        Verdict(rules=tuple(rules)), champion=ended["before"], challenger=ended["challenger"], every=True
+    )
+    return {"gate": dg.MetadataValue.md(to_markdown(table))}

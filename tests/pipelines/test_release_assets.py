@@ -1,0 +1,140 @@
+"""candidate and champion, as Dagster shows them; what the commands do has tests of its own."""
+
+import json
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from toy_workspace import REPOSITORY
+
+from assets import release
+from pipelines.definitions import build_definitions
+from pipelines.dvc_graph import read_graph
+
+COMMANDS = r"""
+import json, pathlib, os, sys
+
+said = json.loads(pathlib.Path("said.json").read_text())
+words = [word for word in sys.argv[1:] if word != "--json"]
+with pathlib.Path("asked").open("a") as file:
+    file.write(" ".join(words) + "\n")
+pathlib.Path("run").write_text(os.environ["DAGSTER_RUN_ID"])
+print("a line of progress", file=sys.stderr)
+answer = said[" ".join(words)]
+if "facts" in answer:
+    print(json.dumps(answer["facts"]))
+print(answer.get("error", ""), file=sys.stderr)
+sys.exit(answer.get("status", 0))
+"""
+
+RULE = {
+    "name": "landmark AP",
+    "champion": 0.5,
+    "challenger": 0.25,
+    "condition": "low > -0.005",
+    "holds": False,
+    "interval": {"low": -0.3, "high": -0.2},
+}
+PASSED = {"champion": 1, "before": 1, "challenger": 2, "failed": [], "rules": [RULE | {"holds": True}], "said": "fine"}
+REFUSED = PASSED | {"failed": ["landmark AP: champion 0.5000, challenger 0.2500"], "rules": [RULE], "said": "refused"}
+VERSION = {
+    "aliases": [],
+    "created": "2026-01-02T03:04:05+00:00",
+    "box_ap": 0.75,
+    "landmark_visible_ap": 0.5,
+    "landmark_ap": 0.25,
+    "megabytes": 7.0,
+    "milliseconds": None,
+    "data_version": None,
+    "mlflow_run": "ab12",
+}
+
+
+def answers(**changes) -> dict:
+    facts = {
+        "register": {"facts": {"version": 2}},
+        "promote --dry-run": {"facts": PASSED},
+        "promote": {"facts": PASSED | {"champion": 2}},
+        "models": {"facts": [VERSION | {"version": 2}, VERSION | {"version": 1}]},
+    }
+    return facts | changes
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch):
+    """Materialize both assets where the commands answer as told: the result, and what was asked."""
+    (tmp_path / "dvc.yaml").write_text((REPOSITORY / "dvc.yaml").read_text("utf-8"))
+    (tmp_path / "commands.py").write_text(COMMANDS)
+    monkeypatch.setattr(release, "COMMAND", (sys.executable, "commands.py"))
+
+    def made(said: dict) -> tuple[dg.ExecuteInProcessResult, list[str]]:
+        (tmp_path / "said.json").write_text(json.dumps(said))
+        result = dg.materialize(release.assets(read_graph(tmp_path)), raise_on_error=False)
+        return result, (tmp_path / "asked").read_text().splitlines()
+
+    made.folder = tmp_path
+    return made
+
+
+def shown(result: dg.ExecuteInProcessResult, asset: str) -> dict:
+    (event,) = result.asset_materializations_for_node(asset)
+    return {name: value.value for name, value in event.metadata.items()}
+
+
+def failures(result: dg.ExecuteInProcessResult) -> list[dg.DagsterEvent]:
+    return [event for event in result.all_events if event.is_step_failure]
+
+
+def test_a_candidate_that_passes_the_gate_becomes_champion(make):
+    result, asked = make(answers())
+    candidate, champion = shown(result, "candidate"), shown(result, "champion")
+
+    assert result.success
+    assert asked == ["register", "promote --dry-run", "models", "promote", "models"]
+    assert (candidate["version"], candidate["landmark AP"], champion["version"]) == (2, 0.25, 2)
+    assert "| landmark AP | 0.5000 | 0.2500 |" in candidate["gate"]
+    assert "| 2 |" in champion["versions"]
+    assert (make.folder / "run").read_text() == result.run_id
+
+
+def test_a_candidate_that_fails_the_gate_is_a_failed_check_and_the_champion_is_left_alone(make):
+    result, asked = make(answers() | {"promote --dry-run": {"facts": REFUSED, "status": 1, "error": "refused"}})
+    (check,) = result.get_asset_check_evaluations()
+
+    assert (check.check_name, check.passed, check.severity) == (release.GATE, False, dg.AssetCheckSeverity.ERROR)
+    assert check.description == "landmark AP: champion 0.5000, challenger 0.2500"
+    assert not result.success
+    assert "promote" not in asked
+    assert not result.asset_materializations_for_node("champion")
+
+
+def test_a_champion_that_was_overtaken_says_why(make):
+    result, _ = make(answers(promote={"facts": REFUSED, "status": 1}))
+    (failure,) = failures(result)
+
+    assert failure.step_failure_data.user_failure_data.description == "refused"
+
+
+def test_a_mistake_is_told_in_its_own_words_and_not_tried_again(make):
+    result, asked = make(answers(register={"status": 1, "error": "deepmark register: nms.parquet: not there yet."}))
+    (failure,) = failures(result)
+
+    assert "deepmark register: nms.parquet: not there yet." in failure.step_failure_data.user_failure_data.description
+    assert asked == ["register"]
+
+
+def test_release_comes_after_evaluation_in_the_graph():
+    graph = build_definitions(REPOSITORY).resolve_asset_graph()
+    parents = {
+        name: {key.to_user_string() for key in graph.get(dg.AssetKey(name)).parent_keys}
+        for name in ("candidate", "champion")
+    }
+
+    assert parents == {"candidate": {"metrics", "report"}, "champion": {"candidate"}}
+
+
+def test_a_graph_without_measurements_has_no_release(tmp_path: Path):
+    (tmp_path / "dvc.yaml").write_text("stages:\n  a: {cmd: a, outs: [a], meta: {dagster: {asset: a}}}\n")
+
+    assert release.assets(read_graph(tmp_path)) == []
