@@ -41,6 +41,7 @@ class Workspace:
         return self.records / f"{split}.parquet"
 
     def shards(self, split: str) -> Path:
+        """What `deepmark shard` makes; what is read is `deepmark.shards.open_shards`."""
         return self.root / "data/shards" / split
 
     @property
