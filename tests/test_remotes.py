@@ -1,0 +1,92 @@
+"""Shards that come from elsewhere: a DVC remote, or the storage that params.yaml names; and what is trained on them."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from object_storage import BUCKET, ObjectStorage
+from ruamel.yaml import YAML
+from workspaces import copied, run, set_params
+
+from deepmark.files import file_sha256
+from deepmark.schema import SPLITS
+from deepmark.train.recipe import run_folder
+from deepmark.workspace import Workspace
+
+WHO = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false")
+
+
+def git(root: Path, *words: object) -> None:
+    subprocess.run(["git", *WHO, *map(str, words)], cwd=root, check=True, capture_output=True)
+
+
+def dvc(root: Path, *words: object) -> str:
+    done = run("dvc", *words, cwd=root)
+    assert done.code == 0, done.err + done.out
+    return done.out
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): file_sha256(path) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def committed(sharded_once: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace whose shards DVC knows and whose dvc.lock is committed; nothing is trained."""
+    workspace = copied(sharded_once, tmp_path_factory.mktemp("committed"))
+    dvc(workspace.root, "commit", "--force", "shard")
+    git(workspace.root, "add", "--all")
+    git(workspace.root, "commit", "--message", "shards")
+    return workspace
+
+
+@pytest.fixture
+def clone_from(committed: Workspace, tmp_path: Path) -> Callable[[str], Workspace]:
+    """Push the shards to a remote, clone the repository, and pull what `shard` made alone."""
+
+    def through(remote: str) -> Workspace:
+        source = copied(committed, tmp_path)
+        dvc(source.root, "remote", "add", "--default", "team", remote)
+        git(source.root, "commit", "--all", "--message", "remote")
+        dvc(source.root, "push", "shard")
+        git(tmp_path, "clone", source.root, "clone")
+        shutil.rmtree(source.root)
+        dvc(tmp_path / "clone", "pull", "shard")
+        return Workspace(tmp_path / "clone")
+
+    return through
+
+
+@pytest.mark.slow
+def test_a_clone_that_pulled_the_shards_alone_trains_the_same_weights(clone_from, trained_once, tmp_path):
+    clone = clone_from(str(tmp_path / "remote"))
+    assert {path.name for path in clone.root.joinpath("data").iterdir() if path.name != ".gitignore"} == {"shards"}
+
+    dvc(clone.root, "repro", "--single-item", "train")
+
+    assert file_sha256(clone.model_file) == file_sha256(trained_once.model_file)
+
+
+@pytest.mark.slow
+def test_shards_come_back_from_a_remote_on_s3_as_they_were(clone_from, committed, s3: ObjectStorage):
+    clone = clone_from(f"s3://{BUCKET}/dvc")
+
+    assert contents(clone.root / "data/shards") == contents(committed.root / "data/shards")
+
+
+@pytest.mark.slow
+def test_a_workspace_without_data_trains_the_same_weights_from_s3(sharded, trained_once, s3: ObjectStorage):
+    place = s3.put(sharded.root / "data/shards", "shards")
+    folder = run_folder(sharded)
+    shutil.rmtree(sharded.root / "data")
+    away = set_params(sharded, storage={"shards": place})
+    assert run_folder(away) == folder  # what was learnt before the shards moved is not lost
+
+    dvc(away.root, "repro", "--single-item", "train")
+
+    assert file_sha256(away.model_file) == file_sha256(trained_once.model_file)
+    deps = YAML(typ="safe").load((away.root / "dvc.lock").read_text("utf-8"))["stages"]["train"]["deps"]
+    assert [dep["path"] for dep in deps] == [f"{place}/{split}" for split in SPLITS]
+    assert "up to date" in dvc(away.root, "status", "train")
