@@ -13,7 +13,7 @@ from workspaces import copied, run, set_params
 from deepmark.files import file_sha256
 from deepmark.schema import SPLITS
 from deepmark.train.recipe import run_folder
-from deepmark.workspace import Workspace
+from deepmark.workspace import Workspace, init_workspace
 
 WHO = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false")
 
@@ -90,3 +90,20 @@ def test_a_workspace_without_data_trains_the_same_weights_from_s3(sharded, train
     deps = YAML(typ="safe").load((away.root / "dvc.lock").read_text("utf-8"))["stages"]["train"]["deps"]
     assert [dep["path"] for dep in deps] == [f"{place}/{split}" for split in SPLITS]
     assert "up to date" in dvc(away.root, "status", "train")
+
+
+def test_raw_data_is_for_dvc_and_its_small_file_for_git(tmp_path):
+    root = init_workspace(tmp_path / "new", "demo").root
+    picture = root / "data/raw/train/image/000001.jpg"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"a picture")
+    dvc(root, "add", "data/raw")
+    git(root, "add", "--all")
+    git(root, "commit", "--message", "raw data")
+    files = subprocess.run(["git", "ls-files", "data"], cwd=root, check=True, capture_output=True, text=True)
+    assert files.stdout.split() == ["data/raw.dvc"]
+
+    git(tmp_path, "clone", root, "clone")
+    dvc(tmp_path / "clone", "cache", "dir", "--local", root / ".dvc/cache")
+    dvc(tmp_path / "clone", "checkout", "--allow-missing")
+    assert (tmp_path / "clone" / picture.relative_to(root)).read_bytes() == b"a picture"
