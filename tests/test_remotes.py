@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from workspaces import copied, run, set_params
 
 from deepmark.files import file_sha256
+from deepmark.provenance import data_version
 from deepmark.schema import SPLITS
 from deepmark.train.recipe import run_folder
 from deepmark.workspace import Workspace, init_workspace
@@ -107,3 +108,14 @@ def test_raw_data_is_for_dvc_and_its_small_file_for_git(tmp_path):
     dvc(tmp_path / "clone", "cache", "dir", "--local", root / ".dvc/cache")
     dvc(tmp_path / "clone", "checkout", "--allow-missing")
     assert (tmp_path / "clone" / picture.relative_to(root)).read_bytes() == b"a picture"
+
+
+def test_the_data_version_is_that_of_the_shards_that_are_read(committed, s3: ObjectStorage, tmp_path):
+    away = set_params(copied(committed, tmp_path), storage={"shards": s3.put(committed.root / "data/shards", "one")})
+    first, at_home = data_version(away.root), data_version(committed.root)
+    set_params(away, storage={"shards": s3.put(committed.root / "data/shards", "moved")})
+    moved = data_version(away.root)
+    s3.put_object("moved/validation/index.json", b"another")
+
+    assert first == moved != at_home
+    assert data_version(away.root) not in (first, at_home, None)
