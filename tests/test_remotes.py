@@ -15,6 +15,7 @@ from deepmark.provenance import data_version
 from deepmark.schema import SPLITS
 from deepmark.train.recipe import run_folder
 from deepmark.workspace import Workspace, init_workspace
+from pipelines.dvc_graph import read_graph
 
 WHO = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false")
 
@@ -119,3 +120,30 @@ def test_the_data_version_is_that_of_the_shards_that_are_read(committed, s3: Obj
 
     assert first == moved != at_home
     assert data_version(away.root) not in (first, at_home, None)
+
+
+def test_dagsters_graph_has_every_stage_wherever_the_shards_are(committed, s3: ObjectStorage, tmp_path):
+    away = set_params(copied(committed, tmp_path), storage={"shards": "s3://wardrobe/shards"})
+    here, there = read_graph(committed.root), read_graph(away.root)
+    (train,) = [family for family in there.families if family.name == "train"]
+
+    assert {family.name for family in here.families} == {family.name for family in there.families}
+    assert there.edges(train) == []  # what it reads is not what `shard` makes
+
+
+def test_a_training_whose_shards_are_not_there_ends_with_a_sentence(deepmark, sharded, s3: ObjectStorage):
+    set_params(sharded, storage={"shards": f"s3://{BUCKET}/nowhere"})
+    done = deepmark("train", "--workspace", sharded.root)
+
+    assert done.code == 1
+    assert done.err.startswith(f"deepmark train: s3://{BUCKET}/nowhere/train/index.json: is not there")
+    assert "Traceback" not in done.err
+
+
+def test_shards_larger_than_the_cache_are_refused_before_anything_is_fetched(deepmark, sharded, s3: ObjectStorage):
+    place = s3.put(sharded.root / "data/shards", "shards")
+    set_params(sharded, storage={"shards": place, "cache_gib": 1e-6})
+    done = deepmark("train", "--workspace", sharded.root)
+    assert done.code == 1
+    assert "Raise params.yaml: storage: cache_gib" in done.err
+    assert not [name for name in s3.asked if name.endswith(".tar")]
