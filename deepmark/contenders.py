@@ -49,9 +49,11 @@ class Evaluation:
 
 def how_measured(workspace: Workspace) -> str:
     """The digest of everything that decides what a model's predictions and figures are, the model aside."""
+    from deepmark.shards import index_sha256
+
     params = workspace.params
     parts = {
-        "shards": file_sha256(workspace.shards("validation") / "index.json"),
+        "shards": index_sha256(workspace, "validation"),
         "records": file_sha256(workspace.records_file("validation")),
         "strategy": params.promote.strategy,
         "predict": params.predict.model_dump(mode="json"),
@@ -161,11 +163,12 @@ class Contender:
 
     def _predict(self) -> Path:
         from deepmark.infer.predict_file import predict_file
+        from deepmark.shards import open_shards
 
-        params, shards = self._workspace.params, self._workspace.shards("validation")
+        params, reader = self._workspace.params, open_shards(self._workspace, "validation")
         out, strategy = self._folder / f"{params.promote.strategy}.parquet", params.promote.strategy
         run_id = self.version.run_id or ""
-        predict_file(self.weights, shards, out, strategy=strategy, params=params.predict, run_id=run_id)
+        predict_file(self.weights, reader, out, strategy=strategy, params=params.predict, run_id=run_id)
         self._made = out
         return out
 

@@ -43,6 +43,22 @@ class ShardParams(Section):
     """A shard is closed when it has reached this size."""
 
 
+class StorageParams(Section):
+    """Where shards are read from; what is made of them does not depend on it."""
+
+    shards: str = "data/shards"
+    """Folder of train/ and validation/, relative to the workspace, or its fsspec URL, such as s3://bucket/shards."""
+
+    cache: str = "runs/shards"
+    """Folder, relative to the workspace, that keeps shards fetched from a URL; workspaces may share one."""
+
+    cache_gib: Positive = 64
+    """The most that the cache holds."""
+
+    timeout_seconds: Positive = 60
+    """How long S3 may be silent before it is asked again."""
+
+
 class ModelParams(Section):
     backbone: Literal["dla34", "hourglass104", "mobile"]
     input_size: tuple[Count, Count]
@@ -288,6 +304,7 @@ class Params(Section):
     data: DataParams
     ingest: IngestParams
     shard: ShardParams
+    storage: StorageParams = StorageParams()
     model: ModelParams
     augment: AugmentParams
     train: TrainParams

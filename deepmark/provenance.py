@@ -5,6 +5,8 @@ import subprocess
 from pathlib import Path
 
 import deepmark
+from deepmark.schema import SPLITS
+from deepmark.workspace import Workspace
 
 
 def code_version() -> str | None:
@@ -18,9 +20,15 @@ def workspace_version(workspace: Path) -> str | None:
 
 
 def data_version(workspace: Path) -> str | None:
-    """One md5 for the shards as dvc.lock knows them; None where DVC did not make them."""
+    """One md5 for the shards as dvc.lock knows them; None where DVC did not make them.
+
+    For shards on other storage, of which dvc.lock may know nothing, one of the sha256 of their indices.
+    """
     from ruamel.yaml import YAML
 
+    away = _version_elsewhere(workspace)
+    if away is not None:
+        return away
     lock = workspace / "dvc.lock"
     if not lock.is_file():
         return None
@@ -28,6 +36,17 @@ def data_version(workspace: Path) -> str | None:
     outs = [out for stage in stages.values() for out in stage.get("outs", [])]
     lines = sorted(f"{out['path']} {out['md5']}" for out in outs if out["path"].startswith("data/shards/"))
     return hashlib.md5("\n".join(lines).encode(), usedforsecurity=False).hexdigest() if lines else None
+
+
+def _version_elsewhere(workspace: Path) -> str | None:
+    from deepmark.data.storage import is_url
+
+    if not (workspace / "params.yaml").is_file() or not is_url(Workspace(workspace).params.storage.shards):
+        return None
+    from deepmark.shards import index_sha256
+
+    sums = [index_sha256(Workspace(workspace), split) for split in SPLITS]
+    return hashlib.md5("\n".join(sums).encode(), usedforsecurity=False).hexdigest()
 
 
 def _commit(folder: Path, file: str) -> str | None:

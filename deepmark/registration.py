@@ -25,16 +25,16 @@ def register(workspace: Workspace) -> dict[str, Any]:
     The same checkpoint is the same version: what is known of it is brought up to date. Raises DeepmarkError where
     something is not there yet, or the figures are not of this checkpoint.
     """
-    from deepmark.data.stream import ShardReader
+    from deepmark.shards import open_shards
     from deepmark.tracking import Tracker
 
     model = _need(workspace.model_file, "deepmark train")
-    shards = _need(workspace.shards("validation"), "deepmark shard --split validation")
+    reader = open_shards(workspace, "validation")
     _need(workspace.records_file("validation"), "deepmark ingest --split validation")
     checkpoint, metrics = file_sha256(model), _own_metrics(workspace)
     run_id = json.loads(_need(workspace.training_file, "deepmark train").read_text("utf-8"))["mlflow_run_id"]
     registry, tracker = Registry(workspace.root), Tracker.resume(workspace.root, run_id)
-    _, jpeg = ShardReader(shards)[0]
+    _, jpeg = reader[0]
     with registry.exclusive():
         settle(registry)
         source = tracker.log_model(model, jpeg)

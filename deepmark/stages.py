@@ -93,7 +93,8 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None
 
 def _check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None:
     """Whether there is enough for so many processes, and every byte is as it was written."""
-    from deepmark.data.stream import ShardReader, batch_bounds
+    from deepmark.data.stream import batch_bounds
+    from deepmark.shards import open_shards
 
     batch_size = workspace.params.train.batch_size
     if batch_size < processes:
@@ -102,12 +103,13 @@ def _check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None
             "give each at least one picture. Raise it, or lower launch.nproc_per_node."
         )
     for split in SPLITS:
-        reader = ShardReader(_need(workspace.shards(split), f"deepmark shard --split {split}"))
+        reader = open_shards(workspace, split)
         smallest = min((stop - start for start, stop in batch_bounds(len(reader), batch_size)), default=0)
         if smallest < processes:
             raise DeepmarkError(
-                f"{workspace.shards(split)}: {len(reader)} pictures are too few for {processes} processes: the "
-                f"smallest batch has {smallest}. Add data, raise train.batch_size, or lower launch.nproc_per_node."
+                f"{workspace.params.storage.shards}/{split}: {len(reader)} pictures are too few for {processes} "
+                f"processes: the smallest batch has {smallest}. Add data, raise train.batch_size, or lower "
+                "launch.nproc_per_node."
             )
         if verify:
             with progress(f"verify {split}", len(reader)) as advance:
@@ -117,12 +119,12 @@ def _check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None
 def predict(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     """Checkpoint and validation shards -> data/predictions/{strategy}.parquet."""
     from deepmark.infer.predict_file import predict_file
+    from deepmark.shards import open_shards
 
-    model = _need(workspace.model_file, "deepmark train")
-    shards = _need(workspace.shards("validation"), "deepmark shard --split validation")
+    model, reader = _need(workspace.model_file, "deepmark train"), open_shards(workspace, "validation")
     run_id = json.loads(workspace.training_file.read_text("utf-8"))["mlflow_run_id"]
     out, params = workspace.predictions_file(strategy), workspace.params.predict
-    return predict_file(model, shards, out, strategy=strategy, params=params, run_id=run_id)
+    return predict_file(model, reader, out, strategy=strategy, params=params, run_id=run_id)
 
 
 def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
@@ -161,13 +163,12 @@ def audit(workspace: Workspace) -> dict[str, Any]:
     from deepmark.audit.search import PREDICTED, duplicates, suspected_labels
     from deepmark.audit.suspicion import likely_by_kind, ranked, write_suspects
     from deepmark.data.records import read_records
-    from deepmark.data.stream import ShardReader
     from deepmark.files import new_folder
+    from deepmark.shards import open_shards
 
     params = workspace.params.audit
     files = {split: _need(workspace.records_file(split), f"deepmark ingest --split {split}") for split in SPLITS}
-    folders = {split: _need(workspace.shards(split), f"deepmark shard --split {split}") for split in SPLITS}
-    readers = {split: ShardReader(folder) for split, folder in folders.items()}
+    readers = {split: open_shards(workspace, split) for split in SPLITS}
     found, count = _predictions_to_audit(workspace), sum(map(len, readers.values()))
     with progress("audit", count) as advance:
         copies = duplicates(readers, params, progress=advance)
@@ -233,15 +234,15 @@ def report(workspace: Workspace) -> dict[str, Any]:
 
 def _content(workspace: Workspace, measured: dict[str, "Measured"], training: dict[str, Any]) -> "Content":
     """What the page shows, pictures drawn."""
-    from deepmark.data.stream import ShardReader
     from deepmark.infer.predictions import read_predictions
     from deepmark.report.choose import choose
     from deepmark.report.facts import machine_facts, model_facts, run_facts
     from deepmark.report.page import Content
     from deepmark.report.pictures import draw_pictures
+    from deepmark.shards import open_shards
 
     params, last = workspace.params.report, STRATEGIES[-1]
-    reader = ShardReader(_need(workspace.shards("validation"), "deepmark shard --split validation"))
+    reader = open_shards(workspace, "validation")
     predictions = _need(workspace.predictions_file(last), f"deepmark predict --strategy {last}")
     found, predicted = read_predictions(predictions)
     items = measured[last].items

@@ -13,7 +13,10 @@ from deepmark.params import Params, load_params
 
 PROFILES = ("demo", "paper", "modern")
 
-_GIT_IGNORE = "/data/\n/runs/\n/dvc_plots/\n/mlflow.db\n/mlartifacts/\n/.dagster/\n"
+_GIT_IGNORE = "/data/?*\n!/data/.gitignore\n!/data/*.dvc\n/runs/\n/dvc_plots/\n/mlflow.db\n/mlartifacts/\n/.dagster/\n"
+"""data/raw.dvc is for git, what lies beside it is not. For "/data/*" DVC would take data/ itself to be ignored, and not
+look for raw.dvc there."""
+
 _IDENTITY = ("-c", "user.name=deepmark", "-c", "user.email=deepmark@localhost", "-c", "commit.gpgsign=false")
 """For the first commit of a workspace, on machines where git does not know its user."""
 
@@ -41,6 +44,7 @@ class Workspace:
         return self.records / f"{split}.parquet"
 
     def shards(self, split: str) -> Path:
+        """What `deepmark shard` makes; what is read is `deepmark.shards.open_shards`."""
         return self.root / "data/shards" / split
 
     @property

@@ -3,10 +3,11 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from object_storage import ObjectStorage, object_storage
 from workspaces import Done, copied, run, set_params
 
 from deepmark import cli, stages
@@ -76,3 +77,27 @@ def deepmark(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         return Done(code=int(end.value.code or 0), out=out, err=err)
 
     return command
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[ObjectStorage]:
+    with object_storage() as storage:
+        yield storage
+
+
+@pytest.fixture
+def s3(endpoint: ObjectStorage, monkeypatch: pytest.MonkeyPatch) -> ObjectStorage:
+    """An S3 endpoint on loopback with an empty bucket, which the environment names."""
+    endpoint.forget()
+    settings = {
+        "AWS_ENDPOINT_URL": endpoint.url,
+        "AWS_ACCESS_KEY_ID": "somebody",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": "/nowhere",
+        "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    return endpoint

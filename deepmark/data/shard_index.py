@@ -145,19 +145,28 @@ def _parse(data: bytes) -> ShardIndex:
     return index
 
 
-def read_index(path: Path) -> ShardIndex:
-    """The index, its checksum verified and its numbers consistent.
+def parse_index(data: bytes, name: str) -> ShardIndex:
+    """The index, its checksum verified and its numbers consistent; `name` is what to call the file.
 
-    Raises DeepmarkError where it is missing, damaged or of another format.
+    Raises DeepmarkError where it is damaged or of another format.
     """
     try:
-        return _parse(path.read_bytes())
-    except OSError as error:
-        raise DeepmarkError(f"{path}: cannot be read ({error.strerror}). `deepmark shard` makes it.") from None
+        return _parse(data)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DeepmarkError(
-            f"{path}: is damaged or not an index of shards ({error}). Run `deepmark shard` again."
+            f"{name}: is damaged or not an index of shards ({error}). Run `deepmark shard` again."
         ) from None
+
+
+def read_index(path: Path) -> ShardIndex:
+    """The same of a file.
+
+    Raises DeepmarkError also where it is missing.
+    """
+    try:
+        return parse_index(path.read_bytes(), str(path))
+    except OSError as error:
+        raise DeepmarkError(f"{path}: cannot be read ({error.strerror}). `deepmark shard` makes it.") from None
 
 
 def sample_table(index: ShardIndex) -> SampleTable:

@@ -7,7 +7,7 @@ agree on it without talking to each other.
 import hashlib
 import os
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +16,8 @@ import xxhash
 from jaxtyping import Int64
 
 from deepmark.data.record_json import record_from_json
-from deepmark.data.shard_index import BLOCK, padded, read_index, sample_table
+from deepmark.data.shard_index import BLOCK, padded, sample_table
+from deepmark.data.shard_source import LocalShards, RemoteShards
 from deepmark.errors import DeepmarkError
 from deepmark.types import ImageRecord
 
@@ -55,46 +56,34 @@ def shared_batches(
     return [order[start + rank : stop : world].tolist() for start, stop in bounds]
 
 
-def _open(path: Path, size: int) -> int:
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise DeepmarkError(f"{path}: cannot be opened ({error.strerror}). Run `deepmark shard` again.") from None
-    found = os.fstat(descriptor).st_size
-    if found != size:
-        os.close(descriptor)
-        raise DeepmarkError(f"{path}: has {found:,} bytes, index.json says {size:,}. Run `deepmark shard` again.")
-    return descriptor
-
-
-def _close(descriptors: Sequence[int]) -> None:
-    for descriptor in descriptors:
+def _close(descriptors: Mapping[int, int]) -> None:
+    for descriptor in descriptors.values():
         os.close(descriptor)
 
 
 class ShardReader:
-    """The samples of a folder of shards, by position.
+    """The samples of a folder of shards, by position; the folder may lie on other storage.
 
     Every read verifies the sample's checksum. Threads may share a reader, a forked process may go on with it, and a
     pickled one opens its files again.
 
     Raises DeepmarkError, at opening, where the index is damaged or a file is missing or has another size than it says;
-    at reading, where a sample is damaged: the message names the file and the sample.
+    at reading, where a sample is damaged: the message names the file and the sample. Other storage may fail at both.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
-        index = read_index(self.folder / "index.json")
+    def __init__(self, folder: Path | RemoteShards) -> None:
+        self._source = folder if isinstance(folder, RemoteShards) else LocalShards(Path(folder))
+        index = self._source.index()
         self.split = index.split
         self._shards = index.shards
         self._samples = sample_table(index)
-        self._descriptors: list[int] = []
+        self._descriptors: dict[int, int] = {}
         weakref.finalize(self, _close, self._descriptors)
-        for shard in index.shards:
-            self._descriptors.append(_open(self.folder / shard.file, shard.bytes))
+        self._descriptors.update(self._source.open_all(index.shards))
 
-    def __reduce__(self) -> tuple[type["ShardReader"], tuple[Path]]:
-        return ShardReader, (self.folder,)
+    def __reduce__(self) -> tuple[type["ShardReader"], tuple[Path | RemoteShards]]:
+        source = self._source
+        return ShardReader, (source if isinstance(source, RemoteShards) else source.folder,)
 
     def __len__(self) -> int:
         return len(self._samples.keys)
@@ -117,14 +106,23 @@ class ShardReader:
         if not 0 <= position < len(self):
             raise IndexError(f"sample {position} of {len(self)}")
         shard, length = int(samples.shards[position]), int(samples.lengths[position])
+        descriptor = self._descriptors.get(shard)
+        if descriptor is None:
+            descriptor = self._keep(shard, self._source.open(self._shards[shard]))
         # Not a memory map: where a disk fails, or a file shrinks, that ends the process without a word.
         try:
-            stretch = os.pread(self._descriptors[shard], length, int(samples.offsets[position]))
+            stretch = os.pread(descriptor, length, int(samples.offsets[position]))
         except OSError as error:
             raise self._damage(position, f"cannot be read ({error.strerror})") from None
         if xxhash.xxh3_64_intdigest(stretch) != int(samples.checksums[position]):
             raise self._damage(position, "is damaged")
         return stretch
+
+    def _keep(self, shard: int, descriptor: int) -> int:
+        kept = self._descriptors.setdefault(shard, descriptor)  # one step, so that of two threads one is second
+        if kept != descriptor:
+            os.close(descriptor)
+        return kept
 
     def _record(self, position: int, stretch: bytes) -> ImageRecord:
         start = 2 * BLOCK + padded(int(self._samples.jpeg_bytes[position]))
@@ -134,30 +132,36 @@ class ShardReader:
             raise self._damage(position, "holds no record of this DeepMark") from None
 
     def _damage(self, position: int, what: str) -> DeepmarkError:
-        path = self.folder / self._shards[self._samples.shards[position]].file
-        return DeepmarkError(f"{path}: sample '{self.key(position)}' {what}. Run `deepmark shard` again.")
+        name = self._source.name(self._shards[self._samples.shards[position]])
+        return DeepmarkError(f"{name}: sample '{self.key(position)}' {what}. {self._source.remedy}")
 
     def verify(self, progress: Callable[[int], None] = lambda count: None) -> None:
-        """Compare every byte of every shard with the index; `progress` hears how many further samples are known good.
+        """Compare every byte that is here with the index; `progress` hears how many further samples are known good.
 
+        A shard of other storage that is not here yet is compared when it comes.
         Raises DeepmarkError naming the first shard that differs.
         """
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             digests = pool.map(self._sha256, range(len(self._shards)))
             for shard, digest in zip(self._shards, digests, strict=True):
-                if digest != shard.sha256:
-                    path = self.folder / shard.file
-                    raise DeepmarkError(f"{path}: its sha256 differs from index.json. Run `deepmark shard` again.")
+                if digest not in (None, shard.sha256):
+                    name, remedy = self._source.name(shard), self._source.remedy
+                    raise DeepmarkError(f"{name}: its sha256 differs from index.json. {remedy}")
                 progress(shard.count)
 
-    def _sha256(self, shard: int) -> str:
+    def _sha256(self, number: int) -> str | None:
         # Through the open file: a path may lead to another one by now.
-        digest, position, descriptor = hashlib.sha256(), 0, self._descriptors[shard]
+        digest, position, descriptor = hashlib.sha256(), 0, self._descriptors.get(number)
+        if descriptor is None:
+            found = self._source.find(self._shards[number])
+            if found is None:
+                return None
+            descriptor = self._keep(number, found)
         try:
             while block := os.pread(descriptor, 2**20, position):
                 digest.update(block)
                 position += len(block)
         except OSError as error:
-            path = self.folder / self._shards[shard].file
-            raise DeepmarkError(f"{path}: cannot be read ({error.strerror}). Run `deepmark shard` again.") from None
+            name = self._source.name(self._shards[number])
+            raise DeepmarkError(f"{name}: cannot be read ({error.strerror}). {self._source.remedy}") from None
         return digest.hexdigest()

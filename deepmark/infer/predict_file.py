@@ -1,4 +1,4 @@
-"""A model's file and a folder of shards -> a file of predictions that says how it was made."""
+"""A model's file and shards -> a file of predictions that says how it was made."""
 
 import json
 from pathlib import Path
@@ -14,13 +14,12 @@ from deepmark.progress import progress
 
 
 def predict_file(
-    model: Path, shards: Path, out: Path, *, strategy: str, params: PredictParams, run_id: str
+    model: Path, reader: ShardReader, out: Path, *, strategy: str, params: PredictParams, run_id: str
 ) -> dict[str, Any]:
     """Every picture of the shards; returns how many there were, and milliseconds a picture.
 
-    Raises DeepmarkError where the model or the shards cannot be read.
+    Raises DeepmarkError where the model or a shard cannot be read.
     """
-    reader = ShardReader(shards)
     predictor = Predictor(load_detector(model), strategy, params, best_device())
     timing = Timing()
 

@@ -6,6 +6,7 @@ from typing import Any
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
 from deepmark.schema import SPLITS
+from deepmark.shards import index_sha256
 from deepmark.train.checkpoint import digest
 from deepmark.workspace import Workspace
 
@@ -21,7 +22,7 @@ def recipe(workspace: Workspace) -> dict[str, Any]:
         "model": params.model.model_dump(mode="json"),
         "augment": params.augment.model_dump(mode="json"),
         "train": params.train.model_dump(mode="json", exclude=_NOT_OF_THE_RECIPE),
-        "shards": {split: file_sha256(workspace.shards(split) / "index.json") for split in SPLITS},
+        "shards": {split: index_sha256(workspace, split) for split in SPLITS},
         "start": init and file_sha256(init),
     }
 

@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deepmark.data.stream import ShardReader
 from deepmark.event_log import report_epoch
 from deepmark.files import write_text
 from deepmark.model.detector import Detector, build_detector
 from deepmark.model.start import start_from
 from deepmark.progress import progress
+from deepmark.shards import open_shards
 from deepmark.tracking import Tracker, flattened
 from deepmark.train.checkpoint import newest, only_one, restore, save_checkpoint
 from deepmark.train.distributed import Group
@@ -32,7 +32,7 @@ from deepmark.workspace import Workspace
 def train_rank(workspace: Workspace, group: Group, stop: StopSignal) -> None:
     """This process's part of the training; the first one writes, logs and tells."""
     params, folder = workspace.params, run_folder(workspace)
-    train, validation = (ShardReader(workspace.shards(split)) for split in ("train", "validation"))
+    train, validation = (open_shards(workspace, split) for split in ("train", "validation"))
     data = Data(train=train, validation=validation, canvas=params.model.input_size, augment=params.augment)
     with only_one(folder) if group.is_first else nullcontext():
         detector = start_detector(workspace, group)

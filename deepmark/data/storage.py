@@ -1,0 +1,147 @@
+"""A folder on other storage, named by an fsspec URL such as s3://bucket/shards, and read with patience.
+
+Who may read, and where the storage answers, is known as every tool for that storage knows it: for S3 by the environment
+(AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL …) or the files in ~/.aws.
+"""
+
+import errno
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from deepmark.errors import DeepmarkError
+
+BLOCK_BYTES = 16 * 2**20
+"""Asked for at once: a lost connection costs no more than this again."""
+
+_WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds before each further attempt."""
+
+_FINAL = {errno.EINVAL, errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR}
+"""Failures of which no attempt changes anything; every other one of the network or the server may pass."""
+
+_T = TypeVar("_T")
+
+
+def is_url(place: str) -> bool:
+    """Whether this names a folder on other storage, and not one on this machine."""
+    return "://" in place
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteFolder:
+    """A folder that an fsspec URL names.
+
+    Every method raises DeepmarkError, naming the object, where it is missing, where credentials are, and where the
+    storage does not answer well after all attempts.
+    """
+
+    url: str
+    timeout_seconds: float = 60.0
+    """How long S3 may be silent within an answer before it is asked again."""
+
+    waits: tuple[float, ...] = _WAITS
+
+    def name(self, file: str) -> str:
+        """The URL of a file in the folder."""
+        return f"{self.url.rstrip('/')}/{file}"
+
+    def read(self, file: str) -> bytes:
+        """All of a file."""
+        return self._patiently(file, lambda system, path: system.cat_file(path))
+
+    def sizes(self) -> dict[str, int | None]:
+        """The files in the folder and their bytes, None where the storage does not say."""
+
+        def ask(system: Any, path: str) -> dict[str, int | None]:
+            system.invalidate_cache()
+            found = system.ls(path.rstrip("/"), detail=True)
+            return {one["name"].rstrip("/").rpartition("/")[2]: one["size"] for one in found}
+
+        return self._patiently("", ask)
+
+    def blocks(self, file: str, size: int) -> Iterator[bytes]:
+        """A file of so many bytes, piece after piece."""
+        for start in range(0, size, BLOCK_BYTES):
+            stop = min(start + BLOCK_BYTES, size)
+            yield self._patiently(file, partial(_whole_block, start=start, stop=stop))
+
+    def _patiently(self, file: str, ask: Callable[[Any, str], _T]) -> _T:
+        """What `ask` gets from the file system and the path in it, after as many attempts as that takes."""
+        for wait in (*self.waits, None):
+            try:
+                system, path = self._open(file)
+                return ask(system, path)
+            except _failures() as error:
+                if wait is None or not _may_pass(error):
+                    raise self._explain(file, error) from None
+                time.sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _open(self, file: str) -> tuple[Any, str]:
+        """Made anew each time, which fsspec answers from its memory: its connections do not survive a fork."""
+        from fsspec.core import url_to_fs
+
+        try:
+            system, path = url_to_fs(self.name(file), **self._options())
+        except ImportError as error:
+            raise DeepmarkError(
+                f"{self.url}: {error}. S3 comes with `pip install 'deepmark[s3]'`; other storage with its own package."
+            ) from None
+        except ValueError as error:
+            raise DeepmarkError(f"{self.url}: {error}. Expected a URL such as s3://bucket/shards.") from None
+        if hasattr(system, "retries"):
+            system.retries = 1  # the attempts are counted here
+        return system, path
+
+    def _options(self) -> dict[str, Any]:
+        if not self.url.startswith(("s3://", "s3a://")):
+            return {}
+        limits = {"connect_timeout": self.timeout_seconds, "read_timeout": self.timeout_seconds}
+        return {"config_kwargs": {**limits, "retries": {"total_max_attempts": 1}}}
+
+    def _explain(self, file: str, error: BaseException) -> DeepmarkError:
+        name, text = self.name(file), " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, FileNotFoundError):
+            return DeepmarkError(
+                f"{name}: is not there ({text}). Copy the folder that `deepmark shard` made to where params.yaml: "
+                "storage: shards says, or correct that line."
+            )
+        if not _may_pass(error):
+            return DeepmarkError(
+                f"{name}: may not be read ({text}). Give credentials that may, for S3 by AWS_PROFILE or "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL where it is not Amazon's."
+            )
+        return DeepmarkError(
+            f"{name}: no good answer in {len(self.waits) + 1} attempts, the last: {text}. "
+            "Try again when the storage is well; what was fetched is kept."
+        )
+
+
+def _whole_block(system: Any, path: str, *, start: int, stop: int) -> bytes:
+    block = system.cat_file(path, start=start, end=stop)
+    if len(block) != stop - start:
+        raise OSError(errno.EIO, f"{len(block):,} bytes came of {stop - start:,}")
+    return block
+
+
+def _failures() -> tuple[type[BaseException], ...]:
+    """What file systems raise. The libraries below say some of it themselves; where they raise, they are loaded."""
+    found: list[type[BaseException]] = [OSError]
+    for module, name in (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError")):
+        if module in sys.modules:
+            found.append(getattr(sys.modules[module], name))
+    return tuple(found)
+
+
+def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return not isinstance(error, FileNotFoundError | PermissionError) and error.errno not in _FINAL
+    if "botocore.exceptions" in sys.modules:
+        of_botocore = sys.modules["botocore.exceptions"]
+        if isinstance(error, of_botocore.BotoCoreError):  # of the others, most are about credentials and profiles
+            return isinstance(error, of_botocore.HTTPClientError | of_botocore.ConnectionError)
+    return True

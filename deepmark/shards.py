@@ -1,0 +1,43 @@
+"""The shards that a workspace reads: those it made, or the same ones on other storage."""
+
+import hashlib
+from pathlib import Path
+
+from deepmark.data.shard_cache import ShardCache
+from deepmark.data.shard_source import RemoteShards
+from deepmark.data.storage import RemoteFolder, is_url
+from deepmark.data.stream import ShardReader
+from deepmark.errors import DeepmarkError
+from deepmark.files import file_sha256
+from deepmark.workspace import Workspace
+
+
+def shard_source(workspace: Workspace, split: str) -> Path | RemoteShards:
+    """Where params.yaml: storage says that the shards of a split lie.
+
+    Raises DeepmarkError where that is a folder which is not there.
+    """
+    storage = workspace.params.storage
+    if is_url(storage.shards):
+        url = f"{storage.shards.rstrip('/')}/{split}"
+        cache = ShardCache(folder=workspace.root / storage.cache, limit=int(storage.cache_gib * 2**30))
+        return RemoteShards(RemoteFolder(url=url, timeout_seconds=storage.timeout_seconds), cache)
+    folder = workspace.root / storage.shards / split
+    if not folder.exists():
+        raise DeepmarkError(
+            f"{folder}: not there yet. Make it with `deepmark shard --split {split}`, or everything with `dvc repro`."
+        )
+    return folder
+
+
+def open_shards(workspace: Workspace, split: str) -> ShardReader:
+    """The samples of a split."""
+    return ShardReader(shard_source(workspace, split))
+
+
+def index_sha256(workspace: Workspace, split: str) -> str:
+    """What tells one set of shards from another, wherever it lies: index.json holds the sums of all."""
+    source = shard_source(workspace, split)
+    if isinstance(source, RemoteShards):
+        return hashlib.sha256(source.folder.read("index.json")).hexdigest()
+    return file_sha256(source / "index.json")

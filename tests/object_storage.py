@@ -1,0 +1,116 @@
+"""An S3 endpoint on loopback, empty at first, that can be told to fail."""
+
+import time
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from moto.backends import get_backend
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+BUCKET = "wardrobe"
+
+Answer = Callable[[dict[str, Any], Callable[..., Any], Callable[..., Iterable[bytes]]], Iterable[bytes]]
+"""What is done to a request: its environment, where the answer starts, and who would have given a good one."""
+
+
+def refused(status: str, code: str) -> Answer:
+    """An error as S3 words it: refused("503 Slow Down", "SlowDown")."""
+
+    def answer(environ: dict[str, Any], start: Callable[..., Any], well: Callable[..., Any]) -> Iterable[bytes]:
+        start(status, [("Content-Type", "application/xml")])
+        return [f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code}, injected</Message></Error>".encode()]
+
+    return answer
+
+
+def slow(seconds: float) -> Answer:
+    """The right answer, late."""
+
+    def answer(environ: dict[str, Any], start: Callable[..., Any], well: Callable[..., Any]) -> Iterable[bytes]:
+        time.sleep(seconds)
+        return well(environ, start)
+
+    return answer
+
+
+def cut_off(environ: dict[str, Any], start: Callable[..., Any], well: Callable[..., Any]) -> Iterable[bytes]:
+    """The right headers, half of the body, and then the connection is gone."""
+    heard: list[Any] = []
+    body = b"".join(well(environ, lambda *head: heard.append(head)))
+    start(*heard[0])
+    return [body[: len(body) // 2]]
+
+
+@dataclass
+class ObjectStorage:
+    """The endpoint, what it was asked for, and how it is to fail."""
+
+    faults: dict[str, list[Answer]] = field(default_factory=dict)
+    """By the end of an object's name: answers to the next questions for it, each given once."""
+
+    asked: list[str] = field(default_factory=list)
+    """Names of objects that were read, in the order in which they were."""
+
+    url: str = ""
+
+    def __post_init__(self) -> None:
+        self._well = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if environ["REQUEST_METHOD"] == "GET" and path.count("/") > 1:
+            self.asked.append(path.rpartition("/")[2])
+            for end, answers in self.faults.items():
+                if path.endswith(end) and answers:
+                    return answers.pop(0)(environ, start, self._well)
+        return self._well(environ, start)
+
+    def forget(self) -> None:
+        """An empty bucket, no faults, nothing asked."""
+        get_backend("s3").reset()
+        self._send("PUT", BUCKET)
+        self.faults.clear()
+        self.asked.clear()
+
+    def put(self, folder: Path, place: str) -> str:
+        """Copy a folder to the bucket; gives the URL of the copy."""
+        for file in folder.rglob("*"):
+            if file.is_file():
+                self.put_object(f"{place}/{file.relative_to(folder)}", file.read_bytes())
+        return f"s3://{BUCKET}/{place}"
+
+    def put_object(self, name: str, content: bytes) -> None:
+        self._send("PUT", f"{BUCKET}/{name}", content)
+
+    def delete(self, name: str) -> None:
+        self._send("DELETE", f"{BUCKET}/{name}")
+
+    def _send(self, method: str, path: str, body: bytes | None = None) -> None:
+        owner = "AWS4-HMAC-SHA256 Credential=somebody/20200101/us-east-1/s3/aws4_request"
+        head = {"Content-Type": "application/octet-stream", "Authorization": owner}
+        asked = urllib.request.Request(f"{self.url}/{path}", data=body, method=method, headers=head)
+        with urllib.request.urlopen(asked) as answer:
+            answer.read()
+
+
+@contextmanager
+def object_storage() -> Iterator[ObjectStorage]:
+    """The endpoint with an empty bucket, while the block runs."""
+    storage = ObjectStorage()
+    server = make_server("127.0.0.1", 0, storage, threaded=True, request_handler=MotoRequestHandler)
+    server.daemon_threads = True
+    storage.url = f"http://127.0.0.1:{server.server_port}"
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield storage
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
