@@ -64,7 +64,8 @@ def answers(**changes) -> dict:
 @pytest.fixture
 def make(tmp_path, monkeypatch):
     """Materialize both assets where the commands answer as told: the result, and what was asked."""
-    (tmp_path / "dvc.yaml").write_text((REPOSITORY / "dvc.yaml").read_text("utf-8"))
+    for name in ("dvc.yaml", "params.yaml"):
+        (tmp_path / name).write_text((REPOSITORY / name).read_text("utf-8"))
     (tmp_path / "commands.py").write_text(COMMANDS)
     monkeypatch.setattr(release, "COMMAND", (sys.executable, "commands.py"))
 
