@@ -1,6 +1,5 @@
 """Being told to end: a step is finished and a checkpoint written first, where one is being made."""
 
-import atexit
 import signal
 import sys
 from collections.abc import Iterator
@@ -8,11 +7,6 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-def _hear_no_more() -> None:
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
 
 
 class StoppedError(Exception):
@@ -23,8 +17,7 @@ class StopSignal:
     """SIGTERM (preemption, a scheduler's time limit) and SIGINT (Ctrl-C), heard by one process of a training.
 
     While steps are made they are only noted, and the loop ends after the step at which any process heard one. At any
-    other time nothing is lost that is not on disk, and the process ends at once. Once on its way out it hears no more:
-    the launcher tells all processes when one has ended, and the interpreter's last words cannot be cut short cleanly.
+    other time nothing is lost that is not on disk, and the process ends at once.
     """
 
     def __init__(self) -> None:
@@ -35,7 +28,15 @@ class StopSignal:
         """Take the place of this process's handlers."""
         for number in _SIGNALS:
             signal.signal(number, self._hear)
-        atexit.register(_hear_no_more)
+
+    def hear_no_more(self) -> None:
+        """This process is on its way out.
+
+        The launcher tells all processes when one has ended, and the interpreter's last steps cannot be cut short
+        without a traceback.
+        """
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
 
     def _hear(self, number: int, _: object) -> None:
         self._heard = number
@@ -49,7 +50,7 @@ class StopSignal:
 
     def leave(self) -> NoReturn:
         """End this process as one that was stopped; the processes that heard nothing end as those that did."""
-        _hear_no_more()
+        self.hear_no_more()
         sys.exit(128 + (self._heard or signal.SIGTERM))
 
     @contextmanager

@@ -62,6 +62,8 @@ def run_rank(workspace: Workspace, launcher: int | None = None) -> None:
         # Cut off in a collective, gloo's threads wait for the interpreter, which at its end waits for them.
         sys.stderr.flush()
         os._exit(int(end.code or 0))
+    finally:
+        stop.hear_no_more()
 
 
 def main() -> None:

@@ -2,12 +2,14 @@
 
 import os
 import signal
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
+from deepmark.errors import DeepmarkError
+from deepmark.train import worker
 from deepmark.train.stop import StopSignal
+from deepmark.workspace import Workspace
 
 
 @pytest.fixture
@@ -60,17 +62,13 @@ def test_on_its_way_out_it_cannot_be_told_again(stop):
     assert end.value.code == 128 + signal.SIGINT
 
 
-def test_at_the_end_of_the_interpreter_it_cannot_be_told_either():
-    """As torch cleans up after itself there, an exit would be a traceback."""
-    script = """
-import atexit, os, signal
-from deepmark.train.stop import StopSignal
-atexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM))
-StopSignal().listen()
-"""
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+def test_a_process_that_failed_cannot_be_told_either(stop, monkeypatch):
+    """The launcher tells it so when it sees another one end, in the middle of what the interpreter does last."""
+    monkeypatch.setattr(worker, "die_with_parent", lambda launcher: None)
+    with pytest.raises(DeepmarkError):
+        worker.run_rank(Workspace(Path("nowhere")))
 
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == [signal.SIG_IGN] * 2
 
 
 def test_who_heard_nothing_ends_as_those_that_did():
