@@ -6,7 +6,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.eval.columns import Prediction
 from deepmark.eval.compare import Difference, compare
 from deepmark.eval.metrics import PASSES
-from deepmark.files import new_file
+from deepmark.files import need, new_file
 from deepmark.infer.predictions import read_predictions
 from deepmark.progress import progress
 from deepmark.report.comparison import comparison_frame
@@ -19,11 +19,10 @@ def predictions_of(workspace: Workspace, name: str) -> Path:
 
     Raises DeepmarkError where the name is neither, or the strategy was not predicted yet.
     """
-    path = workspace.predictions_file(name) if name in STRATEGIES else Path(name)
-    if path.is_file():
-        return path
     if name in STRATEGIES:
-        raise DeepmarkError(f"{path}: not there yet. Make it with `deepmark predict --strategy {name}`.")
+        return need(workspace.predictions_file(name), f"deepmark predict --strategy {name}")
+    if Path(name).is_file():
+        return Path(name)
     raise DeepmarkError(
         f"{name}: neither a strategy ({', '.join(STRATEGIES)}) nor a file of predictions. "
         "Give for example flip, or ../other/data/predictions/flip.parquet."
@@ -39,9 +38,7 @@ def compare_predictions(workspace: Workspace, a: str, b: str, *, out: Path | Non
 
     params = workspace.params.evaluate
     files = [predictions_of(workspace, name) for name in (a, b)]
-    records_file = workspace.records_file("validation")
-    if not records_file.is_file():
-        raise DeepmarkError(f"{records_file}: not there yet. Make it with `deepmark ingest --split validation`.")
+    records_file = need(workspace.records_file("validation"), "deepmark ingest --split validation")
     records = list(read_records(records_file))
     known = {record.id for record in records}
     found = [_read(file, known) for file in files]

@@ -1,4 +1,7 @@
-"""Files appear whole or not at all: written beside their place under another name, flushed, then renamed."""
+"""Files appear whole or not at all: written beside their place under another name, flushed, then renamed.
+
+And a stage that needs one of them says who makes it.
+"""
 
 import hashlib
 import json
@@ -8,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from deepmark.errors import DeepmarkError
 
 _UNFINISHED = ".unfinished"
 
@@ -62,6 +67,13 @@ def new_folder(path: Path) -> Iterator[Path]:
         _remove(old)
     finally:
         _remove(draft)
+
+
+def need(path: Path, maker: str) -> Path:
+    """The path, where there is something; DeepmarkError with the command that makes it where there is not."""
+    if not path.exists():
+        raise DeepmarkError(f"{path}: not there yet. Make it with `{maker}`, or everything with `dvc repro`.")
+    return path
 
 
 def write_text(path: Path, text: str) -> None:

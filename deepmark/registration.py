@@ -4,14 +4,13 @@ import hashlib
 import json
 import os
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from deepmark.compare import predictions_of
 from deepmark.contenders import EVALUATION, FIGURES, keep_predictions, network_tag
 from deepmark.errors import DeepmarkError
 from deepmark.event_log import RUN_VARIABLE
-from deepmark.files import file_sha256
+from deepmark.files import file_sha256, need
 from deepmark.logged_model import CHECKPOINT_TAG
 from deepmark.provenance import code_version, data_version, workspace_version
 from deepmark.registry import CHALLENGER, CHAMPION, Registry, settle
@@ -28,11 +27,11 @@ def register(workspace: Workspace) -> dict[str, Any]:
     from deepmark.shards import open_shards
     from deepmark.tracking import Tracker
 
-    model = _need(workspace.model_file, "deepmark train")
+    model = need(workspace.model_file, "deepmark train")
     reader = open_shards(workspace, "validation")
-    _need(workspace.records_file("validation"), "deepmark ingest --split validation")
+    need(workspace.records_file("validation"), "deepmark ingest --split validation")
     checkpoint, metrics = file_sha256(model), _own_metrics(workspace)
-    run_id = json.loads(_need(workspace.training_file, "deepmark train").read_text("utf-8"))["mlflow_run_id"]
+    run_id = json.loads(need(workspace.training_file, "deepmark train").read_text("utf-8"))["mlflow_run_id"]
     registry, tracker = Registry(workspace.root), Tracker.resume(workspace.root, run_id)
     _, jpeg = reader[0]
     with registry.exclusive():
@@ -51,12 +50,6 @@ def register(workspace: Workspace) -> dict[str, Any]:
     return {"version": number, "known": "no" if known is None else "yes", "alias": alias, "mlflow_run": run_id}
 
 
-def _need(path: Path, maker: str) -> Path:
-    if not path.exists():
-        raise DeepmarkError(f"{path}: not there yet. Make it with `{maker}`, or everything with `dvc repro`.")
-    return path
-
-
 def _own_metrics(workspace: Workspace) -> dict[str, Any]:
     """The figures of `promote.strategy`, which must be of the checkpoint that is there."""
     from deepmark.infer.predictions import read_predictions
@@ -69,7 +62,7 @@ def _own_metrics(workspace: Workspace) -> dict[str, Any]:
             f"{predictions}: found by another model than {workspace.model_file}. Predict and evaluate again: "
             f"`deepmark predict --strategy {strategy}`, `deepmark evaluate --strategy {strategy}`, or `dvc repro`."
         )
-    file = _need(workspace.metrics_file(strategy), f"deepmark evaluate --strategy {strategy}")
+    file = need(workspace.metrics_file(strategy), f"deepmark evaluate --strategy {strategy}")
     metrics = json.loads(file.read_text("utf-8"))
     if (
         not json.loads(facts["ms"]).items() <= metrics["ms"].items()

@@ -7,8 +7,7 @@ from deepmark.data.shard_cache import ShardCache
 from deepmark.data.shard_source import RemoteShards
 from deepmark.data.storage import RemoteFolder, is_url
 from deepmark.data.stream import ShardReader
-from deepmark.errors import DeepmarkError
-from deepmark.files import file_sha256
+from deepmark.files import file_sha256, need
 from deepmark.workspace import Workspace
 
 
@@ -22,12 +21,7 @@ def shard_source(workspace: Workspace, split: str) -> Path | RemoteShards:
         url = f"{storage.shards.rstrip('/')}/{split}"
         cache = ShardCache(folder=workspace.root / storage.cache, limit=int(storage.cache_gib * 2**30))
         return RemoteShards(RemoteFolder(url=url, timeout_seconds=storage.timeout_seconds), cache)
-    folder = workspace.root / storage.shards / split
-    if not folder.exists():
-        raise DeepmarkError(
-            f"{folder}: not there yet. Make it with `deepmark shard --split {split}`, or everything with `dvc repro`."
-        )
-    return folder
+    return need(workspace.root / storage.shards / split, f"deepmark shard --split {split}")
 
 
 def open_shards(workspace: Workspace, split: str) -> ShardReader:

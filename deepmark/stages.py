@@ -6,10 +6,10 @@ configuration where it can be.
 
 import json
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepmark.errors import DeepmarkError
+from deepmark.files import need
 from deepmark.progress import progress
 from deepmark.schema import SPLITS, STRATEGIES
 from deepmark.workspace import Workspace
@@ -18,12 +18,6 @@ if TYPE_CHECKING:
     from deepmark.report.measured import Measured
     from deepmark.report.page import Content
     from deepmark.types import Detections
-
-
-def _need(path: Path, maker: str) -> Path:
-    if not path.exists():
-        raise DeepmarkError(f"{path}: not there yet. Make it with `{maker}`, or everything with `dvc repro`.")
-    return path
 
 
 def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
@@ -47,7 +41,7 @@ def shard(workspace: Workspace, *, split: str) -> dict[str, Any]:
     from deepmark.data.records import open_records
     from deepmark.data.shards import write_shards
 
-    records = _need(workspace.records_file(split), f"deepmark ingest --split {split}")
+    records = need(workspace.records_file(split), f"deepmark ingest --split {split}")
     params = workspace.params.shard
     with open_records(records) as file:
         pictures = file.metadata.num_rows
@@ -121,7 +115,7 @@ def predict(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     from deepmark.infer.predict_file import predict_file
     from deepmark.shards import open_shards
 
-    model, reader = _need(workspace.model_file, "deepmark train"), open_shards(workspace, "validation")
+    model, reader = need(workspace.model_file, "deepmark train"), open_shards(workspace, "validation")
     run_id = json.loads(workspace.training_file.read_text("utf-8"))["mlflow_run_id"]
     out, params = workspace.predictions_file(strategy), workspace.params.predict
     return predict_file(model, reader, out, strategy=strategy, params=params, run_id=run_id)
@@ -138,7 +132,7 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     from deepmark.tracking import Tracker, flattened
 
     found, facts = read_predictions(workspace.predictions_file(strategy))
-    records = list(read_records(_need(workspace.records_file("validation"), "deepmark ingest --split validation")))
+    records = list(read_records(need(workspace.records_file("validation"), "deepmark ingest --split validation")))
     predictions = [(prediction.image_id, prediction.detections) for prediction in found]
     params = workspace.params.evaluate
     with progress(f"evaluate {strategy}", PASSES + STEPS) as advance:
@@ -167,7 +161,7 @@ def audit(workspace: Workspace) -> dict[str, Any]:
     from deepmark.shards import open_shards
 
     params = workspace.params.audit
-    files = {split: _need(workspace.records_file(split), f"deepmark ingest --split {split}") for split in SPLITS}
+    files = {split: need(workspace.records_file(split), f"deepmark ingest --split {split}") for split in SPLITS}
     readers = {split: open_shards(workspace, split) for split in SPLITS}
     found, count = _predictions_to_audit(workspace), sum(map(len, readers.values()))
     with progress("audit", count) as advance:
@@ -201,7 +195,7 @@ def _predictions_to_audit(workspace: Workspace) -> dict[int, "Detections"]:
     from deepmark.infer.predictions import read_predictions
 
     maker = f"deepmark predict --strategy {STRATEGIES[-1]}"
-    path = _need(workspace.predictions_file(STRATEGIES[-1]), maker)
+    path = need(workspace.predictions_file(STRATEGIES[-1]), maker)
     found = {one.image_id: noticeable(one.detections) for one in read_predictions(path)[0]}  # all would be gigabytes
     with open_records(workspace.records_file("validation")) as file:
         known = set(file.read(columns=["id"]).column("id").to_pylist())
@@ -223,9 +217,9 @@ def report(workspace: Workspace) -> dict[str, Any]:
     for name in STRATEGIES:
         files = (workspace.metrics_file(name), *(workspace.tables(name) / table for table in TABLES))
         for file in files:
-            _need(file, f"deepmark evaluate --strategy {name}")
+            need(file, f"deepmark evaluate --strategy {name}")
         measured[name] = read_measured(workspace.metrics_file(name), workspace.tables(name))
-    training = json.loads(_need(workspace.training_file, "deepmark train").read_text("utf-8"))
+    training = json.loads(need(workspace.training_file, "deepmark train").read_text("utf-8"))
     tracker = Tracker.resume(workspace.root, training["mlflow_run_id"])
     page = write_report(workspace.report, _content(workspace, measured, training))
     tracker.log_artifact(workspace.report, "report")
@@ -243,7 +237,7 @@ def _content(workspace: Workspace, measured: dict[str, "Measured"], training: di
 
     params, last = workspace.params.report, STRATEGIES[-1]
     reader = open_shards(workspace, "validation")
-    predictions = _need(workspace.predictions_file(last), f"deepmark predict --strategy {last}")
+    predictions = need(workspace.predictions_file(last), f"deepmark predict --strategy {last}")
     found, predicted = read_predictions(predictions)
     items = measured[last].items
     chosen = choose(items, params.pictures)
