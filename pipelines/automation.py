@@ -1,6 +1,7 @@
 """What happens by itself, once somebody has switched it on: a schedule and a sensor that retrain, each thing once."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,15 +13,17 @@ from deepmark.data.raw_version import read_raw_version
 from deepmark.errors import DeepmarkError
 from deepmark.params import AutomationParams
 from deepmark.workspace import Workspace
+from pipelines.again import second_tries
 from pipelines.alerts import tell_of_failures
 from pipelines.jobs import RETRAIN
 from pipelines.raw_data import RAW, observation, version_of_records
 
 
-def automation(workspace: Path, params: AutomationParams) -> dg.Definitions:
-    """The schedule and the sensors; the two that start something are off until they are switched on."""
+def automation(workspace: Path, params: AutomationParams, jobs: Sequence) -> dg.Definitions:
+    """The schedule and the sensors; the two that retrain are off until they are switched on."""
     return dg.Definitions(
-        schedules=[_weekly_retraining(params)], sensors=[_raw_data_settled(workspace, params), tell_of_failures]
+        schedules=[_weekly_retraining(params)],
+        sensors=[_raw_data_settled(workspace, params), tell_of_failures, second_tries(jobs)],
     )
 
 

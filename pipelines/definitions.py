@@ -41,7 +41,7 @@ def _definitions(workspace: Path) -> dg.Definitions:
         return dg.Definitions(assets=[broken("dvc.yaml", error)])
     try:
         params = Workspace(workspace).params.automation
-        return dg.Definitions.merge(watched(made, params), automation(workspace, params))
+        return dg.Definitions.merge(watched(made, params), automation(workspace, params, list(made.jobs or ())))
     except (DeepmarkError, dg.DagsterInvalidDefinitionError) as error:
         return dg.Definitions.merge(made, dg.Definitions(assets=[broken("params.yaml", error)]))
 

@@ -157,11 +157,16 @@ def test_the_schedule_asks_once_for_each_of_its_times(defs):
     assert (schedule.cron_schedule, schedule.execution_timezone, schedule.job_name) == ("0 3 * * 1", "UTC", "retrain")
 
 
-def test_only_the_news_of_failures_is_on_before_somebody_switches_anything_on(defs):
+def test_nothing_that_retrains_is_on_before_somebody_switches_it_on(defs):
     repository = defs.get_repository_def()
     states = {one.name: one.default_status.value for one in [*repository.sensor_defs, *repository.schedule_defs]}
 
-    assert states == {"raw_data_settled": "STOPPED", "weekly_retraining": "STOPPED", "tell_of_failures": "RUNNING"}
+    assert states == {
+        "raw_data_settled": "STOPPED",
+        "weekly_retraining": "STOPPED",
+        "tell_of_failures": "RUNNING",
+        "killed_runs_start_again": "RUNNING",
+    }
 
 
 def test_an_old_report_is_shown_as_out_of_date(defs):
