@@ -180,3 +180,15 @@ def test_the_skypilot_task_starts_a_process_a_gpu_on_every_node(tmp_path):
         *("--nnodes=2", "--node_rank=1", "--nproc_per_node=8", "--master_addr=10.0.0.5", "--master_port=29500"),
         *("--no-python", "deepmark", "train", "--workspace", "/workspace"),
     ]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze")
+def test_systemd_takes_the_service_for_one(tmp_path):
+    unit, folder = tmp_path / "deepmark.service", str(Path(tool("deepmark")).parent)
+    unit.write_text((DEPLOY / unit.name).read_text("utf-8").replace("%h/deepmark/.venv/bin", folder), "utf-8")
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False
+    )
+
+    assert [line for line in checked.stderr.splitlines() if unit.name in line] == []
+    assert checked.returncode == 0
