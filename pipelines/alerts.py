@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from pipelines.failures import EVENTS, reason
 from pipelines.jobs import CHAINED, WHOLE
 
 WEBHOOK = "DEEPMARK_WEBHOOK"
@@ -57,8 +58,6 @@ def post(url: str, message: Mapping[str, str | None]) -> str | None:
 
 
 def _reason(context: dg.RunFailureSensorContext) -> str:
-    for event in context.get_step_failure_events():
-        failure = event.step_failure_data
-        if failure.user_failure_data and failure.user_failure_data.description:
-            return failure.user_failure_data.description[:LONGEST]
-    return (context.failure_event.message or "no reason was recorded")[:LONGEST]
+    records = context.instance.all_logs(context.dagster_run.run_id, EVENTS)
+    why = reason(record.dagster_event for record in records if record.dagster_event)
+    return (why or context.failure_event.message or "no reason was recorded")[:LONGEST]

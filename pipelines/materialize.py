@@ -20,6 +20,7 @@ from deepmark.errors import DeepmarkError, nearest
 from deepmark.workspace import Workspace
 from pipelines.definitions import build_definitions
 from pipelines.dvc_graph import Graph, read_graph
+from pipelines.failures import reason
 from pipelines.instance import open_instance
 from pipelines.jobs import RELEASE
 from pipelines.raw_data import observation
@@ -118,7 +119,8 @@ def _execute(defs: dg.Definitions, instance: dg.DagsterInstance, run: PlannedRun
     if _was_interrupted(result):
         raise KeyboardInterrupt  # which Dagster has turned into a run that failed
     if not result.success:
-        raise DeepmarkError(f"{_reason(result)}\n({run} failed; Dagster's run {result.run_id} has the whole log.)")
+        why = reason(result.all_events) or "A run failed before its first step."
+        raise DeepmarkError(f"{why}\n({run} failed; Dagster's run {result.run_id} has the whole log.)")
     return result.run_id
 
 
@@ -127,18 +129,6 @@ def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
     return any(
         error and error.cls_name in ("KeyboardInterrupt", "DagsterExecutionInterruptedError") for error in errors
     )
-
-
-def _reason(result: dg.ExecuteInProcessResult) -> str:
-    """What the first failing step said."""
-    for event in result.all_events:
-        if event.is_step_failure:
-            failure = event.step_failure_data
-            if failure.user_failure_data and failure.user_failure_data.description:
-                return failure.user_failure_data.description
-            if failure.error:
-                return failure.error.to_string()
-    return "A run failed before its first step."
 
 
 def main() -> None:

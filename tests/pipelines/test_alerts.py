@@ -58,7 +58,10 @@ def failed_run(instance: dg.DagsterInstance, **tags: str) -> dg.RunFailureSensor
     def train() -> None:
         refuse()
 
-    result = train.execute_in_process(instance=instance, raise_on_error=False)
+    return failure_of(instance, train.execute_in_process(instance=instance, raise_on_error=False))
+
+
+def failure_of(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> dg.RunFailureSensorContext:
     (event,) = [event for event in result.all_events if event.is_failure and not event.is_step_event]
     return dg.build_run_status_sensor_context(
         sensor_name="tell_of_failures", dagster_instance=instance, dagster_run=result.dagster_run, dagster_event=event
@@ -79,6 +82,22 @@ def test_the_webhook_gets_the_words_of_the_step_that_failed(webhook, failed, mon
     (message,) = webhook.got
     assert message["text"] == "train failed: deepmark train: no shards. Make them."
     assert message["run_id"] == context.dagster_run.run_id
+
+
+def test_a_check_that_stops_a_run_is_told_with_what_it_found(webhook, monkeypatch):
+    @dg.asset(check_specs=[dg.AssetCheckSpec("gate", asset="candidate", blocking=True)])
+    def candidate() -> dg.MaterializeResult:
+        found = dg.AssetCheckResult(check_name="gate", passed=False, description="landmark AP: 0.1, needed 0.2")
+        return dg.MaterializeResult(check_results=[found])
+
+    monkeypatch.setenv(alerts.WEBHOOK, webhook.url)
+    job = dg.Definitions(assets=[candidate], jobs=[dg.define_asset_job("release")]).resolve_job_def("release")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+        alerts.tell_of_failures(failure_of(instance, result))
+
+    (message,) = webhook.got
+    assert message["text"] == "release failed: candidate: the check gate failed: landmark AP: 0.1, needed 0.2"
 
 
 def test_without_a_webhook_failures_are_logged(failed, monkeypatch, capsys):
