@@ -32,11 +32,20 @@ def run_guarded(command: list[str]) -> int:
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     threading.Thread(target=_watch_starter, daemon=True).start()
     try:
-        return child.wait()
+        child.returncode = _wait_and_reap(child.pid)
+        return child.returncode
     finally:
         for number in _STOPS:
             signal.signal(number, signal.SIG_IGN)
         end_all_below()
+
+
+def _wait_and_reap(child: int) -> int:
+    """The child's exit status; what was adopted and ended before it does not stay as a zombie."""
+    while True:
+        process, status = os.wait()
+        if process == child:
+            return os.waitstatus_to_exitcode(status)
 
 
 def end_all_below() -> None:
