@@ -30,6 +30,9 @@ test: $(READY)  ## all tests
 test-quick: $(READY)  ## the tests that take seconds
 	$(BIN)/python -m pytest -m 'not slow'
 
+story: $(READY)  ## a scheduled retraining from end to end by the real daemon, then once more with 20 kills: 40 minutes
+	$(BIN)/python -m pytest tests/story -m story -s
+
 lint: $(READY)  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,4 +41,4 @@ lint: $(READY)  ## style and types
 clean:  ## forget the environment and the demo
 	rm -rf .venv runs/demo
 
-.PHONY: help setup demo ui test test-quick lint clean
+.PHONY: help setup demo ui test test-quick story lint clean

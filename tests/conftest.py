@@ -18,14 +18,11 @@ from deepmark.workspace import Workspace, init_workspace
 # Threads that wait for each other are slow where other work shares the cores, and our networks here are tiny.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+# MLflow's runs are kept in the workspaces, wherever this machine keeps its own.
+os.environ.pop("MLFLOW_TRACKING_URI", None)
+
 # A script starts its background jobs with Ctrl-C ignored, and the processes that tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.fixture(autouse=True)
-def no_tracking_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MLflow's runs are kept in the workspaces, wherever this machine keeps its own."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
 @pytest.fixture(scope="session")
