@@ -23,7 +23,9 @@ from pipelines.dvc_repro import run_guarded
 from pipelines.experiment_copy import copied, find_kept, git, keep, link
 
 EXPERIMENT = "experiment"
-"""The job, and its only op."""
+"""The job; Dagster wants another name for its only op."""
+
+_OP = "in_a_copy"
 
 NAME_TAG = "deepmark/experiment"
 PARAMS_TAG = "deepmark/params"
@@ -48,18 +50,22 @@ class ExperimentConfig(dg.Config):
 def experiment_job(graph: Graph) -> dg.JobDefinition:
     """The job for a workspace; it takes a place in the pool `gpu`, for it trains and predicts."""
 
-    @dg.op(name=EXPERIMENT, pool="gpu", description=_ABOUT)
-    def experiment(context: dg.OpExecutionContext, config: ExperimentConfig) -> None:
+    @dg.op(name=_OP, pool="gpu", description=_ABOUT)
+    def in_a_copy(context: dg.OpExecutionContext, config: ExperimentConfig) -> None:
         try:
             _run(context, graph, config)
         except DeepmarkError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
 
-    @dg.job(name=EXPERIMENT, description=_ABOUT, executor_def=dg.in_process_executor)
-    def job() -> None:
-        experiment()
+    @dg.config_mapping
+    def asked(config: ExperimentConfig) -> dict[str, Any]:
+        return {"ops": {_OP: {"config": config.model_dump(exclude_none=True)}}}
 
-    return job
+    @dg.job(name=EXPERIMENT, description=_ABOUT, executor_def=dg.in_process_executor, config=asked)
+    def experiment() -> None:
+        in_a_copy()
+
+    return experiment
 
 
 def _run(context: dg.OpExecutionContext, graph: Graph, config: ExperimentConfig) -> None:
