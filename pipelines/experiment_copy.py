@@ -69,8 +69,16 @@ def keep(workspace: Path, copy: Path, name: str, message: str) -> None:
     git(copy, "add", "--all")
     git(copy, *IDENTITY, "commit", "--quiet", "--no-verify", "--allow-empty", "--message", message)
     git(workspace, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", str(copy), "HEAD")
-    # DVC's place for experiments; the empty value says that there must be none.
-    git(workspace, "update-ref", f"refs/exps/{head[:2]}/{head[2:]}/{name}", git(copy, "rev-parse", "HEAD"), "")
+    commit = git(copy, "rev-parse", "HEAD")
+    try:  # DVC's place for experiments; the empty value says that there must be none
+        git(workspace, "update-ref", f"refs/exps/{head[:2]}/{head[2:]}/{name}", commit, "")
+    except DeepmarkError:
+        if not find_kept(workspace, name):
+            raise
+        raise DeepmarkError(
+            f"The name '{name}' was taken while the experiment ran. Launch it again with another: what ran is in DVC's "
+            "cache, and does not run again."
+        ) from None
 
 
 def git(folder: Path, *words: str, check: bool = True) -> str:

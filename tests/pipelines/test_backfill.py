@@ -49,9 +49,11 @@ def server(workspace: Path, tmp_path: Path) -> Iterator[WorkspaceProcessContext]
     )
     origin = LoadableTargetOrigin(executable_path=sys.executable, python_file=str(location))
     target = InProcessWorkspaceLoadTarget(InProcessCodeLocationOrigin(origin, location_name="toy"))
-    with dg.instance_for_test(overrides=RUNS_IN_THIS_PROCESS) as instance:
-        with WorkspaceProcessContext(instance, target) as context:
-            yield context
+    with (
+        dg.instance_for_test(overrides=RUNS_IN_THIS_PROCESS) as instance,
+        WorkspaceProcessContext(instance, target) as context,
+    ):
+        yield context
 
 
 def test_a_backfill_makes_the_partitions_of_all_strategies(server, workspace):
