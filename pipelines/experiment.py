@@ -82,7 +82,9 @@ def _run(context: dg.OpExecutionContext, graph: Graph, config: ExperimentConfig)
             f"Choose another; an experiment is forgotten by `dvc exp remove {name}`."
         )
     context.instance.add_run_tags(context.run_id, {NAME_TAG: name, PARAMS_TAG: written.replace("\n", ", ")})
-    if not kept:  # by a process of this run, which was killed just after
+    if kept:
+        context.log.info(f"Experiment {name} was kept by this run before it was started again: nothing is left to do.")
+    else:
         with copied(workspace, name, params) as copy:
             _prepare(context, workspace, copy, config.targets)
             repro_in_run(
