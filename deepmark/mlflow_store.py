@@ -52,20 +52,25 @@ def open_client(workspace: Path) -> "MlflowClient":
 
 
 def experiment_id(client: "MlflowClient", workspace: Path) -> str:
-    """The id of our experiment, made on first use; a workspace's own database keeps artifacts beside itself."""
+    """The id of our experiment, made on first use; a database in a file keeps artifacts beside itself."""
     from mlflow.exceptions import MlflowException
 
     known = client.get_experiment_by_name(EXPERIMENT)
     if known is not None:
         return known.experiment_id
-    local = "MLFLOW_TRACKING_URI" not in os.environ
     try:
-        return client.create_experiment(EXPERIMENT, (workspace.resolve() / "mlartifacts").as_uri() if local else None)
+        return client.create_experiment(EXPERIMENT, _artifacts(tracking_uri(workspace)))
     except MlflowException:  # another process was quicker
         known = client.get_experiment_by_name(EXPERIMENT)
         if known is None:
             raise
         return known.experiment_id
+
+
+def _artifacts(uri: str) -> str | None:
+    """Beside a database in a file; a server chooses. Else MLflow takes a folder below wherever the process runs."""
+    file = uri.removeprefix("sqlite:///")
+    return None if file == uri else (Path(file).resolve().parent / "mlartifacts").as_uri()
 
 
 def begun_run(client: "MlflowClient", experiment: str, identity: str) -> "Run | None":

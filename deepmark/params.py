@@ -350,10 +350,15 @@ def load_params(path: Path) -> Params:
         ) from None
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise DeepmarkError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
+    return check_params(values, str(path))
+
+
+def check_params(values: Any, where: str) -> Params:
+    """What a params.yaml holds, checked; `where` begins every line of the DeepmarkError that tells what is wrong."""
     if not isinstance(values, dict):
-        raise DeepmarkError(f"{path}: expected sections ({', '.join(Params.model_fields)}), found {values!r}.")
+        raise DeepmarkError(f"{where}: expected sections ({', '.join(Params.model_fields)}), found {values!r}.")
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        lines = [f"{path}: {_explain(dict(item))}" for item in error.errors()]
+        lines = [f"{where}: {_explain(dict(item))}" for item in error.errors()]
         raise DeepmarkError("\n".join(lines)) from None

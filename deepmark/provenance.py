@@ -1,12 +1,16 @@
 """What a result was made from: the commits of code and workspace, and the version of the data."""
 
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 
 import deepmark
 from deepmark.schema import SPLITS
 from deepmark.workspace import Workspace
+
+EXPERIMENT_VARIABLE = "DEEPMARK_EXPERIMENT"
+"""The environment variable in which a command finds the name of the experiment that it is run for."""
 
 
 def code_version() -> str | None:
@@ -70,6 +74,7 @@ def origin(workspace: Path) -> dict[str, str]:
         "deepmark.version": deepmark.__version__,
         "deepmark.commit": code_version(),
         "workspace.commit": workspace_version(workspace),
+        "deepmark.experiment": os.environ.get(EXPERIMENT_VARIABLE),
         "data.version": data_version(workspace),
         "mlflow.source.name": "deepmark train",
         "mlflow.source.git.commit": workspace_version(workspace),

@@ -17,8 +17,8 @@ _GIT_IGNORE = "/data/?*\n!/data/.gitignore\n!/data/*.dvc\n/runs/\n/dvc_plots/\n/
 """data/raw.dvc is for git, what lies beside it is not. For "/data/*" DVC would take data/ itself to be ignored, and not
 look for raw.dvc there."""
 
-_IDENTITY = ("-c", "user.name=deepmark", "-c", "user.email=deepmark@localhost", "-c", "commit.gpgsign=false")
-"""For the first commit of a workspace, on machines where git does not know its user."""
+IDENTITY = ("-c", "user.name=deepmark", "-c", "user.email=deepmark@localhost", "-c", "commit.gpgsign=false")
+"""For commits that no person makes, and for machines where git does not know its user."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def init_workspace(root: Path, profile: str) -> Workspace:
     _run(str(tool("dvc")), "init", "--quiet", cwd=root)
     _run(str(tool("dvc")), "config", "core.analytics", "false", cwd=root)
     _run("git", "add", "--all", cwd=root)
-    _run("git", *_IDENTITY, "commit", "--quiet", "--message", f"A DeepMark workspace, profile {profile}", cwd=root)
+    _run("git", *IDENTITY, "commit", "--quiet", "--message", f"A DeepMark workspace, profile {profile}", cwd=root)
     return Workspace(root)
 
 

@@ -12,6 +12,7 @@ from deepmark.workspace import Workspace
 from pipelines.automation import automation, watched
 from pipelines.dvc_assets import broken, dvc_assets
 from pipelines.dvc_graph import read_graph
+from pipelines.experiment import experiment_job
 from pipelines.jobs import jobs
 
 GROUPS = {"data": data.assets, "training": training.assets, "evaluation": evaluation.assets, "release": release.assets}
@@ -35,7 +36,8 @@ def _definitions(workspace: Path) -> dg.Definitions:
         assets = [asset for make in GROUPS.values() for asset in make(graph)]
         assets += [asset for group in sorted(others) for asset in dvc_assets(graph, group=group)]
         groups = {spec.group_name for asset in assets for spec in asset.specs if spec.group_name}
-        made = dg.Definitions(assets=assets, jobs=jobs(graph, groups), executor=dg.in_process_executor)
+        every = [*jobs(graph, groups), experiment_job(graph)]
+        made = dg.Definitions(assets=assets, jobs=every, executor=dg.in_process_executor)
         made.get_repository_def()  # Dagster looks at the whole only when asked
     except (DeepmarkError, dg.DagsterInvalidDefinitionError) as error:
         return dg.Definitions(assets=[broken("dvc.yaml", error)])

@@ -12,7 +12,7 @@ import dagster as dg
 
 from deepmark.errors import DeepmarkError
 from pipelines.code_links import code_links
-from pipelines.dvc_graph import Edge, Graph, Stage, StageFamily, read_data_version
+from pipelines.dvc_graph import Edge, Graph, StageFamily, read_data_version
 from pipelines.dvc_repro import Outcome, StageEndedError, StageFailedError, repro
 
 Facts = Callable[[Path, str | None], Mapping[str, Any]]
@@ -101,7 +101,7 @@ def dvc_asset(
         item = context.partition_key if context.has_partition_key else None
         stage = family.stage(item)
         made = Made(root=graph.workspace, item=item, before=_shown_last(context, hints.asset, item) if checks else {})
-        outcome = _repro(context, graph.workspace, stage)
+        outcome = repro_in_run(context, graph.workspace, stage.address)
         version = read_data_version(graph.workspace, stage)
         shown = facts(graph.workspace, item) if facts else {}
         return dg.MaterializeResult(
@@ -113,8 +113,14 @@ def dvc_asset(
     return made_by_dvc
 
 
-def _repro(context: dg.AssetExecutionContext, workspace: Path, stage: Stage) -> Outcome:
-    """`dvc repro` under Pipes: what the command reports, however deep below, is in the run's event log at once."""
+def repro_in_run(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext,
+    workspace: Path,
+    *stages: str,
+    options: Sequence[str] = ("--single-item",),
+    env: Mapping[str, str] = MappingProxyType({}),
+) -> Outcome:
+    """`dvc repro` under Pipes: what the commands report, however deep below, is in the run's event log at once."""
     with ExitStack() as stack:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Dagster's own use of what it calls deprecated, and a preview
@@ -125,7 +131,7 @@ def _repro(context: dg.AssetExecutionContext, workspace: Path, stage: Stage) -> 
             )
             session = stack.enter_context(pipes)
         try:
-            return repro(workspace, stage.address, env=session.get_bootstrap_env_vars())
+            return repro(workspace, *stages, options=options, env={**env, **session.get_bootstrap_env_vars()})
         except StageEndedError as error:
             raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_SECONDS) from error
         except StageFailedError as error:

@@ -1,11 +1,11 @@
-"""Makes one stage of a workspace through DVC, as a process that cannot outlive us; knows nothing of Dagster."""
+"""Makes stages of a workspace through DVC, as a process that cannot outlive us; knows nothing of Dagster."""
 
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -34,23 +34,23 @@ class StageEndedError(StageFailedError):
 
 def repro(
     workspace: Path,
-    stage: str,
-    *,
+    *stages: str,
+    options: Sequence[str] = ("--single-item",),
     env: Mapping[str, str] = MappingProxyType({}),
     tell: Callable[[str], None] = print,
     patience: float = 600.0,
 ) -> Outcome:
-    """Bring one stage up to date: `dvc repro --single-item`; what it depends on stays as it is.
+    """Bring stages up to date by `dvc repro`: by default these alone, and what they depend on stays as it is.
 
     `tell` gets each line it prints, as it comes. While another process holds DVC's lock, or works on the same files,
     it tries again, for `patience` seconds. Interrupted by whatever exception, it first ends every process it started.
 
-    Returns whether the command ran, DVC restored an earlier result of it, or nothing had changed.
+    Returns whether a command ran, DVC restored earlier results, or nothing had changed.
     Raises StageEndedError where trying again may help, StageFailedError where it will not.
     """
     deadline, pause = time.monotonic() + patience, 0.5
     while True:
-        status, lines = run_guarded(["dvc", "repro", "--single-item", stage], workspace, env, tell)
+        status, lines = run_guarded(["dvc", "repro", *options, *stages], workspace, env, tell)
         text = "\n".join(lines)
         if status == 0:
             return _outcome(text)
@@ -110,9 +110,9 @@ def _outcome(text: str) -> Outcome:
 
 
 def _last_words(lines: list[str]) -> str:
-    """What the command said before it failed; what DVC said, where it did not get as far as the command."""
+    """What the last command said before it failed; what DVC said, where it did not get as far as the command."""
     said = [line for line in lines if line.strip()]
-    echo = next((number for number, line in enumerate(said) if line.startswith("> ")), None)
-    if echo is not None:
-        said = [line for line in said[echo + 1 :] if not line.startswith("ERROR: failed to reproduce")]
+    started = max((number for number, line in enumerate(said) if line.startswith("Running stage '")), default=None)
+    if started is not None:  # the next line is the command
+        said = [line for line in said[started + 2 :] if not line.startswith("ERROR: failed to reproduce")]
     return "\n".join(said[-20:]) or "it failed without a word"

@@ -7,8 +7,8 @@ import pytest
 
 from deepmark.errors import DeepmarkError
 from deepmark.event_log import report_epoch
-from deepmark.mlflow_store import tracking_uri
-from deepmark.provenance import code_version, data_version, workspace_version
+from deepmark.mlflow_store import experiment_id, tracking_uri
+from deepmark.provenance import EXPERIMENT_VARIABLE, code_version, data_version, workspace_version
 from deepmark.tracking import Tracker
 
 
@@ -175,6 +175,27 @@ def test_the_runs_page_is_on_the_server_or_where_make_ui_shows_it(tracker, monke
     del tracker.url
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.org/")
     assert tracker.url == f"https://mlflow.example.org{path}"
+
+
+@pytest.mark.parametrize("given", [None, "sqlite:////team/mlflow.db", "http://mlflow.example.org"])
+def test_artifacts_lie_beside_a_database_in_a_file_and_where_a_server_wants_them(given, tmp_path, monkeypatch):
+    class Client:
+        def get_experiment_by_name(self, name: str) -> None: ...
+
+        def create_experiment(self, name: str, artifacts: str | None) -> str:
+            return artifacts or "where the server wants them"
+
+    if given:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
+
+    beside = {None: (tmp_path / "mlartifacts").as_uri(), "sqlite:////team/mlflow.db": "file:///team/mlartifacts"}
+    assert experiment_id(Client(), tmp_path) == beside.get(given, "where the server wants them")
+
+
+def test_the_run_of_an_experiment_names_it(workspace, monkeypatch):
+    monkeypatch.setenv(EXPERIMENT_VARIABLE, "slow-start")
+
+    assert stored(Tracker.start(workspace, params={}, tags={})).data.tags["deepmark.experiment"] == "slow-start"
 
 
 def test_without_dagster_an_epoch_is_reported_to_no_one(monkeypatch, capsys):

@@ -58,6 +58,13 @@ def test_a_failing_command_is_quoted(stages):
     assert str(error.value) == "halfway\ndeepmark fail: it rains. Wait."
 
 
+def test_of_several_stages_the_one_that_failed_is_quoted(stages):
+    with pytest.raises(StageFailedError) as error:
+        repro(stages, "copy", "fail", options=())
+
+    assert str(error.value) == "halfway\ndeepmark fail: it rains. Wait."
+
+
 def test_a_failure_before_the_command_is_quoted_from_dvc(stages):
     (stages / "source").unlink()
 

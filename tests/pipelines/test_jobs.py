@@ -46,11 +46,11 @@ def reason(result: dg.ExecuteInProcessResult) -> str:
     return failure.step_failure_data.user_failure_data.description
 
 
-def test_the_jobs_are_those_of_dvc_yaml_and_two_chains():
+def test_the_jobs_are_those_of_dvc_yaml_two_chains_and_experiments():
     names = [job.name for job in build_definitions(REPOSITORY).get_repository_def().get_all_jobs()]
 
     stages = ("prepare", "train", "evaluate", "audit", "publish_report")
-    assert sorted(names) == sorted(["__ASSET_JOB", *stages, "release", "train_and_evaluate", "retrain"])
+    assert sorted(names) == sorted(["__ASSET_JOB", *stages, "release", "train_and_evaluate", "retrain", "experiment"])
 
 
 def test_a_chain_is_one_run_that_makes_the_others_in_order(tmp_path, instance):
