@@ -272,6 +272,9 @@ class AutomationParams(Section):
     report_days: Positive
     """An older report is shown as out of date."""
 
+    champion_days: Positive
+    """So is a champion that no retraining has replaced or confirmed for this long."""
+
     @field_validator("timezone")
     @classmethod
     def _is_a_place(cls, name: str) -> str:
