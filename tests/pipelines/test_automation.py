@@ -203,6 +203,8 @@ def test_a_champion_is_out_of_date_after_its_days_and_up_to_date_once_renewed(de
         ("timezone", "Berlin", "not a time zone; they are called Europe/Berlin"),
         ("settled_minutes", -1, "greater than or equal to 0"),
         ("look_every_minutes", 0, "greater than 0"),
+        ("report_days", 0.0001, "greater than or equal to 0.001"),
+        ("champion_days", 1e9, "less than or equal to 10000"),
     ],
 )
 def test_values_that_cannot_be_are_refused(tmp_path, key, value, words):
