@@ -13,7 +13,7 @@ import dagster as dg
 from deepmark.errors import DeepmarkError
 from pipelines.code_links import code_links
 from pipelines.dvc_graph import Edge, Graph, Stage, StageFamily, read_data_version
-from pipelines.dvc_repro import Outcome, StageEndedError, StageFailedError, repro
+from pipelines.dvc_repro import Outcome, StageEndedError, StageFailedError, is_up_to_date, repro
 
 Facts = Callable[[Path, str | None], Mapping[str, Any]]
 """What a person wants to see of something made: workspace and partition -> Dagster's metadata."""
@@ -114,7 +114,13 @@ def dvc_asset(
 
 
 def _repro(context: dg.AssetExecutionContext, workspace: Path, stage: Stage) -> Outcome:
-    """`dvc repro` under Pipes: what the command reports, however deep below, is in the run's event log at once."""
+    """`dvc repro` under Pipes: what the command reports, however deep below, is in the run's event log at once.
+
+    Not where DVC finds nothing to do: starting it is most of what such a stage costs.
+    """
+    if is_up_to_date(workspace, stage.address):
+        print(f"Stage '{stage.address}' didn't change, skipping", flush=True)
+        return "unchanged"
     with ExitStack() as stack:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Dagster's own use of what it calls deprecated, and a preview
