@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
@@ -21,15 +21,22 @@ JOBS = {
 }
 
 
-def seconds(command: Sequence[str], times: int) -> tuple[float, float]:
-    """Median wall-clock and CPU seconds of a process from start to end."""
-    wall, cpu = [], []
-    for _ in range(times):
-        started, before = time.perf_counter(), os.times()
-        subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
-        after = os.times()
-        wall.append(time.perf_counter() - started)
-        cpu.append(after.children_user + after.children_system - before.children_user - before.children_system)
+def process(command: Sequence[str], folder: Path = REPOSITORY) -> Callable[[], object]:
+    """A command, started in a folder; what it prints is thrown away."""
+    return lambda: subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
+def timed(do: Callable[[], object]) -> tuple[float, float]:
+    """Wall-clock and CPU seconds, those of the processes it started and awaited included."""
+    started, before = time.perf_counter(), os.times()
+    do()
+    after = os.times()
+    return time.perf_counter() - started, sum(after[:4]) - sum(before[:4])
+
+
+def median(measured: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Of wall-clock and CPU seconds, each by itself."""
+    wall, cpu = zip(*measured, strict=True)
     return statistics.median(wall), statistics.median(cpu)
 
 
@@ -39,7 +46,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"{'':18} {'wall':>7} {'CPU':>7}   seconds, median of {arguments.times}")
     for name, command in JOBS.items():
-        wall, cpu = seconds(command, arguments.times)
+        wall, cpu = median([timed(process(command)) for _ in range(arguments.times)])
         print(f"{name:18} {wall:7.2f} {cpu:7.2f}")
 
 

@@ -14,6 +14,8 @@ from deepmark.errors import DeepmarkError, nearest
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Days = Annotated[float, Field(ge=0.001, le=10_000)]
+"""Dagster takes no less than a minute for an age, and Python no more than some million days."""
 
 
 class Section(BaseModel):
@@ -269,8 +271,11 @@ class AutomationParams(Section):
     settled_minutes: Annotated[float, Field(ge=0)]
     """Changed raw files are retrained on once they have been left alone for this long."""
 
-    report_days: Positive
+    report_days: Days
     """An older report is shown as out of date."""
+
+    champion_days: Days
+    """So is a champion that no retraining has replaced or confirmed for this long."""
 
     @field_validator("timezone")
     @classmethod

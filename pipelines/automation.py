@@ -28,11 +28,18 @@ def automation(workspace: Path, params: AutomationParams, jobs: Sequence) -> dg.
 
 
 def watched(defs: dg.Definitions, params: AutomationParams) -> dg.Definitions:
-    """The same assets; a report that nobody has renewed for `params.report_days` is shown as out of date."""
-    policy = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=params.report_days))
+    """The same assets; a report or a champion that nobody has renewed for its days is shown as out of date.
+
+    A champion is renewed by every `promote` that ends well, also one that finds it still the newest; a candidate that
+    is refused renews nothing.
+    """
+    days = {"report": params.report_days, "champion": params.champion_days}
 
     def with_policy(spec: dg.AssetSpec) -> dg.AssetSpec:
-        return dg.apply_freshness_policy(spec, policy) if spec.key == dg.AssetKey("report") else spec
+        allowed = days.get(spec.key.to_user_string())
+        if allowed is None:
+            return spec
+        return dg.apply_freshness_policy(spec, dg.FreshnessPolicy.time_window(fail_window=timedelta(days=allowed)))
 
     return defs.map_asset_specs(func=with_policy)
 

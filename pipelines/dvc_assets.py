@@ -13,7 +13,7 @@ import dagster as dg
 from deepmark.errors import DeepmarkError
 from pipelines.code_links import code_links
 from pipelines.dvc_graph import Edge, Graph, StageFamily, read_data_version
-from pipelines.dvc_repro import Outcome, StageEndedError, StageFailedError, repro
+from pipelines.dvc_repro import Outcome, StageEndedError, StageFailedError, is_up_to_date, repro
 
 Facts = Callable[[Path, str | None], Mapping[str, Any]]
 """What a person wants to see of something made: workspace and partition -> Dagster's metadata."""
@@ -101,7 +101,7 @@ def dvc_asset(
         item = context.partition_key if context.has_partition_key else None
         stage = family.stage(item)
         made = Made(root=graph.workspace, item=item, before=_shown_last(context, hints.asset, item) if checks else {})
-        outcome = repro_in_run(context, graph.workspace, stage.address)
+        outcome = _brought_up_to_date(context, graph.workspace, stage.address)
         version = read_data_version(graph.workspace, stage)
         shown = facts(graph.workspace, item) if facts else {}
         return dg.MaterializeResult(
@@ -111,6 +111,14 @@ def dvc_asset(
         )
 
     return made_by_dvc
+
+
+def _brought_up_to_date(context: dg.AssetExecutionContext, workspace: Path, stage: str) -> Outcome:
+    """By `dvc repro`, where DVC finds something to do: starting it is most of what a stage costs that has not changed."""
+    if is_up_to_date(workspace, stage):
+        print(f"Stage '{stage}' didn't change, skipping", flush=True)
+        return "unchanged"
+    return repro_in_run(context, workspace, stage)
 
 
 def repro_in_run(

@@ -32,6 +32,21 @@ class StageEndedError(StageFailedError):
     """The stage was ended from outside (no memory, a reboot, a lock nobody gave back): it may work the next time."""
 
 
+def is_up_to_date(workspace: Path, stage: str) -> bool:
+    """Whether DVC finds nothing to do for a stage; False where that cannot be told now.
+
+    Asked in this process: 0.1 s, where starting `dvc` takes 0.65 s before it finds the same.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(workspace)) as repo:
+            return not repo.status(targets=[f"{workspace}/dvc.yaml:{stage}"])
+    except DvcException:
+        return False  # another process is at work, or a file cannot be read: `dvc repro` waits, or says so
+
+
 def repro(
     workspace: Path,
     *stages: str,

@@ -1,7 +1,11 @@
 """The Dagster instance of a workspace: its folder .dagster, set up from the repository's dagster.yaml."""
 
+import os
 import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -11,7 +15,7 @@ from deepmark.errors import DeepmarkError
 def dagster_home(workspace: Path) -> Path:
     """The folder to name as DAGSTER_HOME; made on first use, after that its dagster.yaml is the team's own.
 
-    Raises DeepmarkError where there is no workspace.
+    Raises DeepmarkError where there is no workspace, and where its dagster.yaml needs what is not there.
     """
     if not (workspace / "dvc.yaml").is_file():
         raise DeepmarkError(
@@ -21,12 +25,59 @@ def dagster_home(workspace: Path) -> Path:
     home.mkdir(exist_ok=True)
     if not (home / "dagster.yaml").exists():
         shutil.copyfile(_template(), home / "dagster.yaml")
+    _check_needs(home)
     return home
 
 
 def open_instance(workspace: Path) -> dg.DagsterInstance:
-    """The same instance that `dagster dev` shows for this workspace."""
-    return dg.DagsterInstance.from_config(str(dagster_home(workspace)))
+    """The same instance that `dagster dev` shows for this workspace.
+
+    Raises DeepmarkError where it is kept in a Postgres that cannot be used, besides what `dagster_home` raises.
+    """
+    home = dagster_home(workspace)
+    if not _is_in_postgres(_settings(home)):
+        return dg.DagsterInstance.from_config(str(home))
+    from dagster_postgres.utils import DagsterPostgresException
+
+    try:
+        return dg.DagsterInstance.from_config(str(home))
+    except DagsterPostgresException as error:
+        reason = str(getattr(error.__cause__, "orig", None) or error).strip()
+        raise DeepmarkError(
+            f"{home}/dagster.yaml: the Postgres it names cannot be used: {reason}\n"
+            "Start the server, or correct the DAGSTER_PG_ variables."
+        ) from error
+
+
+def _check_needs(home: Path) -> None:
+    """Dagster's own words for a missing package or variable are a page of traceback."""
+    settings, file = _settings(home), home / "dagster.yaml"
+    if _is_in_postgres(settings) and find_spec("dagster_postgres") is None:
+        raise DeepmarkError(
+            f"{file}: storage: postgres needs a package that is not installed: `pip install 'deepmark[postgres]'`."
+        )
+    unset = [name for name in _variables(settings) if not os.environ.get(name)]
+    if unset:
+        raise DeepmarkError(f"{file} wants environment variables that are not set: {', '.join(unset)}. Set them.")
+
+
+def _settings(home: Path) -> dict[str, Any]:
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe", pure=True).load((home / "dagster.yaml").read_text("utf-8")) or {}
+
+
+def _is_in_postgres(settings: dict[str, Any]) -> bool:
+    return "postgres" in (settings.get("storage") or {})
+
+
+def _variables(settings: Any) -> Iterator[str]:
+    """The environment variables that are named in it, as {env: NAME}."""
+    if isinstance(settings, dict):
+        if settings.keys() == {"env"}:
+            yield settings["env"]
+        for value in settings.values():
+            yield from _variables(value)
 
 
 def _template() -> Path:

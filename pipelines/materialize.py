@@ -24,6 +24,7 @@ from pipelines.failures import reason
 from pipelines.instance import open_instance
 from pipelines.jobs import RELEASE
 from pipelines.raw_data import observation
+from pipelines.run_launcher import HOST
 
 MAX_RETRIES = "dagster/max_retries"
 """Of runs by the daemon: it cannot start these, which are made in this process, once more."""
@@ -113,7 +114,7 @@ def _execute(defs: dg.Definitions, instance: dg.DagsterInstance, run: PlannedRun
         partition_key=run.partition,
         asset_selection=[dg.AssetKey(asset) for asset in run.assets],
         run_config=_QUIET,
-        tags={**tags, MAX_RETRIES: "0"},
+        tags={**tags, MAX_RETRIES: "0", HOST: os.uname().nodename},
         raise_on_error=False,
     )
     if _was_interrupted(result):

@@ -1,12 +1,17 @@
 """What starts by itself does so once: by the clock, and when the raw files have changed and are left alone."""
 
+import asyncio
 import shutil
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions import freshness_evaluator
+from dagster._core.loader import LoadingContextForTest
+from dagster._daemon.freshness import FreshnessDaemon
 from toy_workspace import REPOSITORY, make_workspace
 from workspaces import set_params
 
@@ -169,11 +174,31 @@ def test_nothing_that_retrains_is_on_before_somebody_switches_it_on(defs):
     }
 
 
-def test_an_old_report_is_shown_as_out_of_date(defs):
+def test_report_and_champion_have_days_of_their_own_and_nothing_else_grows_old(defs):
     policies = {spec.key.to_user_string(): spec.freshness_policy for spec in defs.resolve_all_asset_specs()}
+    days = {name: policy.fail_window.to_timedelta().days for name, policy in policies.items() if policy}
 
-    assert policies.pop("report").fail_window.to_timedelta().days == 10
-    assert set(policies.values()) == {None}
+    assert days == {"report": 10, "champion": 17}
+
+
+def test_a_champion_is_out_of_date_after_its_days_and_up_to_date_once_renewed(defs, monkeypatch):
+    """What the daemon does every 30 seconds, at times of our choice."""
+    key = dg.AssetKey("champion")
+    node = defs.resolve_asset_graph().get(key)
+    day = 24 * 3600.0
+
+    def state(instance: dg.DagsterInstance, *, after: float) -> str:
+        monkeypatch.setattr(freshness_evaluator, "get_current_timestamp", lambda: time.time() + after)
+        asyncio.run(FreshnessDaemon()._evaluate_asset(LoadingContextForTest(instance), node))
+        return instance.get_freshness_state_records([key])[key].freshness_state.value
+
+    with dg.instance_for_test() as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization(key))
+        states = [state(instance, after=16.9 * day), state(instance, after=17.1 * day)]
+        instance.report_runless_asset_event(dg.AssetMaterialization(key))
+        states.append(state(instance, after=0))
+
+    assert states == ["PASS", "FAIL", "PASS"]
 
 
 @pytest.mark.parametrize(
@@ -183,6 +208,8 @@ def test_an_old_report_is_shown_as_out_of_date(defs):
         ("timezone", "Berlin", "not a time zone; they are called Europe/Berlin"),
         ("settled_minutes", -1, "greater than or equal to 0"),
         ("look_every_minutes", 0, "greater than 0"),
+        ("report_days", 0.0001, "greater than or equal to 0.001"),
+        ("champion_days", 1e9, "less than or equal to 10000"),
     ],
 )
 def test_values_that_cannot_be_are_refused(tmp_path, key, value, words):

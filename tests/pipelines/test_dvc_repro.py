@@ -5,7 +5,7 @@ import sys
 import pytest
 from toy_workspace import DVC
 
-from pipelines.dvc_repro import StageEndedError, StageFailedError, repro
+from pipelines.dvc_repro import StageEndedError, StageFailedError, is_up_to_date, repro
 
 STAGES = """
 stages:
@@ -42,6 +42,28 @@ def test_a_stage_runs_once_is_then_unchanged_and_an_earlier_result_is_restored(s
 
     assert (*first, second, repro(stages, "copy")) == ("ran", "unchanged", "ran", "restored")
     assert (stages / "made").read_text() == "1"
+
+
+def test_dvc_is_asked_from_any_folder_whether_there_is_something_to_do(stages, tmp_path_factory, monkeypatch):
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    answers = [is_up_to_date(stages, "copy")]
+    repro(stages, "copy")
+    answers.append(is_up_to_date(stages, "copy"))
+    (stages / "made").unlink()
+    answers.append(is_up_to_date(stages, "copy"))
+    repro(stages, "copy")
+    (stages / "source").write_text("2")
+    answers.append(is_up_to_date(stages, "copy"))
+
+    assert answers == [False, True, False, False]
+
+
+def test_of_a_graph_that_dvc_cannot_use_nothing_is_up_to_date(stages):
+    repro(stages, "copy")
+    for graph in ("stages: [", STAGES.replace("copy:", "kopy:")):
+        (stages / "dvc.yaml").write_text(graph)
+
+        assert not is_up_to_date(stages, "copy")
 
 
 def test_what_the_command_prints_is_told_and_dvcs_advice_is_not(stages):

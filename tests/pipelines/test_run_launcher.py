@@ -15,6 +15,7 @@ from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_ite
 from toy_workspace import REPOSITORY, wait_for
 
 from pipelines.instance import open_instance
+from pipelines.run_launcher import HOST
 
 
 def monitor(instance: dg.DagsterInstance) -> None:
@@ -70,3 +71,22 @@ def test_a_run_that_has_not_said_which_process_it_is_is_left_alone():
         run = dg.DagsterRun(job_name="nothing")
 
         assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+
+
+def test_a_run_on_another_machine_is_left_alone(monkeypatch):
+    @dg.job(executor_def=dg.in_process_executor)
+    def nothing() -> None: ...
+
+    def gone(number: int) -> None:
+        raise psutil.NoSuchProcess(number)
+
+    ours = {"run_launcher": {"module": "pipelines.run_launcher", "class": "WatchfulRunLauncher"}}
+    with dg.instance_for_test(overrides=ours) as instance:
+        here, there = (
+            nothing.execute_in_process(instance=instance, tags={HOST: host}).dagster_run
+            for host in (os.uname().nodename, "another")
+        )
+        monkeypatch.setattr(psutil, "Process", gone)
+
+        assert instance.run_launcher.check_run_worker_health(here).status == WorkerStatus.FAILED
+        assert instance.run_launcher.check_run_worker_health(there).status == WorkerStatus.RUNNING
