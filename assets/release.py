@@ -14,19 +14,20 @@ from deepmark.event_log import RUN_VARIABLE
 from pipelines.code_links import function_link
 from pipelines.dvc_graph import Graph
 from pipelines.dvc_repro import run_guarded
+from pipelines.readable import rounded, shown
 
 COMMAND = ("deepmark",)
 
 GATE = "not_below_champion"
 """The check of a candidate; a champion is made of one that passes only."""
 
-_MEASURED = ("metrics", "report")
+_NEEDED = ("metrics", "report")
 
 
 def assets(graph: Graph) -> list[dg.AssetsDefinition]:
     """Nothing for a graph in which nothing is measured."""
     made = {family.hints.asset for family in graph.families}
-    return [_candidate(graph), _champion(graph)] if made.issuperset(_MEASURED) else []
+    return [_candidate(graph), _champion(graph)] if made.issuperset(_NEEDED) else []
 
 
 def _candidate(graph: Graph) -> dg.AssetsDefinition:
@@ -35,7 +36,7 @@ def _candidate(graph: Graph) -> dg.AssetsDefinition:
         group_name="release",
         kinds={"mlflow"},
         owners=["team:deepmark"],
-        deps=list(_MEASURED),
+        deps=list(_NEEDED),
         pool="gpu",  # the gate measures milliseconds
         metadata=function_link(cli_release.register),
         description="The evaluated checkpoint as a version of the registered model: the challenger.",
@@ -56,7 +57,7 @@ def _candidate(graph: Graph) -> dg.AssetsDefinition:
             check_name=GATE,
             passed=not verdict["failed"],
             description="; ".join(verdict["failed"]) or verdict["said"],
-            metadata=_rules(verdict),
+            metadata={**_measured(verdict), **_rules(verdict, every=True)},
         )
         known = _known(context, graph, version["version"])
         return dg.MaterializeResult(
@@ -106,27 +107,34 @@ def _facts(context: dg.AssetExecutionContext, graph: Graph, *words: str) -> Any:
 def _known(context: dg.AssetExecutionContext, graph: Graph, number: int) -> dict[str, Any]:
     """What the registry knows of a version; numbers are plotted by materialization."""
     from deepmark.report.release import models_table
-    from deepmark.report.table import to_markdown
 
     versions = _facts(context, graph, "models")
     (own,) = (one for one in versions if one["version"] == number)
     names = ("box_ap", "landmark_visible_ap", "landmark_ap", "megabytes", "milliseconds")
     figures = {name.replace("_ap", " AP").replace("_", " "): own[name] for name in names if own[name] is not None}
-    listed = dg.MetadataValue.md(to_markdown(models_table(versions)))
-    return {"version": number, **figures, "MLflow run id": own["mlflow_run"] or "unknown", "versions": listed}
+    run = own["mlflow_run"] or "unknown"
+    return {"version": number, **rounded(figures), "MLflow run": run, "versions": shown(models_table(versions))}
 
 
-def _rules(ended: dict[str, Any]) -> dict[str, Any]:
-    """The gate's rules as a table; nothing where there was no champion to compare with."""
+def _measured(ended: dict[str, Any]) -> dict[str, float]:
+    """The figure that decides, of both; a check's numbers are plotted by execution."""
+    name = ended["rules"][0]["name"] if ended["rules"] else ""
+    return rounded({f"{name} of the {who}": ended["rules"][0][who] for who in ("champion", "challenger") if name})
+
+
+def _rules(ended: dict[str, Any], *, every: bool = False) -> dict[str, Any]:
+    """The gate's rules as a table; nothing where there was no champion to compare with.
+
+    Categories and subsets that do not lose too much are left out, but where `every` rule is wanted.
+    """
     from deepmark.eval.bootstrap import Interval
     from deepmark.promotion import Rule, Verdict
     from deepmark.report.release import verdict_table
-    from deepmark.report.table import to_markdown
 
     if not ended["rules"]:
         return {}
     rules = [Rule(**one | {"interval": one["interval"] and Interval(**one["interval"])}) for one in ended["rules"]]
     table = verdict_table(
-        Verdict(rules=tuple(rules)), champion=ended["before"], challenger=ended["challenger"], every=True
+        Verdict(rules=tuple(rules)), champion=ended["before"], challenger=ended["challenger"], every=every
     )
-    return {"gate": dg.MetadataValue.md(to_markdown(table))}
+    return {"gate": shown(table)}
