@@ -11,10 +11,11 @@ import dagster as dg
 
 from deepmark import cli_release
 from deepmark.event_log import RUN_VARIABLE
+from deepmark.report.table import Table
 from pipelines.code_links import function_link
 from pipelines.dvc_graph import Graph
 from pipelines.dvc_repro import run_guarded
-from pipelines.readable import rounded, shown
+from pipelines.readable import gridded, rounded, written
 
 COMMAND = ("deepmark",)
 
@@ -57,11 +58,11 @@ def _candidate(graph: Graph) -> dg.AssetsDefinition:
             check_name=GATE,
             passed=not verdict["failed"],
             description="; ".join(verdict["failed"]) or verdict["said"],
-            metadata={**_measured(verdict), **_rules(verdict, every=True)},
+            metadata={**_measured(verdict), **_hardest(verdict)},
         )
         known = _known(context, graph, version["version"])
         return dg.MaterializeResult(
-            metadata={**known, **_rules(verdict), "verdict": verdict["said"]}, check_results=[check]
+            metadata={**known, "verdict": verdict["said"], **_rules(verdict)}, check_results=[check]
         )
 
     return candidate
@@ -84,7 +85,7 @@ def _champion(graph: Graph) -> dg.AssetsDefinition:
             raise dg.Failure(description=ended["said"], metadata=_rules(ended), allow_retries=False)
         known = _known(context, graph, ended["champion"])
         return dg.MaterializeResult(
-            metadata={**known, **_rules(ended), "promotion": ended["said"]},
+            metadata={**known, "promotion": ended["said"], **_rules(ended)},
             data_version=dg.DataVersion(str(ended["champion"])),
         )
 
@@ -113,7 +114,7 @@ def _known(context: dg.AssetExecutionContext, graph: Graph, number: int) -> dict
     names = ("box_ap", "landmark_visible_ap", "landmark_ap", "megabytes", "milliseconds")
     figures = {name.replace("_ap", " AP").replace("_", " "): own[name] for name in names if own[name] is not None}
     run = own["mlflow_run"] or "unknown"
-    return {"version": number, **rounded(figures), "MLflow run": run, "versions": shown(models_table(versions))}
+    return {"version": number, **rounded(figures), "MLflow run": run, "versions": written(models_table(versions))}
 
 
 def _measured(ended: dict[str, Any]) -> dict[str, float]:
@@ -122,19 +123,26 @@ def _measured(ended: dict[str, Any]) -> dict[str, float]:
     return rounded({f"{name} of the {who}": ended["rules"][0][who] for who in ("champion", "challenger") if name})
 
 
-def _rules(ended: dict[str, Any], *, every: bool = False) -> dict[str, Any]:
-    """The gate's rules as a table; nothing where there was no champion to compare with.
+def _rules(ended: dict[str, Any]) -> dict[str, Any]:
+    """Every rule of the gate as a table; nothing where there was no champion to compare with."""
+    table = _gate(ended, every=True)
+    return {"gate": written(table)} if table else {}
 
-    Categories and subsets that do not lose too much are left out, but where `every` rule is wanted.
-    """
+
+def _hardest(ended: dict[str, Any]) -> dict[str, Any]:
+    """The same without the categories and subsets that hold."""
+    table = _gate(ended, every=False)
+    return {"gate": gridded(table.columns, [row.cells for row in table.rows])} if table else {}
+
+
+def _gate(ended: dict[str, Any], *, every: bool) -> Table | None:
     from deepmark.eval.bootstrap import Interval
     from deepmark.promotion import Rule, Verdict
     from deepmark.report.release import verdict_table
 
     if not ended["rules"]:
-        return {}
+        return None
     rules = [Rule(**one | {"interval": one["interval"] and Interval(**one["interval"])}) for one in ended["rules"]]
-    table = verdict_table(
+    return verdict_table(
         Verdict(rules=tuple(rules)), champion=ended["before"], challenger=ended["challenger"], every=every
     )
-    return {"gate": shown(table)}

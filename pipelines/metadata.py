@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from deepmark.workspace import Workspace
-from pipelines.readable import link, shown, shown_rows, turned
+from pipelines.readable import gridded, link, turned, written
 
 CATEGORIES = "categories"
 """A table with a row a category, which the next materialization is compared with."""
@@ -64,8 +64,8 @@ def metrics_facts(root: Path, strategy: str | None) -> dict[str, Any]:
         from deepmark.report.tables import category_table, subset_table
 
         frame = pd.read_csv(table)
-        facts["by category"] = shown(category_table(frame))
-        facts["by subset"] = shown(turned(subset_table(frame), "subset"))
+        facts["by category"] = written(category_table(frame))
+        facts["by subset"] = written(turned(subset_table(frame), "subset"))
     return {**facts, **_mlflow(workspace)}
 
 
@@ -94,7 +94,7 @@ def report_facts(root: Path, _: str | None) -> dict[str, Any]:
     facts: dict[str, Any] = {"page": dg.MetadataValue.path(workspace.report / "index.html")}
     if measured:
         table = strategy_table(measured, measured_on="the validation set", published=False)
-        facts["strategies"] = shown(table)
+        facts["strategies"] = written(table)
     row = workspace.report / "overview.jpg"
     if row.is_file():
         text = base64.b64encode(row.read_bytes()).decode()
@@ -131,7 +131,7 @@ def _category_counts(categories: dict[str, dict[str, Any]]) -> dg.TableMetadataV
     def share(counts: dict[str, Any], name: str) -> str:
         return f"{counts.get(name, 0):.1%}"
 
-    return shown_rows(
+    return gridded(
         ("category", "items", "share", "released set"),
         [
             (name, one["items"], share(one, "share_of_items"), share(one, "released_share_of_items"))

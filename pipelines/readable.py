@@ -1,12 +1,13 @@
-"""Metadata as Dagster's pages show it best: numbers of a few digits, tables that are there without a click."""
+"""Metadata as Dagster's pages show it best: numbers of a few digits, tables without a click where that can be."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
-from deepmark.report.table import Row, Table
+from deepmark.report.table import Row, Table, to_markdown
 
 DIGITS = 4
 """Of an AP or milliseconds, a person compares no more; the files have all of them."""
@@ -17,13 +18,14 @@ def rounded(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _rounded(value) for name, value in metadata.items()}
 
 
-def shown(table: Table) -> dg.TableMetadataValue:
-    """A table on the page itself; markdown of more than 1,000 characters would be a link to click."""
-    return shown_rows(table.columns, (row.cells for row in table.rows))
+def written(table: Table) -> dg.MarkdownMetadataValue:
+    """A table for an asset's page, as narrow as can be; without spaces, which count in the 1,000 characters that the
+    page shows at once. A longer one is behind a link."""
+    return dg.MetadataValue.md(re.sub(r" ?\| ?", "|", to_markdown(table)))
 
 
-def shown_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> dg.TableMetadataValue:
-    """The same for cells that are not all text."""
+def gridded(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> dg.TableMetadataValue:
+    """A table for a check's page, where markdown is always behind a link; and one whose cells are read again."""
     names = [name or "\N{NO-BREAK SPACE}" for name in columns]
     records = [dg.TableRecord(dict(zip(names, row, strict=True))) for row in rows]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns=[dg.TableColumn(name) for name in names]))
