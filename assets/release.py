@@ -11,22 +11,24 @@ import dagster as dg
 
 from deepmark import cli_release
 from deepmark.event_log import RUN_VARIABLE
+from deepmark.report.table import Table
 from pipelines.code_links import function_link
 from pipelines.dvc_graph import Graph
 from pipelines.dvc_repro import run_guarded
+from pipelines.readable import gridded, rounded, written
 
 COMMAND = ("deepmark",)
 
 GATE = "not_below_champion"
 """The check of a candidate; a champion is made of one that passes only."""
 
-_MEASURED = ("metrics", "report")
+_NEEDED = ("metrics", "report")
 
 
 def assets(graph: Graph) -> list[dg.AssetsDefinition]:
     """Nothing for a graph in which nothing is measured."""
     made = {family.hints.asset for family in graph.families}
-    return [_candidate(graph), _champion(graph)] if made.issuperset(_MEASURED) else []
+    return [_candidate(graph), _champion(graph)] if made.issuperset(_NEEDED) else []
 
 
 def _candidate(graph: Graph) -> dg.AssetsDefinition:
@@ -35,7 +37,7 @@ def _candidate(graph: Graph) -> dg.AssetsDefinition:
         group_name="release",
         kinds={"mlflow"},
         owners=["team:deepmark"],
-        deps=list(_MEASURED),
+        deps=list(_NEEDED),
         pool="gpu",  # the gate measures milliseconds
         metadata=function_link(cli_release.register),
         description="The evaluated checkpoint as a version of the registered model: the challenger.",
@@ -56,11 +58,11 @@ def _candidate(graph: Graph) -> dg.AssetsDefinition:
             check_name=GATE,
             passed=not verdict["failed"],
             description="; ".join(verdict["failed"]) or verdict["said"],
-            metadata=_rules(verdict),
+            metadata={**_measured(verdict), **_hardest(verdict)},
         )
         known = _known(context, graph, version["version"])
         return dg.MaterializeResult(
-            metadata={**known, **_rules(verdict), "verdict": verdict["said"]}, check_results=[check]
+            metadata={**known, "verdict": verdict["said"], **_rules(verdict)}, check_results=[check]
         )
 
     return candidate
@@ -83,7 +85,7 @@ def _champion(graph: Graph) -> dg.AssetsDefinition:
             raise dg.Failure(description=ended["said"], metadata=_rules(ended), allow_retries=False)
         known = _known(context, graph, ended["champion"])
         return dg.MaterializeResult(
-            metadata={**known, **_rules(ended), "promotion": ended["said"]},
+            metadata={**known, "promotion": ended["said"], **_rules(ended)},
             data_version=dg.DataVersion(str(ended["champion"])),
         )
 
@@ -106,27 +108,41 @@ def _facts(context: dg.AssetExecutionContext, graph: Graph, *words: str) -> Any:
 def _known(context: dg.AssetExecutionContext, graph: Graph, number: int) -> dict[str, Any]:
     """What the registry knows of a version; numbers are plotted by materialization."""
     from deepmark.report.release import models_table
-    from deepmark.report.table import to_markdown
 
     versions = _facts(context, graph, "models")
     (own,) = (one for one in versions if one["version"] == number)
     names = ("box_ap", "landmark_visible_ap", "landmark_ap", "megabytes", "milliseconds")
     figures = {name.replace("_ap", " AP").replace("_", " "): own[name] for name in names if own[name] is not None}
-    listed = dg.MetadataValue.md(to_markdown(models_table(versions)))
-    return {"version": number, **figures, "MLflow run id": own["mlflow_run"] or "unknown", "versions": listed}
+    run = own["mlflow_run"] or "unknown"
+    return {"version": number, **rounded(figures), "MLflow run": run, "versions": written(models_table(versions))}
+
+
+def _measured(ended: dict[str, Any]) -> dict[str, float]:
+    """The figure that decides, of both; a check's numbers are plotted by execution."""
+    name = ended["rules"][0]["name"] if ended["rules"] else ""
+    return rounded({f"{name} of the {who}": ended["rules"][0][who] for who in ("champion", "challenger") if name})
 
 
 def _rules(ended: dict[str, Any]) -> dict[str, Any]:
-    """The gate's rules as a table; nothing where there was no champion to compare with."""
+    """Every rule of the gate as a table; nothing where there was no champion to compare with."""
+    table = _gate(ended, every=True)
+    return {"gate": written(table)} if table else {}
+
+
+def _hardest(ended: dict[str, Any]) -> dict[str, Any]:
+    """The same without the categories and subsets that hold."""
+    table = _gate(ended, every=False)
+    return {"gate": gridded(table.columns, [row.cells for row in table.rows])} if table else {}
+
+
+def _gate(ended: dict[str, Any], *, every: bool) -> Table | None:
     from deepmark.eval.bootstrap import Interval
     from deepmark.promotion import Rule, Verdict
     from deepmark.report.release import verdict_table
-    from deepmark.report.table import to_markdown
 
     if not ended["rules"]:
-        return {}
+        return None
     rules = [Rule(**one | {"interval": one["interval"] and Interval(**one["interval"])}) for one in ended["rules"]]
-    table = verdict_table(
-        Verdict(rules=tuple(rules)), champion=ended["before"], challenger=ended["challenger"], every=True
+    return verdict_table(
+        Verdict(rules=tuple(rules)), champion=ended["before"], challenger=ended["challenger"], every=every
     )
-    return {"gate": dg.MetadataValue.md(to_markdown(table))}

@@ -8,6 +8,7 @@ from deepmark.schema import SPLITS
 from deepmark.workspace import Workspace
 from pipelines.checks import read_json, unknown
 from pipelines.dvc_assets import Made
+from pipelines.metadata import CATEGORIES
 
 SHRUNK = 0.9
 """A split, or a category of at least `COUNTED` items, that has less than this share of what it had deserves a look."""
@@ -46,7 +47,10 @@ def nothing_has_shrunk(made: Made) -> dg.AssetCheckResult:
     counts = _statistics(made)
     if counts is None:
         return unknown("the statistics file is missing")
-    before = {"records": made.before.get("records"), **made.before.get("items by category", {})}
+    before: dict[str, Any] = {"records": made.before.get("records")}
+    categories = made.before.get(CATEGORIES)
+    if isinstance(categories, dg.TableMetadataValue):  # an older release showed them as text
+        before |= {str(row.data["category"]): row.data["items"] for row in categories.records}
     now = {"records": counts["records"], **{name: part["items"] for name, part in counts["by"]["category"].items()}}
     lost = [
         f"{name}: {before[name]} before, {count} now"

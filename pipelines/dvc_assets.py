@@ -14,6 +14,7 @@ from deepmark.errors import DeepmarkError
 from pipelines.code_links import code_links
 from pipelines.dvc_graph import Edge, Graph, StageFamily, read_data_version
 from pipelines.dvc_repro import Outcome, StageEndedError, StageFailedError, is_up_to_date, repro
+from pipelines.readable import rounded
 
 Facts = Callable[[Path, str | None], Mapping[str, Any]]
 """What a person wants to see of something made: workspace and partition -> Dagster's metadata."""
@@ -105,7 +106,7 @@ def dvc_asset(
         version = read_data_version(graph.workspace, stage)
         shown = facts(graph.workspace, item) if facts else {}
         return dg.MaterializeResult(
-            metadata={"dvc": outcome, "command": stage.command, **shown},
+            metadata={"dvc": outcome, "command": stage.command, **rounded(shown)},
             data_version=dg.DataVersion(version) if version else None,
             check_results=[_checked(check, made) for check in checks],
         )
@@ -149,7 +150,8 @@ def repro_in_run(
 
 def _checked(check: Check, made: Made) -> dg.AssetCheckResult:
     try:
-        return check(made)._replace(check_name=check.__name__)
+        result = check(made)
+        return result._replace(check_name=check.__name__, metadata=rounded(result.metadata))
     except DeepmarkError as error:  # a file that is missing or of another release: nothing is known
         why = dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, description=str(error))
         return why._replace(check_name=check.__name__)

@@ -13,6 +13,10 @@ from typing import Any
 import dagster as dg
 
 from deepmark.workspace import Workspace
+from pipelines.readable import gridded, link, turned, written
+
+CATEGORIES = "categories"
+"""A table with a row a category, which the next materialization is compared with."""
 
 
 def records_facts(root: Path, split: str | None) -> dict[str, Any]:
@@ -23,8 +27,7 @@ def records_facts(root: Path, split: str | None) -> dict[str, Any]:
     }
     categories = counts.get("by", {}).get("category", {})
     if categories:
-        facts["categories"] = dg.MetadataValue.md(_category_counts(categories))
-        facts["items by category"] = dg.MetadataValue.json({name: part["items"] for name, part in categories.items()})
+        facts[CATEGORIES] = _category_counts(categories)
     return facts
 
 
@@ -58,12 +61,11 @@ def metrics_facts(root: Path, strategy: str | None) -> dict[str, Any]:
     if table.is_file():
         import pandas as pd
 
-        from deepmark.report.table import to_markdown
         from deepmark.report.tables import category_table, subset_table
 
         frame = pd.read_csv(table)
-        facts["by category"] = dg.MetadataValue.md(to_markdown(category_table(frame)))
-        facts["by subset"] = dg.MetadataValue.md(to_markdown(subset_table(frame)))
+        facts["by category"] = written(category_table(frame))
+        facts["by subset"] = written(turned(subset_table(frame), "subset"))
     return {**facts, **_mlflow(workspace)}
 
 
@@ -83,7 +85,6 @@ def suspects_facts(root: Path, _: str | None) -> dict[str, Any]:
 
 def report_facts(root: Path, _: str | None) -> dict[str, Any]:
     """The paper's table for what was trained, some pictures of detections, and where to read on."""
-    from deepmark.report.table import to_markdown
     from deepmark.report.tables import strategy_table
     from deepmark.schema import STRATEGIES
 
@@ -93,14 +94,14 @@ def report_facts(root: Path, _: str | None) -> dict[str, Any]:
     facts: dict[str, Any] = {"page": dg.MetadataValue.path(workspace.report / "index.html")}
     if measured:
         table = strategy_table(measured, measured_on="the validation set", published=False)
-        facts["strategies"] = dg.MetadataValue.md(to_markdown(table))
+        facts["strategies"] = written(table)
     row = workspace.report / "overview.jpg"
     if row.is_file():
         text = base64.b64encode(row.read_bytes()).decode()
         facts["detections"] = dg.MetadataValue.md(f"![Detections](data:image/jpeg;base64,{text})")
     run = _read_json(workspace.training_file).get("mlflow_url")
     if run:
-        facts["page in MLflow"] = dg.MetadataValue.url(f"{run}/artifacts/report/index.html")
+        facts["page in MLflow"] = link("report/index.html", f"{run}/artifacts/report/index.html")
     return {**facts, **_mlflow(workspace)}
 
 
@@ -120,17 +121,20 @@ def _numbers(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, flo
 
 def _mlflow(workspace: Workspace) -> dict[str, Any]:
     training = _read_json(workspace.training_file)
-    facts: dict[str, Any] = {}
-    if training.get("mlflow_run_id"):
-        facts["MLflow run id"] = training["mlflow_run_id"]
-    if training.get("mlflow_url"):
-        facts["MLflow run"] = dg.MetadataValue.url(training["mlflow_url"])
-    return facts
+    run, url = training.get("mlflow_run_id"), training.get("mlflow_url")
+    if not run:
+        return {}
+    return {"MLflow run": link(run, url) if url else run}
 
 
-def _category_counts(categories: dict[str, dict[str, Any]]) -> str:
-    lines = ["| category | items | share | released set |", "|---|---:|---:|---:|"]
-    for name, counts in categories.items():
-        shares = (counts.get("share_of_items", 0), counts.get("released_share_of_items", 0))
-        lines.append(f"| {name} | {counts['items']} | {shares[0]:.1%} | {shares[1]:.1%} |")
-    return "\n".join(lines)
+def _category_counts(categories: dict[str, dict[str, Any]]) -> dg.TableMetadataValue:
+    def share(counts: dict[str, Any], name: str) -> str:
+        return f"{counts.get(name, 0):.1%}"
+
+    return gridded(
+        ("category", "items", "share", "released set"),
+        [
+            (name, one["items"], share(one, "share_of_items"), share(one, "released_share_of_items"))
+            for name, one in categories.items()
+        ],
+    )

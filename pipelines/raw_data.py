@@ -9,6 +9,7 @@ import dagster as dg
 from deepmark.data.raw_version import RawVersion, read_raw_version
 from deepmark.workspace import Workspace
 from pipelines.code_links import function_link
+from pipelines.readable import rounded
 
 RAW = "raw_deepfashion2"
 FOLDER = "data/raw"
@@ -55,4 +56,4 @@ def version_of_records(instance: dg.DagsterInstance) -> str | None:
 
 
 def _facts(version: RawVersion) -> dict[str, Any]:
-    return {"files": version.files, "MiB": version.bytes / 2**20}
+    return rounded({"files": version.files, "MiB": version.bytes / 2**20})

@@ -1,64 +1,16 @@
 """candidate and champion, as Dagster shows them; what the commands do has tests of its own."""
 
-import json
-import sys
 from pathlib import Path
 
 import dagster as dg
 import pytest
+import toy_registry
+from toy_registry import REFUSED, answers
 from toy_workspace import REPOSITORY
 
 from assets import release
 from pipelines.definitions import build_definitions
 from pipelines.dvc_graph import read_graph
-
-COMMANDS = r"""
-import json, pathlib, os, sys
-
-said = json.loads(pathlib.Path("said.json").read_text())
-words = [word for word in sys.argv[1:] if word != "--json"]
-with pathlib.Path("asked").open("a") as file:
-    file.write(" ".join(words) + "\n")
-pathlib.Path("run").write_text(os.environ["DAGSTER_RUN_ID"])
-print("a line of progress", file=sys.stderr)
-answer = said[" ".join(words)]
-if "facts" in answer:
-    print(json.dumps(answer["facts"]))
-print(answer.get("error", ""), file=sys.stderr)
-sys.exit(answer.get("status", 0))
-"""
-
-RULE = {
-    "name": "landmark AP",
-    "champion": 0.5,
-    "challenger": 0.25,
-    "condition": "low > -0.005",
-    "holds": False,
-    "interval": {"low": -0.3, "high": -0.2},
-}
-PASSED = {"champion": 1, "before": 1, "challenger": 2, "failed": [], "rules": [RULE | {"holds": True}], "said": "fine"}
-REFUSED = PASSED | {"failed": ["landmark AP: champion 0.5000, challenger 0.2500"], "rules": [RULE], "said": "refused"}
-VERSION = {
-    "aliases": [],
-    "created": "2026-01-02T03:04:05+00:00",
-    "box_ap": 0.75,
-    "landmark_visible_ap": 0.5,
-    "landmark_ap": 0.25,
-    "megabytes": 7.0,
-    "milliseconds": None,
-    "data_version": None,
-    "mlflow_run": "ab12",
-}
-
-
-def answers(**changes) -> dict:
-    facts = {
-        "register": {"facts": {"version": 2}},
-        "promote --dry-run": {"facts": PASSED},
-        "promote": {"facts": PASSED | {"champion": 2}},
-        "models": {"facts": [VERSION | {"version": 2}, VERSION | {"version": 1}]},
-    }
-    return facts | changes
 
 
 @pytest.fixture
@@ -66,11 +18,11 @@ def make(tmp_path, monkeypatch):
     """Materialize both assets where the commands answer as told: the result, and what was asked."""
     for name in ("dvc.yaml", "params.yaml"):
         (tmp_path / name).write_text((REPOSITORY / name).read_text("utf-8"))
-    (tmp_path / "commands.py").write_text(COMMANDS)
-    monkeypatch.setattr(release, "COMMAND", (sys.executable, "commands.py"))
+    toy_registry.install(tmp_path)
+    monkeypatch.setattr(release, "COMMAND", toy_registry.COMMAND)
 
     def made(said: dict) -> tuple[dg.ExecuteInProcessResult, list[str]]:
-        (tmp_path / "said.json").write_text(json.dumps(said))
+        toy_registry.tell(tmp_path, said)
         result = dg.materialize(release.assets(read_graph(tmp_path)), raise_on_error=False)
         return result, (tmp_path / "asked").read_text().splitlines()
 
@@ -94,8 +46,9 @@ def test_a_candidate_that_passes_the_gate_becomes_champion(make):
     assert result.success
     assert asked == ["register", "promote --dry-run", "models", "promote", "models"]
     assert (candidate["version"], candidate["landmark AP"], champion["version"]) == (2, 0.25, 2)
-    assert "| landmark AP | 0.5000 | 0.2500 |" in candidate["gate"]
-    assert "| 2 |" in champion["versions"]
+    assert "|landmark AP|0.5000|0.2500|" in candidate["gate"]
+    assert "|landmark AP of vest|0.5000|0.2500|" in candidate["gate"]
+    assert "|2|" in champion["versions"]
     assert (make.folder / "run").read_text() == result.run_id
 
 
@@ -105,6 +58,9 @@ def test_a_candidate_that_fails_the_gate_is_a_failed_check_and_the_champion_is_l
 
     assert (check.check_name, check.passed, check.severity) == (release.GATE, False, dg.AssetCheckSeverity.ERROR)
     assert check.description == "landmark AP: champion 0.5000, challenger 0.2500"
+    numbers = {name: value.value for name, value in check.metadata.items()}
+    assert (numbers["landmark AP of the champion"], numbers["landmark AP of the challenger"]) == (0.5, 0.25)
+    assert [row.data["challenger"] for row in numbers["gate"].records] == ["0.2500"]
     assert not result.success
     assert "promote" not in asked
     assert not result.asset_materializations_for_node("champion")

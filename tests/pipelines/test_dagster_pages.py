@@ -1,0 +1,125 @@
+"""What a person sees in Dagster: the real servers, a real browser; only the commands are toys."""
+
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import toy_registry
+from ui_server import running
+from workspaces import set_params
+
+from assets import release
+from deepmark.workspace import Workspace
+from pipelines.definitions import build_definitions
+from pipelines.instance import open_instance
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make setup")
+from dagster_pages import BROWSER, WIDE, open_browser, open_check, open_graph, open_log, open_plots, place, save
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BROWSER is None, reason="neither Chromium nor Chrome is installed"),
+]
+
+APS = [0.41, 0.45, 0.33]
+"""Landmark AP of the versions; the third is refused."""
+
+GROUPS = {
+    "data": ["raw_deepfashion2", "records", "shards"],
+    "training": ["checkpoint"],
+    "evaluation": ["predictions", "metrics", "report", "suspected_labels"],
+    "release": ["candidate", "champion"],
+}
+
+
+@pytest.fixture(scope="module")
+def retrained(made, tmp_path_factory) -> Path:
+    """A workspace with three candidates, in which a training would not end."""
+    workspace = Path(shutil.copytree(made[0], tmp_path_factory.mktemp("pages") / "workspace"))
+    toy_registry.install(workspace)
+    job = build_definitions(workspace).resolve_job_def("release")
+    with pytest.MonkeyPatch.context() as patch, open_instance(workspace) as instance:
+        patch.setattr(release, "COMMAND", toy_registry.COMMAND)
+        for number in range(1, len(APS) + 1):
+            toy_registry.tell(workspace, toy_registry.challenge(APS[:number]))
+            job.execute_in_process(instance=instance, raise_on_error=False)
+    set_params(Workspace(workspace), train={"epochs": 7})
+    (workspace / "endless").touch()
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def dagster(retrained):
+    with running(retrained) as (_, dagster):
+        yield dagster
+
+
+@pytest.fixture(scope="module")
+def shown(dagster):
+    return dagster.assets()
+
+
+@pytest.fixture(scope="module")
+def page(dagster):
+    with open_browser(dagster.url) as page:
+        yield page
+
+
+def test_the_graph_runs_from_data_by_training_and_evaluation_to_release(page, shown):
+    assert {name: one["groupName"] for name, one in shown.items()} == {
+        name: group for group, names in GROUPS.items() for name in names
+    }
+
+    places = open_graph(page, [*GROUPS, *shown], made=shown.keys() - {"raw_deepfashion2"})
+
+    for group, after in pairwise(GROUPS):
+        assert places[group].right < places[after].left
+    for group, names in GROUPS.items():
+        assert all(places[group].contains(places[name]) for name in names)
+    assert all(0 < one.left < one.right < WIDE["width"] for one in places.values())
+    bar = place(page.get_by_role("button", name="Materialize all"))
+    assert all(bar.bottom < one.top < one.bottom < WIDE["height"] for one in places.values())
+
+
+def test_ap_is_plotted_over_materializations_in_a_picture_for_a_page(page, tmp_path):
+    lines = open_plots(page, "candidate")
+    save(page, tmp_path / "plots.png")
+
+    assert lines["landmark AP"] == APS
+    assert lines["version"] == [1, 2, 3]
+    assert 10_000 < (tmp_path / "plots.png").stat().st_size < 150_000
+
+
+def test_a_refused_candidate_is_a_failed_check_that_says_why(page, dagster):
+    asset, check = dagster.failed_check()
+    text = open_check(page, asset, check)
+
+    assert (asset, check) == ("candidate", release.GATE)
+    assert "landmark AP: champion 0.4500, challenger 0.3300; needed: low > -0.005" in text
+    assert "Failed" in text.split("Latest execution")[1]
+    row = page.get_by_role("row").filter(has_text="0.4500").last
+    assert row.locator("td").all_inner_texts()[:3] == ["landmark AP", "0.4500", "0.3300"]
+    assert page.locator("canvas").count() == 2
+
+
+def test_epochs_stand_in_the_log_while_the_training_runs(page, dagster):
+    run = dagster.launch("train")
+
+    lines = open_log(page, run, epochs=2)
+
+    assert dagster.last_run("train") == run
+    assert lines == ["epoch 1: train_total 8", "epoch 2: train_total 4"]
+    assert page.get_by_text("Terminate").is_visible()
+    assert dagster.status(run) == "STARTED"
+
+
+@pytest.mark.parametrize("asset", [name for names in GROUPS.values() for name in names])
+def test_an_asset_says_what_it_is_and_shows_neither_errors_nor_raw_json(asset, shown):
+    materializations = shown[asset]["assetMaterializations"]
+
+    assert shown[asset]["description"].endswith(".")
+    assert len(materializations) == (0 if asset == "raw_deepfashion2" else 1)  # which is observed
+    for entry in materializations and materializations[0]["metadataEntries"]:
+        assert entry["__typename"] != "JsonMetadataEntry"
+        assert "Error" not in entry.get("text", "")
