@@ -115,7 +115,7 @@ def dvc_asset(
 
 
 def _brought_up_to_date(context: dg.AssetExecutionContext, workspace: Path, stage: str) -> Outcome:
-    """By `dvc repro`, where DVC finds something to do: starting it is most of what a stage costs that has not changed."""
+    """By `dvc repro`, where DVC finds something to do: starting it is most of what an unchanged stage costs."""
     if is_up_to_date(workspace, stage):
         print(f"Stage '{stage}' didn't change, skipping", flush=True)
         return "unchanged"
