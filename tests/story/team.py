@@ -1,15 +1,12 @@
 """A team's workspace under the real servers: deliveries of pictures come in, and the rest happens by itself."""
 
-import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +17,7 @@ import dagster as dg
 import psutil
 from dagster._core.events import RunFailureReason
 from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG as FAILURE_REASON
+from ui_server import Dagster, free_port
 from workspaces import REPOSITORY, set_params
 
 from deepmark.registry import CHAMPION, Registry, Version, with_alias
@@ -36,9 +34,6 @@ mutation { startSensor(sensorSelector: {
 """
 
 Thing = TypeVar("Thing")
-
-STARTING_TAKES = 180.0
-"""Seconds, on two cores that are busy otherwise."""
 
 
 def make_workspace(root: Path, *, run_retries: int) -> Workspace:
@@ -67,12 +62,12 @@ class Team:
     starts: int = 0
     began: float = field(default_factory=time.monotonic)
     _ui: subprocess.Popen[bytes] | None = None
-    _port: int = 0
+    _url: str = ""
 
     def __enter__(self) -> "Team":
         self.instance = open_instance(self.workspace.root)
         self.keep_running()
-        self._ask_until_answered(SWITCH_ON % SENSOR)
+        self.wait_for(self._switch_on, "Dagster's answer", minutes=3)
         self.tell(f"the servers are up, and the sensor {SENSOR} is switched on")
         return self
 
@@ -86,9 +81,10 @@ class Team:
         """Start the servers where they do not run."""
         if self._ui is not None and self._ui.poll() is None:
             return
-        self._port, mlflow = _free_port(), _free_port()
+        port, mlflow = free_port(), free_port()
+        self._url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "pipelines.ui", "--workspace", str(self.workspace.root)]
-        command += ["--dagster-port", str(self._port), "--mlflow-port", str(mlflow)]
+        command += ["--dagster-port", str(port), "--mlflow-port", str(mlflow)]
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "DEEPMARK_WEBHOOK": self.webhook}
         with (self.workspace.root / ".dagster/ui.log").open("ab") as log:
             self._ui = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
@@ -159,25 +155,7 @@ class Team:
         seconds = round(time.monotonic() - self.began)
         print(f"{seconds // 60:3d}:{seconds % 60:02d}  {what}", flush=True)
 
-    def _ask_until_answered(self, query: str) -> None:
-        def answer() -> bool:
-            with suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-                request = urllib.request.Request(
-                    f"http://127.0.0.1:{self._port}/graphql",
-                    json.dumps({"query": query}).encode(),
-                    {"content-type": "application/json"},
-                )
-                with urllib.request.urlopen(request, timeout=60) as said:
-                    return "Sensor" in next(iter(json.load(said)["data"].values()))["__typename"]
-            return False
-
-        deadline = time.monotonic() + STARTING_TAKES
-        while not answer():
-            assert time.monotonic() < deadline, "Dagster does not answer"
-            time.sleep(0.5)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    def _switch_on(self) -> bool:
+        with suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            return Dagster(self._url).ask(SWITCH_ON % SENSOR)["startSensor"]["__typename"] == "Sensor"
+        return False

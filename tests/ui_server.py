@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toy_workspace import REPOSITORY
+from workspaces import REPOSITORY
 
 LAUNCH = """
 mutation {
