@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Mapping
 
 import dagster as dg
+from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from pipelines.failures import EVENTS, reason
 from pipelines.jobs import CHAINED, WHOLE
@@ -30,7 +31,8 @@ def tell_of_failures(context: dg.RunFailureSensorContext) -> dg.SkipReason | Non
     run = context.dagster_run
     if run.tags.get(CHAINED, WHOLE) != WHOLE:
         return dg.SkipReason(f"Run {run.run_id} is part of a chain, which fails with it.")
-    text = f"{run.job_name} failed: {_reason(context)}"
+    again = "\nIt is started again." if run.tags.get(WILL_RETRY_TAG) == "true" else ""
+    text = f"{run.job_name} failed: {_reason(context)}{again}"
     context.log.error(f"{text}\n(run {run.run_id})")
     url = os.environ.get(WEBHOOK)
     if url:

@@ -84,6 +84,13 @@ def test_the_webhook_gets_the_words_of_the_step_that_failed(webhook, failed, mon
     assert message["run_id"] == context.dagster_run.run_id
 
 
+def test_of_a_run_that_was_killed_it_is_said_that_it_starts_again(webhook, failed, monkeypatch):
+    monkeypatch.setenv(alerts.WEBHOOK, webhook.url)
+    alerts.tell_of_failures(failed(**{"dagster/will_retry": "true"}))
+
+    assert webhook.got[0]["text"].endswith("\nIt is started again.")
+
+
 def test_a_check_that_stops_a_run_is_told_with_what_it_found(webhook, monkeypatch):
     @dg.asset(check_specs=[dg.AssetCheckSpec("gate", asset="candidate", blocking=True)])
     def candidate() -> dg.MaterializeResult:
