@@ -92,11 +92,11 @@ class Killer:
             return
         victim = self.chance.choice(alive)
         with suppress(psutil.NoSuchProcess):
-            below, line = victim.children(recursive=True), _line(victim)
+            below, line = victim.children(recursive=True), _name(victim)
             victim.kill()
             self.plan.pop(0)
             self.done[name] += 1
-            team.tell(f"kill {self.done.total()}, {name}: {line}")
+            team.tell(f"  kill {self.done.total()}, {name}{f': {line}' if line else ''}")
             self._await_the_end(name, [victim, *{"daemon": everything, "code server": []}.get(name, below)])
             self._next = time.monotonic() + self.chance.uniform(1, 15)
 
@@ -118,6 +118,14 @@ def left_behind(workspace: Workspace) -> list[str]:
         runs = client.search_runs([experiment.experiment_id])
         found += [f"run {run.info.run_id}" for run in runs if run.info.status == "RUNNING"]
     return found
+
+
+def _name(process: psutil.Process) -> str:
+    """What it does, in a few words of its command line."""
+    words = process.cmdline()
+    if "-m" in words:
+        return " ".join(words[words.index("-m") + 1 :][:3])
+    return " ".join(Path(word).name for word in words[1:4] if "spawn_main" not in word and not word.startswith("-"))
 
 
 def _line(process: psutil.Process) -> str:
