@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests/pipelines"))
 from dagster_pages import open_browser, open_check, open_graph, open_log, open_plots, save
 from ui_server import Dagster, running
 
-PLOTTED = "candidate"
+PLOTTED = ("candidate", "metrics")
+"""The first that was made: AP over materializations, or by strategy."""
 JOB = "train"
 PATIENCE = 1200.0
 """Seconds until a training has told of the first epochs."""
@@ -41,7 +42,10 @@ def take_pictures(page: Page, dagster: Dagster, out: Path) -> None:
     names = {one["groupName"] for one in assets.values()} | assets.keys()
     open_graph(page, names, [name for name, one in assets.items() if one["assetMaterializations"]])
     report(page, out / "dagster-graph.png")
-    open_plots(page, PLOTTED)
+    plotted = next((name for name in PLOTTED if name in assets and assets[name]["assetMaterializations"]), None)
+    if plotted is None:
+        sys.exit(f"None of {', '.join(PLOTTED)} was made in this workspace: nothing to plot.")
+    open_plots(page, plotted)
     report(page, out / "dagster-plots.png")
     if failed := dagster.failed_check():
         open_check(page, *failed)
@@ -54,7 +58,10 @@ def take_log(page: Page, dagster: Dagster, out: Path, *, train: bool, epochs: in
     run = dagster.launch(JOB) if train else dagster.last_run(JOB)
     if run is None:
         sys.exit(f"The job '{JOB}' has not run yet: see --train.")
-    open_log(page, run, epochs=epochs, seconds=PATIENCE)
+    if train:
+        open_log(page, run, epochs=epochs, seconds=PATIENCE)
+    else:
+        open_log(page, run, epochs=1)  # it may have ended, with fewer than `epochs`
     report(page, out / "dagster-log.png")
     if train:
         dagster.cancel(run)
@@ -71,7 +78,7 @@ def main() -> None:
     parser.add_argument("--url", help="Dagster that runs already, such as http://127.0.0.1:3000")
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     parser.add_argument("--train", action="store_true", help="start a training, and cancel it after the picture")
-    parser.add_argument("--epochs", type=int, default=3, help="wait until the log has so many")
+    parser.add_argument("--epochs", type=int, default=3, help="with --train: wait until the log has so many")
     arguments = parser.parse_args()
     with served(arguments.workspace, arguments.url) as dagster, open_browser(dagster.url) as page:
         take_pictures(page, dagster, arguments.out)
