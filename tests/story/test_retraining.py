@@ -28,7 +28,7 @@ from pipelines.instance import open_instance
 
 pytestmark = [pytest.mark.story, pytest.mark.slow]
 
-FIRST, ALL, VALIDATION = range(1, 601), range(1, 1601), range(1, 101)
+FIRST, ALL, VALIDATION = range(1, 401), range(1, 1201), range(1, 101)
 """Numbers of pictures: a third of them is there when the story begins."""
 
 MINUTES = 15
