@@ -1,6 +1,7 @@
 """params.yaml: every number that changes a result, read by one function, at the doors, at run time.
 
 A section per stage. A function of the library gets the values it uses, or one section, never the whole.
+One long file: what a value means, and which it may have, is found in the place where it is named, section by section.
 """
 
 from pathlib import Path
