@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 import pytest
-from toy_workspace import DVC
+from toy_workspace import make_repository
 
 from pipelines.dvc_repro import StageEndedError, StageFailedError, is_up_to_date, repro
 
@@ -26,8 +26,7 @@ with Repo().lock:
 
 @pytest.fixture
 def stages(tmp_path):
-    for command in (["git", "init", "-q"], [DVC, "init", "-q"], [DVC, "config", "core.analytics", "false"]):
-        subprocess.run(command, cwd=tmp_path, check=True)
+    make_repository(tmp_path)
     (tmp_path / "dvc.yaml").write_text(STAGES)
     (tmp_path / "imitate.py").write_text("print('copying', flush=True); open('made', 'w').write(open('source').read())")
     (tmp_path / "source").write_text("1")

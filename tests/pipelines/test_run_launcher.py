@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import dagster as dg
@@ -12,7 +13,7 @@ import psutil
 import pytest
 from dagster._core.launcher import WorkerStatus
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
-from toy_workspace import REPOSITORY, wait_for
+from toy_workspace import REPOSITORY, processes_in, wait_for
 
 from pipelines.instance import open_instance
 from pipelines.run_launcher import HOST
@@ -37,18 +38,22 @@ def killed(workspace):
         with open_instance(workspace) as instance:
             monitor(instance)
             assert [run.status.value for run in instance.get_runs()] == ["STARTED"]
+            assert len(processes_in(workspace)) >= 4
+            killed_at = time.monotonic()
             running.send_signal(signal.SIGKILL)
             running.wait(30)
-            yield instance
+            yield instance, killed_at
 
 
 @pytest.mark.slow
-def test_a_run_whose_process_was_killed_ends_as_failed(killed):
-    monitor(killed)
+def test_a_run_whose_process_was_killed_leaves_no_process_and_ends_as_failed(workspace, killed):
+    instance, killed_at = killed
+    assert wait_for(lambda: processes_in(workspace) == [], seconds=5 - (time.monotonic() - killed_at))
+    monitor(instance)
 
-    (run,) = killed.get_runs()
+    (run,) = instance.get_runs()
     assert run.status == dg.DagsterRunStatus.FAILURE
-    assert "is gone" in killed.all_logs(run.run_id, dg.DagsterEventType.RUN_FAILURE)[-1].message
+    assert "is gone" in instance.all_logs(run.run_id, dg.DagsterEventType.RUN_FAILURE)[-1].message
 
 
 def test_a_process_that_only_has_the_number_of_the_dead_one_is_not_it(monkeypatch):

@@ -4,26 +4,36 @@ import signal
 import time
 
 import pytest
-from toy_workspace import processes_in, wait_for
+from toy_workspace import REPOSITORY, make_workspace, processes_in, wait_for
 from ui_server import running
 
+pytestmark = pytest.mark.slow
 
-@pytest.fixture
-def ui(workspace):
-    """The running servers."""
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory):
+    """A workspace in which a training does not end, and its running servers."""
+    workspace = tmp_path_factory.mktemp("ui")
+    make_workspace(workspace, (REPOSITORY / "dvc.yaml").read_text("utf-8"))
     (workspace / "endless").touch()
     for split in ("train", "validation"):
         (workspace / "data/shards" / split).mkdir(parents=True)
     with running(workspace) as servers:
-        yield servers
+        yield workspace, *servers
 
 
-@pytest.mark.slow
-def test_cancelling_a_run_in_the_ui_ends_every_process_below_it_within_five_seconds(workspace, ui):
-    _, dagster = ui
+def train(workspace, dagster):
+    """The id of a run that has come to the training itself."""
+    (workspace / "started").unlink(missing_ok=True)
     run = dagster.launch("train")
-    servers = len(processes_in(workspace))
     assert wait_for((workspace / "started").exists, seconds=90)
+    return run
+
+
+def test_cancelling_a_run_in_the_ui_ends_every_process_below_it_within_five_seconds(ui):
+    workspace, _, dagster = ui
+    servers = len(processes_in(workspace))
+    run = train(workspace, dagster)
     assert len(processes_in(workspace)) > servers
 
     canceled = time.monotonic()
@@ -36,11 +46,10 @@ def test_cancelling_a_run_in_the_ui_ends_every_process_below_it_within_five_seco
     assert wait_for(lambda: dagster.status(run) == "CANCELED", seconds=30)
 
 
-@pytest.mark.slow
-def test_ctrl_c_ends_the_servers_and_the_runs_they_started(workspace, ui):
-    servers, dagster = ui
-    dagster.launch("train")
-    assert wait_for((workspace / "started").exists, seconds=90)
+def test_ctrl_c_ends_the_servers_and_the_runs_they_started(ui):
+    """The last of this file: the servers are gone then."""
+    workspace, servers, dagster = ui
+    train(workspace, dagster)
 
     servers.send_signal(signal.SIGINT)
     servers.communicate(timeout=30)

@@ -2,38 +2,19 @@
 
 import json
 import os
-import signal
 import sqlite3
+import subprocess
 import time
-from collections.abc import Iterator
+from signal import SIGINT, SIGKILL, SIGTERM
 
 import pytest
-from trainings import losses, mlflow_runs, started, steps_saved, train, wait_until, working_on
-from workspaces import REPOSITORY, copied, set_params
+from trainings import kill_all, losses, mlflow_runs, started, steps_saved, train, wait_until, working_on
+from workspaces import REPOSITORY, set_params
 
 from deepmark.files import file_sha256
 from deepmark.workspace import Workspace
 
 KILLS = os.pathsep.join(filter(None, [str(REPOSITORY / "tests/kills"), os.environ.get("PYTHONPATH")]))
-
-
-@pytest.fixture(scope="module")
-def whole(sharded_once: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """With all that a run may carry, by two processes, without a break."""
-    workspace = copied(sharded_once, tmp_path_factory.mktemp("whole"))
-    everything = {"ema": 0.9, "evaluate_every": 1, "checkpoint_minutes": 0, "launch": {"nproc_per_node": 2}}
-    done = train(set_params(workspace, train=everything))
-    assert done.code == 0, done.err
-    return workspace
-
-
-@pytest.fixture
-def untrained(sharded: Workspace, whole: Workspace) -> Iterator[Workspace]:
-    """The same before; nothing that trains in it outlives the test."""
-    (sharded.root / "params.yaml").write_text((whole.root / "params.yaml").read_text("utf-8"), "utf-8")
-    yield Workspace(sharded.root)
-    for process in working_on(sharded):
-        process.kill()
 
 
 def sums(workspace: Workspace) -> dict[str, str]:
@@ -53,50 +34,59 @@ def points(workspace: Workspace) -> list[tuple[str, int, float]]:
 
 
 @pytest.mark.slow
-def test_killed_inside_three_writes_it_ends_with_the_same_bits_and_the_same_run(untrained, whole):
+def test_killed_inside_three_writes_and_once_by_a_power_cut_it_ends_with_the_same_bits_and_the_same_run(
+    untrained, two_once
+):
     for kill in ("tensors 7", "renamed 2", "metrics_kept 1"):
         process = started(untrained, DEEPMARK_KILL=kill, PYTHONPATH=KILLS)
         process.communicate()
-        assert process.returncode == -signal.SIGKILL, kill
+        assert process.returncode == -SIGKILL, kill
         assert wait_until(lambda: not working_on(untrained), seconds=20)
+    process = started(untrained)
+    assert wait_until(lambda: steps_saved(untrained.runs / "train") >= 4, seconds=120)
+    kill_all(process)
+    assert not untrained.checkpoint.exists()
     done = train(untrained)
 
     assert done.code == 0, done.err
-    assert sums(untrained) == sums(whole)
-    assert set(sums(whole)) == {
+    assert sums(untrained) == sums(two_once)
+    assert set(sums(two_once)) == {
         "model",
         *(f"{name}.safetensors" for name in ("weights", "optimizer", "average", "best")),
     }
-    assert losses(untrained) == losses(whole)
+    assert losses(untrained) == losses(two_once)
     assert list(mlflow_runs(untrained).values()) == ["FINISHED"]
-    assert points(untrained) == points(whole)
+    assert points(untrained) == points(two_once)
     assert list(untrained.root.rglob("*.unfinished")) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("to", ["launcher", "one process"])
-def test_told_to_end_it_writes_a_checkpoint_and_goes_on_from_there(untrained, whole, to):
+def test_told_to_end_it_writes_a_checkpoint_and_goes_on_from_there(untrained):
     """Of processes on two machines only one may be told."""
     set_params(untrained, train={"checkpoint_minutes": 60, "epochs": 40})
-    process = started(untrained)
-    assert wait_until(lambda: steps_saved(untrained.runs / "train") >= 3, seconds=120)  # the first epoch is over
-    told = process.pid if to == "launcher" else second_rank(untrained)
-    begun = time.monotonic()
-    os.kill(told, signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    for number, to in ((SIGTERM, "one process"), (SIGTERM, "launcher"), (SIGINT, "launcher")):
+        process = further(untrained)
+        told = process.pid if to == "launcher" else second_rank(untrained)
+        begun = time.monotonic()
+        os.kill(told, number)
+        _, err = process.communicate(timeout=60)
 
-    assert process.returncode == 1
-    assert time.monotonic() - begun < 30
-    assert "stopped by SIGTERM. The same command goes on" in err
-    assert "Traceback" not in err
-    # told during validation, one process leaves at once, and the other fails for lack of it
-    assert set(mlflow_runs(untrained).values()) <= {"KILLED", "FAILED" if to == "one process" else "KILLED"}
-    saved = steps_saved(untrained.runs / "train")
-    again = started(untrained)
-    assert wait_until(lambda: steps_saved(untrained.runs / "train") > saved, seconds=120)
-    again.send_signal(signal.SIGTERM)
-    again.communicate(timeout=60)
+        assert process.returncode == 1
+        assert time.monotonic() - begun < 30
+        assert err.splitlines()[-1].startswith(f"deepmark train: stopped by {number.name}. The same command goes on")
+        assert "Traceback" not in err
+        assert working_on(untrained) == []
+        # told during validation, one process leaves at once, and the other fails for lack of it
+        assert set(mlflow_runs(untrained).values()) <= {"KILLED", "FAILED" if to == "one process" else "KILLED"}
     assert list(mlflow_runs(untrained).values()) == ["KILLED"]  # the one from before: nothing began anew
+
+
+def further(workspace: Workspace) -> subprocess.Popen[str]:
+    """A training under way, an epoch or more beyond where the one before it ended."""
+    saved = steps_saved(workspace.runs / "train")
+    process = started(workspace)
+    assert wait_until(lambda: steps_saved(workspace.runs / "train") > saved, seconds=120)
+    return process
 
 
 def second_rank(workspace: Workspace) -> int:
@@ -105,10 +95,10 @@ def second_rank(workspace: Workspace) -> int:
 
 
 @pytest.mark.slow
-def test_a_run_may_go_on_with_another_number_of_processes(untrained, whole):
+def test_a_run_may_go_on_with_another_number_of_processes(untrained, two_once):
     process = started(untrained, DEEPMARK_KILL="renamed 5", PYTHONPATH=KILLS)
     process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    assert process.returncode == -SIGKILL
     assert wait_until(lambda: not working_on(untrained), seconds=20)
     saved = steps_saved(untrained.runs / "train")
     done = train(set_params(untrained, train={"launch": {"nproc_per_node": 1}}), DEEPMARK_LOADER_THREADS="0")
@@ -116,4 +106,4 @@ def test_a_run_may_go_on_with_another_number_of_processes(untrained, whole):
     assert 0 < saved < 6
     assert done.code == 0, done.err
     assert list(mlflow_runs(untrained).values()) == ["FINISHED"]
-    assert [point[:2] for point in points(untrained)] == [point[:2] for point in points(whole)]
+    assert [point[:2] for point in points(untrained)] == [point[:2] for point in points(two_once)]

@@ -8,7 +8,7 @@ import psutil
 import pytest
 from hosts import Host, two_hosts
 from trainings import kill_all, steps_saved, wait_until
-from workspaces import copied, run, set_params
+from workspaces import run, set_params
 
 from deepmark.files import file_sha256
 from deepmark.workspace import Workspace
@@ -22,16 +22,6 @@ PATIENCE = 16
 def hosts() -> Iterator[tuple[Host, Host]]:
     with two_hosts() as both:
         yield both
-
-
-@pytest.fixture(scope="module")
-def one_machine(sharded_once: Workspace, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The sha256 of what two processes on one machine learn."""
-    workspace = copied(sharded_once, tmp_path_factory.mktemp("one"))
-    set_params(workspace, train={"launch": {"nproc_per_node": 2}})
-    done = run("deepmark", "train", cwd=workspace.root)
-    assert done.code == 0, done.err
-    return file_sha256(workspace.model_file)
 
 
 def over(hosts: tuple[Host, Host], workspace: Workspace, **train: object) -> Workspace:
@@ -49,27 +39,42 @@ def ends(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
 
 
 @pytest.mark.slow
-def test_two_machines_learn_what_two_processes_on_one_do(hosts, sharded, one_machine):
-    workspace = over(hosts, sharded)
+def test_two_machines_learn_what_two_processes_on_one_do(hosts, untrained, two_once):
+    workspace = over(hosts, untrained)
     (code, out, err), other = ends([host.train(workspace.root) for host in hosts])
 
     assert (code, other[0]) == (0, 0), err + other[2]
-    assert file_sha256(workspace.model_file) == one_machine
+    assert file_sha256(workspace.model_file) == file_sha256(two_once.model_file)
     assert '"epochs": 2' in out
     assert other[1] == ""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("lost", "cable"), [(0, "cut"), (1, "whole")])
-def test_a_lost_machine_is_named_and_both_go_on_from_there(hosts, sharded, one_machine, lost, cable):
-    workspace = over(hosts, sharded)
-    survivor, dead = hosts[1 - lost], hosts[lost]
-    processes = {host.name: host.train(workspace.root) for host in hosts}
-    assert wait_until(lambda: steps_saved(workspace.runs / "train") >= 1, seconds=120)
+def test_a_lost_machine_and_one_told_to_end_are_named_and_both_go_on_from_there(hosts, untrained, two_once):
+    workspace = over(hosts, untrained)
+    lose(hosts, workspace, lost=0, cable="cut", after=1)
+    tell(hosts, workspace, after=2)
+    lose(hosts, workspace, lost=1, cable="whole", after=4)
+
+    (code, _, err), other = ends([host.train(workspace.root) for host in hosts])
+    assert (code, other[0]) == (0, 0), err + other[2]
+    assert file_sha256(workspace.model_file) == file_sha256(two_once.model_file)
+
+
+def under_way(hosts: tuple[Host, Host], workspace: Workspace, *, after: int) -> list[subprocess.Popen[str]]:
+    """A training on both machines that has saved so many steps."""
+    processes = [host.train(workspace.root) for host in hosts]
+    assert wait_until(lambda: steps_saved(workspace.runs / "train") >= after, seconds=120)
+    return processes
+
+
+def lose(hosts: tuple[Host, Host], workspace: Workspace, *, lost: int, cable: str, after: int) -> None:
+    """The power of one machine is cut, and perhaps its cable: the other one names it and ends."""
+    processes, dead = under_way(hosts, workspace, after=after), hosts[lost]
     if cable == "cut":
         dead.cut_cable()
-    kill_all(processes[dead.name])
-    ((code, out, err),) = ends([processes[survivor.name]])
+    kill_all(processes[lost])
+    ((code, out, err),) = ends([processes[1 - lost]])
     dead.join_cable()
 
     assert (code, out) == (1, "")
@@ -79,16 +84,10 @@ def test_a_lost_machine_is_named_and_both_go_on_from_there(hosts, sharded, one_m
     assert "Traceback" not in err
     assert not workspace.checkpoint.exists()
 
-    (code, _, err), other = ends([host.train(workspace.root) for host in hosts])
-    assert (code, other[0]) == (0, 0), err + other[2]
-    assert file_sha256(workspace.model_file) == one_machine
 
-
-@pytest.mark.slow
-def test_a_machine_that_is_told_to_end_tells_the_other(hosts, sharded, one_machine):
-    workspace = over(hosts, sharded)
-    processes = [host.train(workspace.root) for host in hosts]
-    assert wait_until(lambda: steps_saved(workspace.runs / "train") >= 1, seconds=120)
+def tell(hosts: tuple[Host, Host], workspace: Workspace, *, after: int) -> None:
+    """One machine is told to end: it tells the other."""
+    processes = under_way(hosts, workspace, after=after)
     processes[1].terminate()
     (code, _, err), told = ends(processes)
 
@@ -96,10 +95,6 @@ def test_a_machine_that_is_told_to_end_tells_the_other(hosts, sharded, one_machi
     assert told[2].splitlines()[-1].startswith("deepmark train: stopped by SIGTERM.")
     assert "was told to end" in err.splitlines()[-1]
     assert "Traceback" not in err + told[2]
-
-    (code, _, err), other = ends([host.train(workspace.root) for host in hosts])
-    assert (code, other[0]) == (0, 0), err + other[2]
-    assert file_sha256(workspace.model_file) == one_machine
 
 
 def test_what_the_user_can_mend_on_one_machine_is_told_on_both(hosts, sharded):
@@ -118,8 +113,7 @@ def test_what_the_user_can_mend_on_one_machine_is_told_on_both(hosts, sharded):
 def test_a_process_that_is_killed_is_named_where_it_ran(hosts, sharded):
     workspace = over(hosts, sharded)
     set_params(workspace, train={"batch_size": 6, "launch": {"nproc_per_node": 2}})
-    processes = [host.train(workspace.root) for host in hosts]
-    assert wait_until(lambda: steps_saved(workspace.runs / "train") >= 1, seconds=120)
+    processes = under_way(hosts, workspace, after=1)
     ranks = psutil.Process(processes[1].pid).children(recursive=True)
     next(each for each in ranks if each.environ().get("RANK") == "3").kill()
     (code, _, err), told = ends(processes)

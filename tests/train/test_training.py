@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from workspaces import copied, run, set_params
+from workspaces import copied, set_params
 
+from deepmark import stages
 from deepmark.data.augment import make_sample
 from deepmark.data.stream import ShardReader, sample_order
 from deepmark.errors import DeepmarkError
@@ -81,19 +82,19 @@ def resume(folder: Path, stepper: Stepper) -> tuple[Position, dict]:
     return restore(path, stepper)
 
 
-@pytest.fixture(params=["plain", "everything"])
-def recipe(request: pytest.FixtureRequest, sharded: Workspace) -> Workspace:
-    """The demo's recipe, and one with all that a run may carry from step to step."""
+@pytest.fixture(scope="module", params=["plain", "everything"])
+def finished(
+    request: pytest.FixtureRequest, sharded_once: Workspace, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Workspace, str, Position]:
+    """Trained to the end: the demo's recipe, and one with all that a run may carry from step to step."""
+    workspace = copied(sharded_once, tmp_path_factory.mktemp("finished"))
     if request.param == "everything":
-        set_params(sharded, train={"ema": 0.9, "evaluate_every": 1, "not_finite": "skip", "device_batch": 3})
-    return Workspace(sharded.root)
-
-
-@pytest.fixture
-def finished(recipe: Workspace) -> tuple[Workspace, str, Position]:
-    stepper, position = new_stepper(recipe), Position()
-    train(recipe, stepper, position)
-    return recipe, fingerprint(stepper), position
+        set_params(workspace, train={"ema": 0.9, "evaluate_every": 1, "not_finite": "skip", "device_batch": 3})
+    workspace = Workspace(workspace.root)
+    be_exact(ALONE.device)
+    stepper, position = new_stepper(workspace), Position()
+    train(workspace, stepper, position)
+    return workspace, fingerprint(stepper), position
 
 
 def losses_of(history: list[dict]) -> list[tuple[dict, dict]]:
@@ -289,12 +290,12 @@ def test_ap_in_training_is_that_of_the_stages(trained):
     params = trained.params.train.model_copy(update={"precision": "fp32"})
     detector = load_detector(trained.model_file)
     stepper = make_stepper(detector, build_optimizer(detector, params), params, ALONE)
-    for stage in ("predict", "evaluate"):
-        done = run("deepmark", stage, "--strategy", "nms", "--json", cwd=trained.root)
+    stages.predict(trained, strategy="nms")
+    metrics = stages.evaluate(trained, strategy="nms")
 
     found = measure_ap(stepper, ShardReader(trained.shards("validation")))
 
-    assert found == pytest.approx({"box_ap": done.facts["box"]["AP"], "landmark_ap": done.facts["landmarks"]["AP"]})
+    assert found == pytest.approx({"box_ap": metrics["box"]["AP"], "landmark_ap": metrics["landmarks"]["AP"]})
 
 
 def test_a_second_training_of_the_same_recipe_is_kept_out(tmp_path, monkeypatch):
