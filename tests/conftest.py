@@ -64,6 +64,16 @@ def trained(trained_once: Workspace, tmp_path: Path) -> Workspace:
     return copied(trained_once, tmp_path)
 
 
+@pytest.fixture(scope="session")
+def two_once(sharded_once: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Trained by two processes without a break, with all that a run may carry from step to step."""
+    workspace = copied(sharded_once, tmp_path_factory.mktemp("two"))
+    everything = {"ema": 0.9, "evaluate_every": 1, "checkpoint_minutes": 0, "launch": {"nproc_per_node": 2}}
+    done = run("deepmark", "train", cwd=set_params(workspace, train=everything).root)
+    assert done.code == 0, done.err
+    return Workspace(workspace.root)
+
+
 @pytest.fixture
 def deepmark(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     """The command line in this process, which saves the imports: deepmark("ingest", "--split", "train")."""

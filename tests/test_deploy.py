@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
-from workspaces import REPOSITORY, copied, run, set_params
+from workspaces import REPOSITORY
 
 from deepmark.files import file_sha256
 from deepmark.workspace import Workspace, environment, tool
@@ -108,13 +108,14 @@ def test_under_slurm_a_training_that_was_told_to_end_is_requeued(tmp_path):
 
 
 @pytest.mark.slow
-def test_under_slurm_two_tasks_learn_what_two_processes_of_ours_do(sharded: Workspace, tmp_path: Path):
-    ours = set_params(copied(sharded, tmp_path / "ours"), train={"launch": {"nproc_per_node": 2}})
-    assert run("deepmark", "train", cwd=ours.root).code == 0
+def test_under_slurm_two_tasks_learn_what_two_processes_of_ours_do(
+    sharded: Workspace, two_once: Workspace, tmp_path: Path
+):
+    shutil.copyfile(two_once.root / "params.yaml", sharded.root / "params.yaml")
     done = sbatch(slurm(tmp_path / "slurm", nodes="localhost", tasks=2) | {"WORKSPACE": str(sharded.root)})
 
     assert done.returncode == 0, done.stderr
-    assert file_sha256(sharded.model_file) == file_sha256(ours.model_file)
+    assert file_sha256(sharded.model_file) == file_sha256(two_once.model_file)
     assert [line.split() for line in done.stdout.splitlines() if line.startswith("epochs")] == [["epochs", "2"]]
 
 

@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+from workspaces import copied
 
 from deepmark import registry_lock
 from deepmark.errors import DeepmarkError
@@ -15,8 +16,8 @@ from deepmark.registry import Registry
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return tmp_path_factory.mktemp("workspace")
+def root(sharded_once, tmp_path_factory):
+    return copied(sharded_once, tmp_path_factory.mktemp("lock")).root
 
 
 @pytest.fixture

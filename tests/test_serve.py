@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import simplejpeg
+from workspaces import copied
 
 from deepmark.errors import DeepmarkError
 from deepmark.model.detector import build_detector, save_detector
@@ -24,9 +25,9 @@ def picture(width: int = 60, height: int = 90) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def logged(tmp_path_factory):
-    """A workspace, the URI of an untrained model logged from it, and the folder of what was logged."""
-    workspace = tmp_path_factory.mktemp("workspace")
+def logged(sharded_once, tmp_path_factory):
+    """A workspace, and the URI of an untrained model logged from it."""
+    workspace = copied(sharded_once, tmp_path_factory.mktemp("logged")).root
     text = PROFILE.read_text("utf-8").replace("max_megapixels: 50", "max_megapixels: 0.02")
     # An untrained network is sure of nothing: every detection counts here.
     (workspace / "params.yaml").write_text(text.replace("min_score: 0.3", "min_score: 0.0"))

@@ -14,6 +14,7 @@ import urllib.request
 import pytest
 from test_serve import logged, picture  # noqa: F401 - a fixture
 
+from deepmark.mlflow_store import as_current_store
 from deepmark.registry import CHAMPION, MODEL, Registry
 from deepmark.schema import CATEGORY_BY_NAME
 from deepmark.workspace import environment, tool
@@ -137,14 +138,12 @@ def test_loading_and_asking_the_champion_unpickles_nothing(served_store):
     assert done.stdout.splitlines() == ["1 []", "True"]
 
 
+@pytest.mark.filterwarnings("ignore")  # MLflow's, on loading
 def test_the_champion_has_a_signature_and_an_example(served_store):
-    program = (
-        "import sys, json, warnings; warnings.simplefilter('ignore'); import mlflow; "
-        "info = mlflow.models.get_model_info(sys.argv[1]); "
-        "print(json.dumps([info.signature.inputs.to_dict(), info.saved_input_example_info is not None]))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, URI], env=served_store, capture_output=True, text=True, check=True
-    )
+    from mlflow.models import get_model_info
 
-    assert json.loads(done.stdout) == [[{"type": "binary", "name": "image", "required": True}], True]
+    with as_current_store(served_store["MLFLOW_TRACKING_URI"]):
+        info = get_model_info(URI)
+
+    assert info.signature.inputs.to_dict() == [{"type": "binary", "name": "image", "required": True}]
+    assert info.saved_input_example_info is not None

@@ -3,13 +3,18 @@
 import json
 
 import pytest
-from trainings import train
+import torch
 from workspaces import copied, set_params
 
 from deepmark.infer.predictions import read_predictions
 from deepmark.model.detector import load_detector
 from deepmark.params import load_params
+from deepmark.train.distributed import Group
+from deepmark.train.run import train_rank
+from deepmark.train.stop import StopSignal
 from deepmark.workspace import Workspace, profile_file
+
+ALONE = Group(rank=0, world=1, local_world=1, device=torch.device("cpu"))
 
 
 @pytest.mark.slow
@@ -19,8 +24,7 @@ def test_a_profile_learns_and_detects(sharded_once: Workspace, tmp_path, deepmar
     (workspace.root / "params.yaml").write_text(profile_file(profile).read_text("utf-8"), "utf-8")
     small = {"init": None, "epochs": 2, "batch_size": 4, "evaluate_every": 1, "launch": {"nproc_per_node": 1}}
     workspace = set_params(Workspace(workspace.root), model={"input_size": [64, 64]}, train=small)
-    done = train(workspace)
-    assert done.code == 0, done.err
+    train_rank(workspace, ALONE, StopSignal())
 
     history = json.loads(workspace.training_file.read_text("utf-8"))["history"]
     assert history[1]["train"]["total"] < history[0]["train"]["total"]
