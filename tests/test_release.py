@@ -1,6 +1,7 @@
 """register, promote, rollback, models: as a team uses them, and as a bad day leaves them."""
 
 import json
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,8 @@ from deepmark.release import PROMOTION, RefusedError, promote, rollback
 @pytest.fixture(scope="module")
 def pair_once(trained_once, tmp_path_factory):
     workspace = copied_with_store(trained_once, tmp_path_factory.mktemp("pair"))
-    workspace = set_params(workspace, evaluate={"resamples": 50})
+    shutil.rmtree(workspace.runs)  # checkpoints of the training: most of what every copy would copy
+    workspace = set_params(workspace, evaluate={"resamples": 20})
     register(evaluated(workspace, finds_every=2))
     promote(workspace)
     register(evaluated(workspace, finds_every=1, seed=7))

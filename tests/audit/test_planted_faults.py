@@ -23,10 +23,9 @@ pytestmark = pytest.mark.slow
 EACH = 10
 
 
-def ingest(workspace: Workspace) -> None:
-    for split in SPLITS:
-        stages.ingest(workspace, split=split)
-        stages.shard(workspace, split=split)
+def ingest(workspace: Workspace, split: str) -> None:
+    stages.ingest(workspace, split=split)
+    stages.shard(workspace, split=split)
 
 
 def copy_pictures(raw: Path, numbers: range) -> set[int]:
@@ -65,8 +64,9 @@ def predict(workspace: Workspace, records) -> None:
 def clean(tmp_path_factory) -> Workspace:
     """Right labels, and a decent model's predictions."""
     workspace = init_workspace(tmp_path_factory.mktemp("clean") / "drawn", "demo")
-    draw_dataset(workspace.raw, train=300, validation=300, seed=11, workers=1)
-    ingest(workspace)
+    draw_dataset(workspace.raw, train=300, validation=300, seed=11, workers=2)
+    for split in SPLITS:
+        ingest(workspace, split)
     predict(workspace, read_records(workspace.records_file("validation")))
     return workspace
 
@@ -78,12 +78,12 @@ def faulty(clean, tmp_path_factory):
 
     workspace = copied(clean, tmp_path_factory.mktemp("faulty"))
     copies = copy_pictures(workspace.raw, range(1, 1 + EACH))
-    ingest(workspace)
+    stages.ingest(workspace, split="validation")
     right = list(read_records(workspace.records_file("validation")))
     predict(workspace, right)
     wrong, planted = plant([record for record in right if record.id not in copies], each=EACH, seed=5)
     write_faults(workspace.raw, wrong, planted)
-    ingest(workspace)
+    ingest(workspace, "validation")
     stages.audit(workspace)
     faults = planted | {(number, None): "copied picture" for number in copies}
     return workspace, faults, pd.read_parquet(workspace.suspects_file)
