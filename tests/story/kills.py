@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from mlflow import MlflowClient
 from team import Team
 
-from deepmark.mlflow_store import tracking_uri
+from deepmark.mlflow_store import open_client, reaching, tracking_uri
 from deepmark.registry import MODEL
 from deepmark.workspace import Workspace
 
@@ -112,11 +111,12 @@ def left_behind(workspace: Workspace) -> list[str]:
         with suppress(psutil.Error):
             if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == workspace.root:
                 found.append(_line(process))
-    client = MlflowClient(tracking_uri(workspace.root))
-    found += [model.name for model in client.search_registered_models() if model.name != MODEL]
-    for experiment in client.search_experiments():
-        runs = client.search_runs([experiment.experiment_id])
-        found += [f"run {run.info.run_id}" for run in runs if run.info.status == "RUNNING"]
+    with reaching(tracking_uri(workspace.root)):
+        client = open_client(workspace.root)
+        found += [model.name for model in client.search_registered_models() if model.name != MODEL]
+        for experiment in client.search_experiments():
+            runs = client.search_runs([experiment.experiment_id])
+            found += [f"run {run.info.run_id}" for run in runs if run.info.status == "RUNNING"]
     return found
 
 
