@@ -1,12 +1,9 @@
 """Other parameters from the launchpad: they run in a copy, DVC sees them, and the workspace stays as it is."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from toy_workspace import REPOSITORY, processes_in, wait_for
+from toy_workspace import ends_when_interrupted
 from workspaces import run
 
 from deepmark.errors import DeepmarkError
@@ -225,16 +222,9 @@ def test_a_cancelled_experiment_leaves_no_process_and_no_copy(made):
         ".execute_in_process(run_config={'name': 'x', 'params': {'train.epochs': 1}})"
     )
     copy = made / "runs/experiments/x/workspace"
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-c", program, made]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as running:
-        assert wait_for((copy / "started").exists, seconds=60)
-        assert len(processes_in(copy)) >= 4
-        cancelled = time.monotonic()
-        running.send_signal(signal.SIGINT)
-        running.wait(30)
 
-        assert wait_for(lambda: processes_in(copy) == [], seconds=5 - (time.monotonic() - cancelled))
+    assert ends_when_interrupted(command, copy)
     assert not list((made / "runs/experiments").iterdir())
     assert git(made, "for-each-ref", "refs/exps") == ""
 

@@ -1,12 +1,8 @@
-import os
-import signal
-import subprocess
 import sys
-import time
 
 import dagster as dg
 import pytest
-from toy_workspace import REPOSITORY, processes_in, wait_for
+from toy_workspace import REPOSITORY, ends_when_interrupted
 
 from deepmark.errors import DeepmarkError
 from pipelines.instance import dagster_home, open_instance
@@ -47,12 +43,5 @@ def test_nothing_outlives_an_interrupted_run(workspace):
     for split in ("train", "validation"):
         (workspace / "data/shards" / split).mkdir(parents=True)
     command = [sys.executable, "-m", "pipelines.materialize", "--workspace", workspace, "--select", "checkpoint"]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as running:
-        assert wait_for((workspace / "started").exists, seconds=60)
-        assert len(processes_in(workspace)) >= 4
-        interrupted = time.monotonic()
-        running.send_signal(signal.SIGINT)
-        running.wait(30)
 
-        assert wait_for(lambda: processes_in(workspace) == [], seconds=5 - (time.monotonic() - interrupted))
+    assert ends_when_interrupted(command, workspace)

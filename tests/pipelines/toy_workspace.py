@@ -1,5 +1,7 @@
 """A workspace with the real graph, whose commands are a few lines of Python instead of `deepmark`."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -102,6 +104,19 @@ def wait_for(condition: Callable[[], object], *, seconds: float) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def ends_when_interrupted(command: list[object], folder: Path) -> bool:
+    """Ctrl-C for a command whose endless stage works in the folder: whether all is gone there within five seconds."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as running:
+        assert wait_for((folder / "started").exists, seconds=60)
+        assert len(processes_in(folder)) >= 4
+        interrupted = time.monotonic()
+        running.send_signal(signal.SIGINT)
+        running.wait(30)
+
+        return wait_for(lambda: processes_in(folder) == [], seconds=5 - (time.monotonic() - interrupted))
 
 
 def make_workspace(folder: Path, graph: str) -> None:
