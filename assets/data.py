@@ -2,17 +2,17 @@
 
 import dagster as dg
 
-from pipelines.data_checks import (
+from assets.checks.data import (
     every_file_is_accounted_for,
     landmarks_are_in_mirror_order,
     no_picture_is_in_both_splits,
     nothing_has_shrunk,
     rejected_share_is_far_from_its_limit,
 )
-from pipelines.dvc_assets import dvc_assets
-from pipelines.dvc_graph import Graph
-from pipelines.metadata import records_facts, shards_facts
-from pipelines.raw_data import FOLDER, RAW, raw_asset
+from assets.dvc.graph import Graph
+from assets.dvc_asset import dvc_assets
+from assets.metadata.stages import records_facts, shards_facts
+from assets.raw_data import FOLDER, RAW, raw_asset
 
 
 def assets(graph: Graph) -> list[dg.AssetsDefinition]:

@@ -2,10 +2,10 @@
 
 import dagster as dg
 
-from pipelines.checks import ap_is_not_below_the_simpler_strategy, latency_has_not_grown
-from pipelines.dvc_assets import dvc_assets
-from pipelines.dvc_graph import Graph
-from pipelines.metadata import metrics_facts, report_facts, suspects_facts
+from assets.checks.model import ap_is_not_below_the_simpler_strategy, latency_has_not_grown
+from assets.dvc.graph import Graph
+from assets.dvc_asset import dvc_assets
+from assets.metadata.stages import metrics_facts, report_facts, suspects_facts
 
 
 def assets(graph: Graph) -> list[dg.AssetsDefinition]:

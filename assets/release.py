@@ -9,13 +9,13 @@ from typing import Any
 
 import dagster as dg
 
-from deepmark import cli_release
-from deepmark.event_log import RUN_VARIABLE
-from deepmark.report.table import Table
-from pipelines.code_links import function_link
-from pipelines.dvc_graph import Graph
-from pipelines.dvc_repro import run_guarded
-from pipelines.readable import gridded, rounded, written
+from assets.dvc.graph import Graph
+from assets.dvc.repro import run_guarded
+from assets.metadata.code_references import function_link
+from assets.metadata.format import gridded, rounded, written
+from deepmark.cli import registry as cli_release
+from deepmark.report.tables.table import Table
+from deepmark.tracking.dagster_events import RUN_VARIABLE
 
 COMMAND = ("deepmark",)
 
@@ -107,7 +107,7 @@ def _facts(context: dg.AssetExecutionContext, graph: Graph, *words: str) -> Any:
 
 def _known(context: dg.AssetExecutionContext, graph: Graph, number: int) -> dict[str, Any]:
     """What the registry knows of a version; numbers are plotted by materialization."""
-    from deepmark.report.release import models_table
+    from deepmark.report.tables.registry_tables import models_table
 
     versions = _facts(context, graph, "models")
     (own,) = (one for one in versions if one["version"] == number)
@@ -136,9 +136,9 @@ def _hardest(ended: dict[str, Any]) -> dict[str, Any]:
 
 
 def _gate(ended: dict[str, Any], *, every: bool) -> Table | None:
-    from deepmark.eval.bootstrap import Interval
-    from deepmark.promotion import Rule, Verdict
-    from deepmark.report.release import verdict_table
+    from deepmark.eval.metric.bootstrap import Interval
+    from deepmark.registry.gate import Rule, Verdict
+    from deepmark.report.tables.registry_tables import verdict_table
 
     if not ended["rules"]:
         return None

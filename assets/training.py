@@ -2,10 +2,10 @@
 
 import dagster as dg
 
-from pipelines.checks import loss_falls, loss_is_finite
-from pipelines.dvc_assets import dvc_assets
-from pipelines.dvc_graph import Graph
-from pipelines.metadata import checkpoint_facts
+from assets.checks.model import loss_falls, loss_is_finite
+from assets.dvc.graph import Graph
+from assets.dvc_asset import dvc_assets
+from assets.metadata.stages import checkpoint_facts
 
 
 def assets(graph: Graph) -> list[dg.AssetsDefinition]:

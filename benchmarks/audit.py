@@ -13,15 +13,15 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from deepmark.audit.search import suspected_labels
-from deepmark.audit.suspicion import likely_by_kind
+from deepmark.audit.find_issues import suspected_labels
+from deepmark.audit.label_issue import likely_by_kind
+from deepmark.data.predictions import read_predictions
 from deepmark.data.records import read_records
-from deepmark.infer.predictions import read_predictions
 from deepmark.params import AuditParams
 from deepmark.schema import SPLITS, STRATEGIES
-from deepmark.workspace import Workspace
+from deepmark.workspace.layout import Workspace
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "audit"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from faults import FAULTS, plant
 
 PARAMS = AuditParams(faulty_share=0.01, min_score=0.05, hash_bits=10, pictures=0)

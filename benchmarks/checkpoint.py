@@ -17,13 +17,13 @@ import torch
 
 from deepmark.model.detector import build_detector
 from deepmark.params import ModelParams, load_params
+from deepmark.train.best_epoch import better
 from deepmark.train.checkpoint import newest, restore, save_checkpoint
-from deepmark.train.distributed import Group
+from deepmark.train.distributed.process_group import Group
 from deepmark.train.loop import Position
 from deepmark.train.optim import build_optimizer
-from deepmark.train.selection import better
 from deepmark.train.step import Stepper, make_stepper
-from deepmark.workspace import profile_file
+from deepmark.workspace.layout import profile_file
 
 
 def full_stepper(backbone: str) -> tuple[Stepper, Position]:

@@ -19,7 +19,7 @@ import torch
 from deepmark.infer.decode import decode
 from deepmark.model.heads import HeadMaps
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "infer"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from head_maps import channels_last, realistic_maps
 from reference import decode_plainly
 

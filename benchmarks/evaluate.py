@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from deepmark.eval.coco import coco_results, coco_truth
-from deepmark.eval.coco_writer import write_coco_results
-from deepmark.eval.metrics import evaluate
+from deepmark.data.coco.export import coco_results, coco_truth
+from deepmark.data.coco.writer import write_coco_results
+from deepmark.eval.metric.evaluate import evaluate
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS, SIGMAS
 from deepmark.types import Detections, Garment, ImageRecord
 

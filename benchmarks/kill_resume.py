@@ -30,9 +30,9 @@ import psutil
 from ruamel.yaml import YAML
 
 from deepmark import stages
-from deepmark.data.synthetic import draw_dataset
 from deepmark.schema import SPLITS
-from deepmark.workspace import Workspace, environment, init_workspace, tool
+from deepmark.synthetic import draw_dataset
+from deepmark.workspace.layout import Workspace, environment, init_workspace, tool
 
 KILLS = Path(__file__).parents[1] / "tests/kills"
 TIMINGS = ("seconds", "samples_per_second", "waiting")

@@ -22,16 +22,16 @@ import simplejpeg
 
 from deepmark import geometry
 from deepmark.data.augment import make_sample, random_view
-from deepmark.data.ingest import ingest_split
+from deepmark.data.ingest.ingest import ingest_split
 from deepmark.data.loader import load_batches
-from deepmark.data.shards import write_shards
-from deepmark.data.stream import ShardReader
-from deepmark.data.synthetic import draw_dataset
+from deepmark.data.shards.reader import ShardReader
+from deepmark.data.shards.writer import write_shards
 from deepmark.params import AugmentParams, IngestParams, load_params
 from deepmark.schema import CATEGORIES, LANDMARKS
+from deepmark.synthetic import draw_dataset
 from deepmark.train.targets import collate
 from deepmark.types import ImageRecord, Sample
-from deepmark.workspace import profile_file
+from deepmark.workspace.layout import profile_file
 
 STRIDE = 4
 BATCH, BATCHES = 8, 15

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepmark.landmark_layout import LAYOUTS
 from deepmark.model.heads import Cells
+from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.schema import CATEGORIES
 from deepmark.train.gaussians import Peaks, draw_cells, draw_heatmap
 from deepmark.train.loss import focal_loss

@@ -21,12 +21,12 @@ from statistics import median as middle
 import dagster as dg
 from startup import JOBS, REPOSITORY, median, process, timed
 
-from deepmark.workspace import environment
+from deepmark.workspace.layout import environment
 from pipelines.definitions import build_definitions
 from pipelines.instance import dagster_home, open_instance
 from pipelines.materialize import PlannedRun, _execute, materialize_all
 
-sys.path.insert(0, str(REPOSITORY / "tests" / "pipelines"))
+sys.path.insert(0, str(REPOSITORY / "tests" / "helpers"))
 from toy_workspace import DVC, make_workspace, wait_for
 
 Measured = dict[str, list[tuple[float, float]]]
@@ -113,7 +113,7 @@ def measure_launches(workspace: Path, instance: dg.DagsterInstance, times: int) 
     env["PYTHONPATH"] = str(REPOSITORY)
     module = ["-m", "pipelines.definitions"]
     quiet = {"env": env, "cwd": workspace, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    daemon = [sys.executable, "-m", "pipelines.guard", str(tools / "dagster-daemon"), "run", *module]
+    daemon = [sys.executable, "-m", "assets.dvc.process_guard", str(tools / "dagster-daemon"), "run", *module]
     waits = []
     with subprocess.Popen(daemon, stdin=subprocess.PIPE, **quiet) as running:
         try:

@@ -22,9 +22,9 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from deepmark import stages
-from deepmark.data.synthetic import draw_dataset
 from deepmark.schema import SPLITS
-from deepmark.workspace import Workspace, environment, init_workspace, profile_file, tool
+from deepmark.synthetic import draw_dataset
+from deepmark.workspace.layout import Workspace, environment, init_workspace, profile_file, tool
 
 RATE = 4.0e-3
 SWITCHES: dict[str, dict[str, dict[str, Any]]] = {

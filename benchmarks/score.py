@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepmark.eval.score import score_files
+from deepmark.eval.coco_score.score import score_files
 from deepmark.schema import CATEGORIES, LANDMARKS, SIGMAS
 
 ITEMS_A_PICTURE = 52_490 / 32_153

@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from deepmark.data.ingest import ingest_split
+from deepmark.data.ingest.ingest import ingest_split
 from deepmark.data.records import read_records
-from deepmark.data.shards import write_shards
-from deepmark.data.stream import ShardReader, sample_order
+from deepmark.data.shards.reader import ShardReader, sample_order
+from deepmark.data.shards.writer import write_shards
 from deepmark.params import IngestParams
 from deepmark.schema import CATEGORIES
 

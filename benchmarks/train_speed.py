@@ -27,16 +27,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from deepmark.data.augment import make_sample
 from deepmark.data.loader import default_threads, load_batches
-from deepmark.data.stream import ShardReader, sample_order, shared_batches
+from deepmark.data.shards.reader import ShardReader, sample_order, shared_batches
 from deepmark.model.detector import build_detector
 from deepmark.params import AugmentParams, ModelParams, TrainParams, load_params
 from deepmark.train import step
-from deepmark.train.distributed import Group
+from deepmark.train.distributed.process_group import Group
 from deepmark.train.optim import build_optimizer
+from deepmark.train.prefetch import on_device
 from deepmark.train.targets import Batch, collate
-from deepmark.train.transfer import on_device
 from deepmark.types import Sample
-from deepmark.workspace import profile_file
+from deepmark.workspace.layout import profile_file
 
 GOALS = {"dla34": 650, "hourglass104": 140}
 """Images a second at 512 px in bf16, on one card of the class of an H200."""

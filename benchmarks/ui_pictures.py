@@ -15,8 +15,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests/pipelines"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/helpers"))
 from dagster_pages import open_browser, open_check, open_graph, open_log, open_plots, save
 from ui_server import Dagster, running
 

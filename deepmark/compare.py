@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
+from deepmark.data.predictions import read_predictions
 from deepmark.errors import DeepmarkError
-from deepmark.eval.columns import Prediction
-from deepmark.eval.compare import Difference, compare
-from deepmark.eval.metrics import PASSES
+from deepmark.eval.metric.columns import Prediction
+from deepmark.eval.metric.compare import Difference, compare
+from deepmark.eval.metric.evaluate import PASSES
 from deepmark.files import need, new_file
-from deepmark.infer.predictions import read_predictions
 from deepmark.progress import progress
-from deepmark.report.comparison import comparison_frame
+from deepmark.report.tables.comparison_tables import comparison_frame
 from deepmark.schema import STRATEGIES
-from deepmark.workspace import Workspace
+from deepmark.workspace.layout import Workspace
 
 
 def predictions_of(workspace: Workspace, name: str) -> Path:

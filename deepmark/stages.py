@@ -12,17 +12,17 @@ from deepmark.errors import DeepmarkError
 from deepmark.files import need
 from deepmark.progress import progress
 from deepmark.schema import SPLITS, STRATEGIES
-from deepmark.workspace import Workspace
+from deepmark.workspace.layout import Workspace
 
 if TYPE_CHECKING:
-    from deepmark.report.measured import Measured
     from deepmark.report.page import Content
+    from deepmark.report.read_results import Measured
     from deepmark.types import Detections
 
 
 def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
     """Raw files -> data/records/{split}.parquet, its rejects and its statistics."""
-    from deepmark.data.ingest import ingest_split, list_inputs
+    from deepmark.data.ingest.ingest import ingest_split, list_inputs
 
     params = workspace.params
     with progress(f"ingest {split}", len(list_inputs(workspace.raw / split))) as advance:
@@ -39,7 +39,7 @@ def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
 def shard(workspace: Workspace, *, split: str) -> dict[str, Any]:
     """Records and raw pictures -> data/shards/{split}."""
     from deepmark.data.records import open_records
-    from deepmark.data.shards import write_shards
+    from deepmark.data.shards.writer import write_shards
 
     records = need(workspace.records_file(split), f"deepmark ingest --split {split}")
     params = workspace.params.shard
@@ -62,9 +62,9 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None
 
     Its facts come from where rank 0 runs; None on every other machine, and in every other process of a scheduler.
     """
-    from deepmark.train.distributed import announced_place
-    from deepmark.train.launch import count_processes, run_workers
-    from deepmark.train.recipe import run_folder
+    from deepmark.train.distributed.launch import count_processes, run_workers
+    from deepmark.train.distributed.process_group import announced_place
+    from deepmark.train.run_id import run_folder
     from deepmark.train.worker import run_rank
 
     launch, place = workspace.params.train.launch, announced_place()
@@ -87,8 +87,8 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None
 
 def _check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None:
     """Whether there is enough for so many processes, and every byte is as it was written."""
-    from deepmark.data.stream import batch_bounds
-    from deepmark.shards import open_shards
+    from deepmark.data.shards.reader import batch_bounds
+    from deepmark.workspace.inputs import open_shards
 
     batch_size = workspace.params.train.batch_size
     if batch_size < processes:
@@ -113,7 +113,7 @@ def _check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None
 def predict(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     """Checkpoint and validation shards -> data/predictions/{strategy}.parquet."""
     from deepmark.infer.predict_file import predict_file
-    from deepmark.shards import open_shards
+    from deepmark.workspace.inputs import open_shards
 
     model, reader = need(workspace.model_file, "deepmark train"), open_shards(workspace, "validation")
     run_id = json.loads(workspace.training_file.read_text("utf-8"))["mlflow_run_id"]
@@ -123,13 +123,13 @@ def predict(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
 
 def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     """Predictions and records -> metrics/{strategy}.json, tables/{strategy}/ and plots/{strategy}.csv."""
+    from deepmark.data.predictions import read_predictions
     from deepmark.data.records import read_records
-    from deepmark.eval.diagnosis import STEPS, diagnose, write_tables
-    from deepmark.eval.metrics import PASSES
-    from deepmark.eval.metrics import evaluate as measure
+    from deepmark.eval.analysis.analyse import STEPS, diagnose, write_tables
+    from deepmark.eval.metric.evaluate import PASSES
+    from deepmark.eval.metric.evaluate import evaluate as measure
     from deepmark.files import new_folder, write_json, write_text
-    from deepmark.infer.predictions import read_predictions
-    from deepmark.tracking import Tracker, flattened
+    from deepmark.tracking.tracker import Tracker, flattened
 
     found, facts = read_predictions(workspace.predictions_file(strategy))
     records = list(read_records(need(workspace.records_file("validation"), "deepmark ingest --split validation")))
@@ -152,13 +152,13 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
 
 def audit(workspace: Workspace) -> dict[str, Any]:
     """Records and shards of both splits, and predictions -> data/audit: labels that somebody should look at."""
-    from deepmark.audit.exhibits import Pictures
+    from deepmark.audit.find_issues import PREDICTED, duplicates, suspected_labels
+    from deepmark.audit.issue_images import Pictures
+    from deepmark.audit.label_issue import likely_by_kind, ranked, write_suspects
     from deepmark.audit.page import write_page
-    from deepmark.audit.search import PREDICTED, duplicates, suspected_labels
-    from deepmark.audit.suspicion import likely_by_kind, ranked, write_suspects
     from deepmark.data.records import read_records
     from deepmark.files import new_folder
-    from deepmark.shards import open_shards
+    from deepmark.workspace.inputs import open_shards
 
     params = workspace.params.audit
     files = {split: need(workspace.records_file(split), f"deepmark ingest --split {split}") for split in SPLITS}
@@ -190,9 +190,9 @@ def audit(workspace: Workspace) -> dict[str, Any]:
 
 def _predictions_to_audit(workspace: Workspace) -> dict[int, "Detections"]:
     """By picture; known to be of the validation pictures of today."""
-    from deepmark.audit.found import noticeable
+    from deepmark.audit.assignment import noticeable
+    from deepmark.data.predictions import read_predictions
     from deepmark.data.records import open_records
-    from deepmark.infer.predictions import read_predictions
 
     maker = f"deepmark predict --strategy {STRATEGIES[-1]}"
     path = need(workspace.predictions_file(STRATEGIES[-1]), maker)
@@ -209,9 +209,9 @@ def _predictions_to_audit(workspace: Workspace) -> dict[int, "Detections"]:
 
 def report(workspace: Workspace) -> dict[str, Any]:
     """All metrics and tables, and some pictures -> report/."""
-    from deepmark.report.measured import TABLES, read_measured
     from deepmark.report.page import write_report
-    from deepmark.tracking import Tracker
+    from deepmark.report.read_results import TABLES, read_measured
+    from deepmark.tracking.tracker import Tracker
 
     measured = {}
     for name in STRATEGIES:
@@ -228,12 +228,12 @@ def report(workspace: Workspace) -> dict[str, Any]:
 
 def _content(workspace: Workspace, measured: dict[str, "Measured"], training: dict[str, Any]) -> "Content":
     """What the page shows, pictures drawn."""
-    from deepmark.infer.predictions import read_predictions
-    from deepmark.report.choose import choose
-    from deepmark.report.facts import machine_facts, model_facts, run_facts
+    from deepmark.data.predictions import read_predictions
+    from deepmark.report.choose_images import choose
+    from deepmark.report.images import draw_pictures
     from deepmark.report.page import Content
-    from deepmark.report.pictures import draw_pictures
-    from deepmark.shards import open_shards
+    from deepmark.report.run_facts import machine_facts, model_facts, run_facts
+    from deepmark.workspace.inputs import open_shards
 
     params, last = workspace.params.report, STRATEGIES[-1]
     reader = open_shards(workspace, "validation")

@@ -7,12 +7,12 @@ from pathlib import Path
 import dagster as dg
 
 from assets import data, evaluation, release, training
+from assets.dvc.graph import read_graph
+from assets.dvc_asset import broken, dvc_assets
 from deepmark.errors import DeepmarkError
-from deepmark.workspace import Workspace
-from pipelines.automation import automation, watched
-from pipelines.dvc_assets import broken, dvc_assets
-from pipelines.dvc_graph import read_graph
-from pipelines.experiment import experiment_job
+from deepmark.workspace.layout import Workspace
+from pipelines.automation.definitions import automation, watched
+from pipelines.experiment.job import experiment_job
 from pipelines.jobs import jobs
 
 GROUPS = {"data": data.assets, "training": training.assets, "evaluation": evaluation.assets, "release": release.assets}

@@ -10,8 +10,8 @@ from collections.abc import Collection
 
 import dagster as dg
 
+from assets.dvc.graph import Graph
 from deepmark.errors import DeepmarkError
-from pipelines.dvc_graph import Graph
 
 RELEASE = "release"
 """The group, and the job, of what makes a checkpoint the one in use."""

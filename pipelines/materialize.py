@@ -15,15 +15,15 @@ from types import MappingProxyType
 
 import dagster as dg
 
-from deepmark.data.raw_version import read_raw_version
+from assets.dvc.graph import Graph, read_graph
+from assets.raw_data import observation
+from deepmark.data.ingest.raw_version import read_raw_version
 from deepmark.errors import DeepmarkError, nearest
-from deepmark.workspace import Workspace
+from deepmark.workspace.layout import Workspace
 from pipelines.definitions import build_definitions
-from pipelines.dvc_graph import Graph, read_graph
-from pipelines.failures import reason
+from pipelines.failure_reason import reason
 from pipelines.instance import open_instance
 from pipelines.jobs import RELEASE
-from pipelines.raw_data import observation
 from pipelines.run_launcher import HOST
 
 MAX_RETRIES = "dagster/max_retries"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepmark.errors import DeepmarkError
-from deepmark.mlflow_store import tracking_uri
+from deepmark.tracking.mlflow_store import tracking_uri
 from pipelines.instance import dagster_home
 
 HOST = "127.0.0.1"
@@ -101,7 +101,7 @@ def _start(server: Server, workspace: Path, home: Path) -> subprocess.Popen[byte
     }
     with _log(server, home).open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "pipelines.guard", *server.command],
+            [sys.executable, "-P", "-m", "assets.dvc.process_guard", *server.command],
             cwd=workspace,
             env=env,
             stdin=subprocess.PIPE,

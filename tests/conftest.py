@@ -10,11 +10,12 @@ import pytest
 from object_storage import ObjectStorage, object_storage
 from workspaces import Done, copied, run, set_params
 
-from deepmark import cli, stages
-from deepmark.data.synthetic import draw_dataset
-from deepmark.mlflow_store import open_client, reaching, tracking_uri
+from deepmark import stages
+from deepmark.cli import app as cli
 from deepmark.schema import SPLITS
-from deepmark.workspace import Workspace, init_workspace
+from deepmark.synthetic import draw_dataset
+from deepmark.tracking.mlflow_store import open_client, reaching, tracking_uri
+from deepmark.workspace.layout import Workspace, init_workspace
 
 # Threads that wait for each other are slow where other work shares the cores, and our networks here are tiny.
 os.environ["OMP_NUM_THREADS"] = "1"

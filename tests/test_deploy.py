@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from workspaces import REPOSITORY
 
 from deepmark.files import file_sha256
-from deepmark.workspace import Workspace, environment, tool
+from deepmark.workspace.layout import Workspace, environment, tool
 
 DEPLOY = REPOSITORY / "deploy"
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from workspaces import Done, run, set_params
 
-from deepmark.data.synthetic import draw_dataset
-from deepmark.workspace import Workspace, init_workspace
+from deepmark.synthetic import draw_dataset
+from deepmark.workspace.layout import Workspace, init_workspace
 
 PICTURES = 8
 STEPS = 4

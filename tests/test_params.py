@@ -7,7 +7,7 @@ import pytest
 
 from deepmark.errors import DeepmarkError
 from deepmark.params import load_params
-from deepmark.workspace import PROFILES, profile_file
+from deepmark.workspace.layout import PROFILES, profile_file
 
 ROOT = Path(__file__).parents[1]
 

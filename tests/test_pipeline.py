@@ -8,10 +8,10 @@ import dagster as dg
 import pytest
 from workspaces import run, set_params
 
-from deepmark.data.synthetic import draw_dataset
+from assets.dvc.graph import read_graph
 from deepmark.schema import STRATEGIES
-from deepmark.workspace import Workspace, init_workspace
-from pipelines.dvc_graph import read_graph
+from deepmark.synthetic import draw_dataset
+from deepmark.workspace.layout import Workspace, init_workspace
 from pipelines.instance import open_instance
 from pipelines.materialize import materialize_all
 

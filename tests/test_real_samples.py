@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from deepmark.data.augment import make_sample
-from deepmark.data.ingest import ingest_split
-from deepmark.data.shards import write_shards
-from deepmark.data.stream import ShardReader
+from deepmark.data.ingest.ingest import ingest_split
+from deepmark.data.shards.reader import ShardReader
+from deepmark.data.shards.writer import write_shards
 from deepmark.params import AugmentParams, IngestParams
 from deepmark.schema import CATEGORIES, SPLITS
 from deepmark.train.targets import collate, make_targets

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8, UInt64
 
-from deepmark.audit.fingerprints import fingerprints, likeness, near_pairs
-from deepmark.audit.suspicion import Suspicion
-from deepmark.data.stream import ShardReader
+from deepmark.audit.label_issue import Suspicion
+from deepmark.audit.perceptual_hash import fingerprints, likeness, near_pairs
+from deepmark.data.shards.reader import ShardReader
 
 UNLIKE = 0.06
 """What the correlation of two thumbnails lacks to 1 where they are as likely two pictures as one. Of drawn pictures,

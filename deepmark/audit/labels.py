@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Int64
 
-from deepmark.audit.suspicion import Suspicion
+from deepmark.audit.label_issue import Suspicion
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS, Category
 from deepmark.types import ImageRecord
 

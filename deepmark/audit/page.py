@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from deepmark.audit.exhibits import Exhibit
-from deepmark.audit.suspicion import KINDS, Suspicion, likely_by_kind
+from deepmark.audit.issue_images import Exhibit
+from deepmark.audit.label_issue import KINDS, Suspicion, likely_by_kind
+from deepmark.draw import Image
 from deepmark.files import new_file
-from deepmark.report.gallery import Image
 
 HEIGHT = 380
 """Pixels of a picture on the page: landmarks can be told apart, and sixty entries are a few megabytes."""

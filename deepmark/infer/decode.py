@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from deepmark import geometry
-from deepmark.landmark_layout import LandmarkLayout
 from deepmark.model.heads import STRIDE, HeadMaps
+from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS
 from deepmark.types import Detections
 

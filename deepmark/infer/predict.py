@@ -17,13 +17,13 @@ from jaxtyping import Float, UInt8
 
 from deepmark.data.images import look_at, warp
 from deepmark.data.loader import default_threads, load_batches
+from deepmark.data.predictions import Prediction
 from deepmark.infer.decode import decode
 from deepmark.infer.nms import hard_nms, join, select, soft_nms
-from deepmark.infer.predictions import Prediction
 from deepmark.infer.tta import flipped_and_averaged, look_at_scale
+from deepmark.model.autocast import autocast_dtype
 from deepmark.model.detector import Detector
 from deepmark.model.heads import HeadMaps
-from deepmark.model.precision import autocast_dtype
 from deepmark.params import PredictParams
 from deepmark.schema import STRATEGIES
 from deepmark.types import Detections, ImageRecord

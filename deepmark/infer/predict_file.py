@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deepmark.data.stream import ShardReader
+from deepmark.data.predictions import write_predictions
+from deepmark.data.shards.reader import ShardReader
 from deepmark.files import file_sha256
 from deepmark.infer.predict import Predictor, Timing, best_device, predict_shards
-from deepmark.infer.predictions import write_predictions
 from deepmark.model.detector import load_detector
 from deepmark.params import PredictParams
 from deepmark.progress import progress

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from deepmark.model.autocast import autocast_dtype
 from deepmark.model.detector import Detector, build_detector, count_parameters
 from deepmark.model.heads import HeadMaps
-from deepmark.model.precision import autocast_dtype
 from deepmark.params import ModelParams
 
 _RUNS, _MOST_SECONDS = 5, 10.0

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from deepmark import __version__
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_file
-from deepmark.landmark_layout import LAYOUTS
 from deepmark.model.deform import DeformConv2d
 from deepmark.model.dla import DLA34
 from deepmark.model.heads import STRIDE, Cells, HeadMaps, HeadReadings, Heads
 from deepmark.model.hourglass import Hourglass104
+from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.model.mobile import Mobile
 from deepmark.params import ModelParams
 from deepmark.schema import CATEGORIES

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from deepmark.landmark_layout import SEPARATE, LandmarkLayout, layout_with
+from deepmark.model.landmark_channels import SEPARATE, LandmarkLayout, layout_with
 from deepmark.schema import CATEGORIES
 
 STRIDE = 4

@@ -10,12 +10,10 @@ import numpy as np
 import simplejpeg
 
 from deepmark.files import new_folder
-from deepmark.report.choose import GROUPS, KINDS
-from deepmark.report.diagnosis import confusion_table, error_table, hardest_landmarks, landmark_table
-from deepmark.report.garment_plots import garment_drawings, step_words
-from deepmark.report.measured import Measured
-from deepmark.report.pictures import Picture, data_uris, overview
-from deepmark.report.plots import (
+from deepmark.report.choose_images import GROUPS, KINDS
+from deepmark.report.images import Picture, data_uris, overview
+from deepmark.report.plots.landmark_plots import garment_drawings, step_words
+from deepmark.report.plots.plots import (
     calibration_drawing,
     category_curve_drawings,
     category_drawing,
@@ -24,7 +22,9 @@ from deepmark.report.plots import (
     error_drawing,
     loss_drawing,
 )
-from deepmark.report.tables import (
+from deepmark.report.read_results import Measured
+from deepmark.report.tables.analysis_tables import confusion_table, error_table, hardest_landmarks, landmark_table
+from deepmark.report.tables.metric_tables import (
     METRIC_WORDS,
     STRATEGY_WORDS,
     category_table,

@@ -24,8 +24,8 @@ from torch import Tensor
 
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256, new_folder, write_json
+from deepmark.train.best_epoch import Best
 from deepmark.train.loop import Position
-from deepmark.train.selection import Best
 from deepmark.train.step import Stepper
 
 PATIENCE = 15.0

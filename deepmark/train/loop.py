@@ -14,16 +14,16 @@ import torch
 
 from deepmark.data.augment import make_sample
 from deepmark.data.loader import default_threads, load_batches
-from deepmark.data.stream import ShardReader, batch_bounds, sample_order, shared_batches
+from deepmark.data.shards.reader import ShardReader, batch_bounds, sample_order, shared_batches
 from deepmark.errors import DeepmarkError
 from deepmark.params import AugmentParams, TrainParams
-from deepmark.train.distributed import Group
+from deepmark.train.best_epoch import Best, better
+from deepmark.train.distributed.process_group import Group
+from deepmark.train.distributed.stop_signal import StoppedError, StopSignal
 from deepmark.train.optim import learning_rate
-from deepmark.train.selection import Best, better
+from deepmark.train.prefetch import on_device
 from deepmark.train.step import LOSS_NAMES, Stepper, StepResult
-from deepmark.train.stop import StoppedError, StopSignal
 from deepmark.train.targets import Batch, collate
-from deepmark.train.transfer import on_device
 from deepmark.types import Sample
 
 MOST_SKIPPED = 20

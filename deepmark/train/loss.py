@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from deepmark.landmark_layout import LandmarkLayout
 from deepmark.model.heads import HeadMaps, HeadReadings
+from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.params import LossWeights
 from deepmark.schema import CATEGORIES
 from deepmark.train.gaussians import DrawnCells, draw_cells

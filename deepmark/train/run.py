@@ -10,23 +10,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deepmark.event_log import report_epoch
 from deepmark.files import write_text
 from deepmark.model.detector import Detector, build_detector
-from deepmark.model.start import start_from
+from deepmark.model.init_weights import start_from
 from deepmark.progress import progress
-from deepmark.shards import open_shards
-from deepmark.tracking import Tracker, flattened
+from deepmark.tracking.dagster_events import report_epoch
+from deepmark.tracking.tracker import Tracker, flattened
+from deepmark.train.best_epoch import measure_ap
 from deepmark.train.checkpoint import newest, only_one, restore, save_checkpoint
-from deepmark.train.distributed import Group
-from deepmark.train.export import export
+from deepmark.train.distributed.process_group import Group
+from deepmark.train.distributed.stop_signal import StoppedError, StopSignal
 from deepmark.train.loop import Data, Position, fit
 from deepmark.train.optim import build_optimizer
-from deepmark.train.recipe import init_file, run_folder
-from deepmark.train.selection import measure_ap
+from deepmark.train.outputs import export
+from deepmark.train.run_id import init_file, run_folder
 from deepmark.train.step import Stepper, make_stepper
-from deepmark.train.stop import StoppedError, StopSignal
-from deepmark.workspace import Workspace
+from deepmark.workspace.inputs import open_shards
+from deepmark.workspace.layout import Workspace
 
 
 def train_rank(workspace: Workspace, group: Group, stop: StopSignal) -> None:

@@ -15,10 +15,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from deepmark.errors import DeepmarkError
+from deepmark.model.autocast import autocast_dtype
 from deepmark.model.detector import Detector
-from deepmark.model.precision import autocast_dtype
 from deepmark.params import LossWeights, TrainParams
-from deepmark.train.distributed import Group
+from deepmark.train.distributed.process_group import Group
 from deepmark.train.loss import Losses, losses, mean_losses
 from deepmark.train.optim import build_average
 from deepmark.train.targets import Batch, Targets, make_targets

@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from deepmark.landmark_layout import LandmarkLayout
 from deepmark.model.heads import STRIDE, Cells
+from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.schema import CATEGORIES
 from deepmark.train.gaussians import Peaks, gaussian_radius, precision_radius
 from deepmark.types import Sample

@@ -16,11 +16,11 @@ import torch
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from deepmark.errors import DeepmarkError
-from deepmark.train.distributed import Group, joined_group
-from deepmark.train.peers import watched
+from deepmark.train.distributed.peer_watchdog import watched
+from deepmark.train.distributed.process_group import Group, joined_group
+from deepmark.train.distributed.stop_signal import StopSignal
 from deepmark.train.run import train_rank
-from deepmark.train.stop import StopSignal
-from deepmark.workspace import Workspace
+from deepmark.workspace.layout import Workspace
 
 _PR_SET_PDEATHSIG = 1
 

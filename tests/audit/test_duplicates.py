@@ -6,8 +6,8 @@ import pytest
 import simplejpeg
 
 from deepmark.audit.duplicates import Prints, same_files, shared_pictures
-from deepmark.audit.fingerprints import fingerprints, likeness, near_pairs
-from deepmark.data.synthetic.picture import draw_picture
+from deepmark.audit.perceptual_hash import fingerprints, likeness, near_pairs
+from deepmark.synthetic.scene import draw_picture
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from faults import FAULTS, decent_model, plant
 
 from deepmark import stages
 from deepmark.data.images import decode_jpeg
+from deepmark.data.predictions import write_predictions
 from deepmark.data.records import read_records
-from deepmark.data.synthetic import draw_dataset
-from deepmark.infer.predictions import write_predictions
 from deepmark.schema import CATEGORIES, SPLITS
-from deepmark.workspace import Workspace, init_workspace
+from deepmark.synthetic import draw_dataset
+from deepmark.workspace.layout import Workspace, init_workspace
 
 pytestmark = pytest.mark.slow
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from tiny_dataset import LENIENT, write_split
 
-from deepmark.data.ingest import ingest_split
-from deepmark.data.shards import write_shards
+from deepmark.data.ingest.ingest import ingest_split
+from deepmark.data.shards.writer import write_shards
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_dataset import same
 
-from deepmark.data.record_json import record_from_json, record_to_json
 from deepmark.data.records import ROWS, SCHEMA, read_records, write_records
+from deepmark.data.shards.record_json import record_from_json, record_to_json
 from deepmark.errors import DeepmarkError
 from deepmark.schema import CATEGORIES
 from deepmark.types import Garment, ImageRecord

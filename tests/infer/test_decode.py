@@ -15,8 +15,8 @@ from reference import decode_plainly
 
 from deepmark import geometry
 from deepmark.infer.decode import decode
-from deepmark.landmark_layout import GROUPED, LAYOUTS, SEPARATE, LandmarkLayout
 from deepmark.model.heads import STRIDE, HeadMaps
+from deepmark.model.landmark_channels import GROUPED, LAYOUTS, SEPARATE, LandmarkLayout
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME
 from deepmark.types import Detections, Sample
 

@@ -6,8 +6,8 @@ from small_detector import small_detector
 
 from deepmark import geometry
 from deepmark.infer.tta import average, flipped_and_averaged, look_at_scale
-from deepmark.landmark_layout import LAYOUTS
 from deepmark.model.heads import HeadMaps
+from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.params import ModelParams
 
 

@@ -7,7 +7,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from deepmark.errors import DeepmarkError
-from deepmark.landmark_layout import LAYOUTS
 from deepmark.model import detector as detector_module
 from deepmark.model.detector import (
     HIDDEN,
@@ -21,6 +20,7 @@ from deepmark.model.detector import (
     save_detector,
 )
 from deepmark.model.heads import HEAD_CHANNELS, Cells, HeadReadings, Heads, head_channels
+from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.params import ModelParams
 from deepmark.schema import CATEGORIES
 

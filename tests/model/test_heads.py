@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from deepmark.landmark_layout import GROUPED, LAYOUTS, SEPARATE, LandmarkLayout
 from deepmark.model.heads import HEAD_CHANNELS, Cells, HeadMaps, Heads, head_channels
+from deepmark.model.landmark_channels import GROUPED, LAYOUTS, SEPARATE, LandmarkLayout
 from deepmark.schema import CATEGORIES, LANDMARKS, MIRROR
 
 each_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)

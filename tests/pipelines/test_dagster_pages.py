@@ -10,7 +10,7 @@ from ui_server import running
 from workspaces import set_params
 
 from assets import release
-from deepmark.workspace import Workspace
+from deepmark.workspace.layout import Workspace
 from pipelines.definitions import build_definitions
 from pipelines.instance import open_instance
 

@@ -8,9 +8,10 @@ import pytest
 from dagster._core.events import RunFailureReason
 from toy_workspace import REPOSITORY, make_workspace
 
-from pipelines import definitions, dvc_assets
+from assets import dvc_asset as dvc_assets
+from assets.dvc.graph import Graph
+from pipelines import definitions
 from pipelines.definitions import build_definitions
-from pipelines.dvc_graph import Graph
 from pipelines.jobs import CHAINED
 
 TWO_STEPS = """

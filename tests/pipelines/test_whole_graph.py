@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 from toy_workspace import DVC
 
-from pipelines.dvc_graph import read_data_version, read_graph
+from assets.dvc.graph import read_data_version, read_graph
 from pipelines.instance import open_instance
 from pipelines.materialize import materialize_all
 

@@ -9,9 +9,9 @@ from deepmark import stages
 from deepmark.data.records import read_records
 from deepmark.errors import DeepmarkError
 from deepmark.files import write_json
-from deepmark.mlflow_store import open_client
 from deepmark.schema import CATEGORIES, STRATEGIES
-from deepmark.workspace import Workspace
+from deepmark.tracking.mlflow_store import open_client
+from deepmark.workspace.layout import Workspace
 
 
 def write_tables(workspace: Workspace) -> None:

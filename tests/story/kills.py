@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 from team import Team
 
-from deepmark.mlflow_store import open_client, reaching, tracking_uri
-from deepmark.registry import MODEL
-from deepmark.workspace import Workspace
+from deepmark.registry.versions import MODEL
+from deepmark.tracking.mlflow_store import open_client, reaching, tracking_uri
+from deepmark.workspace.layout import Workspace
 
 Pick = Callable[[Team], list[psutil.Process]]
 

@@ -20,9 +20,9 @@ from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG as FAILURE_REASON
 from ui_server import Dagster, free_port
 from workspaces import REPOSITORY, set_params
 
-from deepmark.registry import CHAMPION, Registry, Version, with_alias
-from deepmark.workspace import Workspace, init_workspace
-from pipelines.again import AGAIN
+from deepmark.registry.versions import CHAMPION, Registry, Version, with_alias
+from deepmark.workspace.layout import Workspace, init_workspace
+from pipelines.automation.retry_sensor import AGAIN
 from pipelines.instance import dagster_home, open_instance
 
 SENSOR = "raw_data_settled"

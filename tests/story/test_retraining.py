@@ -20,10 +20,10 @@ from team import Team, make_workspace
 from workspaces import run
 
 from assets.release import GATE
-from deepmark.contenders import evaluation_of
-from deepmark.registry import Version
-from deepmark.release import PROMOTION
-from deepmark.workspace import Workspace
+from deepmark.registry.cached_evaluation import evaluation_of
+from deepmark.registry.promote import PROMOTION
+from deepmark.registry.versions import Version
+from deepmark.workspace.layout import Workspace
 from pipelines.instance import open_instance
 
 pytestmark = [pytest.mark.story, pytest.mark.slow]

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 from trainings import working_on
 
-from deepmark.workspace import Workspace
+from deepmark.workspace.layout import Workspace
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from trainings import kill_all, losses, mlflow_runs, started, steps_saved, train
 from workspaces import REPOSITORY, set_params
 
 from deepmark.files import file_sha256
-from deepmark.workspace import Workspace
+from deepmark.workspace.layout import Workspace
 
 KILLS = os.pathsep.join(filter(None, [str(REPOSITORY / "tests/kills"), os.environ.get("PYTHONPATH")]))
 

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepmark.landmark_layout import LAYOUTS, SEPARATE, LandmarkLayout
 from deepmark.model.detector import build_detector
 from deepmark.model.heads import HEAD_CHANNELS, HeadMaps, head_channels
+from deepmark.model.landmark_channels import LAYOUTS, SEPARATE, LandmarkLayout
 from deepmark.params import LossWeights, ModelParams
 from deepmark.schema import CATEGORIES, LANDMARKS
 from deepmark.train.gaussians import draw_cells, draw_heatmap

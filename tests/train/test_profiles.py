@@ -6,13 +6,13 @@ import pytest
 import torch
 from workspaces import copied, set_params
 
-from deepmark.infer.predictions import read_predictions
+from deepmark.data.predictions import read_predictions
 from deepmark.model.detector import load_detector
 from deepmark.params import load_params
-from deepmark.train.distributed import Group
+from deepmark.train.distributed.process_group import Group
+from deepmark.train.distributed.stop_signal import StopSignal
 from deepmark.train.run import train_rank
-from deepmark.train.stop import StopSignal
-from deepmark.workspace import Workspace, profile_file
+from deepmark.workspace.layout import Workspace, profile_file
 
 ALONE = Group(rank=0, world=1, local_world=1, device=torch.device("cpu"))
 

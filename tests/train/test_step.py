@@ -8,14 +8,14 @@ import torch
 from workspaces import run, set_params
 
 from deepmark.data.augment import make_sample
-from deepmark.data.stream import ShardReader
+from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
-from deepmark.train.distributed import Group
+from deepmark.train.distributed.process_group import Group
 from deepmark.train.optim import build_optimizer
 from deepmark.train.run import start_detector
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.train.targets import Batch, collate
-from deepmark.workspace import Workspace
+from deepmark.workspace.layout import Workspace
 
 ALONE = Group(rank=0, world=1, local_world=1, device=torch.device("cpu"))
 

@@ -14,19 +14,19 @@ from workspaces import copied, set_params
 
 from deepmark import stages
 from deepmark.data.augment import make_sample
-from deepmark.data.stream import ShardReader, sample_order
+from deepmark.data.shards.reader import ShardReader, sample_order
 from deepmark.errors import DeepmarkError
 from deepmark.model.detector import Detector, build_detector, load_detector
 from deepmark.train import loop
+from deepmark.train.best_epoch import better, measure_ap
 from deepmark.train.checkpoint import newest, only_one, restore, save_checkpoint
-from deepmark.train.distributed import Group, be_exact
+from deepmark.train.distributed.process_group import Group, be_exact
+from deepmark.train.distributed.stop_signal import StoppedError, StopSignal
 from deepmark.train.loop import Data, EpochReport, Position, fit
 from deepmark.train.optim import build_optimizer
-from deepmark.train.selection import better, measure_ap
 from deepmark.train.step import Stepper, make_stepper
-from deepmark.train.stop import StoppedError, StopSignal
 from deepmark.train.targets import collate
-from deepmark.workspace import Workspace
+from deepmark.workspace.layout import Workspace
 
 ALONE = Group(rank=0, world=1, local_world=1, device=torch.device("cpu"))
 

@@ -1,0 +1,1 @@
+"""Asset checks, for data and for models."""

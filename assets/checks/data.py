@@ -1,0 +1,105 @@
+"""What must hold for the records of a split; shown as checks beside the asset."""
+
+from typing import Any
+
+import dagster as dg
+
+from assets.checks.model import read_json, unknown
+from assets.dvc_asset import Made
+from assets.metadata.stages import CATEGORIES
+from deepmark.schema import SPLITS
+from deepmark.workspace.layout import Workspace
+
+SHRUNK = 0.9
+"""A split, or a category of at least `COUNTED` items, that has less than this share of what it had deserves a look."""
+
+COUNTED = 20
+
+
+def every_file_is_accounted_for(made: Made) -> dg.AssetCheckResult:
+    """Files in = records + rejected."""
+    counts = _statistics(made)
+    if counts is None:
+        return unknown("the statistics file is missing")
+    inputs, records, rejected = (int(counts[name]) for name in ("inputs", "records", "rejected"))
+    return dg.AssetCheckResult(
+        passed=inputs == records + rejected,
+        metadata={"inputs": inputs, "records": records, "rejected": rejected},
+    )
+
+
+def rejected_share_is_far_from_its_limit(made: Made) -> dg.AssetCheckResult:
+    """At most half of ingest.max_rejected_share was set aside: at the whole of it, the stage stops."""
+    counts = _statistics(made)
+    if counts is None:
+        return unknown("the statistics file is missing")
+    share, limit = counts["rejected"] / max(1, counts["inputs"]), Workspace(made.root).params.ingest.max_rejected_share
+    return dg.AssetCheckResult(
+        passed=share <= limit / 2,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{share:.2%} of the files were set aside; the stage stops above {limit:.2%}.",
+        metadata={"rejected share": share, "limit": limit},
+    )
+
+
+def nothing_has_shrunk(made: Made) -> dg.AssetCheckResult:
+    """Neither the split nor a category has lost a tenth of its items since the last materialization."""
+    counts = _statistics(made)
+    if counts is None:
+        return unknown("the statistics file is missing")
+    before: dict[str, Any] = {"records": made.before.get("records")}
+    categories = made.before.get(CATEGORIES)
+    if isinstance(categories, dg.TableMetadataValue):  # an older release showed them as text
+        before |= {str(row.data["category"]): row.data["items"] for row in categories.records}
+    now = {"records": counts["records"], **{name: part["items"] for name, part in counts["by"]["category"].items()}}
+    lost = [
+        f"{name}: {before[name]} before, {count} now"
+        for name, count in now.items()
+        if (before.get(name) or 0) >= COUNTED and count < SHRUNK * before[name]
+    ]
+    return dg.AssetCheckResult(
+        passed=not lost,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(lost) or None,
+        metadata={"records": counts["records"], "records before": before["records"] or 0},
+    )
+
+
+def no_picture_is_in_both_splits(made: Made) -> dg.AssetCheckResult:
+    """No JPEG of this split is, byte for byte, one of the other: what is measured was not learned."""
+    from deepmark.data.records import open_records
+
+    files = [Workspace(made.root).records_file(split) for split in SPLITS]
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        return dg.AssetCheckResult(passed=True, description=f"{missing[0].name} is compared once it is made.")
+    sums = []
+    for file in files:
+        with open_records(file) as records:
+            columns = records.read(columns=["sha256", "file"]).to_pydict()
+        sums.append(dict(zip(columns["sha256"], columns["file"], strict=True)))
+    both = sorted(sums[0].keys() & sums[1].keys())
+    pairs = [f"{SPLITS[0]}/{sums[0][one]} = {SPLITS[1]}/{sums[1][one]}" for one in both[:10]]
+    return dg.AssetCheckResult(
+        passed=not both,
+        description="; ".join(pairs) or None,
+        metadata={"pictures in both": len(both), "pictures compared": sum(map(len, sums))},
+    )
+
+
+def landmarks_are_in_mirror_order(made: Made) -> dg.AssetCheckResult:
+    """Of every mirrored pair, the left landmark lies left of its partner on most garments; labels 2 and 4 too."""
+    from deepmark.data.ingest.left_right_check import landmark_habits
+
+    habits = landmark_habits(Workspace(made.root).records_file(made.item or ""))
+    wrong = [habit for habit in habits if habit.share < 0.5]
+    said = [f"{habit.name}: holds on {habit.share:.0%} of {habit.garments} garments" for habit in wrong[:10]]
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        description="; ".join(said) or None,
+        metadata={"pairs": len(habits), "lowest share": habits[0].share if habits else 1.0},
+    )
+
+
+def _statistics(made: Made) -> dict[str, Any] | None:
+    return read_json(Workspace(made.root).records / f"{made.item}.statistics.json")

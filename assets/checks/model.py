@@ -1,0 +1,84 @@
+"""What must hold for a checkpoint and for what was measured with it; shown as checks beside the asset."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets.dvc_asset import Made
+from deepmark.schema import STRATEGIES
+from deepmark.workspace.layout import Workspace
+
+SLOWER = 1.25
+"""Times the milliseconds a picture took; below it, machines differ from themselves."""
+
+WORSE = 0.001
+"""AP. A strategy that adds to a simpler one may lose this much by chance of a few boxes."""
+
+
+def loss_is_finite(made: Made) -> dg.AssetCheckResult:
+    """The last epoch's losses, of training and of validation, are numbers."""
+    figures = read_json(Workspace(made.root).train_metrics_file)
+    if figures is None:
+        return unknown("metrics/train.json is missing")
+    losses = {name: float(figures[name]) for name in ("loss", "validation_loss")}
+    return dg.AssetCheckResult(passed=all(map(math.isfinite, losses.values())), metadata=losses)
+
+
+def loss_falls(made: Made) -> dg.AssetCheckResult:
+    """The last epoch's training loss is below the first's."""
+    file = Workspace(made.root).losses_file
+    if not file.is_file():
+        return unknown("plots/losses.csv is missing")
+    losses = [float(row["train"]) for row in csv.DictReader(file.read_text("utf-8").splitlines())]
+    return dg.AssetCheckResult(
+        passed=len(losses) == 1 or losses[-1] < losses[0],
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"first": losses[0], "last": losses[-1], "epochs": len(losses)},
+    )
+
+
+def ap_is_not_below_the_simpler_strategy(made: Made) -> dg.AssetCheckResult:
+    """Each strategy adds to the one before it: box and landmark AP are not lower (by more than chance)."""
+    strategy = made.item or ""
+    simpler = STRATEGIES[max(0, STRATEGIES.index(strategy) - 1)]
+    now, other = (read_json(Workspace(made.root).metrics_file(name)) for name in (strategy, simpler))
+    if now is None or other is None:
+        return unknown(f"metrics/{simpler if now else strategy}.json is missing")
+    gains = {
+        f"{part} AP": now[part]["AP"] - other[part]["AP"]
+        for part in ("box", "landmarks")
+        if now[part]["AP"] is not None and other[part]["AP"] is not None  # nothing of the kind is labelled
+    }
+    lost = [f"{name} is {-gain:.4f} below that of '{simpler}'" for name, gain in gains.items() if gain < -WORSE]
+    return dg.AssetCheckResult(
+        passed=not lost,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(lost) or None,
+        metadata={f"{name} gained": gain for name, gain in gains.items()},
+    )
+
+
+def latency_has_not_grown(made: Made) -> dg.AssetCheckResult:
+    """A picture takes about as many milliseconds as at the last materialization."""
+    figures, before = read_json(Workspace(made.root).metrics_file(made.item or "")), made.before.get("ms total")
+    if figures is None:
+        return unknown(f"metrics/{made.item}.json is missing")
+    now = float(figures["ms"]["total"])
+    return dg.AssetCheckResult(
+        passed=before is None or now <= SLOWER * before,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"ms": now} if before is None else {"ms": now, "ms before": float(before)},
+    )
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text("utf-8")) if path.is_file() else None
+
+
+def unknown(why: str) -> dg.AssetCheckResult:
+    """Nothing can be said; it stops nobody."""
+    return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, description=why)

@@ -1,0 +1,254 @@
+"""The command line: one command a stage, each on a workspace; everything heavy is imported when it is needed."""
+
+import json
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deepmark.cli import coco as cli_coco
+from deepmark.cli import registry as cli_release
+from deepmark.cli.options import HERE, JsonOption, SplitOption, Strategy, StrategyOption, WorkspaceOption, tell
+from deepmark.errors import DeepmarkError
+
+app = typer.Typer(
+    name="deepmark",
+    help="DeepFashion2 in; a trained, evaluated and logged detector of clothes and their landmarks out.\n\n"
+    "`deepmark demo runs/demo` shows everything in minutes. The stages work on a workspace, a folder with params.yaml, "
+    "dvc.yaml and data/; `deepmark init DIR` makes one, and `dvc repro` in it runs all stages that are out of date.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+
+
+class Profile(StrEnum):
+    demo = "demo"
+    paper = "paper"
+    modern = "modern"
+
+
+class Backbone(StrEnum):
+    dla34 = "dla34"
+    hourglass104 = "hourglass104"
+    mobile = "mobile"
+
+
+class Published(StrEnum):
+    dla34 = "dla34"
+    hourglass104 = "hourglass104"
+
+
+def _stage(name: str, workspace: Path, as_json: bool, **choices: str) -> None:
+    from deepmark import stages
+    from deepmark.workspace.layout import Workspace
+
+    stage: Callable[..., dict[str, Any]] = getattr(stages, name)
+    tell(stage(Workspace(workspace.resolve()), **choices), as_json)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    profile: Annotated[
+        Profile,
+        typer.Option(help="paper: as published; modern: as one would train today; demo: drawn garments on a CPU."),
+    ] = Profile.paper,
+) -> None:
+    """Make a workspace: params.yaml, dvc.yaml, data/, with git and DVC."""
+    from deepmark.workspace.layout import init_workspace
+
+    init_workspace(folder.resolve(), profile)
+    typer.echo(f"{folder}: a workspace. Put DeepFashion2 into {folder / 'data/raw'}, then `dvc repro` in {folder}.")
+
+
+@app.command()
+def synth(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where train/ and validation/ are made.")],
+    train: Annotated[int, typer.Option(min=0, help="Pictures to train on.")] = 4500,
+    validation: Annotated[int, typer.Option(min=0, help="Pictures to validate on.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw garments in DeepFashion2's own file format, landmarks exact."""
+    from deepmark.progress import progress
+    from deepmark.synthetic import draw_dataset
+
+    with progress("draw", train + validation) as advance:
+        facts = draw_dataset(folder, train=train, validation=validation, seed=seed, progress=advance)
+    tell(facts, as_json)
+
+
+@app.command()
+def ingest(split: SplitOption, workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
+    """Raw files to checked records; what cannot be used is set aside with its reason."""
+    _stage("ingest", workspace, as_json, split=split.value)
+
+
+@app.command()
+def shard(split: SplitOption, workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
+    """Records to WebDataset tars with an index of checksums."""
+    _stage("shard", workspace, as_json, split=split.value)
+
+
+@app.command()
+def train(
+    workspace: WorkspaceOption = HERE,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget this recipe's earlier checkpoints.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Shards to a checkpoint, one process a GPU, on one machine or several; a run that was cut off goes on."""
+    from deepmark import stages
+    from deepmark.workspace.layout import Workspace
+
+    facts = stages.train(Workspace(workspace.resolve()), fresh=fresh)
+    if facts is not None:
+        tell(facts, as_json)
+
+
+@app.command()
+def predict(strategy: StrategyOption, workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
+    """Checkpoint and validation shards to predictions, by one of the paper's strategies."""
+    _stage("predict", workspace, as_json, strategy=strategy.value)
+
+
+@app.command()
+def evaluate(strategy: StrategyOption, workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
+    """Predictions to the official metric, overall, by category and by subset."""
+    _stage("evaluate", workspace, as_json, strategy=strategy.value)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="A strategy of the workspace, or a file of predictions.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The same; B is held against A.")],
+    workspace: WorkspaceOption = HERE,
+    every: Annotated[bool, typer.Option("--all", help="Every category and subset, not only real differences.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="For all figures, every digit kept.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Which of two is better, by how much, and whether the difference is real.
+
+    `deepmark compare nms flip` compares two strategies; `deepmark compare flip ../other/data/predictions/flip.parquet`
+    two models on the same pictures.
+    """
+    from dataclasses import asdict
+
+    from deepmark.compare import compare_predictions
+    from deepmark.report.tables.comparison_tables import comparison_table
+    from deepmark.report.tables.table import print_table
+    from deepmark.workspace.layout import Workspace
+
+    differences = compare_predictions(Workspace(workspace.resolve()), a, b, out=out)
+    if as_json:
+        typer.echo(
+            json.dumps([{**asdict(one), "difference": one.difference, "real": one.is_real} for one in differences])
+        )
+    else:
+        print_table(comparison_table(differences, every=every))
+
+
+@app.command()
+def audit(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
+    """Labels that somebody should look at: ranked, with reasons, as a table and as a page with pictures."""
+    _stage("audit", workspace, as_json)
+
+
+@app.command()
+def report(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
+    """All that was measured to one page: tables, figures and pictures."""
+    _stage("report", workspace, as_json)
+
+
+app.command()(cli_coco.score)
+app.command()(cli_coco.convert)
+app.command()(cli_release.register)
+app.command()(cli_release.promote)
+app.command()(cli_release.rollback)
+app.command()(cli_release.models)
+
+
+@app.command()
+def detect(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of pictures.")],
+    model: Annotated[Path, typer.Option(help="A model.safetensors.")] = Path("data/checkpoint/model.safetensors"),
+    strategy: StrategyOption = Strategy.nms,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Lower detections are left out.")] = 0.3,
+    draw: Annotated[Path | None, typer.Option(help="Folder for the pictures with detections drawn.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="File for the detections; - prints them.")] = None,
+) -> None:
+    """Find clothes and landmarks in pictures."""
+    from deepmark.infer.detect_files import detect_files
+    from deepmark.params import load_params
+    from deepmark.workspace.layout import profile_file
+
+    params = load_params(profile_file(Profile.paper)).predict.model_copy(update={"min_score": min_score})
+    failed = detect_files(images, model=model, strategy=strategy.value, params=params, draw=draw, json_file=json_file)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command("import-checkpoint")
+def import_checkpoint(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Such as ctdet_coco_dla_2x.pth.")],
+    backbone: Annotated[Published, typer.Option(help="Whose weights they are.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="The model to write.")],
+    input_size: Annotated[
+        tuple[int, int], typer.Option(metavar="HEIGHT WIDTH", help="Of the pictures it will see, pixels.")
+    ] = (512, 512),
+    as_json: JsonOption = False,
+) -> None:
+    """Published weights of CenterNet to a model of ours: to start a training from (train.init), or to look at."""
+    from deepmark.model import centernet_import as centernet
+    from deepmark.params import model_params
+
+    params = model_params(backbone=backbone.value, input_size=input_size)
+    tell(centernet.import_checkpoint(file, out, params), as_json)
+
+
+@app.command()
+def model(
+    workspace: WorkspaceOption = HERE,
+    backbone: Annotated[Backbone | None, typer.Option(help="Instead of the one in params.yaml.")] = None,
+    time: Annotated[bool, typer.Option("--time/--no-time", help="Measure the time of a picture here.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """What the network of params.yaml costs: parameters, GFLOP, megabytes, milliseconds a picture."""
+    from deepmark.infer.predict import best_device
+    from deepmark.model.cost import cost, measured_time
+    from deepmark.params import model_params
+    from deepmark.workspace.layout import Workspace
+
+    params = Workspace(workspace.resolve()).params
+    chosen = model_params(**params.model.model_dump() | ({"backbone": backbone.value} if backbone else {}))
+    facts = cost(chosen)
+    if time:
+        facts |= measured_time(chosen, precision=params.predict.precision, device=best_device())
+    tell(facts, as_json)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The workspace to make.")] = Path("runs/demo"),
+    train: Annotated[int, typer.Option(min=1, help="Pictures to draw for training.")] = 4500,
+    validation: Annotated[int, typer.Option(min=1, help="Pictures to draw for validation.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="Of the drawings.")] = 1,
+) -> None:
+    """Draw data, run the whole graph through Dagster and DVC, and print the paper's table for it."""
+    from deepmark.cli.demo import run_demo
+
+    run_demo(folder.resolve(), train=train, validation=validation, seed=seed)
+
+
+def main() -> None:
+    """The `deepmark` command: a user's mistake is one message and exit code 1."""
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    try:
+        app()
+    except DeepmarkError as error:
+        typer.echo(f"deepmark {command}: {error}", err=True)
+        sys.exit(1)

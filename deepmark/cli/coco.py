@@ -1,0 +1,148 @@
+"""The commands about COCO files: the official metric for anyone's results, and the way to and from the format."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deepmark.cli.options import HERE, JsonOption, Split, Strategy, WorkspaceOption, tell
+from deepmark.errors import DeepmarkError
+
+
+class Kind(StrEnum):
+    bbox = "bbox"
+    keypoints = "keypoints"
+
+
+class Engine(StrEnum):
+    hotcoco = "hotcoco"
+    pycocotools = "pycocotools"
+
+
+class Target(StrEnum):
+    coco = "coco"
+    coco_results = "coco-results"
+
+
+class Origin(StrEnum):
+    coco = "coco"
+
+
+def score(
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH.json", help="A COCO data set.")],
+    results: Annotated[Path, typer.Argument(metavar="RESULTS.json", help="A COCO results file.")],
+    kind: Annotated[Kind, typer.Option(help="bbox: boxes, 12 figures; keypoints: landmarks, 10 figures.")],
+    visible_only: Annotated[
+        bool, typer.Option("--visible-only", help="Occluded landmarks (v = 1) count as not labelled.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(metavar="SCORES.json", help="File for all figures, every digit.")] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="hotcoco: quick and small; pycocotools: the official code itself.")
+    ] = Engine.hotcoco,
+    as_json: JsonOption = False,
+) -> None:
+    """The official figures of anyone's results: COCO files in the layout of DeepFashion2's official converter."""
+    from deepmark.eval.coco_score.score import score_files
+    from deepmark.files import write_json
+    from deepmark.progress import progress
+    from deepmark.report.tables.score_tables import categories_table, figures_table
+    from deepmark.report.tables.table import print_table
+
+    if visible_only and kind is Kind.bbox:
+        raise DeepmarkError("--visible-only: boxes have no landmarks. Add --kind keypoints, or leave it out.")
+    typer.echo(f"reading {truth}", err=True)
+    values = score_files(
+        truth, results, kind=kind.value, visible_only=visible_only, engine=engine.value, watch=progress
+    ).as_dict()
+    if out is not None:
+        write_json(out, values)
+    if as_json:
+        typer.echo(json.dumps(values))
+        return
+    print_table(figures_table(values))
+    print_table(categories_table(values))
+
+
+def convert(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="With --from: the COCO data set to read.")
+    ] = None,
+    to: Annotated[
+        Target | None,
+        typer.Option(help="coco: the records of --split; coco-results: the predictions of --strategy."),
+    ] = None,
+    origin: Annotated[Origin | None, typer.Option("--from", help="coco: a data set in the converter's layout.")] = None,
+    split: Annotated[Split | None, typer.Option(help="With --to coco: which part of the data set.")] = None,
+    strategy: Annotated[Strategy | None, typer.Option(help="With --to coco-results: whose predictions.")] = None,
+    images: Annotated[Path | None, typer.Option(metavar="DIR", help="With --from: the folder of the pictures.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write; with --from, a new folder for ingest.")] = None,
+    workspace: WorkspaceOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Records or predictions to COCO files (--to); a COCO data set to folders that ingest takes (--from)."""
+    given = {"FILE": file, "--split": split, "--strategy": strategy, "--images": images, "--out": out}
+    if (to is None) == (origin is None):
+        raise DeepmarkError("give one of --to coco, --to coco-results and --from coco; `deepmark convert --help`.")
+    needed = {Target.coco: {"--split", "--out"}, Target.coco_results: {"--strategy", "--out"}}
+    wanted = {"FILE", "--images", "--out"} if to is None else needed[to]
+    way = "--from coco" if to is None else f"--to {to}"
+    for name, value in given.items():
+        if (value is not None) != (name in wanted):
+            do = f"needs {name}" if value is None else f"takes no {name}"
+            raise DeepmarkError(f"{way} {do}. It goes with {', '.join(sorted(wanted))}.")
+    assert out is not None
+    if to is Target.coco:
+        assert split is not None
+        tell(_records(workspace, split.value, out), as_json)
+    elif to is Target.coco_results:
+        assert strategy is not None
+        tell(_predictions(workspace, strategy.value, out), as_json)
+    else:
+        assert file is not None
+        assert images is not None
+        tell(_import(file, images, out), as_json)
+
+
+def _records(workspace: Path, split: str, out: Path) -> dict[str, Any]:
+    from deepmark.data.coco.writer import write_coco
+    from deepmark.data.records import open_records, read_records
+    from deepmark.progress import progress
+    from deepmark.workspace.layout import Workspace
+
+    path = Workspace(workspace.resolve()).records_file(split)
+    with open_records(path) as records:
+        pictures = records.metadata.num_rows
+    with progress("write pictures", pictures) as advance:
+        return write_coco(out, read_records(path), progress=advance)
+
+
+def _predictions(workspace: Path, strategy: str, out: Path) -> dict[str, Any]:
+    from deepmark.data.coco.writer import write_coco_results
+    from deepmark.data.predictions import read_predictions
+    from deepmark.progress import progress
+    from deepmark.workspace.layout import Workspace
+
+    predictions, _ = read_predictions(Workspace(workspace.resolve()).predictions_file(strategy))
+    found = ((prediction.image_id, prediction.detections) for prediction in predictions)
+    with progress("write pictures", 0) as advance:
+        return write_coco_results(out, found, progress=advance)
+
+
+def _import(file: Path, images: Path, out: Path) -> dict[str, Any]:
+    from deepmark.data.coco.importer import STANDINS, import_coco
+    from deepmark.progress import progress
+
+    typer.echo(f"reading {file}", err=True)
+    with progress("write pictures", 0) as advance:
+        facts = import_coco(file, images, out, progress=advance)
+    for name, count in facts["stood_in"].items():
+        of = "pictures" if name in ("source", "pair_id") else "items"
+        value = STANDINS.get(name, "its own number")
+        typer.echo(f"{name}: missing for {count:,} of {facts[of]:,} {of}, each was given {value}", err=True)
+    if (STANDINS.keys() - {"style"}) & facts["stood_in"].keys():
+        typer.echo("tables by these fields will say nothing: docs/evaluation.md, 'To and from COCO files'", err=True)
+    if facts["pictures_without_items"]:
+        typer.echo(f"{facts['pictures_without_items']:,} pictures without items were left out", err=True)
+    return facts

@@ -1,0 +1,1 @@
+"""Records, predictions and images on disk, and the samples a training reads."""

@@ -1,0 +1,1 @@
+"""COCO files: reading and writing data sets and results."""

@@ -1,0 +1,136 @@
+"""A COCO data set file, read and checked: pictures, categories and annotations, keypoints as arrays.
+
+The layout is that of DeepFashion2's official converter, where every annotation has 294 * 3 numbers, zero outside its
+category. Nothing is repaired: a figure computed from a repaired file would be a figure of another file.
+"""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from deepmark.data.ingest.strict_json import shown
+from deepmark.errors import DeepmarkError
+from deepmark.schema import LANDMARKS
+
+_REMEDY = "`deepmark convert --to coco` writes a complete file from records."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CocoDataset:
+    """A COCO data set in memory, as its file has it; an annotation's "keypoints" is an array of 882 numbers."""
+
+    path: Path
+    images: list[dict[str, Any]]
+    categories: list[dict[str, Any]]
+    annotations: list[dict[str, Any]]
+
+    @property
+    def image_ids(self) -> frozenset[int]:
+        return frozenset(image["id"] for image in self.images)
+
+    @property
+    def category_ids(self) -> list[int]:
+        """In the order of the metric's axes: ascending."""
+        return sorted({category["id"] for category in self.categories})
+
+    def fail(self, number: int, fault: str, remedy: str = _REMEDY) -> NoReturn:
+        """Raises DeepmarkError about the annotation with this place in the list, counted from 0."""
+        name = shown(self.annotations[number].get("id", "none")) if isinstance(self.annotations[number], dict) else "?"
+        raise DeepmarkError(f"{self.path}: annotations[{number}] (id {name}): {fault}. {remedy}")
+
+
+def is_whole(value: Any) -> bool:
+    """Whether this value of a JSON file is a number to count or name by: whole, 0 or more, of 63 bits."""
+    return type(value) is int and 0 <= value < 2**63
+
+
+def is_number(value: Any) -> bool:
+    """Whether this value of a JSON file is a finite number that a double can hold."""
+    return type(value) in (int, float) and abs(value) < 1e300
+
+
+def are_numbers(value: Any, count: int) -> bool:
+    """Whether this value of a JSON file is a list of so many finite numbers."""
+    return isinstance(value, list) and len(value) == count and all(map(is_number, value))
+
+
+def _compact(fields: dict[str, Any]) -> dict[str, Any]:
+    """An object of the file with its 294 * 3 keypoints as an array: as lists they would take ten times the memory."""
+    keypoints = fields.get("keypoints")
+    if "image_id" in fields and are_numbers(keypoints, 3 * LANDMARKS):
+        fields["keypoints"] = np.array(keypoints, np.float64)
+    return fields
+
+
+def _not_finite(word: str) -> NoReturn:
+    raise ValueError(f"holds {word}, which is no number of JSON")
+
+
+def _load(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes(), object_hook=_compact, parse_constant=_not_finite)
+    except FileNotFoundError:
+        raise DeepmarkError(
+            f"{path}: no such file. Give a COCO data set: images, categories and annotations."
+        ) from None
+    except OSError as error:
+        raise DeepmarkError(f"{path}: cannot be read ({error.strerror}). Give a COCO data set.") from None
+    except (ValueError, RecursionError) as error:
+        raise DeepmarkError(f"{path}: not JSON ({error}). Was it copied whole? Give a COCO data set.") from None
+
+
+def _sections(path: Path, values: Any) -> CocoDataset:
+    sections = {}
+    for name in ("images", "categories", "annotations"):
+        section = values.get(name) if isinstance(values, dict) else values
+        if section is values or not isinstance(section, list) or not all(isinstance(each, dict) for each in section):
+            raise DeepmarkError(
+                f"{path}: not a COCO data set: '{name}' should be a list of objects, found {shown(section)}. "
+                "If this is a file of results, give the data set first and the results second."
+            )
+        for number, each in enumerate(section):
+            if name != "annotations" and not is_whole(each.get("id")):
+                raise DeepmarkError(f"{path}: {name}[{number}]: 'id' should be a whole number, 0 or more. {_REMEDY}")
+        sections[name] = section
+    return CocoDataset(path=path, **sections)
+
+
+def _check_annotation(dataset: CocoDataset, number: int, images: Collection[int], categories: Collection[int]) -> None:
+    fields = dataset.annotations[number]
+    for name, known, where in (("image_id", images, "images"), ("category_id", categories, "categories")):
+        if not is_whole(fields.get(name)) or fields[name] not in known:
+            dataset.fail(number, f"'{name}' is {shown(fields.get(name))}, which is not among the file's {where}")
+    if not is_whole(fields.get("id")) or not fields["id"]:
+        # pycocotools marks an unmatched result by the annotation number 0, so its figures would be wrong.
+        dataset.fail(number, "'id' should be a whole number, 1 or more")
+    if not are_numbers(fields.get("bbox"), 4):
+        dataset.fail(number, f"'bbox' should be four numbers x, y, width, height, found {shown(fields.get('bbox'))}")
+
+
+def check_keypoints(dataset: CocoDataset, number: int) -> None:
+    """Raises DeepmarkError where an annotation's keypoints are not the 294 * 3 numbers of DeepFashion2."""
+    keypoints = dataset.annotations[number].get("keypoints")
+    if not isinstance(keypoints, np.ndarray):
+        found = f"{len(keypoints)} numbers" if isinstance(keypoints, list) else shown(keypoints)
+        expected = f"{LANDMARKS} * 3 = {LANDMARKS * 3} numbers"
+        dataset.fail(number, f"'keypoints' should be {expected}, x, y, v of all categories' landmarks; found {found}")
+
+
+def read_coco(path: Path) -> CocoDataset:
+    """The data set in a COCO file; pictures, categories, and each annotation's id, picture, category and box are sound.
+
+    Raises DeepmarkError where the file is missing, no JSON, or not a COCO data set.
+    """
+    dataset = _sections(path, _load(path))
+    images, categories = dataset.image_ids, frozenset(dataset.category_ids)
+    seen: set[int] = set()
+    for number, fields in enumerate(dataset.annotations):
+        _check_annotation(dataset, number, images, categories)
+        if fields["id"] in seen:
+            dataset.fail(number, "another annotation has the same id")
+        seen.add(fields["id"])
+    return dataset

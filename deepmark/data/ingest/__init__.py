@@ -1,0 +1,1 @@
+"""Raw DeepFashion2 files to checked records."""

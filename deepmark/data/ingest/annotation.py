@@ -1,0 +1,167 @@
+"""One annotation file of DeepFashion2: read, checked field by field, and turned into garments.
+
+The format is taken at its word: the fields it has, all of them, no others. Nothing is repaired, except that a box is
+clipped to its picture and a landmark with v = 0 loses its coordinates; both are noted, so that they can be counted.
+A labelled landmark outside the picture stays where the annotator put it: the official metric measures from there.
+
+Source: DeepFashion2, 2019, section 3 and the format page of its public repository.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deepmark.data.ingest.strict_json import UnfitError, parse_json, shown
+from deepmark.geometry import box_areas, clip_boxes
+from deepmark.schema import CATEGORIES, SOURCES, SUBSETS
+from deepmark.types import Garment
+
+ITEM_FIELDS = frozenset(
+    {"category_id", "category_name", "style", "bounding_box", "landmarks", "segmentation", *SUBSETS}
+)
+
+FARTHEST = 65_535
+"""Pixels. No JPEG has a longer side, so no coordinate, however far outside, has business beyond it."""
+
+_ITEM = re.compile(r"item[1-9][0-9]{0,8}", re.ASCII)
+_INT64 = range(-(2**63), 2**63)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Annotation:
+    """What an annotation file says about its picture."""
+
+    source: str
+    pair_id: int
+    garments: tuple[Garment, ...]
+    """By the number of their item."""
+
+    notes: Counter[str]
+    """What was found unusual and kept: boxes_clipped, landmarks_outside, unlabelled_landmarks_zeroed."""
+
+
+def _invalid(where: str, expected: str, found: Any) -> UnfitError:
+    return UnfitError("field_invalid", f"{where}: expected {expected}, found {shown(found)}")
+
+
+def _check_keys(fields: dict[str, Any], needed: frozenset[str], where: str) -> None:
+    missing, unknown = sorted(needed - fields.keys()), sorted(fields.keys() - needed)
+    if missing:
+        raise UnfitError("field_missing", f"{where}the field '{missing[0]}' is missing")
+    if unknown:
+        raise UnfitError("field_unknown", f"{where}the format has no field {shown(unknown[0])}")
+
+
+def _integer(value: Any, allowed: range, where: str, expected: str) -> int:
+    if type(value) is not int or value not in allowed:
+        raise _invalid(where, expected, value)
+    return value
+
+
+def _coordinates(values: list[Any], where: str) -> np.ndarray:
+    for value in values:
+        if type(value) is not int and type(value) is not float:
+            raise _invalid(where, "numbers", value)
+        if abs(value) > FARTHEST:
+            raise UnfitError("coordinate_out_of_range", f"{where}: no picture is large enough for {shown(value)}")
+    return np.array(values, dtype=np.float64)
+
+
+def _category(item: dict[str, Any], where: str) -> int:
+    number, name = item["category_id"], item["category_name"]
+    if type(number) is not int or not 1 <= number <= len(CATEGORIES):
+        raise UnfitError(
+            "category_unknown", f"{where}: category_id: expected 1 to {len(CATEGORIES)}, found {shown(number)}"
+        )
+    category = CATEGORIES[number - 1]
+    if name != category.name:
+        raise UnfitError(
+            "category_name_differs",
+            f"{where}: category_id {number} is '{category.name}', but category_name says {shown(name)}",
+        )
+    return category.index
+
+
+def _box(value: Any, size: tuple[int, int], notes: Counter[str], where: str) -> np.ndarray:
+    if not isinstance(value, list) or len(value) != 4:
+        raise _invalid(where, "four numbers x1, y1, x2, y2", value)
+    box = _coordinates(value, where)[None]
+    if not box_areas(box)[0]:
+        raise UnfitError("box_empty", f"{where}: {shown(value)} is empty or inverted")
+    clipped = clip_boxes(box, size)
+    if not box_areas(clipped)[0]:
+        height, width = size
+        raise UnfitError("box_outside", f"{where}: {shown(value)} lies outside the picture of {width} x {height}")
+    notes["boxes_clipped"] += bool((clipped != box).any())
+    return clipped[0]
+
+
+def _landmarks(value: Any, count: int, size: tuple[int, int], notes: Counter[str], where: str) -> np.ndarray:
+    if not isinstance(value, list):
+        raise _invalid(where, "a list of numbers x, y, v", value)
+    if len(value) != 3 * count:
+        raise UnfitError(
+            "landmarks_wrong_number",
+            f"{where}: expected {3 * count} numbers for the {count} landmarks of its category, found {len(value)}",
+        )
+    landmarks = _coordinates(value, where).reshape(count, 3)
+    points, visibility = landmarks[:, :2], landmarks[:, 2]
+    if not np.isin(visibility, (0, 1, 2)).all():
+        raise _invalid(where, "visibilities of 0, 1 or 2", visibility[~np.isin(visibility, (0, 1, 2))][0].item())
+    height, width = size
+    outside = ((points < 0) | (points > (width, height))).any(axis=1)
+    notes["landmarks_outside"] += int((outside & (visibility > 0)).sum())
+    notes["unlabelled_landmarks_zeroed"] += int(((visibility == 0) & points.any(axis=1)).sum())
+    points[visibility == 0] = 0.0
+    return landmarks + 0.0  # no negative zeros
+
+
+def _polygons(value: Any, where: str) -> tuple[np.ndarray, ...]:
+    if not isinstance(value, list):
+        raise _invalid(where, "a list of polygons", value)
+    for polygon in value:
+        if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
+            raise _invalid(where, "polygons of three or more points x, y", polygon)
+    return tuple(_coordinates(polygon, where).reshape(-1, 2) for polygon in value)
+
+
+def _garment(name: str, item: Any, size: tuple[int, int], notes: Counter[str]) -> Garment:
+    if not isinstance(item, dict):
+        raise _invalid(name, "an object", item)
+    _check_keys(item, ITEM_FIELDS, f"{name}: ")
+    category = _category(item, name)
+    return Garment(
+        item=name,
+        category=category,
+        style=_integer(item["style"], range(2**63), f"{name}: style", "a whole number, 0 or more"),
+        box=_box(item["bounding_box"], size, notes, f"{name}: bounding_box"),
+        landmarks=_landmarks(item["landmarks"], CATEGORIES[category].landmarks, size, notes, f"{name}: landmarks"),
+        polygons=_polygons(item["segmentation"], f"{name}: segmentation"),
+        **{field: _integer(item[field], range(1, 4), f"{name}: {field}", "1, 2 or 3") for field in SUBSETS},
+    )
+
+
+def parse_annotation(data: bytes, *, size: tuple[int, int]) -> Annotation:
+    """The garments of a picture of this (height, width), from the bytes of its annotation file.
+
+    Raises UnfitError, whose reason names the item, the field and what was found.
+    """
+    fields = parse_json(data)
+    if not isinstance(fields, dict):
+        raise UnfitError("field_invalid", f"expected an object with source, pair_id and items, found {shown(fields)}")
+    items = sorted(filter(_ITEM.fullmatch, fields), key=lambda name: int(name[4:]))
+    _check_keys(fields, frozenset({"source", "pair_id", *items}), "")
+    if not items:
+        raise UnfitError("items_missing", "holds no item")
+    if fields["source"] not in SOURCES:
+        raise _invalid("source", " or ".join(SOURCES), fields["source"])
+    notes: Counter[str] = Counter()
+    return Annotation(
+        source=fields["source"],
+        pair_id=_integer(fields["pair_id"], _INT64, "pair_id", "a whole number"),
+        garments=tuple(_garment(name, fields[name], size, notes) for name in items),
+        notes=notes,
+    )

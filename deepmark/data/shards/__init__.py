@@ -1,0 +1,1 @@
+"""WebDataset shards: writing, the index of checksums, verified reading, shards on other storage."""

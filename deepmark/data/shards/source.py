@@ -1,0 +1,97 @@
+"""Where a reader has its shards from: a folder of this machine, or other storage through a cache."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepmark.data.shards.cache import ShardCache
+from deepmark.data.shards.index import Shard, ShardIndex, parse_index, read_index
+from deepmark.data.shards.remote import RemoteFolder
+from deepmark.errors import DeepmarkError
+
+
+@dataclass(frozen=True)
+class LocalShards:
+    """A folder that `deepmark shard` made."""
+
+    folder: Path
+    remedy = "Run `deepmark shard` again."
+
+    def name(self, shard: Shard) -> str:
+        return str(self.folder / shard.file)
+
+    def index(self) -> ShardIndex:
+        return read_index(self.folder / "index.json")
+
+    def open_all(self, shards: tuple[Shard, ...]) -> Iterator[tuple[int, int]]:
+        """Each shard's place in the index and a descriptor: all of them, for opening is cheap."""
+        for number, shard in enumerate(shards):
+            yield number, self.open(shard)
+
+    def find(self, shard: Shard) -> int | None:
+        """A descriptor of a shard that is on this machine, as all here are."""
+        return self.open(shard)
+
+    def open(self, shard: Shard) -> int:
+        """A descriptor, to be closed by the caller.
+
+        Raises DeepmarkError where the file is missing or has another size than the index says.
+        """
+        path = self.name(shard)
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise DeepmarkError(f"{path}: cannot be opened ({error.strerror}). {self.remedy}") from None
+        found = os.fstat(descriptor).st_size
+        if found != shard.bytes:
+            os.close(descriptor)
+            raise DeepmarkError(f"{path}: has {found:,} bytes, index.json says {shard.bytes:,}. {self.remedy}")
+        return descriptor
+
+
+@dataclass(frozen=True)
+class RemoteShards:
+    """The same folder, copied to other storage: its shards come to this machine when they are first read."""
+
+    folder: RemoteFolder
+    cache: ShardCache
+    remedy = "Delete the copy in the cache (params.yaml: storage: cache): it is fetched again."
+
+    def name(self, shard: Shard) -> str:
+        return f"{self.folder.name(shard.file)} ({self.cache.folder / shard.sha256}.tar)"
+
+    def index(self) -> ShardIndex:
+        return parse_index(self.folder.read("index.json"), self.folder.name("index.json"))
+
+    def open_all(self, shards: tuple[Shard, ...]) -> Iterator[tuple[int, int]]:
+        """None yet, but all are known to be there, and to fit.
+
+        Raises DeepmarkError where an object is missing or has another size than the index says, and where the cache
+        cannot hold all at once: samples are read in any order, and each would be fetched again and again.
+        """
+        size = sum(shard.bytes for shard in shards)
+        if size > self.cache.limit:
+            raise DeepmarkError(
+                f"{self.folder.url}: its shards hold {size / 2**30:.2f} GiB, the cache may hold "
+                f"{self.cache.limit / 2**30:.2f} GiB. Raise params.yaml: storage: cache_gib."
+            )
+        found = self.folder.sizes()
+        for shard in shards:
+            name, held = self.folder.name(shard.file), found.get(shard.file, -1)
+            if held == -1:
+                raise DeepmarkError(f"{name}: is not there, index.json names it. Copy the folder there again.")
+            if held not in (None, shard.bytes):
+                raise DeepmarkError(
+                    f"{name}: has {held:,} bytes, index.json says {shard.bytes:,}. Copy the folder there again."
+                )
+        return iter(())
+
+    def find(self, shard: Shard) -> int | None:
+        """A descriptor of a shard that was fetched before."""
+        return self.cache.find(shard.sha256, shard.bytes)
+
+    def open(self, shard: Shard) -> int:
+        """A descriptor, to be closed by the caller, of the shard as fetched now or before."""
+        blocks = self.folder.blocks(shard.file, shard.bytes)
+        return self.cache.fetch(shard.sha256, shard.bytes, blocks, name=self.folder.name(shard.file))

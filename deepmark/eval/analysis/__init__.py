@@ -1,0 +1,1 @@
+"""Why a detector fails: matches across categories, error types, confusions, landmark errors, curves."""

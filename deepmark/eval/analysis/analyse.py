@@ -1,0 +1,61 @@
+"""Why it fails: all tables beside the AP, from one look at truth and results."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepmark.eval.analysis.assignment import found_items
+from deepmark.eval.analysis.confusion import confusion_table
+from deepmark.eval.analysis.curves import calibration_table, curve_table
+from deepmark.eval.analysis.items import item_table
+from deepmark.eval.analysis.landmark_error import landmark_table
+from deepmark.eval.analysis.tide_errors import error_table
+from deepmark.eval.metric.average_precision import precision
+from deepmark.eval.metric.columns import Prediction, result_columns, truth_columns
+from deepmark.eval.metric.figures import KINDS, matchings
+from deepmark.types import ImageRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STEPS: int = len(KINDS) + 1
+"""How often `diagnose` calls `progress(1)`."""
+
+
+def diagnose(
+    records: Iterable[ImageRecord],
+    predictions: Iterable[Prediction],
+    *,
+    progress: Callable[[int], None] = lambda count: None,
+) -> dict[str, "pd.DataFrame"]:
+    """Tables by name: errors, calibration, confusion, landmarks, curves, items.
+
+    Raises DeepmarkError where records and predictions are not of the same pictures.
+    """
+    records = list(records)
+    truth = truth_columns(records)
+    results = result_columns(predictions, truth)
+    tables, precisions = {}, {}
+    for kind, matching in matchings(truth, results):
+        matches = matching.match()
+        precisions[kind] = precision(matches)
+        if kind == "box":
+            tables["errors"] = error_table(truth, results, matches)
+            tables["calibration"] = calibration_table(matches)
+        progress(1)
+    found = found_items(truth, results)
+    tables["confusion"] = confusion_table(truth, results, found)
+    tables["landmarks"] = landmark_table(truth, results, found)
+    tables["curves"] = curve_table(precisions)
+    tables["items"] = item_table(records, truth, results, found)
+    progress(1)
+    return tables
+
+
+def write_tables(folder: Path, tables: Mapping[str, "pd.DataFrame"]) -> None:
+    """A file a table, every digit kept: CSV, and Parquet for the items, which grow with the data."""
+    for name, table in tables.items():
+        if name == "items":
+            table.to_parquet(folder / f"{name}.parquet", index=False)
+        else:
+            table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")

@@ -1,0 +1,67 @@
+"""How far landmarks lie from where they are labelled.
+
+AP counts items, weighs landmarks by how well people agree on them, and mixes finding with placing. Here every landmark
+is by itself, and only items that were found are asked.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from deepmark.eval.metric.columns import Results, Truth
+from deepmark.schema import CATEGORIES, MOST_LANDMARKS, Category
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHARES: dict[str, float] = {"pck05": 0.05, "pck10": 0.1}
+"""How near is near enough, as shares of the longer side of the item's box."""
+
+
+def landmark_table(truth: Truth, results: Results, found: Int64[np.ndarray, " n"]) -> "pd.DataFrame":
+    """Columns category, landmark (from 1), part, labelled, error_mean, error_median, pck05, pck10; 294 rows.
+
+    Of the items that are found as what they are (`found_items`), visible and occluded landmarks. The error is the
+    distance divided by the root of the area of the item's labelled box: the normalisation of OKS, without its sigmas.
+    PCK, the percentage of correct keypoints, is the share nearer than .05 or .10 of the longer side of that box. NaN
+    where nothing is labelled.
+    Source: Articulated Human Detection with Flexible Mixtures of Parts, 2013, section 7 (PCK by the longer side of the
+    box); Microsoft COCO's keypoint evaluation (distance by the root of the area).
+    """
+    import pandas as pd
+
+    asked = np.flatnonzero(found >= 0)
+    asked = asked[results.category[found[asked]] == truth.category[asked]]
+    offsets = results.landmarks[found[asked]].astype(np.float64) - truth.landmarks[asked, :, :2]
+    distances = np.where(truth.labelled[asked], np.hypot(offsets[:, :, 0], offsets[:, :, 1]), np.nan)
+    sizes = truth.boxes[asked, 2:] - truth.boxes[asked, :2]
+    categories = truth.category[asked]
+    return pd.concat(
+        [_rows(one, distances[categories == one.index], sizes[categories == one.index]) for one in CATEGORIES],
+        ignore_index=True,
+    )
+
+
+def _rows(
+    category: Category, distances: Float64[np.ndarray, "n 39"], sizes: Float64[np.ndarray, "n 2"]
+) -> "pd.DataFrame":
+    import pandas as pd
+
+    own = slice(0, category.landmarks)
+    assert np.isnan(distances[:, category.landmarks : MOST_LANDMARKS]).all()
+    errors = pd.DataFrame(distances[:, own] / np.sqrt(sizes.prod(1, keepdims=True)))
+    shares = pd.DataFrame(distances[:, own] / sizes.max(1, keepdims=True))
+    labelled = errors.count()
+    near = {name: (shares < share).sum() / labelled for name, share in SHARES.items()}  # 0 / 0 is NaN to pandas
+    return pd.DataFrame(
+        {
+            "category": category.name,
+            "landmark": range(1, category.landmarks + 1),
+            "part": category.parts,
+            "labelled": labelled,
+            "error_mean": errors.mean(),
+            "error_median": errors.median(),
+            **near,
+        }
+    )

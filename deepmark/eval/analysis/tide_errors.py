@@ -1,0 +1,159 @@
+"""Why box AP50 is not 1: the detections that are wrong and the items that are missed, by kind, and what each costs.
+
+Source: TIDE, A General Toolbox for Identifying Object Detection Errors, 2020, sections 2.2 and 2.3. Its published tool
+lets a badly placed detection stand in the way of one with a wrong category while only the latter are mended, and counts
+nothing for a category of which no item is found; here each kind is mended by itself, as the paper has it, and such a
+category counts.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from deepmark.eval.analysis.assignment import SHOWN_SCORE
+from deepmark.eval.metric.average_precision import precision
+from deepmark.eval.metric.columns import Results, Truth
+from deepmark.eval.metric.matching import OVERLAPS, Matches
+from deepmark.eval.metric.overlaps import box_overlap, pairs_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ERRORS: tuple[str, ...] = ("wrong category", "badly placed", "both", "duplicate", "background", "missed")
+"""The kinds; a wrong detection is of exactly one of the first five."""
+
+WRONG_CATEGORY, BADLY_PLACED, BOTH, DUPLICATE, BACKGROUND, MISSED = range(len(ERRORS))
+
+NEAR = 0.1
+"""From this overlap on a detection is about an item; TIDE's threshold of background."""
+
+FOUND = float(OVERLAPS[0])
+"""From this overlap on it is where the item is."""
+
+_CHUNK = 1 << 18
+"""Detections compared with the items of their pictures at a time: some 50 MB of pairs."""
+
+
+def error_table(truth: Truth, results: Results, matches: Matches) -> "pd.DataFrame":
+    """Columns kind, count, shown, ap_cost: how often, how often of score .3 or more, and what box AP50 would gain.
+
+    `matches` are those of boxes over everything. A wrong detection is, by the items of its own picture, the first of
+    - badly placed: it overlaps one of its own category by .1 or more, none of them by .5;
+    - wrong category: it overlaps one of another category by .5 or more;
+    - duplicate: it overlaps one of its own category by .5 or more, which a better detection has;
+    - both: it overlaps one of another category by .1 or more;
+    - background: none of these.
+    Missed is an item without a match, if no badly placed detection and none of a wrong category is about it; it has no
+    score, so that all of them are shown.
+
+    The gain is that of mending all errors of the kind and nothing else. A badly placed detection, or one of a wrong
+    category, becomes right where its item has no match and no better one of its kind; it goes where not. Duplicates,
+    background and both go. Missed items need not be found; a category that has no others has AP50 1 then. The gains do
+    not sum up to what AP50 lacks to 1. NaN where there are no items at all.
+    """
+    import pandas as pd
+
+    kinds, about = _classify(truth, results, matches)
+    missed = _missed(matches, kinds, about)
+    before = _ap50(matches)
+    counts = [int((kinds == kind).sum()) for kind in range(MISSED)] + [int(missed.sum())]
+    mended = [_without(matches, kinds, about, kind) for kind in range(MISSED)]
+    mended.append(replace(matches, to_find=matches.to_find & ~missed))
+    costs = [_gain(before, _ap50(after)) for after in mended]
+    shown = np.bincount(kinds[(kinds >= 0) & (matches.scores >= SHOWN_SCORE)], minlength=MISSED)
+    return pd.DataFrame({"kind": ERRORS, "count": counts, "shown": [*shown.tolist(), counts[MISSED]], "ap_cost": costs})
+
+
+def _classify(
+    truth: Truth, results: Results, matches: Matches
+) -> tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]:
+    """The kind of every detection, -1 for what is right or does not count, and the item that it is about, or -1."""
+    kinds, about = np.full(len(matches.result), -1), np.full(len(matches.result), -1)
+    wrong = np.flatnonzero((matches.item[0] < 0) & matches.counted[0])
+    for i in range(0, len(wrong), _CHUNK):
+        rows = wrong[i : i + _CHUNK]
+        own, own_overlap, other, other_overlap = _nearest(truth, results, matches.result[rows])
+        conditions = {
+            BADLY_PLACED: (own_overlap >= NEAR) & (own_overlap < FOUND),
+            WRONG_CATEGORY: other_overlap >= FOUND,
+            DUPLICATE: own_overlap >= FOUND,
+            BOTH: other_overlap >= NEAR,
+        }
+        kinds[rows] = np.select(list(conditions.values()), list(conditions), BACKGROUND)
+        about[rows] = np.select([kinds[rows] == BADLY_PLACED, kinds[rows] == WRONG_CATEGORY], [own, other], -1)
+    return kinds, about
+
+
+def _nearest(
+    truth: Truth, results: Results, rows: Int64[np.ndarray, " m"]
+) -> tuple[Int64[np.ndarray, " m"], Float64[np.ndarray, " m"], Int64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
+    """The items of the detection's own category and of others that it overlaps most, and by how much; 0 below .1."""
+    detection, item = pairs_of(results.image[rows], truth.image)
+    overlap = box_overlap(results.boxes[rows[detection]], truth.boxes[item])
+    near = overlap >= NEAR
+    detection, item, overlap = detection[near], item[near], overlap[near]
+    is_own = results.category[rows[detection]] == truth.category[item]
+
+    def best(of: Bool[np.ndarray, " p"]) -> tuple[Int64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
+        order = np.flatnonzero(of)[np.lexsort((-overlap[of], detection[of]))]
+        found, first = np.unique(detection[order], return_index=True)
+        items, overlaps = np.full(len(rows), -1), np.zeros(len(rows))
+        items[found], overlaps[found] = item[order[first]], overlap[order[first]]
+        return items, overlaps
+
+    return *best(is_own), *best(~is_own)
+
+
+def _missed(matches: Matches, kinds: Int64[np.ndarray, " m"], about: Int64[np.ndarray, " m"]) -> Bool[np.ndarray, " n"]:
+    missed = matches.to_find.copy()
+    missed[matches.item[0][matches.item[0] >= 0]] = False
+    missed[about[(kinds == BADLY_PLACED) | (kinds == WRONG_CATEGORY)]] = False
+    return missed
+
+
+def _without(matches: Matches, kinds: Int64[np.ndarray, " m"], about: Int64[np.ndarray, " m"], kind: int) -> Matches:
+    """The matches where errors of one kind of detection are mended."""
+    gone, item, category = kinds == kind, matches.item[0].copy(), matches.category.copy()
+    found = np.zeros(len(matches.to_find), bool)
+    found[item[item >= 0]] = True
+    able = np.flatnonzero((kinds == kind) & (about >= 0))
+    able = able[~found[about[able]]]
+    by_score = able[np.argsort(-matches.scores[able], kind="stable")]
+    chosen = by_score[np.unique(about[by_score], return_index=True)[1]]
+    item[chosen], gone[chosen] = about[chosen], False
+    category[chosen] = matches.item_category[about[chosen]]
+    return _ranked(matches, item, matches.counted[0] & ~gone, category)
+
+
+def _ranked(
+    matches: Matches,
+    item: Int64[np.ndarray, " m"],
+    counted: Bool[np.ndarray, " m"],
+    category: Int64[np.ndarray, " m"],
+) -> Matches:
+    order = np.lexsort((-matches.scores, category))
+    order = order[counted[order]]
+    return replace(
+        matches,
+        result=matches.result[order],
+        image=matches.image[order],
+        category=category[order],
+        scores=matches.scores[order],
+        item=np.broadcast_to(item[order], (len(OVERLAPS), len(order))),
+        counted=np.ones((len(OVERLAPS), len(order)), bool),
+    )
+
+
+def _ap50(matches: Matches) -> Float64[np.ndarray, "13"]:
+    """By category; NaN where nothing is to find."""
+    values = precision(matches)[0].mean(axis=0)
+    return np.where(values < 0, np.nan, values)
+
+
+def _gain(before: Float64[np.ndarray, "13"], after: Float64[np.ndarray, "13"]) -> float:
+    known = ~np.isnan(before)
+    if not known.any():
+        return float("nan")
+    return float((np.where(np.isnan(after), 1.0, after) - before)[known].mean())

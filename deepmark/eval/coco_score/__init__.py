@@ -1,0 +1,1 @@
+"""The official COCO figures of a ground truth file and a results file."""

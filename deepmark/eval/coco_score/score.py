@@ -1,0 +1,131 @@
+"""The official metric for anyone's results: two COCO files in, the 12 or 10 figures out."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from deepmark.data.coco.dataset import CocoDataset, check_keypoints, is_number, is_whole, read_coco
+from deepmark.data.coco.results import read_results
+from deepmark.eval.coco_score.engines import hotcoco_curves, pycocotools_curves
+from deepmark.eval.coco_score.figures import FIGURES, Curves, Kind, figures
+
+Engine = Literal["hotcoco", "pycocotools"]
+
+Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""From what is done and how much of it there is, to a function that hears of further parts done: see progress.py."""
+
+
+@contextmanager
+def _unwatched(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    yield lambda count: None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """What results are worth against a data set."""
+
+    kind: Kind
+    visible_only: bool
+    engine: Engine
+    pictures: int
+    items: int
+    results: int
+    categories: tuple[str, ...]
+    """Names, in the order of the curves: by number."""
+
+    curves: Curves
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it but the curves, every digit kept; None where there is nothing to find, in "official" -1."""
+        official = [figure.of(self.curves) for figure in FIGURES[self.kind]]
+        facts = ("kind", "visible_only", "engine", "pictures", "items", "results")
+        return {
+            **{name: getattr(self, name) for name in facts},
+            "stats": {**figures(self.curves, self.kind), "official": official},
+            "per_category": {
+                name: figures(self.curves, self.kind, slice(place, place + 1))
+                for place, name in enumerate(self.categories)
+            },
+        }
+
+
+def _check_items(dataset: CocoDataset, kind: Kind) -> None:
+    """That every annotation has what the metric asks of it, beside what every COCO file has."""
+    for number, fields in enumerate(dataset.annotations):
+        if fields.get("iscrowd") not in (0, 1):
+            dataset.fail(number, "'iscrowd' is missing, or neither 0 nor 1", "In DeepFashion2 it is 0 everywhere.")
+        if not is_number(fields.get("area")):
+            dataset.fail(
+                number,
+                "'area' is missing, or not a number",
+                "The official converter writes the box's width * height; `deepmark convert --to coco` does, too.",
+            )
+        if kind == "keypoints":
+            check_keypoints(dataset, number)
+            if not is_whole(fields.get("num_keypoints")):
+                dataset.fail(
+                    number,
+                    "'num_keypoints' is missing, or not a whole number",
+                    "The official converter writes the number of landmarks with v > 0; `deepmark convert --to coco` "
+                    "does, too.",
+                )
+
+
+def only_visible(dataset: CocoDataset) -> CocoDataset:
+    """The data set with occluded landmarks not labelled: v = 1 becomes 0, and num_keypoints is counted again."""
+    annotations = []
+    for fields in dataset.annotations:
+        keypoints = fields["keypoints"].reshape(-1, 3).copy()
+        keypoints[keypoints[:, 2] == 1, 2] = 0
+        count = int((keypoints[:, 2] > 0).sum())
+        annotations.append(fields | {"keypoints": keypoints.ravel(), "num_keypoints": count})
+    return replace(dataset, annotations=annotations)
+
+
+def score_files(
+    truth: Path,
+    results: Path,
+    *,
+    kind: Kind,
+    visible_only: bool = False,
+    engine: Engine = "hotcoco",
+    scratch: Path | None = None,
+    watch: Watch = _unwatched,
+) -> Score:
+    """The official figures of a file of results against a COCO data set in the official converter's layout.
+
+    hotcoco keeps a file with the results of one category at a time in `scratch` (None: where temporary files go).
+
+    Raises DeepmarkError where a file is not what it should be, or the two do not belong together.
+    """
+    dataset = read_coco(truth)
+    _check_items(dataset, kind)
+    if visible_only and kind == "keypoints":
+        dataset = only_visible(dataset)
+    numbers = dataset.category_ids
+    with watch("read results, bytes", results.stat().st_size if results.is_file() else 0) as advance:
+        index = read_results(
+            results,
+            image_ids=dataset.image_ids,
+            category_ids=frozenset(numbers),
+            keypoints=kind == "keypoints",
+            progress=advance,
+        )
+    if engine == "pycocotools":
+        curves = pycocotools_curves(dataset, results, kind)
+    else:
+        with watch("score categories", len(numbers)) as advance:
+            curves = hotcoco_curves(dataset, index, kind, scratch=scratch, progress=advance)
+    names = {category["id"]: str(category.get("name", category["id"])) for category in dataset.categories}
+    return Score(
+        kind=kind,
+        visible_only=visible_only,
+        engine=engine,
+        pictures=len(dataset.image_ids),
+        items=len(dataset.annotations),
+        results=len(index),
+        categories=tuple(names[number] for number in numbers),
+        curves=curves,
+    )

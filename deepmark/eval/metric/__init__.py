@@ -1,0 +1,1 @@
+"""The official DeepFashion2 metric on arrays, its bootstrap intervals, and paired comparison."""

@@ -1,0 +1,45 @@
+"""From matches to average precision, as COCO accumulates it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from deepmark.eval.metric.matching import OVERLAPS, Matches
+from deepmark.schema import CATEGORIES
+
+RECALLS: Float64[np.ndarray, "101"] = np.linspace(0, 1, 101)
+"""Where precision is read: .00, .01 … 1.00."""
+
+
+def precision(matches: Matches) -> Float64[np.ndarray, "10 101 13"]:
+    """Precision by overlap threshold, recall and category; -1 for a category without items to find.
+
+    At each recall the best precision of that recall or a higher one. Source: pycocotools, COCOeval.accumulate.
+    """
+    table = np.full((len(OVERLAPS), len(RECALLS), len(CATEGORIES)), -1.0)
+    for category, to_find, rows in _categories(matches):
+        table[:, :, category] = 0
+        found = matches.item[:, rows] >= 0
+        right = np.cumsum(found & matches.counted[:, rows], axis=1).astype(np.float64)
+        wrong = np.cumsum(~found & matches.counted[:, rows], axis=1).astype(np.float64)
+        exact = right / (wrong + right + np.spacing(1))
+        best = np.maximum.accumulate(exact[:, ::-1], axis=1)[:, ::-1]
+        for threshold, recall in enumerate(right / to_find):
+            place = np.searchsorted(recall, RECALLS, "left")
+            reached = place < len(recall)
+            table[threshold, reached, category] = best[threshold, place[reached]]
+    return table
+
+
+def average_precision(precision: Float[np.ndarray, "t r k"]) -> float | None:
+    """The mean over all that can be found; None where nothing can."""
+    found = precision[precision > -1]
+    return float(found.mean()) if found.size else None
+
+
+def _categories(matches: Matches) -> Iterator[tuple[int, int, slice]]:
+    """Categories with something to find, how many items, and the rows of their detections."""
+    counts = np.bincount(matches.item_category[matches.to_find], minlength=len(CATEGORIES))
+    for category in np.flatnonzero(counts).tolist():
+        yield category, int(counts[category]), matches.in_category(category)

@@ -1,0 +1,104 @@
+"""Whether one detector is better than another on the same pictures: the paired bootstrap.
+
+Both are evaluated on the same resamples of the pictures, so that what makes a picture hard for both cancels out, and
+differences far smaller than either interval can be real. Source: Efron and Tibshirani, An Introduction to the
+Bootstrap, 1993, chapter 16; percentile intervals.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from deepmark.eval.metric.bootstrap import Interval, draws, interval
+from deepmark.eval.metric.columns import Prediction, result_columns, truth_columns
+from deepmark.eval.metric.figures import THRESHOLDS, Figures, matchings
+from deepmark.eval.metric.subsets import subset_items
+from deepmark.schema import CATEGORIES
+from deepmark.types import ImageRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """One figure of both, and by how much B is above A."""
+
+    metric: str
+    scope: str
+    """As in metrics.Row."""
+
+    a: float | None
+    b: float | None
+    """0..1; None where the scope holds nothing to find."""
+
+    interval: Interval | None
+    """Of b - a, 95%; None without resamples."""
+
+    b_wins: float | None
+    """The share of the resamples in which B is above A, ties by half."""
+
+    @property
+    def difference(self) -> float | None:
+        """b - a; None where the scope holds nothing to find."""
+        return None if self.a is None or self.b is None else self.b - self.a
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the interval of the difference leaves out zero."""
+        return self.interval is not None and not self.interval.low <= 0 <= self.interval.high
+
+
+def compare(
+    records: Iterable[ImageRecord],
+    a: Iterable[Prediction],
+    b: Iterable[Prediction],
+    *,
+    resamples: int,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda count: None,
+) -> list[Difference]:
+    """Every figure of `evaluate`, of both sets of predictions, in the same order.
+
+    Raises DeepmarkError where one of them is not of the records' pictures.
+    """
+    records = list(records)
+    truth = truth_columns(records)
+    counts = draws(len(truth.images), resamples=resamples, seed=seed)
+    scopes = {"all": None, **subset_items(records)}
+    both = (matchings(truth, result_columns(predictions, truth)) for predictions in (a, b))
+    found: list[Difference] = []
+    for (kind, of_a), (_, of_b) in zip(*both, strict=True):
+        for scope, items in scopes.items():
+            pair = Figures(of_a, counts, items), Figures(of_b, counts, items)
+            found += _differences(kind, scope, pair)
+            if items is None:
+                for category in CATEGORIES:
+                    index = slice(category.index, category.index + 1)
+                    found += _differences(kind, f"category:{category.name}", pair, index)
+            progress(1)
+    return found
+
+
+def _differences(
+    kind: str, scope: str, pair: tuple[Figures, Figures], categories: slice = slice(None)
+) -> list[Difference]:
+    found = []
+    for figure in THRESHOLDS:
+        values = [figures.value(figure, categories) for figures in pair]
+        in_a, in_b = (figures.resamples(figure, categories) for figures in pair)
+        found.append(
+            Difference(
+                metric=f"{kind}_{figure.lower()}",
+                scope=scope,
+                a=values[0],
+                b=values[1],
+                interval=interval(in_b - in_a),
+                b_wins=_wins(in_b - in_a),
+            )
+        )
+    return found
+
+
+def _wins(differences: Float64[np.ndarray, " b"]) -> float | None:
+    known = differences[~np.isnan(differences)]
+    return float(np.mean((known > 0) + 0.5 * (known == 0))) if known.size else None

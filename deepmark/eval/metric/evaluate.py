@@ -1,0 +1,131 @@
+"""The official DeepFashion2 metric: boxes, visible landmarks, visible and occluded landmarks.
+
+AP over the overlaps .50:.05:.95, AP50 and AP75, mean over categories; the same for each category and each subset, each
+with the interval in which it lies when other pictures are drawn.
+Source: the DeepFashion2 challenge, stock COCO evaluation with its 294 sigmas; equal to pycocotools by test.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deepmark.eval.metric.bootstrap import Interval, draws, interval
+from deepmark.eval.metric.columns import Prediction, result_columns, truth_columns
+from deepmark.eval.metric.figures import KINDS, THRESHOLDS, Figures, matchings
+from deepmark.eval.metric.subsets import SCOPES, subset_items
+from deepmark.schema import CATEGORIES
+from deepmark.types import ImageRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PASSES: int = len(KINDS) * (1 + len(SCOPES))
+"""How often `evaluate` calls `progress(1)`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One figure."""
+
+    metric: str
+    """"box_ap", "box_ap50", "box_ap75", "landmark_visible_ap" …, "landmark_ap" …."""
+
+    scope: str
+    """"all", "category:vest", "scale:small", "source:shop"."""
+
+    value: float | None
+    """0..1; None where the scope holds nothing to find."""
+
+    interval: Interval | None = None
+    """Of 95% confidence; None where there is no value or none was asked for."""
+
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvalReport:
+    """All figures of one set of predictions, every digit kept."""
+
+    rows: tuple[Row, ...]
+
+    def row(self, metric: str, scope: str = "all") -> Row:
+        """One figure with its interval; KeyError where there is no such metric or scope."""
+        return {(row.metric, row.scope): row for row in self.rows}[metric, scope]
+
+    def value(self, metric: str, scope: str = "all") -> float | None:
+        """One figure; KeyError where there is no such metric or scope."""
+        return self.row(metric, scope).value
+
+    def headline(self) -> dict[str, dict[str, float | None]]:
+        """{"box": {"AP": …, "AP50": …, "AP75": …}, "landmarks_visible": …, "landmarks": …} over everything."""
+        return {
+            title: {figure: self.value(f"{kind}_{figure.lower()}") for figure in THRESHOLDS}
+            for kind, title in KINDS.items()
+        }
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Columns metric, scope, value, low, high (NaN for None), higher_is_better."""
+        import pandas as pd
+
+        columns = ("metric", "scope", "value", "low", "high", "higher_is_better")
+        rows = []
+        for row in self.rows:
+            low, high = (row.interval.low, row.interval.high) if row.interval else (None, None)
+            rows.append((row.metric, row.scope, row.value, low, high, row.higher_is_better))
+        frame = pd.DataFrame(rows, columns=columns)
+        return frame.astype(dict.fromkeys(("value", "low", "high"), "float64"))
+
+    def by_category(self) -> "pd.DataFrame":
+        """Columns category, box_ap, landmark_ap: what a plot shows."""
+        import pandas as pd
+
+        metrics = ("box_ap", "landmark_ap")
+        names = [category.name for category in CATEGORIES]
+        columns = {metric: [self.value(metric, f"category:{name}") for name in names] for metric in metrics}
+        return pd.DataFrame({"category": names, **columns}).astype(dict.fromkeys(metrics, "float64"))
+
+
+def _rows(kind: str, scope: str, figures: Figures, categories: slice = slice(None)) -> list[Row]:
+    return [
+        Row(
+            metric=f"{kind}_{figure.lower()}",
+            scope=scope,
+            value=figures.value(figure, categories),
+            interval=interval(figures.resamples(figure, categories)),
+        )
+        for figure in THRESHOLDS
+    ]
+
+
+def evaluate(
+    records: Iterable[ImageRecord],
+    predictions: Iterable[Prediction],
+    *,
+    by_subset: bool = True,
+    resamples: int = 0,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda count: None,
+) -> EvalReport:
+    """The official figures of these predictions, over everything, by category and, if wanted, by subset.
+
+    Every picture has its predictions, none found included; the order of the two does not matter. With `resamples`,
+    every figure has its interval.
+
+    Raises DeepmarkError where records and predictions are not of the same pictures.
+    """
+    records = list(records)
+    truth = truth_columns(records)
+    results = result_columns(predictions, truth)
+    subsets = subset_items(records) if by_subset else {}
+    counts = draws(len(truth.images), resamples=resamples, seed=seed)
+    rows: list[Row] = []
+    for kind, matching in matchings(truth, results):
+        figures = Figures(matching, counts)
+        rows += _rows(kind, "all", figures)
+        for category in CATEGORIES:
+            rows += _rows(kind, f"category:{category.name}", figures, slice(category.index, category.index + 1))
+        progress(1)
+        for scope, items in subsets.items():
+            rows += _rows(kind, scope, Figures(matching, counts, items))
+            progress(1)
+    return EvalReport(rows=tuple(rows))

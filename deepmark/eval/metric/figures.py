@@ -1,0 +1,50 @@
+"""What is measured: three kinds of matching, three figures of each."""
+
+from collections.abc import Iterable
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int32
+
+from deepmark.eval.metric.average_precision import average_precision, precision
+from deepmark.eval.metric.bootstrap import resampled_ap
+from deepmark.eval.metric.columns import Results, Truth
+from deepmark.eval.metric.matching import Matching
+
+KINDS: dict[str, str] = {"box": "box", "landmark_visible": "landmarks_visible", "landmark": "landmarks"}
+"""What is measured, as in metric names and as in metrics/{strategy}.json; "landmark" is visible and occluded."""
+
+THRESHOLDS: dict[str, slice] = {"AP": slice(None), "AP50": slice(0, 1), "AP75": slice(5, 6)}
+"""Where the figures lie on the axis of overlaps .50, .55 … .95."""
+
+
+def matchings(truth: Truth, results: Results) -> Iterable[tuple[str, Matching]]:
+    """The three kinds of `KINDS`, matched one after the other."""
+    yield "box", Matching(truth, results, "bbox")
+    yield "landmark_visible", Matching(truth.visible_only(), results, "keypoints")
+    yield "landmark", Matching(truth, results, "keypoints")
+
+
+class Figures:
+    """AP, AP50 and AP75 of some matches, of any category or of all, in every resample too."""
+
+    def __init__(
+        self, matching: Matching, counts: Int32[np.ndarray, "b p"], items: Bool[np.ndarray, " n"] | None = None
+    ) -> None:
+        self._matches, self._counts = matching.match(items), counts
+        self._precision = precision(self._matches)
+
+    @cached_property
+    def _resampled(self) -> Float64[np.ndarray, "b 10 13"]:
+        return resampled_ap(self._matches, self._counts)
+
+    def value(self, figure: str, categories: slice = slice(None)) -> float | None:
+        """A figure of `THRESHOLDS`."""
+        return average_precision(self._precision[THRESHOLDS[figure], :, categories])
+
+    def resamples(self, figure: str, categories: slice = slice(None)) -> Float64[np.ndarray, " b"]:
+        """The same figure in every resample; NaN where there was nothing to find."""
+        found = self._resampled[:, THRESHOLDS[figure], categories].mean(1)
+        known = ~np.isnan(found)
+        total, count = np.where(known, found, 0).sum(1), known.sum(1)
+        return np.divide(total, count, out=np.full(len(found), np.nan), where=count > 0)

@@ -1,0 +1,1 @@
+"""Network output to detections: decoding, test-time augmentation, NMS."""

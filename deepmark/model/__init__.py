@@ -1,0 +1,1 @@
+"""Backbones, heads, the detector and its file, published weights."""

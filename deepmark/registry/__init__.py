@@ -1,0 +1,1 @@
+"""MLflow's model registry: versions, their history, the gate, promotion and rollback."""

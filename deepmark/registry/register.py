@@ -1,0 +1,114 @@
+"""An evaluated checkpoint as a version of the registered model."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from typing import Any
+
+from deepmark.compare import predictions_of
+from deepmark.errors import DeepmarkError
+from deepmark.files import file_sha256, need
+from deepmark.registry.cached_evaluation import EVALUATION, FIGURES, keep_predictions, network_tag
+from deepmark.registry.versions import CHALLENGER, CHAMPION, Registry, settle
+from deepmark.schema import STRATEGIES
+from deepmark.serving.logged_model import CHECKPOINT_TAG
+from deepmark.tracking.dagster_events import RUN_VARIABLE
+from deepmark.tracking.provenance import code_version, data_version, workspace_version
+from deepmark.workspace.layout import Workspace
+
+
+def register(workspace: Workspace) -> dict[str, Any]:
+    """Make the workspace's checkpoint a version, the challenger from now on; returns facts about it.
+
+    The same checkpoint is the same version: what is known of it is brought up to date. Raises DeepmarkError where
+    something is not there yet, or the figures are not of this checkpoint.
+    """
+    from deepmark.tracking.tracker import Tracker
+    from deepmark.workspace.inputs import open_shards
+
+    model = need(workspace.model_file, "deepmark train")
+    reader = open_shards(workspace, "validation")
+    need(workspace.records_file("validation"), "deepmark ingest --split validation")
+    checkpoint, metrics = file_sha256(model), _own_metrics(workspace)
+    run_id = json.loads(need(workspace.training_file, "deepmark train").read_text("utf-8"))["mlflow_run_id"]
+    registry, tracker = Registry(workspace.root), Tracker.resume(workspace.root, run_id)
+    _, jpeg = reader[0]
+    with registry.exclusive():
+        settle(registry)
+        source = tracker.log_model(model, jpeg)
+        tags = _tags(workspace, registry, run_id, metrics)
+        known = next((one for one in registry.versions() if one.checkpoint == checkpoint), None)
+        if known is None:
+            number = registry.create(source, run_id, {CHECKPOINT_TAG: checkpoint, **tags})
+        else:
+            number = known.number
+            registry.note(number, tags)
+        alias = CHAMPION if known is not None and CHAMPION in known.aliases else CHALLENGER
+        if alias == CHALLENGER:
+            registry.point(CHALLENGER, number)
+    return {"version": number, "known": "no" if known is None else "yes", "alias": alias, "mlflow_run": run_id}
+
+
+def _own_metrics(workspace: Workspace) -> dict[str, Any]:
+    """The figures of `promote.strategy`, which must be of the checkpoint that is there."""
+    from deepmark.data.predictions import read_predictions
+
+    strategy = workspace.params.promote.strategy
+    predictions = predictions_of(workspace, strategy)
+    _, facts = read_predictions(predictions)
+    if facts["checkpoint_sha256"] != file_sha256(workspace.model_file):
+        raise DeepmarkError(
+            f"{predictions}: found by another model than {workspace.model_file}. Predict and evaluate again: "
+            f"`deepmark predict --strategy {strategy}`, `deepmark evaluate --strategy {strategy}`, or `dvc repro`."
+        )
+    file = need(workspace.metrics_file(strategy), f"deepmark evaluate --strategy {strategy}")
+    metrics = json.loads(file.read_text("utf-8"))
+    if (
+        not json.loads(facts["ms"]).items() <= metrics["ms"].items()
+    ):  # times are as good as a name: no two runs have equal
+        raise DeepmarkError(
+            f"{file}: of other predictions than {predictions}. Evaluate again: `deepmark evaluate --strategy "
+            f"{strategy}`, or `dvc repro`."
+        )
+    return metrics
+
+
+def _tags(workspace: Workspace, registry: Registry, run_id: str, metrics: dict[str, Any]) -> dict[str, str]:
+    """What is known of the version: figures, cost, and where it comes from."""
+    from deepmark.model.detector import read_detector
+
+    predictions = workspace.predictions_file(workspace.params.promote.strategy)
+    kept = keep_predictions(
+        registry, workspace, run_id, predictions, _figures(metrics), milliseconds=metrics["ms"]["total"]
+    )
+    model = workspace.model_file
+    origin = {
+        "deepmark.commit": code_version(),
+        "workspace.commit": workspace_version(workspace.root),
+        "data.version": data_version(workspace.root),
+        "params.sha256": hashlib.sha256((workspace.root / "params.yaml").read_bytes()).hexdigest(),
+        "dagster.run": os.environ.get(RUN_VARIABLE),
+    }
+    return {
+        **{name: value for name, value in origin.items() if value},
+        **_every_strategy(workspace),
+        **network_tag(read_detector(model).params, model.stat().st_size),
+        EVALUATION: json.dumps(asdict(kept)),
+    }
+
+
+def _figures(metrics: dict[str, Any]) -> dict[str, float | None]:
+    parts = ("box", "landmarks_visible", "landmarks")
+    return {name: metrics[part]["AP"] for name, part in zip(FIGURES, parts, strict=True)}
+
+
+def _every_strategy(workspace: Workspace) -> dict[str, str]:
+    """The APs of every strategy that was evaluated: "nms.landmark_ap"."""
+    tags: dict[str, str] = {}
+    for strategy in STRATEGIES:
+        file = workspace.metrics_file(strategy)
+        if file.is_file():
+            figures = _figures(json.loads(file.read_text("utf-8")))
+            tags |= {f"{strategy}.{name}": f"{value:.4f}" for name, value in figures.items() if value is not None}
+    return tags

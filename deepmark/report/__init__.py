@@ -1,0 +1,1 @@
+"""The HTML report: what it reads, its tables, plots and images."""

@@ -1,0 +1,161 @@
+"""The pictures of the page: truth beside detections, each in as many bytes as the page can spare."""
+
+import base64
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from deepmark.data.images import decode_jpeg
+from deepmark.draw import contact_sheet, draw_detections, draw_truth
+from deepmark.report.choose_images import KINDS, Choice, Reason
+from deepmark.schema import CATEGORIES
+from deepmark.types import Detections, ImageRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from deepmark.data.predictions import Prediction
+    from deepmark.data.shards.reader import ShardReader
+
+MOST_BYTES = 6_600_000
+"""Of all pictures of a page together: 8.8 MB as text; all else takes 0.8 MB, and the page stays below 10 MB."""
+
+MOST_BYTES_EACH = 220_000
+"""More does not make one picture better to look at."""
+
+LONGEST = 1600
+"""Long side in pixels of the largest picture on the page."""
+
+LEVELS: tuple[tuple[float, int], ...] = (
+    *((1.0, quality) for quality in (85, 72, 58, 44)),
+    *((0.8, quality) for quality in (56, 42)),
+    *((0.65, quality) for quality in (52, 38)),
+    *((share, 40) for share in (0.5, 0.36, 0.25, 0.16, 0.08)),
+)
+"""Share of the size and WebP's quality, from good to small: each about two thirds of the bytes of the one before."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """A picture of the page."""
+
+    name: str
+    """Its number, as in its file's name: "000017"."""
+
+    image: UInt8[np.ndarray, "h w 3"]
+    """RGB: on the left what is labelled, on the right what was found."""
+
+    reasons: tuple[Reason, ...]
+    description: str
+    """What is to be seen, in words, for those who do not see it."""
+
+    items: tuple[str, ...]
+    """A line for each labelled garment: how it was found."""
+
+    @property
+    def why(self) -> str:
+        """ "worst: vest, sling; best: scale small"."""
+        by_kind = {kind: [reason.group for reason in self.reasons if reason.kind == kind] for kind in KINDS}
+        return "; ".join(f"{kind}: {', '.join(groups)}" for kind, groups in by_kind.items() if groups)
+
+
+def draw_pictures(
+    chosen: Sequence[Choice],
+    reader: "ShardReader",
+    predictions: Iterable["Prediction"],
+    items: "pd.DataFrame",
+    *,
+    min_score: float,
+    progress: Callable[[int], None] = lambda count: None,
+) -> list[Picture]:
+    """The chosen pictures in their order: truth on the left, detections of at least `min_score` on the right.
+
+    `predictions` are those of the pictures of `reader`, in its order; `items` is the content of items.parquet.
+    """
+    wanted = {choice.image_id: choice for choice in chosen}
+    drawn: dict[int, Picture] = {}
+    for position, (image_id, _, found) in enumerate(predictions):
+        if image_id in wanted:
+            record, jpeg = reader[position]
+            assert record.id == image_id
+            image = decode_jpeg(jpeg)
+            sides = [draw_truth(image, record), draw_detections(image, found, min_score=min_score)]
+            drawn[image_id] = Picture(
+                name=reader.key(position),
+                image=contact_sheet(sides, columns=2),
+                reasons=wanted[image_id].reasons,
+                description=describe(record, found, min_score=min_score),
+                items=tuple(item_lines(items[items.image_id == image_id])),
+            )
+            progress(1)
+    return [drawn[choice.image_id] for choice in chosen]
+
+
+def describe(record: ImageRecord, found: Detections, *, min_score: float) -> str:
+    """The picture in words."""
+    labelled = [CATEGORIES[garment.category].name for garment in record.garments]
+    shown = [
+        f"{CATEGORIES[category].name} {score:.2f}"
+        for category, score in zip(found.categories.tolist(), found.scores.tolist(), strict=True)
+        if score >= min_score
+    ]
+    return f"Labelled: {', '.join(labelled) or 'nothing'}. Found: {', '.join(shown) or 'nothing'}."
+
+
+def item_lines(items: "pd.DataFrame") -> Iterator[str]:
+    """How each item of a picture was found, from its rows of items.parquet."""
+    rows: Iterable[Any] = items.itertuples()
+    for one in rows:
+        if not isinstance(one.found_category, str):
+            yield f"{one.category}: missed"
+            continue
+        name = "found" if one.found_category == one.category else f"taken for {one.found_category}"
+        oks = "" if np.isnan(one.oks) else f", OKS {one.oks:.2f}"
+        yield f"{one.category}: {name}, score {one.score:.2f}, IoU {one.iou:.2f}{oks}"
+
+
+def encode_webp(image: UInt8[np.ndarray, "h w 3"], most_bytes: int) -> bytes:
+    """The picture as WebP of at most so many bytes, or as few as `LEVELS` can; smaller only where it must be."""
+    full = Image.fromarray(image)
+    best = _encoded(full, 0)
+    if len(best) <= most_bytes:
+        return best
+    # The first level that fits, by halves: an encoding of a photograph takes a tenth of a second.
+    small, last = 1, len(LEVELS) - 1
+    while small < last:
+        middle = (small + last) // 2
+        small, last = (small, middle) if len(_encoded(full, middle)) <= most_bytes else (middle + 1, last)
+    return _encoded(full, small)
+
+
+def _encoded(full: Image.Image, level: int) -> bytes:
+    share, quality = LEVELS[level]
+    scale = share * min(1.0, LONGEST / max(full.size))
+    width, height = (max(1, round(side * scale)) for side in full.size)
+    picture = full.resize((width, height), Image.Resampling.LANCZOS) if scale < 1 else full
+    stream = io.BytesIO()
+    picture.save(stream, "WEBP", quality=quality, method=2, use_sharp_yuv=True)
+    return stream.getvalue()
+
+
+def data_uris(images: Sequence[UInt8[np.ndarray, "_ _ 3"]], *, most_bytes: int = MOST_BYTES) -> Iterator[str]:
+    """Each picture as text that an <img> shows; what one does not need of its share is left to those after it."""
+    left = most_bytes
+    for done, image in enumerate(images):
+        data = encode_webp(image, min(left // (len(images) - done), MOST_BYTES_EACH))
+        left -= len(data)
+        yield f"data:image/webp;base64,{base64.b64encode(data).decode()}"
+
+
+def overview(pictures: Iterable[Picture], *, height: int = 320) -> UInt8[np.ndarray, "h w 3"] | None:
+    """A few pictures in one row, small: what a list of results shows. None of none."""
+    small = []
+    for picture in pictures:
+        width = max(1, round(picture.image.shape[1] * height / picture.image.shape[0]))
+        small.append(np.asarray(Image.fromarray(picture.image).resize((width, height), Image.Resampling.LANCZOS)))
+    return contact_sheet(small, columns=len(small)) if small else None

@@ -1,0 +1,67 @@
+"""Landmark precision drawn on the shape of every category."""
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepmark.report.plots.svg import INK, MUTED, STEPS, Drawing, page_style, to_drawing
+from deepmark.schema import CATEGORIES, Category
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BOUNDS: tuple[float, ...] = (0.5, 0.7, 0.85, 0.95)
+"""Between the steps of colour: shares of landmarks nearer than .05 of the longer side of the box."""
+
+NAMED = 3
+"""The hardest landmarks of a category have their numbers beside them."""
+
+
+def step_words() -> list[str]:
+    """What the steps of colour mean, from bad to good."""
+    edges = [f"{bound:g}" for bound in BOUNDS]
+    return [f"below {edges[0]}", *(f"{low} to {high}" for low, high in pairwise(edges)), f"{edges[-1]} and more"]
+
+
+def garment_drawings(landmarks: "pd.DataFrame") -> list[Drawing]:
+    """A drawing for each category with landmarks that were measured, from the content of landmarks.csv."""
+    measured = landmarks[landmarks.labelled > 0].dropna(subset="pck05")
+    parts = [(category, measured[measured.category == category.name]) for category in CATEGORIES]
+    return [_garment(category, own) for category, own in parts if len(own)]
+
+
+def _garment(category: Category, own: "pd.DataFrame") -> Drawing:
+    from matplotlib.collections import LineCollection
+    from matplotlib.figure import Figure
+
+    shape = category.shape
+    points = np.array(shape.points) * [shape.aspect, 1.0]
+    closed = (*shape.outline, shape.outline[0])
+    lines = [points[list(line)] for line in (closed, *shape.inner_lines, *shape.straps)]
+    hardest = own.sort_values("pck05", kind="stable").head(NAMED)
+    with page_style():
+        axes = Figure(figsize=(2.3, 2.5)).add_subplot()
+        axes.add_collection(LineCollection(lines, colors=MUTED, linewidths=1))
+        places = points[own.landmark.to_numpy() - 1]
+        steps = np.digitize(own.pck05.to_numpy(), BOUNDS)
+        sizes = 26 + 60 * (1 - own.pck05.to_numpy())
+        axes.scatter(
+            places[:, 0],
+            places[:, 1],
+            s=sizes,
+            c=[STEPS[step] for step in steps],
+            edgecolors=INK,
+            linewidths=0.6,
+            zorder=3,
+        )
+        for number in hardest.landmark:
+            x, y = points[number - 1]
+            axes.annotate(str(number), (x, y), xytext=(5, 4), textcoords="offset points", size=8, weight="bold")
+        axes.set(xlim=(-0.12, shape.aspect + 0.12), ylim=(1.08, -0.08), aspect="equal")
+        axes.set_axis_off()
+        figure = axes.get_figure(root=True)
+        assert figure is not None
+        said = ", ".join(f"{one.landmark} ({one.part}) {one.pck05:.3f}" for one in hardest.itertuples())
+        text = f"Mean PCK .05 of {len(own)} landmarks: {own.pck05.mean():.3f}. The hardest: {said}."
+        return to_drawing(figure, f"garment-{category.index}", title=category.name, description=text)

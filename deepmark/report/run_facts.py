@@ -1,0 +1,64 @@
+"""What the page says of how its figures came about: the run, the model, the machine."""
+
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import deepmark
+from deepmark.tracking.provenance import code_version, data_version, workspace_version
+from deepmark.workspace.layout import Workspace
+
+_PACKAGES = ("torch", "numpy", "opencv-python-headless")
+"""What a figure may depend on, beside the commit."""
+
+
+def run_facts(workspace: Workspace, training: Mapping[str, Any]) -> dict[str, str]:
+    """What was trained on what, from params.yaml, training.json, git and DVC."""
+    params, root = workspace.params, workspace.root
+    kept = training.get("kept", {}).get("epoch")
+    epochs = len(training["history"])
+    return {
+        "epochs": str(epochs) if kept is None else f"{epochs}, weights of epoch {kept}",
+        "seed": str(params.train.seed),
+        "data version": data_version(root) or "not under DVC",
+        "commit of the workspace": workspace_version(root) or "none",
+        "commit of the code": code_version() or f"none: DeepMark {deepmark.__version__}",
+        "MLflow run": training["mlflow_run_id"],
+    }
+
+
+def model_facts(workspace: Workspace) -> dict[str, str]:
+    """What the model costs; nothing is computed."""
+    from deepmark.model.cost import cost
+
+    known = cost(workspace.params.model)
+    flop = {"GFLOP a picture, detecting": known["gflop_detecting"], "GFLOP a picture, training": known["gflop"]}
+    return {
+        "backbone": known["backbone"],
+        "input size": f"{known['input_size']} pixels",
+        "parameters": f"{known['parameters'] / 1e6:.2f} million",
+        **{name: f"{value:.1f}" for name, value in flop.items()},
+        "file size": f"{workspace.model_file.stat().st_size / 1e6:.1f} MB",
+    }
+
+
+def machine_facts(predictions: Mapping[str, str]) -> dict[str, str]:
+    """Where the predictions were made, from the facts in their file, and what this report was made with."""
+    processor = _processor()
+    device = predictions.get("device", "unknown")
+    return {
+        "predictions made on": device if device != "cpu" else f"CPU of {os.cpu_count()} threads, {processor}",
+        "Python": platform.python_version(),
+        "DeepMark": deepmark.__version__,
+        **{name.removesuffix("-headless"): version(name) for name in _PACKAGES},
+    }
+
+
+def _processor() -> str:
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text("utf-8").splitlines() if known.is_file() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())

@@ -1,0 +1,1 @@
+"""Tables as values, for the report, the terminal and Dagster."""

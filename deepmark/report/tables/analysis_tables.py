@@ -1,0 +1,102 @@
+"""The tables that say what goes wrong: errors by kind, what is taken for what, and every landmark's precision."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from deepmark.report.tables.metric_tables import STRATEGY_WORDS
+from deepmark.report.tables.table import UNKNOWN, Row, Table
+from deepmark.schema import CATEGORIES, STRATEGIES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAMES: tuple[str, ...] = tuple(category.name for category in CATEGORIES)
+BACKGROUND, MISSED = "background", "missed"
+"""A detection without an item, as a truth; an item without a detection, as a prediction."""
+
+_COLUMNS = {
+    "labelled": "labelled",
+    "error_mean": "mean error",
+    "error_median": "median error",
+    "pck05": "PCK .05",
+    "pck10": "PCK .10",
+}
+
+
+def _number(value: float, digits: int) -> str:
+    return UNKNOWN if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def error_table(errors: Mapping[str, "pd.DataFrame"]) -> Table:
+    """What each kind of error costs, and how many there are of it by the last strategy.
+
+    `errors` is the content of tables/{strategy}/errors.csv by strategy.
+    """
+    names = [name for name in STRATEGIES if name in errors]
+    last = errors[names[-1]].set_index("kind")
+    costs = {name: errors[name].set_index("kind").ap_cost for name in names}
+    rows = (
+        Row(
+            cells=(
+                str(kind),
+                *(f"{int(last.loc[kind, name]):,}" for name in ("count", "shown")),
+                *(_number(float(costs[name].get(kind, math.nan)), 3) for name in names),
+            )
+        )
+        for kind in last.index
+    )
+    return Table(
+        title="Errors by kind",
+        columns=("kind", "count", "of score .3 or more", *(f"AP50 cost, {STRATEGY_WORDS[n]}" for n in names)),
+        rows=tuple(rows),
+        note=f"Counts are of {STRATEGY_WORDS[names[-1]]}; missed items have no score, and count in both columns. The "
+        "cost is what box AP50 would gain if the errors of this kind alone were mended.",
+    )
+
+
+def confusion_counts(confusion: "pd.DataFrame") -> "pd.DataFrame":
+    """The long form as a square: truth down, predicted across, 0 where there was none."""
+    square = confusion.pivot_table(index="truth", columns="predicted", values="count", aggfunc="sum", fill_value=0)
+    return square.reindex(index=[*NAMES, BACKGROUND], columns=[*NAMES, MISSED], fill_value=0)
+
+
+def confusion_table(confusion: "pd.DataFrame") -> Table:
+    """Counts of what was taken for what, from the content of tables/{strategy}/confusion.csv."""
+    counts = confusion_counts(confusion)
+    rows = (
+        Row(cells=(str(truth), *(f"{int(n)}" if n else UNKNOWN for n in row)))
+        for truth, row in zip(counts.index, counts.to_numpy(), strict=True)
+    )
+    return Table(title="What is taken for what", columns=("truth", *map(str, counts.columns)), rows=tuple(rows))
+
+
+def landmark_table(landmarks: "pd.DataFrame") -> Table:
+    """Every landmark that was measured, from the content of tables/{strategy}/landmarks.csv."""
+    measured: Iterable[Any] = landmarks[landmarks.labelled > 0].itertuples()
+    rows = (
+        Row(
+            cells=(
+                f"{one.category} {one.landmark}",
+                one.part,
+                f"{int(one.labelled):,}",
+                *(_number(value, 4) for value in (one.error_mean, one.error_median)),
+                *(_number(value, 3) for value in (one.pck05, one.pck10)),
+            )
+        )
+        for one in measured
+    )
+    return Table(
+        title="Every landmark",
+        columns=("landmark", "part", *_COLUMNS.values()),
+        rows=tuple(rows),
+        note="Errors are distances in units of the square root of the box's area; PCK is the share of landmarks nearer "
+        "than .05 or .10 of the longer side of the box. Landmarks of items that were found, visible and occluded.",
+    )
+
+
+def hardest_landmarks(landmarks: "pd.DataFrame", *, most: int = 12, fewest: int = 5) -> Table:
+    """The landmarks with the lowest PCK .05, of those labelled at least `fewest` times."""
+    often = landmarks[landmarks.labelled >= fewest]
+    table = landmark_table(often.sort_values(["pck05", "pck10"], kind="stable").head(most))
+    return Table(title="The hardest landmarks", columns=table.columns, rows=table.rows, note=table.note)

@@ -1,0 +1,55 @@
+"""Two detectors side by side, as a person and as a program read it."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from deepmark.eval.metric.compare import Difference
+from deepmark.report.tables.table import UNKNOWN, Row, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KIND_WORDS = {"box": "box", "landmark_visible": "visible landmark", "landmark": "landmark"}
+
+HEADLINE = ("box_ap", "box_ap50", "box_ap75", "landmark_visible_ap", "landmark_ap", "landmark_ap50", "landmark_ap75")
+
+
+def comparison_table(differences: Iterable[Difference], *, every: bool = False) -> Table:
+    """The headline and, of the categories and subsets, the APs that really differ; with `every`, all of them."""
+    rows = [
+        _row(one)
+        for one in differences
+        if one.difference is not None
+        and (one.metric in HEADLINE if one.scope == "all" else one.metric.endswith("_ap") and (every or one.is_real))
+    ]
+    return Table(
+        title="B against A",
+        columns=("", "A", "B", "B - A", "low", "high", "B wins", "better"),
+        rows=tuple(rows),
+        note="Low and high: 95% of the differences, paired bootstrap over pictures. A difference is real where zero is "
+        "outside; of twenty that are not real, one passes by chance.",
+    )
+
+
+def comparison_frame(differences: Iterable[Difference]) -> "pd.DataFrame":
+    """Columns metric, scope, a, b, difference, low, high, b_wins, real; every digit kept."""
+    import pandas as pd
+
+    rows = []
+    for one in differences:
+        low, high = (one.interval.low, one.interval.high) if one.interval else (None, None)
+        rows.append((one.metric, one.scope, one.a, one.b, one.difference, low, high, one.b_wins, one.is_real))
+    columns = ("metric", "scope", "a", "b", "difference", "low", "high", "b_wins", "real")
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:-1], "float64"))
+
+
+def _row(one: Difference) -> Row:
+    assert one.a is not None
+    assert one.b is not None
+    kind, _, figure = one.metric.rpartition("_")
+    of = "" if one.scope == "all" else f", {one.scope.rpartition(':')[2] if 'category' in one.scope else one.scope}"
+    better = ("B" if one.b > one.a else "A") if one.is_real else "open"
+    low, high = (f"{one.interval.low:+.4f}", f"{one.interval.high:+.4f}") if one.interval else (UNKNOWN, UNKNOWN)
+    wins = UNKNOWN if one.b_wins is None else f"{one.b_wins:.1%}"
+    name = f"{KIND_WORDS[kind]} {figure.upper()}{of.replace(':', ' ')}"
+    return Row(cells=(name, f"{one.a:.4f}", f"{one.b:.4f}", f"{one.b - one.a:+.4f}", low, high, wins, better))

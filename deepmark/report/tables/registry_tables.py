@@ -1,0 +1,70 @@
+"""Versions of the model, and what the gate says of one, as people read them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from deepmark.registry.gate import Rule, Verdict
+from deepmark.report.tables.table import UNKNOWN, Row, Table
+
+_FIGURES = {"box_ap": "box AP", "landmark_visible_ap": "landmark AP, visible", "landmark_ap": "landmark AP"}
+
+
+def models_table(versions: Iterable[Mapping[str, Any]]) -> Table:
+    """What `release.list_models` says, a row a version."""
+    rows = [
+        Row(
+            cells=(
+                " ".join([str(one["version"]), *one["aliases"]]),
+                *(_number(one[name], 3) for name in _FIGURES),
+                _number(one["megabytes"], 1),
+                (one["data_version"] or UNKNOWN)[:6],
+                one["created"][:10],
+            )
+        )
+        for one in versions
+    ]
+    columns = ("version", *_FIGURES.values(), "MB", "data", "registered")
+    return Table(title="Versions of the model", columns=columns, rows=tuple(rows))
+
+
+def verdict_table(verdict: Verdict, *, champion: int, challenger: int, every: bool = False) -> Table:
+    """Champion and challenger by every rule of the gate; rules of parts that hold easily are left out."""
+    shown = [rule for rule in verdict.rules if every or not rule.holds or " of " not in rule.name]
+    left = len(verdict.rules) - len(shown)
+    return Table(
+        title=f"Version {challenger} against version {champion}, the champion",
+        columns=("", "champion", "challenger", "difference", "low", "high", "needed", "holds"),
+        rows=tuple(map(_rule_row, shown)),
+        note="Low and high: 95% of the differences, paired bootstrap over pictures."
+        + (f" {left} more rules about categories and subsets hold; --all shows them." if left else ""),
+    )
+
+
+def comparison_rows(differences: Iterable[Any], *, champion: int, challenger: int) -> Table:
+    """The official figures of both, and how far apart they are."""
+    rows = []
+    for one in differences:
+        if one.scope != "all" or one.metric not in _FIGURES or one.difference is None:
+            continue
+        low, high = (one.interval.low, one.interval.high) if one.interval else (None, None)
+        cells = (_number(one.a, 4), _number(one.b, 4), _signed(one.difference), _signed(low), _signed(high))
+        rows.append(Row(cells=(_FIGURES[one.metric], *cells)))
+    columns = ("", f"version {champion}", f"version {challenger}", "difference", "low", "high")
+    return Table(title="On the same validation pictures", columns=columns, rows=tuple(rows))
+
+
+def _rule_row(rule: Rule) -> Row:
+    low, high = (rule.interval.low, rule.interval.high) if rule.interval else (None, None)
+    places = 4 if rule.interval else 2
+    numbers = (_number(rule.champion, places), _number(rule.challenger, places))
+    apart = _signed(rule.challenger - rule.champion, places)
+    cells = (rule.name, *numbers, apart, _signed(low), _signed(high), rule.condition, "yes" if rule.holds else "NO")
+    return Row(cells=cells)
+
+
+def _number(value: float | None, places: int) -> str:
+    return UNKNOWN if value is None else f"{value:.{places}f}"
+
+
+def _signed(value: float | None, places: int = 4) -> str:
+    return UNKNOWN if value is None else f"{value:+.{places}f}"

@@ -1,0 +1,1 @@
+"""The detector as an MLflow model."""

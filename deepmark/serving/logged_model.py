@@ -1,0 +1,45 @@
+"""What goes into MLflow so that it can serve a model: our source, a safetensors file, and the versions it needs."""
+
+from pathlib import Path
+from typing import Any
+
+import deepmark
+
+MODEL_FOLDER = "model"
+
+WEIGHTS = "artifacts/model.safetensors"
+"""Where the weights' file lies in a logged model: MLflow keeps the name of the file."""
+
+CHECKPOINT_TAG, STRATEGY_TAG = "deepmark.checkpoint", "deepmark.strategy"
+"""The tags of a model with the sha256 of its weights' file, and with how it detects."""
+
+
+def log_model(checkpoint: Path, example_image: bytes, model_config: dict[str, Any], tags: dict[str, str]) -> str:
+    """Log a model to the active run, and predict the example once to see that it works; returns its URI."""
+    import mlflow.pyfunc
+    import pandas as pd
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    package, example = Path(deepmark.__file__).parent, pd.DataFrame({"image": [example_image]})
+    info = mlflow.pyfunc.log_model(
+        name=MODEL_FOLDER,
+        python_model=str(package / "serving/pyfunc_model.py"),
+        code_paths=[str(package)],  # deepmark is in no package index: the model brings its own
+        artifacts={"checkpoint": str(checkpoint.resolve())},
+        model_config=model_config,
+        tags=tags,
+        signature=ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image")])),
+        input_example=example,
+        pip_requirements=_requirements(),
+    )
+    mlflow.pyfunc.load_model(info.model_uri).predict(example)  # log_model tries that too, and hides what goes wrong
+    return info.model_uri
+
+
+def _requirements() -> list[str]:
+    """What serving needs, as installed here. MLflow left alone would load the model in a new process to find out."""
+    from importlib.metadata import version
+
+    names = "mlflow torch numpy pandas pydantic jaxtyping safetensors simplejpeg opencv-python-headless ruamel.yaml"
+    return [f"{name}=={version(name)}" for name in names.split()]

@@ -1,0 +1,116 @@
+"""What DeepFashion2's files say about a garment, read off the canvas it was painted on.
+
+The three subset fields use the bounds of the dataset's paper (DeepFashion2, 2019, section 2).
+"""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Int
+
+from deepmark.schema import CATEGORIES
+from deepmark.synthetic.canvas import Canvas, Size
+from deepmark.synthetic.garment_shape import Points
+from deepmark.synthetic.render_garment import Painted
+
+SMALL, LARGE = 0.1, 0.4
+"""Shares of the picture that the box of a moderate garment takes."""
+
+SLIGHT, HEAVY = 0.2, 0.5
+"""Shares of the landmarks that are occluded: less than SLIGHT is slight, more than HEAVY heavy."""
+
+ZOOMED = 0.3
+"""Share of the landmarks outside the picture past which the zoom is large."""
+
+_LEAST_VISIBLE = 0.12
+"""Share of a garment's cloth that must be seen for anyone to annotate it."""
+
+_LEAST_SIDE = 20
+"""Pixels; smaller boxes are not annotated."""
+
+
+def annotate(canvas: Canvas, painted: Painted, *, labelled: bool = True) -> dict[str, Any] | None:
+    """One item of the JSON file; None where too little of the garment is seen.
+
+    `labelled` false leaves all landmarks at 0, 0, 0, as some items of the real files have them.
+    """
+    size = canvas.size
+    placed = painted.placed
+    cloth = [p for piece, p in zip(placed.pieces, placed.polygons, strict=True) if piece.kind != "lining"]
+    visible = [part for part in (clip(polygon, size) for polygon in cloth) if len(part)]
+    if not visible or _visible_share(canvas, painted, cloth) < _LEAST_VISIBLE:
+        return None
+    outline = np.concatenate(visible)
+    box = np.rint([*outline.min(axis=0), *outline.max(axis=0)]).astype(int)
+    if min(box[2:] - box[:2]) < _LEAST_SIDE:
+        return None
+    landmarks = read_landmarks(canvas, painted)
+    values = landmarks if labelled else np.zeros_like(landmarks)
+    category = CATEGORIES[placed.look.category]
+    return {
+        "segmentation": [np.rint(part).astype(int).reshape(-1).tolist() for part in visible],
+        "scale": _scale(box, size),
+        "viewpoint": placed.viewpoint,
+        "zoom_in": _zoom_in(landmarks),
+        "landmarks": values.reshape(-1).tolist(),
+        "style": placed.look.style,
+        "bounding_box": box.tolist(),
+        "category_id": category.index + 1,
+        "occlusion": _occlusion(landmarks),
+        "category_name": category.name,
+    }
+
+
+def read_landmarks(canvas: Canvas, painted: Painted) -> Int[np.ndarray, "k 3"]:
+    """x, y and v: 0 outside the picture or in its outermost row or column, 1 under something, 2 otherwise."""
+    height, width = canvas.size
+    points = np.rint(painted.placed.landmarks).astype(int)
+    inside = ((points >= 1) & (points <= (width - 1, height - 1))).all(axis=1)
+    x, y = np.where(inside[:, None], points, 0).T
+    above = canvas.layers[y, x].astype(int)
+    hidden = above > painted.layers
+    hidden[list(painted.placed.concealed)] = True
+    return np.stack([x, y, np.where(hidden, 1, 2) * inside], axis=1)
+
+
+def clip(polygon: Float[np.ndarray, "n 2"], size: Size) -> Float[np.ndarray, "m 2"]:
+    """The part of a polygon inside a picture of this height and width; empty where there is none.
+
+    Source: Sutherland and Hodgman, 1974.
+    """
+    height, width = size
+    for axis, sign, limit in ((0, 1, 0), (0, -1, width), (1, 1, 0), (1, -1, height)):
+        depth = sign * (polygon[:, axis] - limit)
+        ahead, depth_ahead = np.roll(polygon, -1, axis=0), np.roll(depth, -1)
+        inside, crosses = depth >= 0, (depth >= 0) != (depth_ahead >= 0)
+        share = depth / np.where(crosses, depth - depth_ahead, 1)
+        crossing = polygon + share[:, None] * (ahead - polygon)
+        crossing[:, axis] = limit
+        both = np.stack([polygon, crossing], axis=1)
+        polygon = both[np.stack([inside, crosses], axis=1)]
+        if len(polygon) < 3:
+            return np.empty((0, 2))
+    return polygon
+
+
+def _visible_share(canvas: Canvas, painted: Painted, cloth: list[Points]) -> float:
+    first, last = painted.cloth
+    seen = cv2.countNonZero(cv2.inRange(canvas.layers, first, last))
+    whole = sum(cv2.contourArea(polygon.astype(np.float32)) for polygon in cloth)
+    return float(seen / max(whole, 1.0))
+
+
+def _scale(box: Int[np.ndarray, "4"], size: Size) -> int:
+    share = (box[2] - box[0]) * (box[3] - box[1]) / (size[0] * size[1])
+    return 1 if share < SMALL else 2 if share <= LARGE else 3
+
+
+def _occlusion(landmarks: Int[np.ndarray, "k 3"]) -> int:
+    share = np.mean(landmarks[:, 2] == 1)
+    return 1 if share < SLIGHT else 2 if share <= HEAVY else 3
+
+
+def _zoom_in(landmarks: Int[np.ndarray, "k 3"]) -> int:
+    share = np.mean(landmarks[:, 2] == 0)
+    return 1 if share == 0 else 2 if share <= ZOOMED else 3

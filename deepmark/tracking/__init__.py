@@ -1,0 +1,1 @@
+"""MLflow runs, provenance of results, and messages to Dagster's event log."""

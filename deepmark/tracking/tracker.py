@@ -1,0 +1,222 @@
+"""What becomes known while a model is made, kept in MLflow.
+
+One MLflow run is one training; evaluation and report resume it and add to it. Everything is written synchronously:
+MLflow's asynchronous logging lost 1 metric in 5 under SIGKILL.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from deepmark.errors import DeepmarkError
+from deepmark.files import file_sha256
+from deepmark.params import load_params
+from deepmark.serving.logged_model import CHECKPOINT_TAG, STRATEGY_TAG, log_model
+from deepmark.tracking.mlflow_store import (
+    IDENTITY_TAG,
+    PROCESS_TAG,
+    as_current_store,
+    begun_run,
+    close_dead_runs,
+    experiment_id,
+    find_run,
+    open_client,
+    reaching,
+    run_again,
+    tracking_uri,
+)
+from deepmark.tracking.process_identity import this_process
+from deepmark.tracking.provenance import origin
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+LOCAL_UI = "http://127.0.0.1:5000"
+"""Where `make ui` shows a workspace that keeps its runs in a file of its own."""
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+class Tracker:
+    """One MLflow run, open for writing.
+
+    Every method raises DeepmarkError, naming the tracking URI, when the store behind it cannot be reached.
+    """
+
+    def __init__(self, workspace: Path, client: "MlflowClient", run: "Run") -> None:
+        self.workspace = workspace
+        self._client = client
+        self._run = run
+        self._known: dict[str, set[int]] = {}
+        """Steps that curves have in the store, as far as they were looked up."""
+
+    @classmethod
+    def start(
+        cls, workspace: Path, *, params: dict[str, Any], tags: dict[str, str], identity: str | None = None
+    ) -> "Tracker":
+        """A new run with its parameters; what produced it (commits, data, version) is tagged here.
+
+        A run that was begun under the same `identity`, and did not end, is this run: it goes on.
+        """
+        with reaching(tracking_uri(workspace)):
+            client = open_client(workspace)
+            experiment = experiment_id(client, workspace)
+            close_dead_runs(client, experiment)
+            tags = {**origin(workspace), **tags, PROCESS_TAG: this_process()}
+            run = begun_run(client, experiment, identity) if identity is not None else None
+            if run is None:
+                own = {} if identity is None else {IDENTITY_TAG: identity}
+                run = client.create_run(experiment, tags=tags | own)
+            else:
+                run_again(client, run.info.run_id)
+            tracker = cls(workspace, client, run)
+            tracker._log_params(params)
+        return tracker
+
+    @classmethod
+    def resume(cls, workspace: Path, run_id: str) -> "Tracker":
+        """An earlier run, to add to: one that was cut short runs again, a finished one stays finished."""
+        with reaching(tracking_uri(workspace)):
+            client = open_client(workspace)
+            run = find_run(client, run_id)
+            if run is None:
+                raise DeepmarkError(
+                    f"MLflow at {tracking_uri(workspace)} has no run {run_id}. "
+                    "Set MLFLOW_TRACKING_URI to the place that has it, or train again: `deepmark train --fresh`."
+                )
+            close_dead_runs(client, run.info.experiment_id)
+            if run.info.status != "FINISHED":
+                run_again(client, run_id)
+        return cls(workspace, client, run)
+
+    @property
+    def run_id(self) -> str:
+        return self._run.info.run_id
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run had come to its end before it was opened."""
+        return self._run.info.status == "FINISHED"
+
+    @cached_property
+    def url(self) -> str | None:
+        """The run's page: on the tracking server, or where `make ui` shows this workspace; None for other stores."""
+        uri = tracking_uri(self.workspace)
+        if not uri.startswith(("http://", "https://", "sqlite://")):
+            return None
+        host = LOCAL_UI if uri.startswith("sqlite://") else uri.rstrip("/")
+        return f"{host}/#/experiments/{self._run.info.experiment_id}/runs/{self.run_id}"
+
+    def log_metrics(self, values: dict[str, float], *, step: int | None = None) -> None:
+        """Numbers by name; `step` is the epoch for a curve. They are in the store when this returns."""
+        with self._reaching():
+            from mlflow.entities import Metric
+
+            now = int(time.time() * 1000)
+            metrics = [Metric(name, float(value), now, step or 0) for name, value in values.items()]
+            for first in range(0, len(metrics), 1000):  # the most that one request may carry
+                self._client.log_batch(self.run_id, metrics=metrics[first : first + 1000], synchronous=True)
+
+    def log_curves(self, curves: dict[int, dict[str, float]]) -> None:
+        """Numbers by step and name, each at most once: what the run holds already is left as it is.
+
+        Give the whole history every time: whatever a kill kept from the store is made good.
+        """
+        with self._reaching():
+            names = {name for values in curves.values() for name in values}
+            for name in names - self._known.keys():
+                self._known[name] = {point.step for point in self._client.get_metric_history(self.run_id, name)}
+        for step, values in curves.items():
+            missing = {name: value for name, value in values.items() if step not in self._known[name]}
+            if missing:
+                self.log_metrics(missing, step=step)
+                for name in missing:
+                    self._known[name].add(step)
+
+    def log_artifact(self, path: Path, folder: str | None = None) -> None:
+        """A file, or a folder with all it holds, kept with the run under `folder`."""
+        with self._reaching():
+            if path.is_dir():
+                self._client.log_artifacts(self.run_id, str(path), folder)
+            else:
+                self._client.log_artifact(self.run_id, str(path), folder)
+
+    def log_model(self, checkpoint: Path, example_image: bytes) -> str:
+        """The model as MLflow serves it (serve.py and the safetensors file, nothing pickled); returns its URI.
+
+        `example_image`, JPEG bytes, is the input example, and is predicted once to see that the model works. Served
+        detections are those worth drawing, `report.min_score` or better, by `promote.strategy`; loading it with
+        another `model_config` changes both. A whole model of this checkpoint and strategy that the run has already is
+        left as it is.
+        """
+        params = load_params(self.workspace / "params.yaml")
+        predict = params.predict.model_copy(update={"min_score": params.report.min_score})
+        config = {
+            "strategy": params.promote.strategy,
+            "predict": predict.model_dump(mode="json"),
+            "max_megapixels": params.ingest.max_megapixels,
+        }
+        tags = {CHECKPOINT_TAG: file_sha256(checkpoint), STRATEGY_TAG: params.promote.strategy}
+        with self._reaching():
+            found = self._logged_model(tags)
+            if found is not None:
+                return found
+            with self._active():
+                return log_model(checkpoint, example_image, config, tags)
+
+    def _logged_model(self, tags: dict[str, str]) -> str | None:
+        """The URI of this run's model with these tags; one that a killed process left half written is deleted."""
+        whole = None
+        experiments = [self._run.info.experiment_id]
+        for model in self._client.search_logged_models(experiments, f"source_run_id = '{self.run_id}'"):
+            if str(model.status) == "READY":
+                whole = model.model_uri if tags.items() <= model.tags.items() else whole
+            else:
+                self._client.delete_logged_model(model.model_id)
+        return whole
+
+    def finish(self, status: Status = "FINISHED") -> None:
+        """Close the run. A run that was finished before, and only added to since, keeps its end."""
+        if self.is_finished:
+            return
+        with self._reaching():
+            self._client.set_terminated(self.run_id, status)
+
+    def _log_params(self, params: dict[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        entries = [Param(name, str(value)) for name, value in params.items()]
+        for first in range(0, len(entries), 100):  # the most that one request may carry
+            self._client.log_batch(self.run_id, params=entries[first : first + 100], synchronous=True)
+
+    @contextmanager
+    def _active(self) -> Iterator[None]:
+        """MLflow's models are logged to the active run only, and leaving that finishes the run: undo it."""
+        import mlflow
+
+        status = self._client.get_run(self.run_id).info.status
+        with as_current_store(tracking_uri(self.workspace)):
+            try:
+                with mlflow.start_run(run_id=self.run_id, log_system_metrics=False):
+                    yield
+            finally:
+                if status != "FINISHED":
+                    self._client.update_run(self.run_id, status=status)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        with reaching(tracking_uri(self.workspace)):
+            yield
+
+
+def flattened(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested dictionaries, named by the path to them as MLflow likes it: "train.epochs"."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from flattened(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value

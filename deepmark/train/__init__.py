@@ -1,0 +1,1 @@
+"""Targets, loss, the training loop, checkpoints, and the processes of a training."""

@@ -1,0 +1,1 @@
+"""Processes and machines that train together: launch, rendezvous, process group, lost machines."""

@@ -1,0 +1,53 @@
+"""A finished run as the outputs of its stage: the model, how it came about, figures, curves."""
+
+import csv
+import io
+from typing import Any
+
+from deepmark.files import new_folder, write_json, write_text
+from deepmark.model.detector import count_parameters, save_detector
+from deepmark.tracking.tracker import Tracker
+from deepmark.train.loop import Position
+from deepmark.train.step import Stepper
+from deepmark.workspace.layout import Workspace
+
+
+def export(workspace: Workspace, stepper: Stepper, position: Position, tracker: Tracker) -> None:
+    """Write data/checkpoint, metrics/train.json and plots/losses.csv.
+
+    The model has the weights of the best epoch where epochs were measured, of the last one otherwise.
+    """
+    detector, last = stepper.kept, position.history[-1]
+    kept: dict[str, Any] = {"epoch": position.epoch}
+    if position.best is not None:
+        detector.load_state_dict(position.best.weights)
+        kept = {"epoch": position.best.epoch + 1, "by": stepper.params.best_by, "value": position.best.value}
+    figures = {
+        "epochs": position.epoch,
+        "kept_epoch": kept["epoch"],
+        "loss": last["train"]["total"],
+        "validation_loss": last["validation"]["total"],
+        "skipped_steps": sum(epoch["skipped"] for epoch in position.history),
+        "seconds": sum(epoch["seconds"] for epoch in position.history),
+        "samples_per_second": last["samples_per_second"],
+        "waiting": last["waiting"],
+        "parameters": count_parameters(detector),
+    }
+    with new_folder(workspace.checkpoint) as draft:
+        save_detector(detector, draft / workspace.model_file.name)
+        origin = {"mlflow_run_id": tracker.run_id, "mlflow_url": tracker.url}
+        training = {**origin, "kept": kept, "history": position.history}
+        write_json(draft / workspace.training_file.name, training)
+    write_json(workspace.train_metrics_file, figures)
+    write_text(workspace.losses_file, _losses_csv(position.history))
+
+
+def _losses_csv(history: list[dict]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["epoch", "train", "validation", "learning_rate", "box_ap", "landmark_ap"])
+    for epoch in history:
+        ap = [epoch["measured"].get(name) for name in ("box_ap", "landmark_ap")]
+        row = [epoch["epoch"] + 1, epoch["train"]["total"], epoch["validation"]["total"], epoch["learning_rate"], *ap]
+        writer.writerow(row)
+    return text.getvalue()

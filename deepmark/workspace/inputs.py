@@ -1,0 +1,37 @@
+"""The shards that a workspace reads: those it made, or the same ones on other storage."""
+
+import hashlib
+from pathlib import Path
+
+from deepmark.data.shards.cache import ShardCache
+from deepmark.data.shards.reader import ShardReader
+from deepmark.data.shards.remote import RemoteFolder, is_url
+from deepmark.data.shards.source import RemoteShards
+from deepmark.files import file_sha256, need
+from deepmark.workspace.layout import Workspace
+
+
+def shard_source(workspace: Workspace, split: str) -> Path | RemoteShards:
+    """Where params.yaml: storage says that the shards of a split lie.
+
+    Raises DeepmarkError where that is a folder which is not there.
+    """
+    storage = workspace.params.storage
+    if is_url(storage.shards):
+        url = f"{storage.shards.rstrip('/')}/{split}"
+        cache = ShardCache(folder=workspace.root / storage.cache, limit=int(storage.cache_gib * 2**30))
+        return RemoteShards(RemoteFolder(url=url, timeout_seconds=storage.timeout_seconds), cache)
+    return need(workspace.root / storage.shards / split, f"deepmark shard --split {split}")
+
+
+def open_shards(workspace: Workspace, split: str) -> ShardReader:
+    """The samples of a split."""
+    return ShardReader(shard_source(workspace, split))
+
+
+def index_sha256(workspace: Workspace, split: str) -> str:
+    """What tells one set of shards from another, wherever it lies: index.json holds the sums of all."""
+    source = shard_source(workspace, split)
+    if isinstance(source, RemoteShards):
+        return hashlib.sha256(source.folder.read("index.json")).hexdigest()
+    return file_sha256(source / "index.json")

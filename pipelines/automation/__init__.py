@@ -1,0 +1,1 @@
+"""Schedule, sensors and freshness policies."""

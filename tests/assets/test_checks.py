@@ -1,0 +1,198 @@
+"""Each check holds for something in order, and fails for what it is there to find."""
+
+import json
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from workspaces import set_params
+
+from assets.checks import data as data_checks
+from assets.checks import model as checks
+from assets.dvc_asset import Made
+from assets.metadata.stages import CATEGORIES, records_facts
+from deepmark.data.records import read_records, write_records
+from deepmark.errors import DeepmarkError
+from deepmark.workspace.layout import Workspace
+
+
+def made(workspace: Workspace, item: str | None, **before: object) -> Made:
+    return Made(root=workspace.root, item=item, before=before)
+
+
+def change_statistics(workspace: Workspace, **values: object) -> dict:
+    file = workspace.records / "train.statistics.json"
+    counts = json.loads(file.read_text("utf-8")) | values
+    file.write_text(json.dumps(counts))
+    return counts
+
+
+def metrics(workspace: Workspace, strategy: str, *, ap: float | None = 0.5, ms: float = 10.0) -> None:
+    part = {"AP": ap, "AP50": 0.75, "AP75": 0.25}
+    file = workspace.metrics_file(strategy)
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"box": part, "landmarks": part, "ms": {"total": ms}}))
+
+
+def losses(workspace: Workspace, *values: object) -> None:
+    workspace.losses_file.parent.mkdir(exist_ok=True)
+    workspace.losses_file.write_text("epoch,train\n" + "".join(f"{n},{v}\n" for n, v in enumerate(values, 1)))
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+def test_files_that_became_neither_record_nor_reject_are_missed(sharded):
+    assert data_checks.every_file_is_accounted_for(made(sharded, "train")).passed
+
+    change_statistics(sharded, inputs=13)
+    result = data_checks.every_file_is_accounted_for(made(sharded, "train"))
+
+    assert not result.passed
+    assert result.severity == dg.AssetCheckSeverity.ERROR
+
+
+def test_a_share_of_rejects_near_the_limit_is_a_warning(sharded):
+    workspace = set_params(sharded, ingest={"max_rejected_share": 0.1})
+    change_statistics(workspace, inputs=100, rejected=5)
+    assert data_checks.rejected_share_is_far_from_its_limit(made(workspace, "train")).passed
+
+    change_statistics(workspace, inputs=100, rejected=6)
+    result = data_checks.rejected_share_is_far_from_its_limit(made(workspace, "train"))
+
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert result.description == "6.00% of the files were set aside; the stage stops above 10.00%."
+
+
+def test_fewer_pictures_than_the_last_time_are_a_warning(sharded):
+    change_statistics(sharded, records=90)
+    assert data_checks.nothing_has_shrunk(made(sharded, "train", records=100)).passed
+
+    result = data_checks.nothing_has_shrunk(made(sharded, "train", records=101))
+
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert result.description == "records: 101 before, 90 now"
+
+
+def test_a_category_that_was_there_the_last_time_is_missed(sharded):
+    before = records_facts(sharded.root, "train")
+    assert data_checks.nothing_has_shrunk(made(sharded, "train", **before)).passed
+
+    rows = [dict(row.data) for row in before[CATEGORIES].records]
+    (sling,) = [row for row in rows if row["category"] == "sling"]
+    sling["items"] += data_checks.COUNTED
+    before[CATEGORIES] = dg.MetadataValue.table([dg.TableRecord(row) for row in rows])
+    result = data_checks.nothing_has_shrunk(made(sharded, "train", **before))
+
+    assert not result.passed
+    assert result.description.startswith("sling: ")
+
+
+def test_categories_that_an_older_release_showed_as_text_are_not_compared(sharded):
+    assert data_checks.nothing_has_shrunk(made(sharded, "train", categories="| vest | 900 |")).passed
+
+
+def test_the_first_materialization_has_nothing_to_be_held_against(sharded, empty):
+    metrics(empty, "nms")
+
+    assert data_checks.nothing_has_shrunk(made(sharded, "train")).passed
+    assert checks.latency_has_not_grown(made(empty, "nms")).passed
+
+
+def test_a_picture_of_both_splits_is_found_by_its_bytes(sharded):
+    assert data_checks.no_picture_is_in_both_splits(made(sharded, "train")).passed
+
+    train, validation = (list(read_records(sharded.records_file(split))) for split in ("train", "validation"))
+    write_records(sharded.records_file("validation"), [*validation, train[0]])
+    result = data_checks.no_picture_is_in_both_splits(made(sharded, "validation"))
+
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert result.description == f"train/{train[0].file} = validation/{train[0].file}"
+    assert result.metadata["pictures in both"].value == 1
+
+
+def test_a_split_without_records_yet_is_compared_later(sharded):
+    sharded.records_file("validation").unlink()
+    result = data_checks.no_picture_is_in_both_splits(made(sharded, "train"))
+
+    assert result.passed
+    assert result.description == "validation.parquet is compared once it is made."
+
+
+def test_mirrored_landmark_numbers_stop_what_comes_after(sharded, monkeypatch):
+    monkeypatch.setattr("deepmark.data.ingest.left_right_check.ENOUGH", 1)
+    assert data_checks.landmarks_are_in_mirror_order(made(sharded, "train")).passed
+
+    records = list(read_records(sharded.records_file("train")))
+    for garment in (garment for record in records for garment in record.garments):
+        garment.landmarks[:, 0] *= -1
+    write_records(sharded.records_file("train"), records)
+    result = data_checks.landmarks_are_in_mirror_order(made(sharded, "train"))
+
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "holds on 0% of" in result.description
+
+
+@pytest.mark.parametrize(("loss", "passed"), [(1.5, True), (float("nan"), False), (float("inf"), False)])
+def test_a_loss_that_is_no_number_stops_what_comes_after(empty, loss, passed):
+    empty.train_metrics_file.parent.mkdir()
+    empty.train_metrics_file.write_text(json.dumps({"loss": 1.0, "validation_loss": loss}))
+    result = checks.loss_is_finite(made(empty, None))
+
+    assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.ERROR)
+
+
+@pytest.mark.parametrize(
+    ("values", "passed"), [((8, 9, 4), True), ((8,), True), ((4, 3, 4), False), ((4, float("nan")), False)]
+)
+def test_a_loss_that_ends_no_lower_than_it_began_is_a_warning(empty, values, passed):
+    losses(empty, *values)
+    result = checks.loss_falls(made(empty, None))
+
+    assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
+
+
+@pytest.mark.parametrize(("ap", "passed"), [(0.6, True), (0.5, True), (0.4995, True), (0.49, False), (None, True)])
+def test_a_strategy_below_the_simpler_one_is_a_warning(empty, ap, passed):
+    metrics(empty, "nms", ap=0.5)
+    metrics(empty, "flip", ap=ap)
+    result = checks.ap_is_not_below_the_simpler_strategy(made(empty, "flip"))
+
+    assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
+    assert passed or result.description.startswith("box AP is 0.0100 below that of 'nms'")
+
+
+@pytest.mark.parametrize(("ms", "passed"), [(5.0, True), (12.5, True), (12.6, False)])
+def test_a_slower_detector_than_the_last_time_is_a_warning(empty, ms, passed):
+    metrics(empty, "nms", ms=ms)
+    result = checks.latency_has_not_grown(made(empty, "nms", **{"ms total": 10.0}))
+
+    assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
+
+
+@pytest.mark.parametrize(
+    ("check", "item", "file"),
+    [
+        (data_checks.every_file_is_accounted_for, "train", "statistics file"),
+        (data_checks.rejected_share_is_far_from_its_limit, "train", "statistics file"),
+        (data_checks.nothing_has_shrunk, "train", "statistics file"),
+        (checks.loss_is_finite, None, "metrics/train.json"),
+        (checks.loss_falls, None, "plots/losses.csv"),
+        (checks.ap_is_not_below_the_simpler_strategy, "none", "metrics/none.json"),
+        (checks.latency_has_not_grown, "none", "metrics/none.json"),
+    ],
+)
+def test_a_check_without_its_file_does_not_pass_and_stops_nobody(empty, check, item, file):
+    result = check(made(empty, item))
+
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert f"{file} is missing" in result.description
+
+
+def test_records_that_cannot_be_read_are_told_as_a_mistake_of_the_file(sharded):
+    sharded.records_file("train").write_text("damaged")
+
+    with pytest.raises(DeepmarkError, match="cannot be read"):
+        data_checks.no_picture_is_in_both_splits(made(sharded, "train"))

@@ -1,0 +1,189 @@
+"""The commands as a person or a script meets them: help, facts, and one message for a mistake."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from workspaces import set_params
+
+from deepmark.cli.app import app
+from deepmark.schema import STRATEGIES
+
+HEAVY = ("torch", "mlflow", "dagster", "pandas", "pyarrow", "numpy", "cv2", "pydantic")
+
+
+def refused(done, *words):
+    """Whether a mistake was told in one message, to a person."""
+    assert done.code == 1
+    assert done.out == ""
+    assert done.err.startswith("deepmark ")
+    assert "Traceback" not in done.err
+    for word in words:
+        assert word in done.err
+    return True
+
+
+def test_help_imports_nothing_that_takes_time():
+    program = (
+        "import sys\nfrom deepmark.cli.app import main\nsys.argv = ['deepmark', '--help']\n"
+        f"try:\n    main()\nfinally:\n    print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0
+    assert "deepmark demo runs/demo" in done.stdout
+    assert done.stderr == "[]\n"
+
+
+@pytest.mark.parametrize("name", sorted(typer.main.get_command(app).commands))
+def test_a_command_explains_itself_and_its_options(deepmark, name):
+    command = typer.main.get_command(app).commands[name]
+    done = deepmark(name, "--help")
+
+    assert command.help
+    assert all(parameter.help for parameter in command.params)
+    assert done.code == 0
+    assert command.help.split()[0] in done.out
+
+
+def test_an_unknown_choice_names_the_choices(deepmark):
+    done = deepmark("ingest", "--split", "test")
+
+    assert done.code == 2
+    assert "train" in done.err
+    assert "validation" in done.err
+
+
+def test_the_facts_of_every_stage_are_json_and_nothing_else(deepmark, trained):
+    def facts(*words):
+        done = deepmark(*words, "--workspace", trained.root, "--json")
+        assert done.code == 0, done.err
+        return done.facts
+
+    drawn = deepmark("synth", trained.root / "drawn", "--train", 1, "--validation", 2, "--json").facts
+    assert (drawn["train"], drawn["validation"]) == (1, 2)
+    ingested = facts("ingest", "--split", "validation")
+    assert (ingested["files"], ingested["records"], ingested["rejected"]) == (6, 6, 0)
+    assert facts("shard", "--split", "validation")["samples"] == 6
+    for strategy in STRATEGIES:
+        assert facts("predict", "--strategy", strategy)["pictures"] == 6
+        assert facts("evaluate", "--strategy", strategy)["images"] == 6
+        names = {"ap", "landmarks", "errors", "confusion", "curves", "calibration"}
+        files = {*(f"{name}.csv" for name in names), "items.parquet"}
+        assert {file.name for file in trained.tables(strategy).iterdir()} == files
+    assert facts("audit")["pictures"] == 18
+    assert Path(facts("report")["page"]).is_file()
+
+
+def test_without_json_the_facts_are_lines_for_people(deepmark, sharded):
+    done = deepmark("ingest", "--split", "validation", "--workspace", sharded.root)
+
+    lines = [line.split() for line in done.out.splitlines()]
+    assert ["records", "6"] in lines
+    assert "boxes clipped" in [" ".join(line[:-1]) for line in lines]
+
+
+def test_a_folder_without_params_is_no_workspace(deepmark, tmp_path):
+    done = deepmark("ingest", "--split", "train", "--workspace", tmp_path)
+
+    assert refused(done, "deepmark ingest", f"{tmp_path}/params.yaml", "deepmark init")
+
+
+def test_a_misspelt_parameter_is_answered_with_the_right_one(deepmark, sharded):
+    file = sharded.root / "params.yaml"
+    file.write_text(file.read_text("utf-8").replace("target_mib", "target_mb"), "utf-8")
+    done = deepmark("shard", "--split", "train", "--workspace", sharded.root)
+
+    assert refused(done, "shard: 'target_mb' is not a parameter", "Did you mean 'target_mib'?")
+
+
+def test_a_raw_folder_that_is_not_there_is_named(deepmark, sharded):
+    set_params(sharded, data={"raw": "elsewhere"})
+    done = deepmark("ingest", "--split", "train", "--workspace", sharded.root)
+
+    assert refused(done, f"{sharded.root}/elsewhere/train/image", "docs/data.md", "deepmark synth")
+
+
+@pytest.mark.parametrize(
+    ("command", "missing", "maker"),
+    [
+        ("shard --split train", "data/records/train.parquet", "deepmark ingest --split train"),
+        ("train", "data/shards/train", "deepmark shard --split train"),
+        ("train", "data/shards/validation", "deepmark shard --split validation"),
+        ("predict --strategy nms", "data/checkpoint/model.safetensors", "deepmark train"),
+        ("evaluate --strategy flip", "data/predictions/flip.parquet", "deepmark predict --strategy"),
+        ("audit", "data/records/train.parquet", "deepmark ingest --split train"),
+        ("audit", "data/shards/validation", "deepmark shard --split validation"),
+        ("audit", "data/predictions/multiscale.parquet", "deepmark predict --strategy multiscale"),
+        ("report", "metrics/none.json", "deepmark evaluate --strategy none"),
+    ],
+)
+def test_what_is_not_there_yet_is_named_with_the_command_that_makes_it(deepmark, sharded, command, missing, maker):
+    path = sharded.root / missing
+    if path.exists():
+        path.rename(path.with_name("moved"))
+    done = deepmark(*command.split(), "--workspace", sharded.root)
+
+    assert refused(done, str(path), maker)
+
+
+def test_a_batch_must_give_every_process_a_picture(deepmark, sharded):
+    set_params(sharded, train={"batch_size": 2, "launch": {"nproc_per_node": 3}})
+    done = deepmark("train", "--workspace", sharded.root)
+
+    assert refused(done, "train: batch_size 2", "3 processes", "Raise it")
+
+
+def test_a_split_must_give_every_process_a_picture(deepmark, sharded):
+    set_params(sharded, train={"batch_size": 16, "launch": {"nproc_per_node": 7}})
+    done = deepmark("train", "--workspace", sharded.root)
+
+    assert refused(done, "data/shards/validation", "6 pictures are too few for 7 processes")
+
+
+def test_a_damaged_shard_is_not_trained_on(deepmark, sharded):
+    (shard,) = sharded.shards("train").glob("*.tar")
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    done = deepmark("train", "--workspace", sharded.root)
+
+    assert refused(done, str(shard), "sha256", "deepmark shard")
+    assert not sharded.runs.exists()
+
+
+def test_init_does_not_fill_a_folder_that_is_in_use(deepmark, tmp_path):
+    (tmp_path / "letter.txt").write_text("mine")
+    done = deepmark("init", tmp_path)
+
+    assert refused(done, "deepmark init", str(tmp_path), "not empty", "new folder")
+
+
+def test_a_tracking_server_that_does_not_answer_is_named(deepmark, trained, monkeypatch):
+    assert deepmark("predict", "--strategy", "nms", "--workspace", trained.root).code == 0
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    done = deepmark("evaluate", "--strategy", "nms", "--workspace", trained.root)
+
+    assert refused(done, "MLflow at http://127.0.0.1:9 cannot be used", "MLFLOW_TRACKING_URI")
+
+
+def test_a_run_that_the_tracking_store_does_not_know_is_told_with_advice(deepmark, trained):
+    assert deepmark("predict", "--strategy", "nms", "--workspace", trained.root).code == 0
+    (trained.root / "mlflow.db").unlink()
+    done = deepmark("evaluate", "--strategy", "nms", "--workspace", trained.root)
+
+    assert refused(done, "has no run", "deepmark train --fresh")
+
+
+def test_predictions_of_other_pictures_are_not_audited(deepmark, trained):
+    assert deepmark("predict", "--strategy", "multiscale", "--workspace", trained.root).code == 0
+    (trained.root / "data/raw/validation/image/000006.jpg").unlink()
+    (trained.root / "data/raw/validation/annos/000006.json").unlink()
+    assert deepmark("ingest", "--split", "validation", "--workspace", trained.root).code == 0
+    done = deepmark("audit", "--workspace", trained.root)
+
+    assert refused(done, "multiscale.parquet", "1 of them are not there", "deepmark predict --strategy multiscale")
+    assert not trained.audit.exists()

@@ -1,0 +1,91 @@
+"""Garments as the dataset's figure draws them, and the same with landmarks numbered another way."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from deepmark.data.ingest.left_right_check import ENOUGH, landmark_habits
+from deepmark.data.records import write_records
+from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, Category
+from deepmark.types import Garment, ImageRecord
+
+OUTWEAR = CATEGORY_BY_NAME["short sleeve outwear"]
+Order = Callable[[Category], list[int]]
+
+
+def record(number: int, garments: list[Garment]) -> ImageRecord:
+    return ImageRecord(
+        id=number, file=f"image/{number:06d}.jpg", sha256=f"{number:064x}", bytes=9, width=100, height=100,
+        source="shop", pair_id=1, garments=tuple(garments),
+    )  # fmt: skip
+
+
+def drawn(category: Category, order: list[int]) -> Garment:
+    points = np.array(category.shape.points)[order] * 100
+    landmarks = np.column_stack([points, np.full(len(points), 2.0)])
+    return Garment(
+        item="item1", category=category.index, style=0, box=np.array([0.0, 0.0, 100.0, 100.0]), landmarks=landmarks,
+        polygons=(), scale=1, occlusion=1, zoom_in=1, viewpoint=2,
+    )  # fmt: skip
+
+
+def records_of(folder: Path, order: Order, *, pictures: int = ENOUGH) -> Path:
+    file = folder / "train.parquet"
+    write_records(file, (record(n, [drawn(one, order(one)) for one in CATEGORIES]) for n in range(pictures)))
+    return file
+
+
+def as_numbered(category: Category) -> list[int]:
+    return list(range(category.landmarks))
+
+
+def test_every_left_landmark_of_the_figure_lies_left_of_its_partner(tmp_path):
+    habits = landmark_habits(records_of(tmp_path, as_numbered))
+    pairs = sum(i != j for category in CATEGORIES for i, j in enumerate(category.mirror)) // 2
+
+    assert len(habits) == pairs + 1
+    assert {habit.share for habit in habits} == {1.0}
+    assert {habit.garments for habit in habits} == {ENOUGH}
+
+
+def test_left_and_right_by_the_wearer_are_seen_on_every_pair_of_the_category(tmp_path):
+    def order(category: Category) -> list[int]:
+        return list(category.mirror) if category.name == "vest" else as_numbered(category)
+
+    wrong = [habit for habit in landmark_habits(records_of(tmp_path, order)) if habit.share == 0]
+
+    assert len(wrong) == sum(i != j for i, j in enumerate(CATEGORY_BY_NAME["vest"].mirror)) // 2
+    assert all(habit.name.startswith("vest: left ") for habit in wrong)
+
+
+def test_labels_2_and_4_the_other_way_round_are_seen_by_their_distance_from_the_shoulder(tmp_path):
+    def order(category: Category) -> list[int]:
+        numbers = as_numbered(category)
+        if category == OUTWEAR:
+            numbers[1], numbers[3] = 3, 1
+        return numbers
+
+    worst = landmark_habits(records_of(tmp_path, order))[0]
+
+    assert worst.name == "short sleeve outwear: label 2 nearer 7 than label 4"
+    assert worst.share == 0
+
+
+def test_a_few_garments_tell_nothing(tmp_path):
+    assert landmark_habits(records_of(tmp_path, as_numbered, pictures=ENOUGH - 1)) == []
+
+
+def test_landmarks_that_are_not_labelled_are_not_counted(tmp_path):
+    hidden = drawn(OUTWEAR, as_numbered(OUTWEAR))
+    hidden.landmarks[:, 2] = 0
+    seen = [record(n, [drawn(OUTWEAR, as_numbered(OUTWEAR))]) for n in range(ENOUGH)]
+    write_records(tmp_path / "train.parquet", [*seen, *(record(ENOUGH + n, [hidden]) for n in range(5))])
+
+    assert {habit.garments for habit in landmark_habits(tmp_path / "train.parquet")} == {ENOUGH}
+
+
+def test_garments_of_many_row_groups_are_added_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("deepmark.data.records.ROWS", 7)
+
+    assert {habit.garments for habit in landmark_habits(records_of(tmp_path, as_numbered))} == {ENOUGH}

@@ -1,0 +1,90 @@
+"""Whoever shares an epoch, and wherever it is taken up again, the same samples come in the same order."""
+
+import hashlib
+from itertools import cycle, product
+
+import numpy as np
+import pytest
+from tiny_dataset import same
+
+from deepmark.data.augment import make_sample
+from deepmark.data.loader import load_batches
+from deepmark.data.shards.reader import ShardReader, batch_bounds, sample_order, shared_batches
+from deepmark.params import AugmentParams
+
+SAMPLES, BATCH = 421, 8
+STEPS = len(batch_bounds(SAMPLES, BATCH))
+RANKS, WORKERS = (1, 2, 4), (0, 2, 4)
+AUGMENT = AugmentParams(scale=(0.6, 1.3), shift=1.0, mirror=0.5, color=0.4, lighting=0.1)
+
+
+def the_order() -> np.ndarray:
+    return sample_order(SAMPLES, seed=317, epoch=2)
+
+
+def learnt(first: int, stop: int, *, ranks: int, workers: int) -> list[list[int]]:
+    """The batches from a step to another, as these processes and workers would learn them together."""
+    loaded = []
+    for rank in range(ranks):
+        share = shared_batches(the_order(), BATCH, first_step=first, rank=rank, world=ranks)
+        loaded.append(list(load_batches(share[: stop - first], lambda position: position, threads=workers)))
+    batches = []
+    for shares in zip(*loaded, strict=True):
+        batch = [0] * sum(map(len, shares))
+        for rank, share in enumerate(shares):
+            batch[rank::ranks] = share
+        batches.append(batch)
+    return batches
+
+
+def digest(batches: list[list[int]]) -> str:
+    return hashlib.sha256(repr(batches).encode()).hexdigest()
+
+
+@pytest.mark.parametrize(("ranks", "workers"), list(product(RANKS, WORKERS)))
+def test_the_order_has_the_same_digest_for_any_number_of_ranks_and_workers(ranks, workers):
+    order = the_order().tolist()
+    expected = [order[start:stop] for start, stop in batch_bounds(SAMPLES, BATCH)]
+
+    assert digest(learnt(0, STEPS, ranks=ranks, workers=workers)) == digest(expected)
+
+
+def test_a_run_goes_on_at_any_step_with_any_other_number_of_ranks_and_workers():
+    whole = learnt(0, STEPS, ranks=1, workers=0)
+    changes = cycle((a, b) for a, b in product(product(RANKS, WORKERS), repeat=2) if a != b)
+    assert STEPS > 50
+
+    for step, (before, after) in zip(range(STEPS + 1), changes, strict=False):
+        first = learnt(0, step, ranks=before[0], workers=before[1])
+        second = learnt(step, STEPS, ranks=after[0], workers=after[1])
+        seen = [position for batch in first + second for position in batch]
+        assert sorted(seen) == list(range(SAMPLES)), f"cut off after step {step}, {before} then {after}"
+        assert first + second == whole, f"cut off after step {step}, {before} then {after}"
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 4, 11])
+def test_the_ranks_shares_of_a_batch_differ_by_one_at_most(world):
+    shares = [shared_batches(the_order(), BATCH, rank=rank, world=world) for rank in range(world)]
+
+    assert {len(share) for share in shares} == {STEPS}
+    for step in range(STEPS):
+        sizes = [len(share[step]) for share in shares]
+        assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_a_sample_is_the_same_to_the_bit_for_any_number_of_workers(shards, workers):
+    reader = ShardReader(shards)
+
+    def make(position: int):
+        rng = np.random.default_rng([5, 1, position])
+        record, jpeg = reader[position]
+        return record, make_sample(record, jpeg, canvas=(64, 96), augment=AUGMENT, rng=rng)
+
+    batches = [[3, 1], [0], [2, 6, 5, 4]] * 3
+    for batch, loaded in zip(batches, load_batches(batches, make, threads=workers), strict=True):
+        for position, (record, sample) in zip(batch, loaded, strict=True):
+            alone_record, alone = make(position)
+            assert same(record, alone_record)
+            assert sample.image.tobytes() == alone.image.tobytes()
+            assert sample.landmarks.tobytes() == alone.landmarks.tobytes()

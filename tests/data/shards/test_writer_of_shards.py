@@ -1,0 +1,194 @@
+import gc
+import hashlib
+import io
+import tarfile
+
+import numpy as np
+import pytest
+from tiny_dataset import LENIENT, same, write_split
+
+from deepmark.data.ingest.ingest import ingest_split
+from deepmark.data.records import read_records, write_records
+from deepmark.data.shards.index import read_index
+from deepmark.data.shards.record_json import record_from_json
+from deepmark.data.shards.writer import plan_shards, write_shards
+from deepmark.errors import DeepmarkError
+
+
+def write(records_file, raw, out, *, seed=1, target_mib=0.01, workers=1, **options):
+    return write_shards(
+        records_file, raw, out, split="train", seed=seed, target_mib=target_mib, workers=workers, **options
+    )
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def keys(folder):
+    return [key for shard in read_index(folder / "index.json").shards for key in shard.samples.key]
+
+
+def test_every_picture_is_copied_byte_for_byte_beside_its_record(shards, records_file, raw):
+    members = {}
+    for path in shards.glob("*.tar"):
+        with tarfile.open(path) as tar:
+            members.update({member.name: tar.extractfile(member).read() for member in tar})
+
+    records = list(read_records(records_file))
+    assert len(members) == 2 * len(records)
+    for record in records:
+        assert members[f"{record.id:06d}.jpg"] == (raw / "train" / record.file).read_bytes()
+        assert same(record_from_json(members[f"{record.id:06d}.json"]), record)
+
+
+def test_members_tell_nothing_about_who_wrote_them_and_when(shards):
+    for path in shards.glob("*.tar"):
+        with tarfile.open(path) as tar:
+            for member in tar:
+                assert (member.mtime, member.uid, member.gid, member.mode) == (0, 0, 0, 0o644)
+                assert (member.uname, member.gname) == ("", "")
+                assert member.isfile()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the library leaves closing its files to the collector
+def test_the_plain_webdataset_library_reads_the_same_samples(shards, records_file, raw):
+    import webdataset
+
+    paths = sorted(str(path) for path in shards.glob("*.tar"))
+
+    samples = {sample["__key__"]: sample for sample in webdataset.WebDataset(paths, shardshuffle=False)}
+    gc.collect()
+
+    records = list(read_records(records_file))
+    assert sorted(samples) == [f"{record.id:06d}" for record in records]
+    for record in records:
+        sample = samples[f"{record.id:06d}"]
+        assert sample["jpg"] == (raw / "train" / record.file).read_bytes()
+        assert same(record_from_json(sample["json"]), record)
+
+
+def test_the_index_says_what_the_files_are(shards):
+    index = read_index(shards / "index.json")
+
+    assert sorted(shard.file for shard in index.shards) == sorted(path.name for path in shards.glob("*.tar"))
+    assert (index.split, index.seed, index.target_mib) == ("train", 1, 0.01)
+    for shard in index.shards:
+        data = (shards / shard.file).read_bytes()
+        assert (shard.bytes, shard.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+        assert shard.count == len(shard.samples.key)
+        for key, offset, length in zip(shard.samples.key, shard.samples.offset, shard.samples.length, strict=True):
+            with tarfile.open(fileobj=io.BytesIO(data[offset : offset + length])) as tar:
+                assert tar.getnames() == [f"{key}.jpg", f"{key}.json"]
+
+
+def test_every_number_of_workers_writes_the_same_bytes(records_file, raw, tmp_path):
+    for workers in (1, 2, 3):
+        write(records_file, raw, tmp_path / f"by{workers}", workers=workers)
+
+    assert contents(tmp_path / "by1") == contents(tmp_path / "by2") == contents(tmp_path / "by3")
+
+
+def test_the_order_of_files_on_disk_does_not_matter(tmp_path):
+    for name, numbers in (("up", range(1, 8)), ("down", range(7, 0, -1))):
+        for number in numbers:
+            write_split(tmp_path / name / "train", 1, first=number)
+        ingest_split(tmp_path / name, split="train", out=tmp_path / name, params=LENIENT, workers=1)
+        write(tmp_path / name / "train.parquet", tmp_path / name, tmp_path / name / "shards")
+
+    assert contents(tmp_path / "up/shards") == contents(tmp_path / "down/shards")
+
+
+def test_the_seed_decides_the_order_and_no_sample_is_lost(records_file, raw, tmp_path):
+    for seed in (1, 2):
+        write(records_file, raw, tmp_path / f"seed{seed}", seed=seed)
+
+    one, two = keys(tmp_path / "seed1"), keys(tmp_path / "seed2")
+    assert one != two
+    assert sorted(one) == sorted(two) == [f"{number:06d}" for number in range(1, 8)]
+
+
+def test_the_facts_returned_are_those_of_the_folder(records_file, raw, tmp_path):
+    heard = []
+
+    facts = write(records_file, raw, tmp_path / "out", progress=heard.append)
+
+    tars = list((tmp_path / "out").glob("*.tar"))
+    assert facts == {"samples": 7, "shards": len(tars), "bytes": sum(path.stat().st_size for path in tars)}
+    assert len(tars) > 1
+    assert sum(heard) == 7
+
+
+def test_shards_are_cut_once_they_have_reached_their_size():
+    sizes = np.full(1000, 4096 - 512)
+
+    cuts = plan_shards(sizes, target_bytes=40_960)
+
+    assert [cut.stop - cut.start for cut in cuts] == [10] * 100
+    assert [cut.start for cut in cuts[1:]] == [cut.stop for cut in cuts[:-1]]
+
+
+def test_a_picture_larger_than_a_shard_gets_one_of_its_own():
+    cuts = plan_shards(np.array([10, 10**6, 10**6, 10]), target_bytes=10_000)
+
+    assert [(cut.start, cut.stop) for cut in cuts] == [(0, 2), (2, 3), (3, 4)]
+
+
+def test_new_shards_take_the_place_of_all_old_ones(records_file, raw, tmp_path):
+    write(records_file, raw, tmp_path / "out", target_mib=0.001)
+
+    write(records_file, raw, tmp_path / "out", target_mib=10)
+
+    assert sorted(contents(tmp_path / "out")) == ["index.json", "train-000000.tar"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupted_run_leaves_the_old_shards_and_nothing_else(records_file, raw, tmp_path, workers):
+    folder = tmp_path / "split" / "out"
+    write(records_file, raw, folder)
+    before = contents(folder)
+
+    def interrupt(count):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(records_file, raw, folder, seed=2, workers=workers, progress=interrupt)
+
+    assert contents(folder) == before
+    assert [path.name for path in folder.parent.iterdir()] == ["out"]
+
+
+def test_what_a_killed_run_left_behind_is_cleared_by_the_next(records_file, raw, tmp_path):
+    unfinished = tmp_path / "split/out.unfinished"
+    unfinished.mkdir(parents=True)
+    (unfinished / "train-000999.tar").write_bytes(b"half")
+
+    write(records_file, raw, tmp_path / "split/out")
+
+    assert [path.name for path in (tmp_path / "split").iterdir()] == ["out"]
+    assert "train-000999.tar" not in contents(tmp_path / "split/out")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_picture_that_changed_since_ingest_is_named(records_file, raw, tmp_path, workers):
+    file = raw / "train/image/000005.jpg"
+    file.write_bytes(file.read_bytes()[:-2] + b"!!")
+
+    with pytest.raises(DeepmarkError, match=r"image/000005\.jpg: has changed since.*deepmark ingest"):
+        write(records_file, raw, tmp_path / "out", workers=workers)
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_that_is_gone_is_named(records_file, raw, tmp_path):
+    (raw / "train/image/000005.jpg").unlink()
+
+    with pytest.raises(DeepmarkError, match=r"image/000005\.jpg: cannot be read.*deepmark ingest"):
+        write(records_file, raw, tmp_path / "out")
+
+
+def test_no_records_are_an_error(raw, tmp_path):
+    write_records(tmp_path / "none.parquet", [])
+
+    with pytest.raises(DeepmarkError, match=r"none\.parquet: holds no record"):
+        write(tmp_path / "none.parquet", raw, tmp_path / "out")

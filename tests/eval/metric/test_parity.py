@@ -1,0 +1,128 @@
+"""The same precisions and figures as stock pycocotools on plain lists, in 201 random cases."""
+
+import contextlib
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from eval_samples import random_case
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from deepmark.eval.metric.average_precision import precision
+from deepmark.eval.metric.columns import result_columns, truth_columns
+from deepmark.eval.metric.evaluate import evaluate
+from deepmark.eval.metric.matching import Matching
+from deepmark.schema import CATEGORY_BY_NAME, LANDMARKS, SIGMAS
+from deepmark.types import Detections, ImageRecord
+
+
+def plain_truth(records: list[ImageRecord], *, visible_only: bool) -> dict[str, Any]:
+    """The official converter's file, written out by its description."""
+    annotations = []
+    for image in records:
+        for item in image.garments:
+            flat = [0.0] * (LANDMARKS * 3)
+            count = 0
+            start = sum(category.landmarks for category in CATEGORY_BY_NAME.values() if category.index < item.category)
+            for i, (x, y, v) in enumerate(item.landmarks.tolist()):
+                kept = 0 if visible_only and v == 1 else v
+                flat[3 * (start + i) : 3 * (start + i) + 3] = [x, y, kept]
+                count += kept > 0
+            x0, y0, x1, y1 = item.box.tolist()
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image.id,
+                    "category_id": item.category + 1,
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "area": (x1 - x0) * (y1 - y0),
+                    "iscrowd": 0,
+                    "keypoints": flat,
+                    "num_keypoints": count,
+                }
+            )
+    categories = [{"id": category.index + 1, "name": category.name} for category in CATEGORY_BY_NAME.values()]
+    return {"images": [{"id": image.id} for image in records], "categories": categories, "annotations": annotations}
+
+
+def plain_results(predictions: list[tuple[int, Detections]]) -> list[dict[str, Any]]:
+    results = []
+    for image_id, found in predictions:
+        for i in range(len(found)):
+            category = list(CATEGORY_BY_NAME.values())[found.categories[i]]
+            flat = np.zeros((LANDMARKS, 3))
+            flat[category.span, :2] = found.landmarks[i, : category.landmarks]
+            x0, y0, x1, y1 = (float(value) for value in found.boxes[i])
+            results.append(
+                {
+                    "image_id": image_id,
+                    "category_id": int(found.categories[i]) + 1,
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "keypoints": flat.ravel().tolist(),
+                    "score": float(found.scores[i]),
+                }
+            )
+    return results
+
+
+def stock(
+    records: list[ImageRecord], predictions: list[tuple[int, Detections]], kind: str, visible_only: bool
+) -> COCOeval:
+    """Stock pycocotools with nothing changed but the sigmas."""
+    truth = COCO()
+    truth.dataset = plain_truth(records, visible_only=visible_only)
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        evaluation = COCOeval(truth, truth.loadRes(plain_results(predictions)), kind)
+        if kind == "keypoints":
+            evaluation.params.kpt_oks_sigmas = np.array(SIGMAS)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation
+
+
+def scored_cases() -> list[int]:
+    """Cases in which there is a result at all: stock pycocotools cannot load an empty list of results."""
+    return [seed for seed in range(100) if any(len(found) for _, found in random_case(seed)[1])][:67]
+
+
+@pytest.mark.parametrize("seed", scored_cases())
+@pytest.mark.parametrize(
+    ("metric", "kind", "visible_only"),
+    [("box", "bbox", False), ("landmark", "keypoints", False), ("landmark_visible", "keypoints", True)],
+)
+def test_the_precisions_and_every_figure_are_those_of_stock_pycocotools(seed, metric, kind, visible_only):
+    records, predictions = random_case(seed)
+    expected = stock(records, predictions, kind, visible_only)
+
+    truth = truth_columns(records)
+    results = result_columns(predictions, truth)
+    matches = Matching(truth.visible_only() if visible_only else truth, results, kind).match()
+    report = evaluate(records, predictions, by_subset=False)
+
+    np.testing.assert_allclose(precision(matches), expected.eval["precision"][:, :, :, 0, -1], rtol=0, atol=1e-12)
+    figures = [report.value(f"{metric}_{figure}") for figure in ("ap", "ap50", "ap75")]
+    assert [-1 if figure is None else figure for figure in figures] == pytest.approx(expected.stats[:3], abs=1e-12)
+
+
+def test_random_cases_hold_what_makes_the_metric_hard():
+    cases = [random_case(seed) for seed in scored_cases()]
+    pictures = [picture for records, _ in cases for picture in records]
+    found = [one for _, predictions in cases for _, one in predictions]
+    states = [item.landmarks[:, 2] for picture in pictures for item in picture.garments]
+
+    assert any(not picture.garments for picture in pictures)
+    assert any(len(one) == 0 for one in found)
+    assert any(np.bincount(one.categories).max() > 20 for one in found if len(one))
+    assert any(len(set(one.scores.tolist())) < len(one) for one in found)
+    assert any(state.max() == 0 for state in states)
+    assert any(set(state.tolist()) == {0, 1, 2} for state in states)
+
+
+def test_nothing_is_printed(capsys):
+    evaluate(*random_case(3))
+
+    assert capsys.readouterr() == ("", "")

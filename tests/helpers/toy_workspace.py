@@ -1,0 +1,137 @@
+"""A workspace with the real graph, whose commands are a few lines of Python instead of `deepmark`."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+from dvc.repo import Repo
+
+REPOSITORY = Path(__file__).parents[2]
+DVC = Path(sys.executable).with_name("dvc")
+
+COMMANDS = r'''
+import json, pathlib, subprocess, sys, time
+
+IGNORES_SIGNALS = """
+import signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+time.sleep(600)
+"""
+
+def write(path, value):
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    pathlib.Path(path).write_text(value if isinstance(value, str) else json.dumps(value))
+
+def ingest(split):
+    files = len(list(pathlib.Path("data/raw", split).iterdir()))
+    if files == 13:
+        sys.exit("deepmark ingest: data/raw/train/3.jpg: not a JPEG. Remove it, or ask for it again.")
+    for ending in ("parquet", "rejected.parquet"):
+        write(f"data/records/{split}.{ending}", split)
+    write(f"data/records/{split}.statistics.json", {"inputs": files, "records": files, "rejected": 0, "by": {
+        "category": {"vest": {"items": 3, "share_of_items": 1.0, "released_share_of_items": 0.1}}}})
+
+def shard(split):
+    text = pathlib.Path(f"data/records/{split}.parquet").read_text()
+    write(f"data/shards/{split}/{split}-000000.tar", text)
+    write(f"data/shards/{split}/index.json", {"shards": [{"count": 2, "bytes": 2**20}, {"count": 1, "bytes": 2**20}]})
+
+def train():
+    from deepmark.tracking.dagster_events import report_epoch
+
+    for epoch in (1, 2):
+        report_epoch({"train_total": 8.0 / epoch}, epoch)
+    if pathlib.Path("endless").exists():
+        for session in (False, True):  # torchrun gives its ranks sessions of their own
+            subprocess.Popen([sys.executable, "-c", IGNORES_SIGNALS], start_new_session=session)
+        write("started", "")
+        time.sleep(600)
+    write("data/checkpoint/model.safetensors", "weights")
+    write("data/checkpoint/training.json", {"mlflow_run_id": "ab12", "mlflow_url": "http://127.0.0.1:5000/#/ab12"})
+    write("metrics/train.json", {"epochs": 2, "loss": 4.0, "validation_loss": 5.0, "seconds": 1.5})
+    write("plots/losses.csv", "epoch,train,validation\n1,8,9\n2,4,5\n")
+
+def predict(strategy):
+    write(f"data/predictions/{strategy}.parquet", strategy)
+
+def evaluate(strategy):
+    part = {"AP": 0.5, "AP50": 0.75, "AP75": 0.25}
+    write(f"metrics/{strategy}.json", {"box": part, "landmarks_visible": part, "landmarks": part,
+                                       "ms": {"total": 12.5}, "images": 3})
+    write(f"tables/{strategy}/ap.csv", "metric,scope,value,higher_is_better\nbox_ap,all,0.5,True\n")
+    write(f"plots/{strategy}.csv", "category,box_ap\nvest,0.5\n")
+
+def audit():
+    import pandas
+
+    write("data/audit/index.html", "<!doctype html>")
+    suspects = pandas.DataFrame({"kind": ["elsewhere", "elsewhere", "missing label"], "score": [0.9, 0.5, 0.2]})
+    suspects.to_parquet("data/audit/suspects.parquet")
+
+def report():
+    import cv2, numpy
+
+    write("report/index.html", "<!DOCTYPE html>")
+    cv2.imwrite("report/overview.jpg", numpy.full((320, 900, 3), 200, numpy.uint8))
+
+command, *options = sys.argv[1:]
+globals()[command](*options[1:])
+'''
+
+
+def processes_in(folder: Path) -> list[psutil.Process]:
+    """Whoever works in the folder; what a test started there must not outlive it."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == folder:
+                found.append(process)
+    return found
+
+
+def wait_for(condition: Callable[[], object], *, seconds: float) -> bool:
+    """Whether the condition came to hold in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def ends_when_interrupted(command: list[object], folder: Path) -> bool:
+    """Ctrl-C for a command whose endless stage works in the folder: whether all is gone there within five seconds."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as running:
+        assert wait_for((folder / "started").exists, seconds=60)
+        assert len(processes_in(folder)) >= 4
+        interrupted = time.monotonic()
+        running.send_signal(signal.SIGINT)
+        running.wait(30)
+
+        return wait_for(lambda: processes_in(folder) == [], seconds=5 - (time.monotonic() - interrupted))
+
+
+def make_workspace(folder: Path, graph: str) -> None:
+    (folder / "commands.py").write_text(COMMANDS, "utf-8")
+    (folder / "dvc.yaml").write_text(graph.replace("cmd: deepmark", "cmd: exec python commands.py"), "utf-8")
+    (folder / "params.yaml").write_text((REPOSITORY / "params.yaml").read_text("utf-8"), "utf-8")
+    for split in ("train", "validation"):
+        (folder / "data/raw" / split).mkdir(parents=True)
+        for number in range(3):
+            (folder / "data/raw" / split / f"{number}.jpg").write_text(f"{split} {number}")
+    make_repository(folder)
+
+
+def make_repository(folder: Path) -> None:
+    """What `git init` and `dvc init` make; DVC in this process, which saves a second."""
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    Repo.init(str(folder)).close()
+    (folder / ".dvc/config").write_text("[core]\n    analytics = false\n", "utf-8")

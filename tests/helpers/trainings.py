@@ -1,0 +1,81 @@
+"""Real trainings as tests start, watch and kill them."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+from workspaces import run
+
+from deepmark.workspace.layout import Workspace, environment, tool
+
+
+def train(workspace: Workspace, *options: str, **variables: str):
+    return run("deepmark", "train", "--json", *options, cwd=workspace.root, **variables)
+
+
+def mlflow_runs(workspace: Workspace) -> dict[str, str]:
+    """The status of each run in the workspace's own store."""
+    with sqlite3.connect(workspace.root / "mlflow.db") as store:
+        found = dict(store.execute("select run_uuid, status from runs"))
+    store.close()
+    return found
+
+
+def logged_models(workspace: Workspace) -> int:
+    return len(list((workspace.root / "mlartifacts").rglob("MLmodel")))
+
+
+def losses(workspace: Workspace) -> list[tuple[dict, dict]]:
+    history = json.loads(workspace.training_file.read_text("utf-8"))["history"]
+    return [(epoch["train"], epoch["validation"]) for epoch in history]
+
+
+def sabotage(folder: Path, code: str) -> str:
+    """A PYTHONPATH below which every Python runs `code` first."""
+    (folder / "sabotage").mkdir()
+    (folder / "sabotage/sitecustomize.py").write_text(code, "utf-8")
+    return os.pathsep.join(filter(None, [str(folder / "sabotage"), os.environ.get("PYTHONPATH")]))
+
+
+def working_on(workspace: Workspace) -> list[psutil.Process]:
+    """Whoever trains in the workspace."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE and str(workspace.root) in process.cmdline():
+                found.append(process)
+    return found
+
+
+def wait_until(condition: Callable[[], object], *, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def started(workspace: Workspace, **variables: str) -> subprocess.Popen[str]:
+    command = [tool("deepmark"), "train", "--workspace", workspace.root]
+    return subprocess.Popen(command, env=environment() | variables, stderr=subprocess.PIPE, text=True)
+
+
+def kill_all(process: subprocess.Popen[str]) -> None:
+    """The power is cut: every process at once."""
+    launcher = psutil.Process(process.pid)
+    for each in [launcher, *launcher.children(recursive=True)]:
+        each.kill()
+    process.communicate()
+
+
+def steps_saved(folder: Path) -> int:
+    """Steps of the newest checkpoint, over all its epochs of three."""
+    names = [path.name.split("-") for path in folder.glob("*/epoch-????-step-????????")]
+    return max((3 * int(epoch) + int(step) for _, epoch, _, step in names), default=0)

@@ -1,0 +1,60 @@
+"""What tests do with workspaces: change their params, copy them, run commands in them."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from deepmark.workspace.layout import Workspace, environment, tool
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def facts(self) -> Any:
+        """Standard output as the JSON that it must be, and nothing else."""
+        return json.loads(self.out)
+
+
+def run(*command: object, cwd: Path, **variables: str) -> Done:
+    """A command of our environment, such as `deepmark train`, from its start to its end."""
+    name, *words = map(str, command)
+    env = environment() | {"DVC_NO_ANALYTICS": "true"} | variables
+    done = subprocess.run([tool(name), *words], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    return Done(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def set_params(workspace: Workspace, **sections: Mapping[str, object]) -> Workspace:
+    """The workspace with some values of its params.yaml changed: set_params(workspace, train={"epochs": 2})."""
+    yaml, file = YAML(), workspace.root / "params.yaml"
+    values = yaml.load(file.read_text("utf-8"))
+    _change(values, sections)
+    yaml.dump(values, file)
+    return Workspace(workspace.root)
+
+
+def _change(values: dict, changes: Mapping[str, object]) -> None:
+    assert values.keys() >= changes.keys()
+    for name, change in changes.items():
+        if isinstance(change, Mapping) and values[name]:
+            _change(values[name], change)
+        else:
+            values[name] = change
+
+
+def copied(workspace: Workspace, folder: Path) -> Workspace:
+    """The same workspace once more, in `folder`."""
+    return Workspace(Path(shutil.copytree(workspace.root, folder / "workspace", symlinks=True)))

@@ -1,0 +1,174 @@
+"""What a person tries first: pictures of any kind in, JSON and drawn pictures out."""
+
+import json
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from workspaces import REPOSITORY
+
+from deepmark.errors import DeepmarkError
+from deepmark.infer.detect_files import MOST_PIXELS, find_pictures, read_picture
+from deepmark.model.detector import build_detector, save_detector
+from deepmark.params import ModelParams
+
+TURNED_RIGHT = 6
+"""EXIF: the camera was held so that the picture must be turned clockwise."""
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """A network that has learnt nothing: it finds something everywhere."""
+    file = tmp_path_factory.mktemp("model") / "model.safetensors"
+    save_detector(build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1), file)
+    return file
+
+
+def picture(path, *, size=(60, 40), seed=0, exif=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, **({"exif": exif} if exif else {}))
+    return path
+
+
+def claim_size(png, width, height):
+    """Change the header of a PNG file, and its checksum."""
+    data = bytearray(png.read_bytes())
+    data[16:24] = struct.pack(">II", width, height)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    png.write_bytes(data)
+
+
+def test_files_and_folders_are_searched_by_name_and_in_order(tmp_path):
+    for name in ("b.PNG", "a.jpg", "notes.txt"):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        (tmp_path / "folder" / name).touch()
+    (tmp_path / "photo").touch()
+
+    assert find_pictures([tmp_path / "photo", tmp_path / "folder"]) == [
+        tmp_path / "photo",
+        tmp_path / "folder/a.jpg",
+        tmp_path / "folder/b.PNG",
+    ]
+
+
+def test_detections_on_standard_output_are_json_and_nothing_else(deepmark, model, tmp_path):
+    image = picture(tmp_path / "a.png")
+    done = deepmark("detect", image, "--model", model, "--min-score", 0, "--json", "-")
+
+    assert done.code == 0
+    assert list(done.facts) == [str(image)]
+    (garments,) = done.facts.values()
+    assert garments
+    x0, y0, x1, y1 = garments[0]["box"]
+    assert 0 <= x0 <= x1 <= 60
+    assert 0 <= y0 <= y1 <= 40
+
+
+def test_detections_are_written_to_a_file_and_drawn(deepmark, model, tmp_path):
+    picture(tmp_path / "in/a.png")
+    picture(tmp_path / "in/b.jpg", seed=1)
+    out, drawn = tmp_path / "out/found.json", tmp_path / "drawn"
+    done = deepmark(
+        *("detect", tmp_path / "in", "--model", model, "--min-score", 0, "--json", out, "--draw", drawn),
+    )
+
+    assert (done.code, done.out) == (0, "")
+    assert list(json.loads(out.read_text("utf-8"))) == [str(tmp_path / "in" / name) for name in ("a.png", "b.jpg")]
+    assert sorted(file.name for file in drawn.iterdir()) == ["a.jpg", "b.jpg"]
+    with Image.open(drawn / "a.jpg") as image, Image.open(tmp_path / "in/a.png") as before:
+        assert image.size[0] % 60 == 0
+        assert np.any(np.asarray(image.resize(before.size)) != np.asarray(before))
+
+
+def test_without_json_a_line_a_picture_says_what_is_there(deepmark, model, tmp_path):
+    image = picture(tmp_path / "a.png")
+
+    assert deepmark("detect", image, "--model", model, "--min-score", 1).out == f"{image}: nothing found\n"
+    assert deepmark("detect", image, "--model", model, "--min-score", 0).out.startswith(f"{image}: ")
+
+
+def test_a_picture_is_turned_the_way_its_camera_was_held(tmp_path):
+    upright = np.zeros((40, 60, 3), np.uint8)
+    upright[:20] = 255
+    exif = Image.Exif()
+    exif[274] = TURNED_RIGHT
+    Image.fromarray(np.rot90(upright)).save(tmp_path / "turned.png", exif=exif)
+
+    assert np.array_equal(read_picture(tmp_path / "turned.png"), upright)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "I;16", "1"])
+def test_pictures_of_other_kinds_become_rgb(tmp_path, mode):
+    file = tmp_path / "picture.tif"
+    Image.new(mode, (8, 6)).save(file)
+
+    assert read_picture(file).shape == (6, 8, 3)
+
+
+def test_pictures_of_the_same_name_do_not_overwrite_each_other(deepmark, model, tmp_path):
+    for seed, name in enumerate(("one/a.png", "two/a.png", "two/a.jpg", "two/a-2.png")):
+        picture(tmp_path / name, seed=seed)
+    drawn = tmp_path / "drawn"
+    done = deepmark("detect", tmp_path / "one", tmp_path / "two", "--model", model, "--draw", drawn)
+
+    assert done.code == 0
+    assert len(list(drawn.iterdir())) == 4
+
+
+def test_a_picture_that_cannot_be_read_does_not_stop_the_others(deepmark, model, tmp_path):
+    good = picture(tmp_path / "good.jpg")
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("not a picture")
+    (tmp_path / "cut.jpg").write_bytes(good.read_bytes()[:700])
+    claim_size(picture(tmp_path / "large.png"), 5000, MOST_PIXELS // 5000 + 1)
+    claim_size(picture(tmp_path / "larger.png"), 10_000, 10_000)
+    claim_size(picture(tmp_path / "largest.png"), 2**31 - 1, 2**31 - 1)
+    done = deepmark("detect", tmp_path, "--model", model, "--min-score", 0, "--json", "-")
+
+    assert done.code == 1
+    assert list(done.facts) == [str(good)]
+    assert [line.split(":")[1].strip() for line in done.err.splitlines()] == [
+        str(tmp_path / name) for name in ("cut.jpg", "empty.jpg", "large.png", "larger.png", "largest.png", "text.jpg")
+    ]
+    assert "5000 x 10001 pixels are too many" in done.err
+    assert "10000 x 10000 pixels are too many" in done.err
+    assert done.err.count("not a picture that can be read") == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["nowhere.jpg"], "nowhere.jpg: no such picture or folder"), (["void"], "void: no pictures in it (.bmp, .jpeg")],
+)
+def test_pictures_that_are_not_there_are_named(deepmark, model, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "void").mkdir()
+    done = deepmark("detect", *words, "--model", model)
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith(f"deepmark detect: {message}")
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("nothing.safetensors", "no such file. `deepmark train` makes a model"),
+        ("README.md", "damaged, or not a safetensors file"),
+    ],
+)
+def test_a_model_file_that_is_none_is_named(deepmark, tmp_path, file, message):
+    done = deepmark("detect", picture(tmp_path / "a.png"), "--model", REPOSITORY / file)
+
+    assert (done.code, done.out) == (1, "")
+    assert f"{REPOSITORY / file}: {message}" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_damaged_picture_is_a_mistake_of_the_user(tmp_path):
+    file = picture(tmp_path / "a.png")
+    file.write_bytes(file.read_bytes()[:-200])
+
+    with pytest.raises(DeepmarkError, match=r"a\.png: not a picture that can be read"):
+        read_picture(file)

@@ -1,0 +1,97 @@
+"""A run that Dagster could not start again gets its second try, once."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from pipelines.automation import retry_sensor as again
+from pipelines.automation.retry_sensor import AGAIN, MOST, second_tries
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def retrain() -> None: ...
+
+
+@dg.job(executor_def=dg.in_process_executor, partitions_def=dg.StaticPartitionsDefinition(["train"]))
+def prepare() -> None: ...
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def of_others() -> None: ...
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def killed(
+    instance: dg.DagsterInstance, *said: str, job: dg.JobDefinition = retrain, tags: dict[str, str] | None = None
+) -> dg.DagsterRun:
+    """A run whose process was killed, and what Dagster said of it afterwards."""
+    run = instance.create_run_for_job(
+        job, tags={"deepmark/chain": "whole", "dagster/will_retry": "false"} | (tags or {})
+    )
+    for words in said:
+        instance.report_engine_event(words, run)
+    instance.report_run_failed(run)
+    return run
+
+
+def requests(instance: dg.DagsterInstance, *, cursor: str | None = None) -> list[dg.RunRequest]:
+    sensor = second_tries([retrain, prepare])
+    context = dg.build_sensor_context(instance, cursor=cursor, definitions=dg.Definitions(jobs=[retrain, prepare]))
+    return list(sensor.evaluate_tick(context).run_requests or [])
+
+
+def test_a_run_whose_second_try_was_dropped_is_asked_for_again(instance):
+    run = killed(instance, "Failed to retry run")
+    (request,) = requests(instance)
+
+    assert (request.job_name, request.run_key) == ("retrain", f"again {run.run_id}")
+    assert request.tags[AGAIN] == "1"
+    assert request.tags["deepmark/chain"] == "whole"
+    assert "dagster/will_retry" not in request.tags
+
+
+def test_its_partition_is_the_same(instance):
+    killed(instance, "Failed to retry run", job=prepare, tags={"dagster/partition": "train"})
+    (request,) = requests(instance)
+
+    assert (request.job_name, request.partition_key) == ("prepare", "train")
+
+
+def test_runs_that_dagster_starts_again_itself_or_that_failed_of_a_mistake_are_left_to_it(instance):
+    killed(instance)
+    killed(instance, "Retrying the run")
+
+    assert requests(instance) == []
+
+
+def test_runs_of_jobs_that_are_not_ours_are_left_alone(instance):
+    killed(instance, "Failed to retry run", job=of_others)
+
+    assert requests(instance) == []
+
+
+def test_what_is_killed_every_time_is_given_up(instance):
+    killed(instance, "Failed to retry run", tags={AGAIN: str(MOST)})
+
+    assert requests(instance) == []
+
+
+def test_old_failures_are_looked_at_once(instance):
+    killed(instance, "Failed to retry run")
+    later = datetime.now().astimezone() + timedelta(seconds=1)
+
+    assert requests(instance, cursor=later.isoformat()) == []
+
+
+def test_dagster_still_says_so_in_these_words():
+    from dagster._daemon.auto_run_reexecution import auto_run_reexecution
+
+    source = auto_run_reexecution.__loader__.get_source(auto_run_reexecution.__name__)
+    assert f'"{again._DROPPED}"' in source

@@ -1,0 +1,286 @@
+"""Other parameters from the launchpad: they run in a copy, DVC sees them, and the workspace stays as it is."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from toy_workspace import ends_when_interrupted
+from workspaces import run
+
+from assets import dvc_asset as dvc_assets
+from deepmark.errors import DeepmarkError
+from deepmark.workspace.layout import IDENTITY, init_workspace
+from pipelines.definitions import build_definitions
+from pipelines.experiment.job import EXPERIMENT, NAME_TAG, PARAMS_TAG
+from pipelines.experiment.workspace_copy import copied, keep
+
+GRAPH = """
+stages:
+  ingest: {cmd: exec python commands.py ingest, deps: [data/raw/train], params: [ingest], outs: [data/records]}
+  train:
+    cmd: exec python commands.py train
+    deps: [data/records]
+    params: [train]
+    outs: [data/checkpoint]
+    metrics: [metrics/train.json: {cache: false}]
+  report: {cmd: exec python commands.py report, deps: [metrics/train.json], params: [report], outs: [report]}
+"""
+
+COMMANDS = r"""
+import json, os, pathlib, signal, subprocess, sys, time
+
+def write(path, value):
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    pathlib.Path(path).write_text(json.dumps(value))
+
+def ingest():
+    write("data/records/count", len(list(pathlib.Path("data/raw/train").iterdir())))
+
+def train():
+    from deepmark.tracking.dagster_events import report_epoch
+    from deepmark.params import load_params
+
+    params = load_params(pathlib.Path("params.yaml")).train
+    for epoch in range(1, params.epochs + 1):
+        checkpoint = pathlib.Path(f"runs/train/digest/{epoch}")
+        if not checkpoint.exists():
+            report_epoch({"loss": 8 / epoch}, epoch)
+            write(checkpoint, epoch)
+            if epoch == 1 and pathlib.Path("dies").exists():
+                os.kill(os.getpid(), signal.SIGKILL)
+    if pathlib.Path("endless").exists():
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+        write("started", os.getpid())
+        time.sleep(600)
+    start = params.init and pathlib.Path(params.init).read_text()
+    names = ("DEEPMARK_EXPERIMENT", "MLFLOW_TRACKING_URI")
+    write("data/checkpoint/training.json", {"start": start, **{name: os.environ.get(name) for name in names}})
+    write("metrics/train.json", {"loss": 8 / params.epochs})
+
+def report():
+    write("report/index.html", "report")
+
+globals()[sys.argv[1]]()
+"""
+
+ASKED = {"name": "slow-start", "params": {"train": {"epochs": 2, "init": "data/start.safetensors"}}}
+RUN = "0123abcd-0000-4000-8000-000000000000"
+
+Launch = Callable[..., dg.ExecuteInProcessResult]
+
+
+def commit(root: Path) -> None:
+    for words in (["add", "--all"], [*IDENTITY, "commit", "--quiet", "--message", "made"]):
+        subprocess.run(["git", *words], cwd=root, check=True)
+
+
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which everything is made and committed; raw files and start weights are for no one but itself."""
+    root = init_workspace(tmp_path_factory.mktemp("experiment") / "made", "demo").root
+    (root / "dvc.yaml").write_text(GRAPH)
+    (root / "commands.py").write_text(COMMANDS)
+    (root / "data/raw/train").mkdir(parents=True)
+    (root / "data/raw/train/1.jpg").touch()
+    (root / "data/start.safetensors").write_text("start weights")
+    done = run("dvc", "repro", "--quiet", cwd=root)
+    assert done.code == 0, done.err
+    commit(root)
+    shutil.rmtree(root / "runs")
+    return root
+
+
+@pytest.fixture
+def made(made_once: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made_once, tmp_path / "made", symlinks=True))
+
+
+@pytest.fixture
+def launch() -> Iterator[Launch]:
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def launch(workspace: Path, **asked: object) -> dg.ExecuteInProcessResult:
+            job = build_definitions(workspace).resolve_job_def(EXPERIMENT)
+            return job.execute_in_process(instance=instance, run_config=asked, run_id=RUN, raise_on_error=False)
+
+        yield launch
+
+
+@dataclass(frozen=True)
+class Ran:
+    workspace: Path
+    tags: dict[str, str]
+    shown: dict[str, Any]
+    said: list[str]
+
+
+@pytest.fixture(scope="module")
+def ran(made_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """An experiment, run once; a copy that a killed process left behind was in its way."""
+    workspace = Path(shutil.copytree(made_once, tmp_path_factory.mktemp("ran") / "ran", symlinks=True))
+    (workspace / "runs/experiments/slow-start/workspace/data").mkdir(parents=True)
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = build_definitions(workspace).resolve_job_def(EXPERIMENT)
+        result = job.execute_in_process(instance=instance, run_config=ASKED, run_id=RUN)
+        (output,) = [event for event in result.all_events if event.event_type_value == "STEP_OUTPUT"]
+        said = [record.user_message for record in instance.all_logs(RUN)]
+        shown = {name: value.value for name, value in output.step_output_data.metadata.items()}
+        return Ran(workspace, dict(instance.get_run_by_id(RUN).tags), shown, said)
+
+
+def git(root: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=root, check=True, capture_output=True, text=True).stdout
+
+
+def kept(root: Path, file: str, name: str = "slow-start") -> Any:
+    (ref,) = git(root, "for-each-ref", "--format=%(refname)", f"refs/exps/*/*/{name}").split()
+    return json.loads(git(root, "show", f"{ref}:{file}"))
+
+
+def why(result: dg.ExecuteInProcessResult) -> str:
+    assert not [event for event in result.all_events if event.is_step_up_for_retry]
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    return failure.step_failure_data.user_failure_data.description
+
+
+def test_dvc_shows_what_an_experiment_ran_with_and_what_came_of_it(ran):
+    params = run("dvc", "params", "diff", "--json", "HEAD", "slow-start", cwd=ran.workspace).facts
+    table = run("dvc", "exp", "show", "--csv", cwd=ran.workspace).out
+
+    assert params["params.yaml"] == {
+        "train.epochs": {"old": 10, "new": 2, "diff": -8},
+        "train.init": {"old": None, "new": "data/start.safetensors"},
+    }
+    assert kept(ran.workspace, "metrics/train.json") == {"loss": 4.0}
+    assert "slow-start" in table
+
+
+def test_the_workspace_stays_as_it_is_and_no_copy_is_left(ran, made_once):
+    assert git(ran.workspace, "status", "--porcelain") == ""
+    assert git(ran.workspace, "rev-parse", "HEAD") == git(made_once, "rev-parse", "HEAD")
+    assert json.loads((ran.workspace / "metrics/train.json").read_text()) == {"loss": 0.8}
+    assert not list((ran.workspace / "runs/experiments").iterdir())
+
+
+def test_epochs_are_in_the_runs_log_and_stages_that_nothing_reaches_do_not_run(ran):
+    assert [line for line in ran.said if line.startswith("epoch")] == ["epoch 1: loss 8", "epoch 2: loss 4"]
+    assert not any("Running stage 'ingest'" in line for line in ran.said)
+
+
+def test_the_run_says_what_it_was_asked_and_shows_it_beside_the_workspace(ran):
+    assert ran.tags[NAME_TAG] == "slow-start"
+    assert ran.tags[PARAMS_TAG] == 'train.epochs: 2, train.init: "data/start.safetensors"'
+    assert "| params.yaml: train.epochs | 10 | 2 |" in ran.shown["params"]
+    assert "| metrics/train.json: loss | 0.8 | 4 |" in ran.shown["metrics"]
+    assert "dvc exp apply slow-start" in ran.shown["look further"]
+
+
+def test_an_experiment_is_applied_to_the_workspace_and_nothing_is_left_to_do(ran, tmp_path):
+    root = shutil.copytree(ran.workspace, tmp_path / "applied", symlinks=True)
+    assert run("dvc", "exp", "apply", "slow-start", cwd=root).code == 0
+
+    assert "Data and pipelines are up to date" in run("dvc", "repro", cwd=root).out
+    assert json.loads((root / "data/checkpoint/training.json").read_text()) == {
+        "start": "start weights",  # git does not know the file: it was linked
+        "DEEPMARK_EXPERIMENT": "slow-start",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{ran.workspace}/mlflow.db",
+    }
+
+
+def test_a_run_that_was_killed_after_all_was_kept_finds_it_done(ran, launch):
+    before = git(ran.workspace, "for-each-ref")
+
+    assert launch(ran.workspace, **ASKED).success
+    assert git(ran.workspace, "for-each-ref") == before
+
+
+def test_a_killed_training_goes_on_and_raw_files_are_there_for_who_reads_them(made, launch, monkeypatch):
+    monkeypatch.setattr(dvc_assets, "RETRY_SECONDS", 0)
+    (made / "dies").touch()  # nobody has committed it
+    (made / "data/raw/train/2.jpg").touch()
+    result = launch(made, params={"ingest.max_megapixels": 60, "train.epochs": 2}, targets=["train"])
+
+    assert result.success
+    assert len([event for event in result.all_events if event.is_step_up_for_retry]) == 1
+    assert kept(made, "metrics/train.json", f"run-{RUN[:8]}") == {"loss": 4.0}
+    assert (made / "runs/train/digest/2").exists()
+    assert git(made, "status", "--porcelain") == "?? dies\n"
+
+
+def test_a_cancelled_experiment_leaves_no_process_and_no_copy(made):
+    (made / "endless").touch()
+    program = (
+        "import sys, pathlib; from pipelines.definitions import build_definitions;"
+        "build_definitions(pathlib.Path(sys.argv[1])).resolve_job_def('experiment')"
+        ".execute_in_process(run_config={'name': 'x', 'params': {'train.epochs': 1}})"
+    )
+    copy = made / "runs/experiments/x/workspace"
+    command = [sys.executable, "-c", program, made]
+
+    assert ends_when_interrupted(command, copy)
+    assert not list((made / "runs/experiments").iterdir())
+    assert git(made, "for-each-ref", "refs/exps") == ""
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"params": {"train.epoch": 2}}, "params: train: 'epoch' is not a parameter. Did you mean 'epochs'?"),
+        ({"params": {"train.epochs": 0}}, "params: train: epochs: Input should be greater than or equal to 1"),
+        ({"params": {}, "targets": ["trian"]}, "'trian' is not a stage of"),
+        ({"params": {}, "name": "a/b"}, "'a/b' cannot be the name of an experiment"),
+        ({"params": {}, "name": "main"}, "The name 'main' is taken, by refs/heads/main"),
+        ({"params": {"automation.timezone": "Europe/Berlin"}}, "There is nothing to run"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_and_not_tried_again(made_once, launch, asked, words):
+    assert words in why(launch(made_once, **asked))
+
+
+def test_an_experiment_of_another_run_keeps_its_name(ran):
+    job = build_definitions(ran.workspace).resolve_job_def(EXPERIMENT)
+    result = job.execute_in_process(run_config=ASKED, raise_on_error=False)
+
+    assert "The name 'slow-start' is taken, by refs/exps/" in why(result)
+    assert "`dvc exp remove slow-start`" in why(result)
+
+
+def test_two_of_one_name_do_not_work_in_each_others_copy(made):
+    params = (made / "params.yaml").read_text()
+    with (
+        copied(made, "twice", params) as copy,
+        pytest.raises(DeepmarkError, match=r"'twice' is being run already\. Wait for it"),
+        copied(made, "twice", params),
+    ):
+        pass
+    assert not copy.exists()
+
+
+def test_a_name_that_was_taken_meanwhile_stays_with_who_was_first(made):
+    params = (made / "params.yaml").read_text()
+    with copied(made, "one", params) as one, copied(made, "other", params) as other:
+        keep(made, one, "both", "the first")
+        first = git(made, "for-each-ref")
+        with pytest.raises(DeepmarkError, match=r"'both' was taken while the experiment ran\. Launch it again"):
+            keep(made, other, "both", "the second")
+
+    assert git(made, "for-each-ref") == first
+
+
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [(".git/refs/heads/main", "has no commit.*git add --all"), (".dvc", "DVC does not know it. .*dvc init")],
+)
+def test_what_an_experiment_needs_of_a_workspace_is_said(made, gone, words):
+    shutil.rmtree(made / gone, ignore_errors=True)
+    (made / gone).unlink(missing_ok=True)
+
+    with pytest.raises(DeepmarkError, match=words), copied(made, "x", ""):
+        pass

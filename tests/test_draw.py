@@ -1,0 +1,217 @@
+"""What drawing changes, and what it leaves alone."""
+
+import numpy as np
+import pytest
+
+from deepmark.draw import PALETTE, SMALLEST, contact_sheet, draw_detections, draw_truth
+from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, MOST_LANDMARKS
+from deepmark.types import Detections, Garment, ImageRecord
+
+GREY = 128
+BOX = (100.0, 150.0, 300.0, 450.0)
+VEST = CATEGORY_BY_NAME["vest"]
+
+
+def grey(height: int = 600, width: int = 480) -> np.ndarray:
+    return np.full((height, width, 3), GREY, np.uint8)
+
+
+def in_box(name: str, box: tuple[float, ...]) -> np.ndarray:
+    corners = np.array(box).reshape(2, 2)
+    return corners[0] + np.array(CATEGORY_BY_NAME[name].shape.points) * (corners[1] - corners[0])
+
+
+def found(name: str = "vest", box: tuple[float, ...] = BOX, *, score: float = 0.9, peak: float = 1.0) -> Detections:
+    landmarks = np.zeros((1, MOST_LANDMARKS, 2), np.float32)
+    points = in_box(name, box)
+    landmarks[0, : len(points)] = points
+    return Detections(
+        boxes=np.array([box], np.float32),
+        scores=np.array([score], np.float32),
+        categories=np.array([CATEGORY_BY_NAME[name].index]),
+        landmarks=landmarks,
+        landmark_scores=np.full((1, MOST_LANDMARKS), peak, np.float32),
+    )
+
+
+def labelled(v: list[int]) -> ImageRecord:
+    points = np.concatenate([in_box("vest", BOX), np.array(v)[:, None]], axis=1)
+    garment = Garment(
+        item="item1",
+        category=VEST.index,
+        style=0,
+        box=np.array(BOX),
+        landmarks=np.where(points[:, 2:] > 0, points, 0.0),
+        polygons=(),
+        scale=1,
+        occlusion=1,
+        zoom_in=1,
+        viewpoint=1,
+    )
+    return ImageRecord(
+        id=1,
+        file="image/000001.jpg",
+        sha256="0" * 64,
+        bytes=1,
+        width=480,
+        height=600,
+        source="shop",
+        pair_id=1,
+        garments=(garment,),
+    )
+
+
+def pixel(image: np.ndarray, point: np.ndarray) -> tuple[int, ...]:
+    x, y = np.floor(point).astype(int)
+    return tuple(image[y, x].tolist())
+
+
+def test_the_input_stays_as_it_was():
+    image = grey()
+    draw_detections(image, found(), min_score=0.0)
+    draw_truth(image, labelled([2] * 15))
+
+    assert (image == GREY).all()
+
+
+def test_box_and_landmarks_are_where_the_detection_says():
+    drawn = draw_detections(grey(), found(), min_score=0.0)
+    color = PALETTE[VEST.index]
+    points = in_box("vest", BOX)
+
+    assert drawn.shape == (600, 480, 3)
+    assert drawn.dtype == np.uint8
+    assert [pixel(drawn, point) for point in points] == [color] * 15
+    assert pixel(drawn, np.array([300, 160])) == color
+    assert (drawn[480:] == GREY).all()
+    assert (drawn[:, 330:] == GREY).all()
+
+
+def test_a_peak_is_a_filled_dot_and_a_guess_a_hollow_one():
+    point = in_box("vest", BOX)[10]
+
+    assert pixel(draw_detections(grey(), found(peak=0.4), min_score=0.0), point) == PALETTE[VEST.index]
+    assert pixel(draw_detections(grey(), found(peak=0.0), min_score=0.0), point) == (255, 255, 255)
+
+
+def test_a_visible_landmark_is_filled_an_occluded_one_hollow_and_an_unlabelled_one_not_drawn():
+    states = [2] * 15
+    lower = 10
+    states[lower], states[lower + 1] = 1, 0
+    drawn = draw_truth(grey(), labelled(states))
+    points = in_box("vest", BOX)
+
+    assert pixel(drawn, points[lower - 1]) == PALETTE[VEST.index]
+    assert pixel(drawn, points[lower]) == (255, 255, 255)
+    assert pixel(drawn, points[lower + 1] - [6, 0]) == (GREY,) * 3
+    assert (drawn[:8, :8] == GREY).all()
+
+
+def test_neighbours_on_the_outline_are_joined_and_an_unlabelled_one_breaks_the_line():
+    a, b = VEST.shape.outline[7:9]
+    middle = in_box("vest", BOX)[[a, b]].mean(axis=0)
+    without = [2] * 15
+    without[b] = 0
+
+    assert pixel(draw_truth(grey(), labelled([2] * 15)), middle) == PALETTE[VEST.index]
+    assert pixel(draw_truth(grey(), labelled(without)), middle) != PALETTE[VEST.index]
+
+
+def test_detections_below_the_smallest_score_are_not_drawn():
+    image = grey()
+
+    assert (draw_detections(image, found(score=0.29), min_score=0.3) == image).all()
+    assert (draw_detections(image, found(score=0.31), min_score=0.3) != image).any()
+
+
+def test_every_category_has_its_own_colour():
+    assert len(set(PALETTE)) == len(PALETTE) == len(CATEGORIES)
+    apart = np.abs(np.array(PALETTE)[:, None] - np.array(PALETTE)[None]).sum(axis=-1)
+    assert apart[~np.eye(13, dtype=bool)].min() > 60
+
+
+def test_a_small_picture_is_enlarged_so_that_it_can_be_read():
+    drawn = draw_detections(grey(128, 96), found(box=(20, 30, 70, 100)), min_score=0.0)
+
+    assert max(drawn.shape) == SMALLEST
+    assert drawn.shape[0] * 96 == drawn.shape[1] * 128
+    assert pixel(drawn, in_box("vest", (20, 30, 70, 100))[8] * SMALLEST / 128) == PALETTE[VEST.index]
+
+
+@pytest.mark.parametrize("size", [(96, 96), (600, 480), (3000, 2400)])
+def test_lines_keep_their_share_of_the_picture(size):
+    image = grey(*size)
+    height, width = size
+    drawn = draw_detections(image, found(box=(0.2 * width, 0.3 * height, 0.7 * width, 0.8 * height)), min_score=0.0)
+
+    changed = (drawn != GREY).any(axis=2).mean()
+    assert 0.03 < changed < 0.12
+
+
+@pytest.mark.parametrize("category", CATEGORIES, ids=lambda category: category.name)
+def test_garments_partly_outside_the_picture_are_drawn(category):
+    image = grey()
+    drawn = draw_detections(image, found(category.name, (-150.0, -80.0, 200.0, 700.0)), min_score=0.0)
+
+    assert (drawn != image).any()
+
+
+def test_labels_of_garments_at_one_place_do_not_hide_each_other():
+    one, other = found("vest"), found("sling", score=0.8)
+    both = Detections(
+        **{name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in Detections.__slots__}
+    )
+    drawn = draw_detections(grey(), both, min_score=0.0)
+    above = drawn[:140, :, :]
+
+    for category in (VEST, CATEGORY_BY_NAME["sling"]):
+        assert (above == PALETTE[category.index]).all(axis=2).sum() > 200
+
+
+def test_letters_are_read_also_where_landmarks_lie_on_them():
+    top = (100.0, 0.0, 300.0, 300.0)  # the label has no room above its box
+    letters = [
+        (draw_detections(grey(), found(box=top, peak=peak), min_score=0.0)[:20, 100:160] < 60).all(axis=2)
+        for peak in (0.0, 1.0)
+    ]
+    apart = draw_detections(grey(), found(box=(100.0, 200.0, 300.0, 500.0)), min_score=0.0)
+    plate = (apart == PALETTE[VEST.index]).all(axis=2)[:196].nonzero()[0].min()
+    plain = (apart[plate : plate + 20, 100:160] < 60).all(axis=2)
+
+    for one in letters:
+        assert (one & plain).sum() == plain.sum()
+
+
+def test_nothing_found_is_the_picture_itself():
+    nothing = Detections(
+        boxes=np.zeros((0, 4), np.float32),
+        scores=np.zeros(0, np.float32),
+        categories=np.zeros(0, np.int64),
+        landmarks=np.zeros((0, MOST_LANDMARKS, 2), np.float32),
+        landmark_scores=np.zeros((0, MOST_LANDMARKS), np.float32),
+    )
+
+    assert (draw_detections(grey(), nothing, min_score=0.0) == GREY).all()
+
+
+def test_a_contact_sheet_holds_every_picture_in_its_cell():
+    images = [np.full((20, 30, 3), shade, np.uint8) for shade in (10, 20, 30)]
+    sheet = contact_sheet(images, 2, gap=4)
+
+    assert sheet.shape == (44, 64, 3)
+    assert sheet[0, 0, 0] == 10
+    assert sheet[0, 34, 0] == 20
+    assert sheet[24, 0, 0] == 30
+    assert sheet[24, 34, 0] == sheet[21, 0, 0] == 255
+
+
+def test_a_smaller_picture_stands_in_the_middle_of_its_cell():
+    sheet = contact_sheet([np.zeros((10, 10, 3), np.uint8), np.zeros((4, 6, 3), np.uint8)], 5, gap=0)
+
+    assert sheet.shape == (10, 20, 3)
+    assert np.argwhere(sheet[:, 10:, 0] == 0)[[0, -1]].tolist() == [[3, 2], [6, 7]]
+
+
+def test_an_empty_contact_sheet_is_refused():
+    with pytest.raises(ValueError, match="0 pictures in 3 columns"):
+        contact_sheet([], 3)

@@ -1,0 +1,260 @@
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+
+from deepmark.errors import DeepmarkError
+from deepmark.tracking.dagster_events import report_epoch
+from deepmark.tracking.mlflow_store import experiment_id, tracking_uri
+from deepmark.tracking.provenance import EXPERIMENT_VARIABLE, code_version, data_version, workspace_version
+from deepmark.tracking.tracker import Tracker
+
+
+@pytest.fixture(autouse=True)
+def own_store(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """One for all tests: making MLflow's tables takes seconds."""
+    return tmp_path_factory.mktemp("workspace")
+
+
+@pytest.fixture
+def tracker(workspace):
+    return Tracker.start(workspace, params={"train.epochs": 2, "model.backbone": "mobile"}, tags={"processes": "2"})
+
+
+def stored(tracker):
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri(tracker.workspace)).get_run(tracker.run_id)
+
+
+def commit(folder, *files):
+    for command in (
+        ["init", "-q"],
+        ["add", *files],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false", "commit", "-q", "-m", "x"],
+    ):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    return subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=folder, text=True).strip()
+
+
+def test_a_run_keeps_parameters_tags_curves_and_files_in_the_workspace(tracker, tmp_path):
+    (tmp_path / "none.csv").write_text("metric,value\n")
+    for epoch, loss in enumerate((8.0, 4.0), 1):
+        tracker.log_metrics({"loss": loss}, step=epoch)
+    tracker.log_artifact(tmp_path / "none.csv", "tables")
+    tracker.finish()
+    run = stored(tracker)
+
+    assert run.data.params == {"train.epochs": "2", "model.backbone": "mobile"}
+    assert run.data.tags["processes"] == "2"
+    assert run.data.tags["deepmark.version"]
+    assert run.info.status == "FINISHED"
+    curve = tracker._client.get_metric_history(tracker.run_id, "loss")
+    assert [(point.step, point.value) for point in curve] == [(1, 8.0), (2, 4.0)]
+    artifacts = tracker.workspace / "mlartifacts" / tracker.run_id / "artifacts"
+    assert (artifacts / "tables/none.csv").read_text() == "metric,value\n"
+
+
+CURVES = {1: {"loss": 3.0, "ap": 0.1}, 2: {"loss": 2.0}}
+
+
+def points(tracker, name):
+    return [(point.step, point.value) for point in tracker._client.get_metric_history(tracker.run_id, name)]
+
+
+def test_curves_are_logged_once_however_often_their_history_is_given(tracker, workspace):
+    tracker.log_curves({1: CURVES[1]})
+    tracker.log_curves(CURVES)
+    Tracker.resume(workspace, tracker.run_id).log_curves(CURVES | {3: {"loss": 1.0}})
+
+    assert points(tracker, "loss") == [(1, 3.0), (2, 2.0), (3, 1.0)]
+    assert points(tracker, "ap") == [(1, 0.1)]
+
+
+def test_what_a_kill_kept_from_the_store_is_made_good(tracker, workspace):
+    tracker.log_metrics({"loss": 3.0}, step=1)  # and killed before "ap"
+    Tracker.resume(workspace, tracker.run_id).log_curves(CURVES)
+
+    assert points(tracker, "loss") == [(1, 3.0), (2, 2.0)]
+    assert points(tracker, "ap") == [(1, 0.1)]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from deepmark.tracking.tracker import Tracker
+print(Tracker.start(Path(sys.argv[1]), params={}, tags={}).run_id, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_runs_of_dead_processes_are_closed_as_killed_and_those_of_living_ones_are_not(tracker, workspace):
+    dead = subprocess.run([sys.executable, "-c", KILLED, workspace], capture_output=True, text=True, check=False)
+    client, run_id = tracker._client, dead.stdout.strip()
+    assert client.get_run(run_id).info.status == "RUNNING"
+
+    Tracker.start(workspace, params={}, tags={})
+
+    assert client.get_run(run_id).info.status == "KILLED"
+    assert stored(tracker).info.status == "RUNNING"
+
+
+def test_a_run_begun_under_an_identity_goes_on_until_it_has_ended(workspace):
+    begun = Tracker.start(workspace, params={"train.epochs": 2}, tags={}, identity="7f")
+    again = Tracker.start(workspace, params={"train.epochs": 2}, tags={}, identity="7f")
+    assert again.run_id == begun.run_id
+    again.finish("KILLED")
+    assert Tracker.start(workspace, params={"train.epochs": 2}, tags={}, identity="7f").run_id == begun.run_id
+    assert stored(begun).info.status == "RUNNING"
+    again.finish()
+
+    assert Tracker.start(workspace, params={"train.epochs": 2}, tags={}, identity="7f").run_id != begun.run_id
+
+
+def test_a_metric_is_in_the_store_when_logging_returns(tracker):
+    tracker.log_metrics({"loss": 1.5, "ap": math.nan}, step=1)
+
+    assert stored(tracker).data.metrics["loss"] == 1.5
+
+
+def test_more_parameters_and_metrics_than_one_request_carries_are_all_kept(workspace):
+    tracker = Tracker.start(workspace, params={f"p{i}": i for i in range(250)}, tags={})
+    tracker.log_metrics({f"m{i}": i for i in range(1100)}, step=0)
+    run = stored(tracker)
+
+    assert (len(run.data.params), len(run.data.metrics)) == (250, 1100)
+
+
+def test_a_run_that_was_cut_short_runs_again_when_resumed(tracker, workspace):
+    tracker.finish("KILLED")
+    again = Tracker.resume(workspace, tracker.run_id)
+
+    assert stored(again).info.status == "RUNNING"
+
+
+@pytest.mark.parametrize("status", ["FINISHED", "FAILED"])
+def test_a_finished_run_stays_as_it_ended_when_more_is_added(tracker, workspace, status):
+    tracker.finish()
+    end = stored(tracker).info.end_time
+    later = Tracker.resume(workspace, tracker.run_id)
+    later.log_metrics({"nms.box.AP": 0.5})
+    later.finish(status)
+    run = stored(later)
+
+    assert (run.info.status, run.info.end_time, run.data.metrics["nms.box.AP"]) == ("FINISHED", end, 0.5)
+
+
+def test_an_unknown_run_is_refused_with_advice(workspace, tracker):
+    with pytest.raises(DeepmarkError, match=r"has no run 0123.*MLFLOW_TRACKING_URI.*train again"):
+        Tracker.resume(workspace, "0123")
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "nonsense://there", "sqlite:////proc/nowhere/mlflow.db"])
+def test_a_store_that_is_not_there_is_named_with_advice(tmp_path, monkeypatch, uri):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+    with pytest.raises(DeepmarkError) as error:
+        Tracker.start(tmp_path, params={}, tags={})
+
+    assert f"MLflow at {uri} cannot be used" in str(error.value)
+    assert "correct MLFLOW_TRACKING_URI" in str(error.value)
+
+
+def test_the_runs_page_is_on_the_server_or_where_make_ui_shows_it(tracker, monkeypatch):
+    path = f"/#/experiments/{tracker._run.info.experiment_id}/runs/{tracker.run_id}"
+    assert tracker.url == f"http://127.0.0.1:5000{path}"
+
+    del tracker.url
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.org/")
+    assert tracker.url == f"https://mlflow.example.org{path}"
+
+
+@pytest.mark.parametrize("given", [None, "sqlite:////team/mlflow.db", "http://mlflow.example.org"])
+def test_artifacts_lie_beside_a_database_in_a_file_and_where_a_server_wants_them(given, tmp_path, monkeypatch):
+    class Client:
+        def get_experiment_by_name(self, name: str) -> None: ...
+
+        def create_experiment(self, name: str, artifacts: str | None) -> str:
+            return artifacts or "where the server wants them"
+
+    if given:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
+
+    beside = {None: (tmp_path / "mlartifacts").as_uri(), "sqlite:////team/mlflow.db": "file:///team/mlartifacts"}
+    assert experiment_id(Client(), tmp_path) == beside.get(given, "where the server wants them")
+
+
+def test_the_run_of_an_experiment_names_it(workspace, monkeypatch):
+    monkeypatch.setenv(EXPERIMENT_VARIABLE, "slow-start")
+
+    assert stored(Tracker.start(workspace, params={}, tags={})).data.tags["deepmark.experiment"] == "slow-start"
+
+
+def test_without_dagster_an_epoch_is_reported_to_no_one(monkeypatch, capsys):
+    monkeypatch.delenv("DAGSTER_PIPES_CONTEXT", raising=False)
+    report_epoch({"loss": 1.0}, 1)
+
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_version_of_a_workspace_is_its_commit_and_says_when_it_was_edited_since(tmp_path):
+    (tmp_path / "params.yaml").write_text("a: 1\n")
+    (tmp_path / "dvc.lock").write_text("stages: {}\n")
+    assert workspace_version(tmp_path) is None
+
+    head = commit(tmp_path, "params.yaml", "dvc.lock")
+    (tmp_path / "dvc.lock").write_text("stages: {train: {}}\n")
+    assert workspace_version(tmp_path) == head
+
+    (tmp_path / "params.yaml").write_text("a: 2\n")
+    assert workspace_version(tmp_path) == f"{head}-dirty"
+
+
+def test_a_workspace_inside_a_repository_that_does_not_know_it_has_no_commit(tmp_path):
+    (tmp_path / "other").write_text("")
+    commit(tmp_path, "other")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/params.yaml").write_text("")
+
+    assert workspace_version(tmp_path / "runs") is None
+
+
+def test_versions_are_unknown_where_git_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert code_version() is None
+
+
+def test_the_data_version_changes_with_the_shards_only(tmp_path):
+    lock = """
+stages:
+  shard@train:
+    outs: [{path: data/shards/train, md5: %s}]
+  train:
+    outs: [{path: data/checkpoint, md5: %s}]
+"""
+
+    def version(shards, model):
+        (tmp_path / "dvc.lock").write_text(lock % (shards, model))
+        return data_version(tmp_path)
+
+    assert data_version(tmp_path) is None
+    assert version("aa", "bb") == version("aa", "cc")
+    assert version("aa", "bb") != version("dd", "bb")
+
+
+def test_importing_tracking_imports_neither_mlflow_nor_dagster():
+    program = (
+        "import sys, deepmark.tracking.tracker; print([n for n in ('mlflow', 'dagster', 'torch') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ)
+
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,103 @@
+"""Real trainings with real processes: they agree, say why they fail, and leave nothing behind."""
+
+import json
+import shutil
+
+import pytest
+from trainings import logged_models, mlflow_runs, sabotage, started, train, wait_until, working_on
+from workspaces import copied, set_params
+
+from deepmark.files import file_sha256
+from deepmark.train.distributed.launch import count_processes
+
+LEFT_WITHIN = 20.0
+"""Seconds; a process that starts on a busy machine asks who its parent is only after its imports."""
+
+
+def test_every_gpu_gets_a_process_and_a_cpu_as_many_as_are_wanted(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert (count_processes("auto"), count_processes(3)) == (1, 3)
+
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    assert (count_processes("auto"), count_processes(3)) == (4, 3)
+
+
+@pytest.mark.slow
+def test_two_processes_write_one_checkpoint_and_one_run(two_once):
+    assert two_once.model_file.is_file()
+    assert json.loads(two_once.train_metrics_file.read_text("utf-8"))["epochs"] == 2
+    assert len(two_once.losses_file.read_text("utf-8").splitlines()) == 3
+    assert list(mlflow_runs(two_once).values()) == ["FINISHED"]
+
+
+@pytest.mark.slow
+def test_a_finished_training_is_not_trained_or_logged_again(two_once, tmp_path):
+    workspace = copied(two_once, tmp_path)
+    before = mlflow_runs(workspace), logged_models(two_once)
+    expected = file_sha256(workspace.model_file), workspace.training_file.read_text("utf-8")
+    shutil.rmtree(workspace.checkpoint)  # as DVC does before it runs a stage
+    workspace.train_metrics_file.unlink()
+    done = train(workspace)
+
+    assert done.code == 0, done.err
+    assert done.facts["epochs"] == 2
+    assert "epoch" not in done.err
+    assert (file_sha256(workspace.model_file), workspace.training_file.read_text("utf-8")) == expected
+    assert (mlflow_runs(workspace), logged_models(two_once)) == before
+
+
+@pytest.mark.slow
+def test_fresh_trains_anew_to_the_same_weights(trained_once, tmp_path):
+    workspace = copied(trained_once, tmp_path)
+    expected = file_sha256(workspace.model_file)
+    done = train(workspace, "--fresh")
+
+    assert done.code == 0, done.err
+    assert "epoch 2/2" in done.err
+    assert file_sha256(workspace.model_file) == expected
+    assert list(mlflow_runs(workspace).values()) == ["FINISHED", "FINISHED"]
+
+
+def test_a_rank_that_dies_of_a_bug_shows_its_own_traceback(sharded, tmp_path):
+    set_params(sharded, train={"launch": {"nproc_per_node": 2}})
+    bug = (
+        "import os\nif os.environ.get('RANK') == '1':\n"
+        "    import deepmark.model.detector as module\n"
+        "    def build_detector(*_, **__):\n        raise ValueError('a bug in the second rank')\n"
+        "    module.build_detector = build_detector\n"
+    )
+    done = train(sharded, PYTHONPATH=sabotage(tmp_path, bug))
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("deepmark train: rank 1 of the training failed: ValueError: a bug in the second rank")
+    assert done.err.count("Traceback") == 1
+    assert "in build_detector" in done.err
+
+
+def test_what_the_user_can_mend_is_one_message_whichever_rank_meets_it(sharded):
+    set_params(sharded, train={"launch": {"nproc_per_node": 2}})
+    done = train(sharded, MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("deepmark train: MLflow at http://127.0.0.1:9 cannot be used")
+    assert "Traceback" not in done.err
+    assert done.err.count("cannot be used") == 1
+
+
+def test_a_rank_that_was_killed_is_named_with_the_signal(sharded, tmp_path):
+    set_params(sharded, train={"launch": {"nproc_per_node": 2}})
+    death = "import os\nif os.environ.get('RANK') == '0':\n    os.kill(os.getpid(), 9)\n"
+    done = train(sharded, PYTHONPATH=sabotage(tmp_path, death))
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("deepmark train: rank 0 of the training failed: killed by SIGKILL; out of memory")
+
+
+@pytest.mark.slow
+def test_no_rank_outlives_a_launcher_that_was_killed(untrained):
+    process = started(untrained)
+    assert wait_until(lambda: len(working_on(untrained)) == 3, seconds=120)
+    process.kill()
+    process.communicate()
+
+    assert wait_until(lambda: not working_on(untrained), seconds=LEFT_WITHIN)

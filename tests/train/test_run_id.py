@@ -1,0 +1,79 @@
+"""A run is known by what decides its end, and by nothing else."""
+
+import shutil
+
+import pytest
+import torch
+from workspaces import set_params
+
+from deepmark.errors import DeepmarkError
+from deepmark.model.detector import load_detector
+from deepmark.train.distributed.process_group import Group
+from deepmark.train.run import start_detector
+from deepmark.train.run_id import run_folder
+
+ALONE = Group(rank=0, world=1, local_world=1, device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"train": {"learning_rate": 1.0e-3}},
+        {"train": {"ema": 0.99}},
+        {"train": {"landmark_radius": "sigma"}},
+        {"model": {"landmark_maps": "grouped"}},
+        {"augment": {"mirror": 0.1}},
+    ],
+)
+def test_another_recipe_is_another_run(sharded, change):
+    before = run_folder(sharded)
+
+    assert run_folder(set_params(sharded, **change)) != before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"train": {"launch": {"nproc_per_node": 2}}},
+        {"train": {"device_batch": 2}},
+        {"train": {"checkpoint_minutes": 1, "checkpoint_steps": 5, "checkpoints_kept": 3}},
+        {"predict": {"nms": "soft"}},
+    ],
+)
+def test_how_and_where_it_runs_does_not_make_another_run(sharded, change):
+    before = run_folder(sharded)
+
+    assert run_folder(set_params(sharded, **change)) == before
+
+
+def test_other_data_is_another_run(sharded):
+    before = run_folder(sharded)
+    index = sharded.shards("train") / "index.json"
+    index.write_text(index.read_text("utf-8") + " ", "utf-8")
+
+    assert run_folder(sharded) != before
+
+
+def test_a_run_starts_from_the_weights_that_are_named_and_is_known_by_them(trained):
+    before = run_folder(trained)
+    shutil.copy(trained.model_file, trained.root / "start.safetensors")
+    workspace = set_params(trained, train={"init": "start.safetensors"})
+
+    detector, start = start_detector(workspace, ALONE), load_detector(trained.model_file)
+
+    for name, weight in start.state_dict().items():
+        assert torch.equal(detector.state_dict()[name], weight), name
+    first = run_folder(workspace)
+    with (trained.root / "start.safetensors").open("ab") as file:
+        file.write(b" ")
+    assert len({before, first, run_folder(workspace)}) == 3
+
+
+def test_start_weights_that_are_missing_are_named_with_the_way_to_get_them(sharded, deepmark):
+    workspace = set_params(sharded, train={"init": "data/coco.safetensors"})
+
+    with pytest.raises(DeepmarkError, match=r"init: .*data/coco\.safetensors is not there.*import-checkpoint FILE"):
+        run_folder(workspace)
+    done = deepmark("train", "--workspace", sharded.root)
+    assert (done.code, done.err.count("Traceback")) == (1, 0)
+    assert "set it to null" in done.err

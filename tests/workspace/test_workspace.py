@@ -1,0 +1,210 @@
+"""A workspace is made once and left alone, and everything that names its parts names the same."""
+
+import inspect
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer
+from workspaces import REPOSITORY, run
+
+from assets.dvc.graph import read_graph
+from assets.raw_data import RAW
+from deepmark import stages
+from deepmark.cli import app as cli
+from deepmark.cli import options as cli_options
+from deepmark.errors import DeepmarkError
+from deepmark.params import Params
+from deepmark.schema import SPLITS, STRATEGIES
+from deepmark.train.run_id import recipe
+from deepmark.workspace.layout import PROFILES, Workspace, init_workspace
+from pipelines.definitions import build_definitions
+
+COMMANDS = typer.main.get_command(cli.app).commands
+NOT_STAGES = {"init", "synth", "compare", "detect", "demo", "import-checkpoint", "model", "score", "convert"}
+RELEASE = {"register", "promote", "rollback", "models"}
+"""What changes which model serves, and nothing in the workspace: no stage of dvc.yaml."""
+
+
+def git(folder: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return read_graph(REPOSITORY)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_new_workspace_is_a_clean_repository_of_git_and_dvc(tmp_path, profile):
+    workspace = init_workspace(tmp_path / "new", profile)
+
+    assert (workspace.root / "dvc.yaml").read_text("utf-8") == (REPOSITORY / "dvc.yaml").read_text("utf-8")
+    assert workspace.params.data.raw == "data/raw"
+    assert git(workspace.root, "status", "--porcelain") == ""
+    assert git(workspace.root, "log", "--format=%s") == f"A DeepMark workspace, profile {profile}"
+    assert "ingest@train" in run("dvc", "status", "--json", cwd=workspace.root).facts
+
+
+def test_a_workspace_is_left_as_it_is_when_made_again(tmp_path):
+    workspace = init_workspace(tmp_path, "demo")
+    (tmp_path / "params.yaml").write_text("mine")
+
+    assert init_workspace(tmp_path, "paper") == workspace
+    assert (tmp_path / "params.yaml").read_text() == "mine"
+    assert git(tmp_path, "rev-list", "--count", "HEAD") == "1"
+
+
+def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
+    (tmp_path / "letter.txt").touch()
+
+    with pytest.raises(DeepmarkError, match="not empty, and not a workspace"):
+        init_workspace(tmp_path, "demo")
+    assert [file.name for file in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_workspace_inside_another_repository_is_one_of_its_own(tmp_path):
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / ".gitignore").write_text("/runs/\n")
+    workspace = init_workspace(tmp_path / "runs/demo", "demo")
+
+    assert git(workspace.root, "rev-parse", "--show-toplevel") == str(workspace.root.resolve())
+    assert run("dvc", "root", cwd=workspace.root).out.strip() == "."
+    assert git(tmp_path, "status", "--porcelain") == "?? .gitignore"
+
+
+def test_without_git_one_is_told_to_install_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(DeepmarkError, match=r"git: not found.*install git"):
+        init_workspace(tmp_path / "new", "demo")
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_repository_is_a_workspace_with_the_papers_recipe():
+    workspace = Workspace(REPOSITORY)
+
+    assert workspace.params.model.backbone == "dla34"
+    assert (REPOSITORY / "params.yaml").read_text("utf-8") == (
+        REPOSITORY / "deepmark/workspace/profiles/paper.yaml"
+    ).read_text("utf-8")
+
+
+def test_stages_functions_commands_and_assets_are_the_same(graph):
+    functions = {
+        name
+        for name, value in vars(stages).items()
+        if inspect.isfunction(value) and value.__module__ == stages.__name__ and not name.startswith("_")
+    }
+    assets = {key.to_user_string() for key in build_definitions(REPOSITORY).resolve_all_asset_keys()}
+
+    assert {family.name for family in graph.families} == functions == COMMANDS.keys() - NOT_STAGES - RELEASE
+    assert {family.hints.asset for family in graph.families} | {"candidate", "champion"} == assets - {RAW}
+
+
+def test_assets_depend_on_each_other_as_stages_do(graph):
+    defs = build_definitions(REPOSITORY).resolve_asset_graph()
+    for family in graph.families:
+        (key,) = [key for key in defs.get_all_asset_keys() if key.to_user_string() == family.hints.asset]
+        parents = {parent.to_user_string() for parent in defs.get(key).parent_keys}
+        assert parents - {RAW} == {edge.upstream.hints.asset for edge in graph.edges(family)}
+        assert (RAW in parents) == (family.name in ("ingest", "shard"))
+
+
+def test_splits_and_strategies_are_those_of_the_schema(graph):
+    items = {family.name: family.items for family in graph.families}
+
+    assert items["ingest"] == items["shard"] == SPLITS == tuple(cli_options.Split)
+    assert items["predict"] == items["evaluate"] == STRATEGIES == tuple(cli_options.Strategy)
+    assert items["train"] is items["audit"] is items["report"] is None
+    assert tuple(cli.Profile) == PROFILES
+
+
+def test_every_command_of_dvc_yaml_is_one_that_the_command_line_takes(graph):
+    for family in graph.families:
+        for stage in family.stages:
+            program, name, *words = shlex.split(stage.command)
+            context = COMMANDS[name].make_context(name, words)
+            chosen = {str(value) for value in context.params.values()}
+            assert (program, name) == ("deepmark", family.name)
+            assert stage.item is None or stage.item in chosen
+
+
+def wiring(workspace: Workspace) -> dict[str, tuple[set[Path], set[Path]]]:
+    """What each stage reads and what it writes, as the code knows it."""
+    w, last = workspace, STRATEGIES[-1]
+    shards = {w.shards(split) for split in SPLITS}
+    paths = {
+        "train": (shards, {w.checkpoint, w.train_metrics_file, w.losses_file}),
+        "audit": ({*shards, *map(w.records_file, SPLITS), w.predictions_file(last)}, {w.audit}),
+        "report": (
+            {
+                *(w.checkpoint, w.shards("validation"), w.predictions_file(last)),
+                *(made(name) for made in (w.metrics_file, w.tables) for name in STRATEGIES),
+            },
+            {w.report},
+        ),
+    }
+    for split in SPLITS:
+        raw, records = w.raw / split, w.records_file(split)
+        notes = {records.with_name(f"{split}.{ending}") for ending in ("rejected.parquet", "statistics.json")}
+        paths[f"ingest@{split}"] = ({raw}, {records, *notes})
+        paths[f"shard@{split}"] = ({raw, records}, {w.shards(split)})
+    for name in STRATEGIES:
+        found = w.predictions_file(name)
+        paths[f"predict@{name}"] = ({w.checkpoint, w.shards("validation")}, {found})
+        measured = {w.metrics_file(name), w.tables(name), w.plot_file(name)}
+        paths[f"evaluate@{name}"] = ({found, w.records_file("validation")}, measured)
+    return paths
+
+
+def test_dvc_yaml_names_the_paths_of_the_workspace(graph):
+    declared = {
+        stage.address: (set(map(Path, stage.deps)) - {REPOSITORY / "params.yaml"}, set(map(Path, stage.outs)))
+        for family in graph.families
+        for stage in family.stages
+    }
+
+    assert declared == wiring(Workspace(REPOSITORY))
+
+
+class Recorded:
+    """The params of a workspace, and which sections were asked for."""
+
+    def __init__(self, params: Params) -> None:
+        self._params, self.used = params, set()
+
+    def __getattr__(self, name: str) -> object:
+        self.used.add(name)
+        return getattr(self._params, name)
+
+
+def sections_of(workspace: Workspace) -> dict[str, set[str]]:
+    from ruamel.yaml import YAML
+
+    stages = YAML(typ="safe").load((workspace.root / "dvc.yaml").read_text("utf-8"))["stages"]
+    named = {name: set(stage.get("do", stage).get("params", ())) for name, stage in stages.items()}
+    return {name: sections | set(re.findall(r"\$\{(\w+)\.", str(stages[name]))) for name, sections in named.items()}
+
+
+def test_a_stage_is_made_again_when_a_section_that_it_reads_changes(trained):
+    declared = sections_of(trained)
+    assert declared["train"] == (recipe(trained).keys() - {"shards", "start"}) | {"storage"}
+    assert set().union(*declared.values()) == Params.model_fields.keys() - {"automation", "promote"}  # of no stage
+
+    def used(name: str, **choice: str) -> set[str]:
+        workspace = Workspace(trained.root)
+        workspace.__dict__["params"] = recorded = Recorded(trained.params)
+        getattr(stages, name)(workspace, **choice)
+        return recorded.used
+
+    assert used("ingest", split="validation") == declared["ingest"]
+    assert used("shard", split="validation") == declared["shard"]
+    for strategy in STRATEGIES:
+        assert used("predict", strategy=strategy) == declared["predict"]
+        assert used("evaluate", strategy=strategy) == declared["evaluate"]
+    assert used("audit") == declared["audit"]
+    # What the page says of model and training belongs to the checkpoint, which the report depends on.
+    assert used("report") - declared["train"] == declared["report"] - declared["train"]
