@@ -10,6 +10,7 @@ from deepmark.eval.metric.evaluate import PASSES
 from deepmark.progress import progress
 from deepmark.registry.cached_evaluation import FIGURES, Contender, costs
 from deepmark.registry.gate import Cost, Verdict, judge
+from deepmark.registry.history import tenures
 from deepmark.registry.versions import Registry, Version
 from deepmark.workspace.layout import Workspace
 
@@ -35,9 +36,9 @@ def examine(
     the latter is one of the things that speak against it where it is `forced`.
     """
     failed = [
-        f"version {challenger.number} was champion before, and was rolled back at {reign.rolled_back}"
-        for reign in challenger.reigns[-1:]
-        if reign.rolled_back
+        f"version {challenger.number} was champion before, and was rolled back at {tenure.rolled_back}"
+        for tenure in tenures(challenger)[-1:]
+        if tenure.rolled_back
     ]
     with tempfile.TemporaryDirectory(prefix="deepmark-promote-") as folder:
         new = Contender(registry, workspace, challenger, Path(folder))

@@ -11,18 +11,15 @@ from typing import Any
 from deepmark.errors import DeepmarkError
 from deepmark.registry.cached_evaluation import FIGURES, NETWORK, evaluation_of
 from deepmark.registry.comparison import Comparison, examine
-from deepmark.registry.versions import (
-    CHALLENGER,
-    CHAMPION,
-    Registry,
-    Version,
-    begin_reign,
-    end_reign,
-    now,
-    settle,
-    standing,
-    with_alias,
+from deepmark.registry.history import (
+    active_history,
+    reconcile,
+    record_promotion,
+    record_rollback,
+    tenures,
+    utc_now,
 )
+from deepmark.registry.versions import CHALLENGER, CHAMPION, Registry, Version, with_alias
 from deepmark.workspace.layout import Workspace
 
 PROMOTION = "promotion"
@@ -71,7 +68,7 @@ def promote(workspace: Workspace, *, force: str | None = None, dry_run: bool = F
     if challenger is None or challenger is champion:
         return _nothing_to_promote(registry, champion, challenger)
     comparison, failed = examine(registry, workspace, champion, challenger, forced=force is not None)
-    note = {"at": now(), "against": champion and champion.number, "failed": failed, "forced": force}
+    note = {"at": utc_now(), "against": champion and champion.number, "failed": failed, "forced": force}
     registry.note(challenger.number, {PROMOTION: json.dumps(note)})
     ended = Promotion(
         champion=champion.number if champion else None,
@@ -85,7 +82,7 @@ def promote(workspace: Workspace, *, force: str | None = None, dry_run: bool = F
         raise RefusedError(replace(ended, said=_refusal(ended)))
     if dry_run:
         return ended
-    _crown(registry, champion, challenger)
+    _set_champion(registry, champion, challenger)
     place = f" in place of version {champion.number}" if champion else ""
     forced = f"; forced: {force}" if failed else ""
     said = f"version {challenger.number} is the champion{place}{forced}"
@@ -99,13 +96,13 @@ def rollback(workspace: Workspace) -> dict[str, int]:
     """
     registry = Registry(workspace.root)
     with registry.exclusive():
-        settle(registry)
-        history = standing(registry.versions())
+        reconcile(registry)
+        history = active_history(registry.versions())
         if len(history) < 2:
             serves = f"version {history[-1][0].number} is the first champion" if history else "there is no champion"
             raise DeepmarkError(f"{serves}, and nothing to go back to. `deepmark models` lists the versions.")
-        (before, _), (champion, reign) = history[-2:]
-        end_reign(registry, champion.number, reign)
+        (before, _), (champion, tenure) = history[-2:]
+        record_rollback(registry, champion.number, tenure)
         registry.point(CHAMPION, before.number)
     return {"champion": before.number, "rolled_back": champion.number}
 
@@ -127,7 +124,7 @@ def list_models(workspace: Workspace) -> list[dict[str, Any]]:
                 "milliseconds": kept.milliseconds if kept else None,
                 "commit": version.tags.get("workspace.commit"),
                 "mlflow_run": version.run_id,
-                "reigns": [asdict(reign) for reign in version.reigns],
+                "reigns": [asdict(tenure) for tenure in tenures(version)],
                 "promotion": last,
             }
         )
@@ -139,7 +136,7 @@ def _nothing_to_promote(registry: Registry, champion: Version | None, challenger
         raise DeepmarkError("nothing is registered that could be promoted. Register a version: `deepmark register`.")
     if challenger is not None:  # a promotion was cut off before its last step
         with registry.exclusive():
-            settle(registry)
+            reconcile(registry)
             registry.unpoint(CHALLENGER)
     return Promotion(
         champion=champion.number,
@@ -151,10 +148,10 @@ def _nothing_to_promote(registry: Registry, champion: Version | None, challenger
     )
 
 
-def _crown(registry: Registry, champion: Version | None, challenger: Version) -> None:
+def _set_champion(registry: Registry, champion: Version | None, challenger: Version) -> None:
     """Move the alias, unless somebody moved one since the two were compared."""
     with registry.exclusive():
-        settle(registry)
+        reconcile(registry)
         versions = registry.versions()
         serves, wants = with_alias(versions, CHAMPION), with_alias(versions, CHALLENGER)
         if (serves and serves.number) != (champion and champion.number) or wants is None:
@@ -168,7 +165,7 @@ def _crown(registry: Registry, champion: Version | None, challenger: Version) ->
                 "was compared. Nothing was changed; promote again."
             )
         registry.point(CHAMPION, challenger.number)
-        begin_reign(registry, challenger.number)
+        record_promotion(registry, challenger.number)
         registry.unpoint(CHALLENGER)
         serves = with_alias(registry.versions(), CHAMPION)
         if serves is None or serves.number != challenger.number:

@@ -10,7 +10,8 @@ from deepmark.compare import predictions_of
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256, need
 from deepmark.registry.cached_evaluation import EVALUATION, FIGURES, keep_predictions, network_tag
-from deepmark.registry.versions import CHALLENGER, CHAMPION, Registry, settle
+from deepmark.registry.history import reconcile
+from deepmark.registry.versions import CHALLENGER, CHAMPION, Registry
 from deepmark.schema import STRATEGIES
 from deepmark.serving.logged_model import CHECKPOINT_TAG
 from deepmark.tracking.dagster_events import RUN_VARIABLE
@@ -35,7 +36,7 @@ def register(workspace: Workspace) -> dict[str, Any]:
     registry, tracker = Registry(workspace.root), Tracker.resume(workspace.root, run_id)
     _, jpeg = reader[0]
     with registry.exclusive():
-        settle(registry)
+        reconcile(registry)
         source = tracker.log_model(model, jpeg)
         tags = _tags(workspace, registry, run_id, metrics)
         known = next((one for one in registry.versions() if one.checkpoint == checkpoint), None)

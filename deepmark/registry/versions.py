@@ -1,14 +1,9 @@
-"""The versions of our model in MLflow's registry: what they are, which one serves, and which ones served before.
-
-The alias "champion" is the truth about what serves, whoever moved it. History is in the versions' tags: every time a
-version becomes champion it gets a tag `champion.0007`, numbers rising over all versions; a rollback marks the newest
-and goes back to the one before.
-"""
+"""The client of MLflow's model registry: the versions of the registered model, their aliases, tags and files."""
 
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,27 +20,7 @@ MODEL = "deepmark"
 """The name under which versions are registered."""
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-"""The aliases: what serves, and what would like to."""
-
-_REIGN = "champion."
-
-
-def _is_reign(tag: str) -> bool:
-    return tag.startswith(_REIGN) and tag.removeprefix(_REIGN).isdigit()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reign:
-    """One time that a version was champion."""
-
-    number: int
-    """Rising over all versions."""
-
-    since: str
-    """UTC, ISO 8601."""
-
-    rolled_back: str | None = None
-    """When it ended by a rollback."""
+"""Registry aliases: the version that serves, and the candidate for promotion."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,10 +37,6 @@ class Version:
     def checkpoint(self) -> str | None:
         """The sha256 of its weights' file; None where it was not registered by `deepmark register`."""
         return self.tags.get(CHECKPOINT_TAG)
-
-    @property
-    def reigns(self) -> list[Reign]:
-        return [Reign(**json.loads(self.tags[name])) for name in sorted(self.tags) if _is_reign(name)]
 
     def noted(self, name: str) -> dict[str, Any] | None:
         """The content of a tag that holds JSON; None where there is no such tag."""
@@ -189,37 +160,3 @@ class Registry:
 def with_alias(versions: list[Version], alias: str) -> Version | None:
     """The version that has an alias."""
     return next((one for one in versions if alias in one.aliases), None)
-
-
-def standing(versions: list[Version]) -> list[tuple[Version, Reign]]:
-    """The champions up to today, oldest first, without those that a rollback took back."""
-    reigns = [(one, reign) for one in versions for reign in one.reigns if reign.rolled_back is None]
-    return sorted(reigns, key=lambda each: each[1].number)
-
-
-def begin_reign(registry: Registry, number: int) -> None:
-    """Write into history that a version has become champion, after its alias was moved."""
-    last = max((reign.number for one in registry.versions() for reign in one.reigns), default=0)
-    _write(registry, number, Reign(number=last + 1, since=now()))
-
-
-def end_reign(registry: Registry, number: int, reign: Reign) -> None:
-    """Write into history that a rollback takes a champion back, before its alias is moved."""
-    _write(registry, number, replace(reign, rolled_back=now()))
-
-
-def settle(registry: Registry) -> None:
-    """Make history end with today's champion: one whose promotion was cut off, or that was chosen in MLflow itself."""
-    versions = registry.versions()
-    champion, history = with_alias(versions, CHAMPION), standing(versions)
-    if champion is not None and (not history or history[-1][0].number != champion.number):
-        begin_reign(registry, champion.number)
-
-
-def now() -> str:
-    """This second, UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _write(registry: Registry, number: int, reign: Reign) -> None:
-    registry.note(number, {f"{_REIGN}{reign.number:04}": json.dumps(asdict(reign))})

@@ -6,23 +6,12 @@ from pathlib import Path
 
 import pytest
 import typer
-from workspaces import set_params
+from workspaces import refused, set_params
 
 from deepmark.cli.app import app
 from deepmark.schema import STRATEGIES
 
 HEAVY = ("torch", "mlflow", "dagster", "pandas", "pyarrow", "numpy", "cv2", "pydantic")
-
-
-def refused(done, *words):
-    """Whether a mistake was told in one message, to a person."""
-    assert done.code == 1
-    assert done.out == ""
-    assert done.err.startswith("deepmark ")
-    assert "Traceback" not in done.err
-    for word in words:
-        assert word in done.err
-    return True
 
 
 def test_help_imports_nothing_that_takes_time():

@@ -4,8 +4,7 @@ import json
 import shutil
 
 import pytest
-from test_cli import refused
-from workspaces import copied
+from workspaces import copied, refused
 
 from deepmark import stages
 from deepmark.data.records import read_records

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from eval_samples import detections, truth_as_detections
-from test_cli import refused
+from workspaces import refused
 
 from deepmark.data.predictions import write_predictions
 from deepmark.data.records import read_records

@@ -37,6 +37,17 @@ def run(*command: object, cwd: Path, **variables: str) -> Done:
     return Done(code=done.returncode, out=done.stdout, err=done.stderr)
 
 
+def refused(done: Done, *words: str) -> bool:
+    """Assert that a command ended with one message for a person that holds these words, and printed nothing else."""
+    assert done.code == 1
+    assert done.out == ""
+    assert done.err.startswith("deepmark ")
+    assert "Traceback" not in done.err
+    for word in words:
+        assert word in done.err
+    return True
+
+
 def set_params(workspace: Workspace, **sections: Mapping[str, object]) -> Workspace:
     """The workspace with some values of its params.yaml changed: set_params(workspace, train={"epochs": 2})."""
     yaml, file = YAML(), workspace.root / "params.yaml"

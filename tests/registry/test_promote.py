@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from releases import copied_with_store, evaluated
-from test_cli import refused
-from workspaces import set_params
+from workspaces import refused, set_params
 
 from deepmark import stages
 from deepmark.errors import DeepmarkError
