@@ -129,7 +129,8 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     from deepmark.eval.metric.evaluate import PASSES
     from deepmark.eval.metric.evaluate import evaluate as measure
     from deepmark.files import new_folder, write_json, write_text
-    from deepmark.tracking.tracker import Tracker, flattened
+    from deepmark.tracking.flatten import flatten
+    from deepmark.tracking.tracker import Tracker
 
     found, facts = read_predictions(workspace.predictions_file(strategy))
     records = list(read_records(need(workspace.records_file("validation"), "deepmark ingest --split validation")))
@@ -145,7 +146,7 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     write_text(workspace.plot_file(strategy), report.by_category().to_csv(index=False, lineterminator="\n"))
     write_json(workspace.metrics_file(strategy), metrics)
     tracker = Tracker.resume(workspace.root, facts["mlflow_run_id"])
-    tracker.log_metrics({name: value for name, value in flattened({strategy: metrics}) if value is not None})
+    tracker.log_metrics({name: value for name, value in flatten({strategy: metrics}) if value is not None})
     tracker.log_artifact(workspace.tables(strategy), f"tables/{strategy}")
     return metrics
 

@@ -14,7 +14,7 @@ from deepmark import stages
 from deepmark.cli import app as cli
 from deepmark.schema import SPLITS
 from deepmark.synthetic import draw_dataset
-from deepmark.tracking.mlflow_store import open_client, reaching, tracking_uri
+from deepmark.tracking.mlflow_store import open_client, store_errors, tracking_uri
 from deepmark.workspace.layout import Workspace, init_workspace
 
 # Threads that wait for each other are slow where other work shares the cores, and our networks here are tiny.
@@ -40,7 +40,7 @@ def sharded_once(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     for split in SPLITS:
         stages.ingest(workspace, split=split)
         stages.shard(workspace, split=split)
-    with reaching(tracking_uri(workspace.root)):
+    with store_errors(tracking_uri(workspace.root)):
         open_client(workspace.root)  # makes MLflow's tables, which would else take every first training 1.5 s
     return workspace
 

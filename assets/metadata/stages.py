@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from assets.metadata.format import gridded, link, turned, written
+from deepmark.tracking.flatten import flatten
 from deepmark.workspace.layout import Workspace
 
 CATEGORIES = "categories"
@@ -109,14 +110,11 @@ def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
 
-def _numbers(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, float]]:
+def _numbers(values: dict[str, Any]) -> Iterator[tuple[str, float]]:
     """Every finite number of nested dictionaries, named by the path to it: "landmarks AP50"."""
-    for key, value in values.items():
-        name = f"{above}{key.replace('_', ' ')}"
-        if isinstance(value, dict):
-            yield from _numbers(value, f"{name} ")
-        elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            yield name, value
+    for name, value in flatten(values, " "):
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            yield name.replace("_", " "), value
 
 
 def _mlflow(workspace: Workspace) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """What several commands share: their options, and how they tell facts."""
 
 import json
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from deepmark.tracking.flatten import flatten
 
 
 class Split(StrEnum):
@@ -35,18 +36,13 @@ def tell(facts: dict[str, Any], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(facts))
         return
-    for name, value in _lines(facts):
-        typer.echo(f"{name:28} {value}")
+    for name, value in flatten(facts, " "):
+        typer.echo(f"{name.replace('_', ' '):28} {_readable(value)}")
 
 
-def _lines(facts: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in facts.items():
-        name = f"{above}{key.replace('_', ' ')}"
-        if isinstance(value, dict):
-            yield from _lines(value, f"{name} ")
-        elif isinstance(value, float):
-            yield name, f"{value:,.4g}"
-        elif isinstance(value, list):
-            yield name, ", ".join(map(str, value)) or "none"
-        else:
-            yield name, f"{value:,}" if isinstance(value, int) else str(value)
+def _readable(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from deepmark.errors import DeepmarkError
 from deepmark.registry.lock import exclusive
 from deepmark.serving.logged_model import CHECKPOINT_TAG, WEIGHTS
-from deepmark.tracking.mlflow_store import as_current_store, open_client, reaching, tracking_uri
+from deepmark.tracking.mlflow_store import as_current_store, open_client, store_errors, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,18 +51,18 @@ class Registry:
 
     def __init__(self, workspace: Path) -> None:
         self.uri = tracking_uri(workspace)
-        with reaching(self.uri):
+        with store_errors(self.uri):
             self._client: MlflowClient = open_client(workspace)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Nobody else changes the registry while the block runs (see lock.py)."""
-        with reaching(self.uri), exclusive(self._client, self.uri):
+        with store_errors(self.uri), exclusive(self._client, self.uri):
             yield
 
     def versions(self) -> list[Version]:
         """All of them, newest first."""
-        with reaching(self.uri):
+        with store_errors(self.uri):
             aliases: dict[int, list[str]] = {}
             for alias, number in self._aliases().items():
                 aliases.setdefault(number, []).append(alias)
@@ -80,7 +80,7 @@ class Registry:
 
     def create(self, source: str, run_id: str, tags: Mapping[str, str]) -> int:
         """A new version with all its tags at once; returns its number. `source` is the URI of a logged model."""
-        with reaching(self.uri), as_current_store(self.uri):
+        with store_errors(self.uri), as_current_store(self.uri):
             from mlflow.exceptions import MlflowException
 
             try:
@@ -94,7 +94,7 @@ class Registry:
 
     def note(self, number: int, tags: Mapping[str, str]) -> None:
         """Set tags of a version, one after the other; of two that set one at once the later one's stays."""
-        with reaching(self.uri):
+        with store_errors(self.uri):
             for name, value in tags.items():
                 self._set_tag(str(number), name, value)
 
@@ -111,18 +111,18 @@ class Registry:
 
     def point(self, alias: str, number: int) -> None:
         """Give a version an alias, which no other has then."""
-        with reaching(self.uri):
+        with store_errors(self.uri):
             self._client.set_registered_model_alias(MODEL, alias, str(number))
 
     def unpoint(self, alias: str) -> None:
         """No version has the alias any more."""
-        with reaching(self.uri):
+        with store_errors(self.uri):
             if alias in self._aliases():
                 self._client.delete_registered_model_alias(MODEL, alias)
 
     def keep(self, run_id: str, file: Path, folder: str) -> None:
         """Put a file into the artifacts of a run; the same once more changes nothing."""
-        with reaching(self.uri):
+        with store_errors(self.uri):
             self._client.log_artifact(run_id, str(file), folder)
 
     def fetch_kept(self, run_id: str, path: str, folder: Path) -> Path:
@@ -135,7 +135,7 @@ class Registry:
 
     def _fetch(self, uri: str, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
-        with reaching(self.uri), as_current_store(self.uri):
+        with store_errors(self.uri), as_current_store(self.uri):
             from mlflow.artifacts import download_artifacts
             from mlflow.exceptions import MlflowException
 

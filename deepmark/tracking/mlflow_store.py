@@ -73,13 +73,13 @@ def _artifacts(uri: str) -> str | None:
     return None if file == uri else (Path(file).resolve().parent / "mlartifacts").as_uri()
 
 
-def begun_run(client: "MlflowClient", experiment: str, identity: str) -> "Run | None":
+def find_unfinished_run(client: "MlflowClient", experiment: str, identity: str) -> "Run | None":
     """The run that was begun under an identity and did not end."""
     found = client.search_runs([experiment], f"tags.`{IDENTITY_TAG}` = '{identity}'")
     return next((run for run in found if run.info.status != "FINISHED"), None)
 
 
-def run_again(client: "MlflowClient", run_id: str) -> None:
+def resume_run(client: "MlflowClient", run_id: str) -> None:
     """A run that was cut short runs, and this process writes it."""
     client.update_run(run_id, status="RUNNING")
     client.set_tag(run_id, PROCESS_TAG, this_process())
@@ -106,7 +106,7 @@ def find_run(client: "MlflowClient", run_id: str) -> "Run | None":
 
 
 @contextmanager
-def reaching(uri: str) -> Iterator[None]:
+def store_errors(uri: str) -> Iterator[None]:
     """MLflow's many ways of saying that its store is not there, as one message for the user; its warnings, as none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about its own use of its own libraries

@@ -19,13 +19,13 @@ from deepmark.tracking.mlflow_store import (
     IDENTITY_TAG,
     PROCESS_TAG,
     as_current_store,
-    begun_run,
     close_dead_runs,
     experiment_id,
     find_run,
+    find_unfinished_run,
     open_client,
-    reaching,
-    run_again,
+    resume_run,
+    store_errors,
     tracking_uri,
 )
 from deepmark.tracking.process_identity import this_process
@@ -62,17 +62,17 @@ class Tracker:
 
         A run that was begun under the same `identity`, and did not end, is this run: it goes on.
         """
-        with reaching(tracking_uri(workspace)):
+        with store_errors(tracking_uri(workspace)):
             client = open_client(workspace)
             experiment = experiment_id(client, workspace)
             close_dead_runs(client, experiment)
             tags = {**origin(workspace), **tags, PROCESS_TAG: this_process()}
-            run = begun_run(client, experiment, identity) if identity is not None else None
+            run = find_unfinished_run(client, experiment, identity) if identity is not None else None
             if run is None:
                 own = {} if identity is None else {IDENTITY_TAG: identity}
                 run = client.create_run(experiment, tags=tags | own)
             else:
-                run_again(client, run.info.run_id)
+                resume_run(client, run.info.run_id)
             tracker = cls(workspace, client, run)
             tracker._log_params(params)
         return tracker
@@ -80,7 +80,7 @@ class Tracker:
     @classmethod
     def resume(cls, workspace: Path, run_id: str) -> "Tracker":
         """An earlier run, to add to: one that was cut short runs again, a finished one stays finished."""
-        with reaching(tracking_uri(workspace)):
+        with store_errors(tracking_uri(workspace)):
             client = open_client(workspace)
             run = find_run(client, run_id)
             if run is None:
@@ -90,7 +90,7 @@ class Tracker:
                 )
             close_dead_runs(client, run.info.experiment_id)
             if run.info.status != "FINISHED":
-                run_again(client, run_id)
+                resume_run(client, run_id)
         return cls(workspace, client, run)
 
     @property
@@ -113,7 +113,7 @@ class Tracker:
 
     def log_metrics(self, values: dict[str, float], *, step: int | None = None) -> None:
         """Numbers by name; `step` is the epoch for a curve. They are in the store when this returns."""
-        with self._reaching():
+        with self._store_errors():
             from mlflow.entities import Metric
 
             now = int(time.time() * 1000)
@@ -126,7 +126,7 @@ class Tracker:
 
         Give the whole history every time: whatever a kill kept from the store is made good.
         """
-        with self._reaching():
+        with self._store_errors():
             names = {name for values in curves.values() for name in values}
             for name in names - self._known.keys():
                 self._known[name] = {point.step for point in self._client.get_metric_history(self.run_id, name)}
@@ -139,7 +139,7 @@ class Tracker:
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """A file, or a folder with all it holds, kept with the run under `folder`."""
-        with self._reaching():
+        with self._store_errors():
             if path.is_dir():
                 self._client.log_artifacts(self.run_id, str(path), folder)
             else:
@@ -161,7 +161,7 @@ class Tracker:
             "max_megapixels": params.ingest.max_megapixels,
         }
         tags = {CHECKPOINT_TAG: file_sha256(checkpoint), STRATEGY_TAG: params.promote.strategy}
-        with self._reaching():
+        with self._store_errors():
             found = self._logged_model(tags)
             if found is not None:
                 return found
@@ -183,7 +183,7 @@ class Tracker:
         """Close the run. A run that was finished before, and only added to since, keeps its end."""
         if self.is_finished:
             return
-        with self._reaching():
+        with self._store_errors():
             self._client.set_terminated(self.run_id, status)
 
     def _log_params(self, params: dict[str, Any]) -> None:
@@ -208,15 +208,6 @@ class Tracker:
                     self._client.update_run(self.run_id, status=status)
 
     @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        with reaching(tracking_uri(self.workspace)):
+    def _store_errors(self) -> Iterator[None]:
+        with store_errors(tracking_uri(self.workspace)):
             yield
-
-
-def flattened(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of nested dictionaries, named by the path to them as MLflow likes it: "train.epochs"."""
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from flattened(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value

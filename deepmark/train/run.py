@@ -15,7 +15,8 @@ from deepmark.model.detector import Detector, build_detector
 from deepmark.model.init_weights import start_from
 from deepmark.progress import progress
 from deepmark.tracking.dagster_events import report_epoch
-from deepmark.tracking.tracker import Tracker, flattened
+from deepmark.tracking.flatten import flatten
+from deepmark.tracking.tracker import Tracker
 from deepmark.train.best_epoch import measure_ap
 from deepmark.train.checkpoint import newest, only_one, restore, save_checkpoint
 from deepmark.train.distributed.process_group import Group
@@ -164,7 +165,7 @@ def _start_tracking(workspace: Workspace, folder: Path, facts: dict[str, Any], g
     identity = folder / "identity"  # known before MLflow's run is made: a kill in between must not make two
     if not identity.is_file():
         write_text(identity, uuid.uuid4().hex)
-    params = dict(flattened(workspace.params.model_dump(mode="json")))
+    params = dict(flatten(workspace.params.model_dump(mode="json")))
     name = f"{workspace.params.model.backbone}, {workspace.params.train.epochs} epochs"
     tags = {"mlflow.runName": name, "processes": str(group.world)}
     return Tracker.start(workspace.root, params=params, tags=tags, identity=identity.read_text("utf-8"))

@@ -12,7 +12,7 @@ import psutil
 from team import Team
 
 from deepmark.registry.versions import MODEL
-from deepmark.tracking.mlflow_store import open_client, reaching, tracking_uri
+from deepmark.tracking.mlflow_store import open_client, store_errors, tracking_uri
 from deepmark.workspace.layout import Workspace
 
 Pick = Callable[[Team], list[psutil.Process]]
@@ -111,7 +111,7 @@ def left_behind(workspace: Workspace) -> list[str]:
         with suppress(psutil.Error):
             if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == workspace.root:
                 found.append(_line(process))
-    with reaching(tracking_uri(workspace.root)):
+    with store_errors(tracking_uri(workspace.root)):
         client = open_client(workspace.root)
         found += [model.name for model in client.search_registered_models() if model.name != MODEL]
         for experiment in client.search_experiments():
