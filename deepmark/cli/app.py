@@ -183,11 +183,10 @@ def detect(
 ) -> None:
     """Find clothes and landmarks in pictures."""
     from deepmark.infer.detect_files import detect_files
-    from deepmark.params import load_params
-    from deepmark.workspace.layout import profile_file
 
-    params = load_params(profile_file(Profile.paper)).predict.model_copy(update={"min_score": min_score})
-    failed = detect_files(images, model=model, strategy=strategy.value, params=params, draw=draw, json_file=json_file)
+    failed = detect_files(
+        images, model=model, strategy=strategy.value, min_score=min_score, draw=draw, json_file=json_file
+    )
     if failed:
         raise typer.Exit(1)
 

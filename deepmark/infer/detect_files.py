@@ -1,8 +1,7 @@
-"""Pictures of any kind in, pictures with garments drawn and JSON out: what a person tries first."""
+"""Detection in image files and folders of any kind, with JSON and drawn images as results (`deepmark detect`)."""
 
 import json
 import sys
-import warnings
 from collections.abc import Iterable, Iterator
 from itertools import chain, count
 from pathlib import Path
@@ -11,60 +10,36 @@ from typing import Any
 import numpy as np
 import simplejpeg
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from deepmark.draw import draw_detections
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_file, write_text
-from deepmark.infer.predict import Predictor, best_device
-from deepmark.model.detector import load_detector
-from deepmark.params import PredictParams
+from deepmark.infer.load_detector import load_detector
+from deepmark.infer.read_image import read_image
 from deepmark.progress import progress
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-"""What is taken from a folder; a file named itself may be called anything."""
-
-MOST_PIXELS = 50_000_000
-"""Larger pictures are refused by their header: a small file may unpack to gigabytes."""
+"""The files that are taken from a folder; a file that is named directly may have any suffix."""
 
 
-def find_pictures(paths: Iterable[Path]) -> list[Path]:
-    """The named files, and the pictures in the named folders, by name.
+def find_images(paths: Iterable[Path]) -> list[Path]:
+    """The named files, and the images in the named folders, sorted by name.
 
-    Raises DeepmarkError for a path that does not exist and for a folder without pictures.
+    Raises DeepmarkError for a path that does not exist and for a folder without images.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for path in paths:
         if not path.exists():
             raise DeepmarkError(f"{path}: no such picture or folder.")
         inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
         if not inside:
             raise DeepmarkError(f"{path}: no pictures in it ({', '.join(sorted(SUFFIXES))}).")
-        found += inside
-    return found
+        files += inside
+    return files
 
 
-def _opened(path: Path) -> Image.Image:
-    with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):  # we refuse them earlier
-        return Image.open(path)
-
-
-def read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """Any picture as RGB, turned the way its camera was held.
-
-    Raises DeepmarkError where the file is no picture, is damaged, or has more than 50 million pixels.
-    """
-    try:
-        with _opened(path) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise DeepmarkError(f"{path}: {image.width} x {image.height} pixels are too many; shrink it first.")
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DeepmarkError(f"{path}: not a picture that can be read ({error}).") from None
-
-
-def _names(paths: list[Path]) -> Iterator[tuple[Path, str]]:
-    """A file name of its own for each drawn picture, also where two folders hold the same name."""
+def _drawing_names(paths: list[Path]) -> Iterator[tuple[Path, str]]:
+    """Each path with a file name for its drawing; names differ also where two folders hold files of the same name."""
     taken: set[str] = set()
     for path in paths:
         numbered = (f"{path.stem}-{number}.jpg" for number in count(2))
@@ -83,37 +58,37 @@ def detect_files(
     *,
     model: Path,
     strategy: str,
-    params: PredictParams,
+    min_score: float,
     draw: Path | None,
     json_file: Path | None,
 ) -> int:
-    """Detect in files and folders; draw, write or print what was found; returns how many could not be read.
+    """Detect in files and folders; draw, write or print the detections; returns how many images could not be read.
 
-    A picture that cannot be read is named on standard error, and the others go on. `json_file` "-" is standard output.
+    An image that cannot be read is named on standard error, and the others go on. `json_file` "-" is standard output.
     """
-    pictures = find_pictures(paths)
-    predictor = Predictor(load_detector(model), strategy, params, best_device())
-    found: dict[str, list[dict[str, Any]]] = {}
+    images = find_images(paths)
+    detector = load_detector(model, strategy=strategy, min_score=min_score)
+    results: dict[str, list[dict[str, Any]]] = {}
     failed = 0
-    with progress("detect", len(pictures)) as advance:
-        for path, name in _names(pictures):
+    with progress("detect", len(images)) as advance:
+        for path, name in _drawing_names(images):
             try:
-                image = read_picture(path)
+                image = read_image(path)
             except DeepmarkError as error:
                 print(f"deepmark detect: {error}", file=sys.stderr)
                 failed += 1
             else:
-                (detections,), _ = predictor([image])
-                found[str(path)] = detections.as_dicts()
+                detections = detector(image)
+                results[str(path)] = detections.as_dicts()
                 if draw is not None:
-                    _save(draw_detections(image, detections, min_score=params.min_score), draw / name)
+                    _save(draw_detections(image, detections, min_score=min_score), draw / name)
             advance(1)
     if json_file is not None and str(json_file) != "-":
-        write_text(json_file, json.dumps(found, indent=2) + "\n")
+        write_text(json_file, json.dumps(results, indent=2) + "\n")
     elif json_file is not None:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(results, indent=2))
     else:
-        for path_name, rows in found.items():
-            things = ", ".join(f"{row['category']} {row['score']:.2f}" for row in rows)
-            print(f"{path_name}: {things or 'nothing found'}")
+        for path_name, garments in results.items():
+            line = ", ".join(f"{garment['category']} {garment['score']:.2f}" for garment in garments)
+            print(f"{path_name}: {line or 'nothing found'}")
     return failed

@@ -1,13 +1,13 @@
-"""Pictures in, garments out, by one of the paper's four strategies.
+"""RGB images to detections, by one of the paper's four inference strategies.
 
-A picture is laid on a canvas for every scale of the strategy, the network sees the canvases of a batch together, and
-what is found comes back in pixels of the original picture.
+Each image is laid on one canvas per scale of the strategy, the network sees the canvases of a batch together, and the
+detections come back in pixels of the original image.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, runtime_checkable
 
@@ -36,9 +36,9 @@ def best_device() -> torch.device:
 
 @dataclass(kw_only=True, slots=True)
 class Timing:
-    """Where the time went: sums over `pictures`, milliseconds."""
+    """Where the time went, in milliseconds: sums over `images`."""
 
-    pictures: int = 0
+    images: int = 0
     read_ms: float = 0.0
     """From JPEG bytes, or pixels, to the canvases; threads overlap it with the rest."""
 
@@ -48,21 +48,15 @@ class Timing:
     decode_ms: float = 0.0
     """From maps to detections, NMS included."""
 
-    def add(self, other: "Timing") -> None:
-        self.pictures += other.pictures
-        self.read_ms += other.read_ms
-        self.network_ms += other.network_ms
-        self.decode_ms += other.decode_ms
-
-    def per_picture(self) -> dict[str, float]:
-        """Milliseconds a picture: read, network, decode."""
-        count = max(1, self.pictures)
+    def per_image(self) -> dict[str, float]:
+        """Mean milliseconds: read, network, decode."""
+        count = max(1, self.images)
         return {"read": self.read_ms / count, "network": self.network_ms / count, "decode": self.decode_ms / count}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Framed:
-    """One picture, ready for the network."""
+class PreparedImage:
+    """One image, ready for the network."""
 
     size: tuple[int, int]
     """Height and width of the original."""
@@ -77,7 +71,7 @@ class Framed:
 
 
 class Predictor:
-    """A trained network with a strategy: call it with RGB pictures of any sizes, and it says what they show."""
+    """A trained network with an inference strategy: call it with RGB images of any sizes to get their detections."""
 
     def __init__(
         self, detector: Detector, strategy: str, params: PredictParams, device: torch.device | str = "cpu"
@@ -91,45 +85,51 @@ class Predictor:
         self.nms = level >= STRATEGIES.index("nms")
         self.flip = level >= STRATEGIES.index("flip")
         self.scales = params.scales if level >= STRATEGIES.index("multiscale") else (1.0,)
+        self.timing = Timing()
+        """Of everything that this predictor has done so far."""
 
-    def __call__(self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> tuple[list[Detections], Timing]:
-        """The garments of each picture, best first, and where the time went; one batch, whatever its length."""
-        return self.detect([self.frame(picture) for picture in pictures])
+    def __call__(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> list[Detections]:
+        """The detections of each image, best first. All images make one batch, however many there are."""
+        return self.detect([self.prepare(image) for image in images])
 
-    def frame(self, picture: UInt8[np.ndarray, "h w 3"]) -> Framed:
-        """An RGB picture on the canvases of the strategy."""
-        return self._frame(picture.shape[:2], partial(warp, picture))
+    def prepare(self, image: UInt8[np.ndarray, "h w 3"]) -> PreparedImage:
+        """An RGB image on the canvases of the strategy."""
+        return self._prepare(image.shape[:2], partial(warp, image))
 
-    def frame_jpeg(self, jpeg: bytes, size: tuple[int, int]) -> Framed:
-        """The JPEG of a picture of `size` (height, width) on the canvases of the strategy."""
-        return self._frame(size, partial(look_at, jpeg))
+    def prepare_jpeg(self, jpeg: bytes, size: tuple[int, int]) -> PreparedImage:
+        """The JPEG of an image of `size` (height, width) on the canvases of the strategy."""
+        return self._prepare(size, partial(look_at, jpeg))
 
-    def _frame(self, size: tuple[int, int], see: Callable[[np.ndarray, tuple[int, int]], np.ndarray]) -> Framed:
+    def _prepare(
+        self, size: tuple[int, int], warp_to: Callable[[np.ndarray, tuple[int, int]], np.ndarray]
+    ) -> PreparedImage:
         start = time.perf_counter()
         sides_of = self.detector.params.sides_of
         looks = [look_at_scale(size, self.input_size, scale, sides_of=sides_of) for scale in self.scales]
-        canvases = [see(look.view, look.canvas) for look in looks]
+        canvases = [warp_to(look.view, look.canvas) for look in looks]
         read_ms = 1e3 * (time.perf_counter() - start)
-        return Framed(size=size, views=[look.view for look in looks], canvases=canvases, read_ms=read_ms)
+        return PreparedImage(size=size, views=[look.view for look in looks], canvases=canvases, read_ms=read_ms)
 
     @torch.inference_mode()
-    def detect(self, framed: Sequence[Framed]) -> tuple[list[Detections], Timing]:
-        """The garments of each framed picture, and where the time went."""
-        timing = Timing(pictures=len(framed), read_ms=sum((each.read_ms for each in framed), 0.0))
-        if not framed:
-            return [], timing
-        found = []
+    def detect(self, images: Sequence[PreparedImage]) -> list[Detections]:
+        """The detections of each prepared image, best first."""
+        if not images:
+            return []
+        by_scale = []
         for number in range(len(self.scales)):
             start = self._now()
-            maps = self._maps(np.stack([each.canvases[number] for each in framed]))
+            maps = self._maps(np.stack([image.canvases[number] for image in images]))
             middle = self._now()
-            found.append(self._decode(maps, [each.views[number] for each in framed], [each.size for each in framed]))
-            timing.network_ms += middle - start
-            timing.decode_ms += self._now() - middle
+            views, sizes = [image.views[number] for image in images], [image.size for image in images]
+            by_scale.append(self._decode(maps, views, sizes))
+            self.timing.network_ms += middle - start
+            self.timing.decode_ms += self._now() - middle
         start = self._now()
-        merged = [self._merge(looks) for looks in zip(*found, strict=True)]
-        timing.decode_ms += self._now() - start
-        return merged, timing
+        merged = [self._merge(parts) for parts in zip(*by_scale, strict=True)]
+        self.timing.decode_ms += self._now() - start
+        self.timing.read_ms += sum(image.read_ms for image in images)
+        self.timing.images += len(images)
+        return merged
 
     def _maps(self, canvases: UInt8[np.ndarray, "b h w 3"]) -> HeadMaps:
         images = self.detector.normalize(torch.from_numpy(canvases).to(self.device))
@@ -151,8 +151,9 @@ class Predictor:
             landmark_threshold=self.params.landmark_threshold,
         )
 
-    def _merge(self, looks: Sequence[Detections]) -> Detections:
-        detections = join(looks)
+    def _merge(self, parts: Sequence[Detections]) -> Detections:
+        """The detections of all scales of one image, after the strategy's NMS."""
+        detections = join(parts)
         if self.nms and self.params.nms == "hard":
             detections = hard_nms(detections, iou=self.params.nms_iou)
         elif self.nms:
@@ -161,7 +162,7 @@ class Predictor:
         return select(detections, good_enough[: self.params.max_detections])
 
     def _now(self) -> float:
-        """Milliseconds, after the device has done what it was told."""
+        """Milliseconds on a clock, read after the device has finished its work."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return 1e3 * time.perf_counter()
@@ -169,7 +170,7 @@ class Predictor:
 
 @runtime_checkable
 class Reader(Protocol):
-    """What the shards' reader offers: records with their JPEG bytes, by position."""
+    """The part of ShardReader that prediction needs: records with their JPEG bytes, by position."""
 
     def __len__(self) -> int: ...
 
@@ -182,25 +183,21 @@ def predict_shards(
     *,
     batch_size: int,
     progress: Callable[[int], None] = lambda count: None,
-    timing: Timing | None = None,
 ) -> Iterator[Prediction]:
-    """What every picture of the shards shows, in their order, pictures read ahead on threads.
+    """The detections of every image of the shards, in their order; threads read images ahead.
 
-    `progress` hears how many more pictures are done, and `timing`, if given, grows with every batch.
+    `progress` is called after each batch with the number of its images.
     """
 
-    def read(position: int) -> tuple[ImageRecord, Framed, float]:
+    def read(position: int) -> tuple[ImageRecord, PreparedImage]:
         start = time.perf_counter()
         record, jpeg = reader[position]
-        framed = predictor.frame_jpeg(jpeg, (record.height, record.width))
-        return record, framed, 1e3 * (time.perf_counter() - start)
+        prepared = predictor.prepare_jpeg(jpeg, (record.height, record.width))
+        return record, replace(prepared, read_ms=1e3 * (time.perf_counter() - start))
 
     batches = (range(start, min(start + batch_size, len(reader))) for start in range(0, len(reader), batch_size))
     for batch in load_batches(batches, read, threads=default_threads()):
-        found, spent = predictor.detect([framed for _, framed, _ in batch])
-        spent.read_ms = sum(read_ms for _, _, read_ms in batch)
-        if timing is not None:
-            timing.add(spent)
-        for (record, _, _), detections in zip(batch, found, strict=True):
+        results = predictor.detect([prepared for _, prepared in batch])
+        for (record, _), detections in zip(batch, results, strict=True):
             yield Prediction(record.id, record.file, detections)
         progress(len(batch))

@@ -1,4 +1,4 @@
-"""A model's file and shards -> a file of predictions that says how it was made."""
+"""The predictions of a model file for a folder of shards, written to one file with the facts of how they were made."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any
 from deepmark.data.predictions import write_predictions
 from deepmark.data.shards.reader import ShardReader
 from deepmark.files import file_sha256
-from deepmark.infer.predict import Predictor, Timing, best_device, predict_shards
-from deepmark.model.detector import load_detector
+from deepmark.infer.predict import Predictor, best_device, predict_shards
+from deepmark.model.detector import load_network
 from deepmark.params import PredictParams
 from deepmark.progress import progress
 
@@ -16,12 +16,11 @@ from deepmark.progress import progress
 def predict_file(
     model: Path, reader: ShardReader, out: Path, *, strategy: str, params: PredictParams, run_id: str
 ) -> dict[str, Any]:
-    """Every picture of the shards; returns how many there were, and milliseconds a picture.
+    """Predict every image of the shards; returns how many there were, and the mean milliseconds per image.
 
     Raises DeepmarkError where the model or a shard cannot be read.
     """
-    predictor = Predictor(load_detector(model), strategy, params, best_device())
-    timing = Timing()
+    predictor = Predictor(load_network(model), strategy, params, best_device())
 
     def facts() -> dict[str, str]:
         return {
@@ -29,10 +28,10 @@ def predict_file(
             "checkpoint_sha256": file_sha256(model),
             "mlflow_run_id": run_id,
             "device": str(predictor.device),
-            "ms": json.dumps(timing.per_picture()),
+            "ms": json.dumps(predictor.timing.per_image()),
         }
 
     with progress(f"predict {strategy}", len(reader)) as advance:
-        found = predict_shards(reader, predictor, batch_size=params.batch_size, progress=advance, timing=timing)
-        pictures = write_predictions(out, found, facts)
-    return {"pictures": pictures, "ms": timing.per_picture()}
+        predictions = predict_shards(reader, predictor, batch_size=params.batch_size, progress=advance)
+        pictures = write_predictions(out, predictions, facts)
+    return {"pictures": pictures, "ms": predictor.timing.per_image()}

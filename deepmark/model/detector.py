@@ -24,7 +24,7 @@ from deepmark.model.mobile import Mobile
 from deepmark.params import ModelParams
 from deepmark.schema import CATEGORIES
 
-__all__ = ["STRIDE", "Detector", "build_detector", "count_parameters", "load_detector", "save_detector"]
+__all__ = ["STRIDE", "Detector", "build_detector", "count_parameters", "load_network", "save_detector"]
 
 MEAN, STD = (0.470, 0.447, 0.408), (0.278, 0.274, 0.289)
 """Of the channels R, G, B in 0..1: CenterNet's figures for COCO, which it lists as B, G, R."""
@@ -157,7 +157,7 @@ def save_detector(detector: Detector, path: Path, *, facts: Mapping[str, str] | 
         save_file(weights, draft, metadata)
 
 
-def load_detector(path: Path, *, device: torch.device | str = "cpu") -> Detector:
+def load_network(path: Path, *, device: torch.device | str = "cpu") -> Detector:
     """The network from its file, ready to detect (in eval mode).
 
     Raises DeepmarkError where the file is missing, damaged, not a DeepMark model, or of another shape.

@@ -31,11 +31,11 @@ class DetectorModel(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         from deepmark.infer.predict import Predictor, best_device
-        from deepmark.model.detector import load_detector
+        from deepmark.model.detector import load_network
 
         config: dict[str, Any] = dict(context.model_config)
         device = best_device()
-        detector = load_detector(Path(context.artifacts["checkpoint"]), device=device)
+        detector = load_network(Path(context.artifacts["checkpoint"]), device=device)
         params = PredictParams.model_validate(config["predict"])
         self._predictor = Predictor(detector, config["strategy"], params, device)
         self._batch_size = params.batch_size
@@ -53,7 +53,7 @@ class DetectorModel(PythonModel):
         found: list[Detections] = []
         for first in range(0, len(pictures), self._batch_size):
             batch = [self._pixels(i, pictures[i]) for i in range(first, min(first + self._batch_size, len(pictures)))]
-            found += self._predictor(batch)[0]
+            found += self._predictor(batch)
         return [detections.as_dicts() for detections in found]
 
     def _pixels(self, number: int, picture: Picture) -> UInt8[np.ndarray, "h w 3"]:

@@ -10,7 +10,8 @@ from PIL import Image
 from workspaces import REPOSITORY
 
 from deepmark.errors import DeepmarkError
-from deepmark.infer.detect_files import MOST_PIXELS, find_pictures, read_picture
+from deepmark.infer.detect_files import find_images
+from deepmark.infer.read_image import MAX_PIXELS, read_image
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams
 
@@ -47,7 +48,7 @@ def test_files_and_folders_are_searched_by_name_and_in_order(tmp_path):
         (tmp_path / "folder" / name).touch()
     (tmp_path / "photo").touch()
 
-    assert find_pictures([tmp_path / "photo", tmp_path / "folder"]) == [
+    assert find_images([tmp_path / "photo", tmp_path / "folder"]) == [
         tmp_path / "photo",
         tmp_path / "folder/a.jpg",
         tmp_path / "folder/b.PNG",
@@ -97,7 +98,7 @@ def test_a_picture_is_turned_the_way_its_camera_was_held(tmp_path):
     exif[274] = TURNED_RIGHT
     Image.fromarray(np.rot90(upright)).save(tmp_path / "turned.png", exif=exif)
 
-    assert np.array_equal(read_picture(tmp_path / "turned.png"), upright)
+    assert np.array_equal(read_image(tmp_path / "turned.png"), upright)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "I;16", "1"])
@@ -105,7 +106,7 @@ def test_pictures_of_other_kinds_become_rgb(tmp_path, mode):
     file = tmp_path / "picture.tif"
     Image.new(mode, (8, 6)).save(file)
 
-    assert read_picture(file).shape == (6, 8, 3)
+    assert read_image(file).shape == (6, 8, 3)
 
 
 def test_pictures_of_the_same_name_do_not_overwrite_each_other(deepmark, model, tmp_path):
@@ -123,7 +124,7 @@ def test_a_picture_that_cannot_be_read_does_not_stop_the_others(deepmark, model,
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "text.jpg").write_text("not a picture")
     (tmp_path / "cut.jpg").write_bytes(good.read_bytes()[:700])
-    claim_size(picture(tmp_path / "large.png"), 5000, MOST_PIXELS // 5000 + 1)
+    claim_size(picture(tmp_path / "large.png"), 5000, MAX_PIXELS // 5000 + 1)
     claim_size(picture(tmp_path / "larger.png"), 10_000, 10_000)
     claim_size(picture(tmp_path / "largest.png"), 2**31 - 1, 2**31 - 1)
     done = deepmark("detect", tmp_path, "--model", model, "--min-score", 0, "--json", "-")
@@ -171,4 +172,4 @@ def test_a_damaged_picture_is_a_mistake_of_the_user(tmp_path):
     file.write_bytes(file.read_bytes()[:-200])
 
     with pytest.raises(DeepmarkError, match=r"a\.png: not a picture that can be read"):
-        read_picture(file)
+        read_image(file)

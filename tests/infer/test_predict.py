@@ -65,7 +65,7 @@ def test_canvases_have_the_sides_that_the_backbone_needs_at_every_scale() -> Non
     detector = small_detector(INPUT)
     detector.params = ModelParams(backbone="hourglass104", input_size=(256, 384))
 
-    framed = Predictor(detector, "multiscale", predict_params(scales=(1.0, 0.75))).frame(
+    framed = Predictor(detector, "multiscale", predict_params(scales=(1.0, 0.75))).prepare(
         np.zeros((50, 60, 3), np.uint8)
     )
 
@@ -83,7 +83,7 @@ def test_detections_are_in_pixels_of_the_original_at_every_scale(
     reach = round(3 * pixel)
     lamp[round(y) - reach : round(y) + reach, round(x) - reach : round(x) + reach] = 255
 
-    (found,), _ = Predictor(LampDetector(), "multiscale", predict_params(scales=scales))([lamp])
+    (found,) = Predictor(LampDetector(), "multiscale", predict_params(scales=scales))([lamp])
 
     assert found.scores[0] > 0.99
     middle = (found.boxes[0, :2] + found.boxes[0, 2:]) / 2
@@ -107,7 +107,7 @@ def test_what_is_found_in_a_mirrored_picture_is_the_mirror_image_of_what_is_foun
     straight = picture(1)
     ask = predictor(strategy, scales=(1.0,))
 
-    (a, b), _ = ask([straight, straight[:, ::-1].copy()])
+    a, b = ask([straight, straight[:, ::-1].copy()])
 
     b = mirrored(b, INPUT[1])
     np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
@@ -126,9 +126,9 @@ def test_each_strategy_includes_the_one_before() -> None:
 
 
 def test_nms_removes_detections_and_soft_nms_lowers_their_scores() -> None:
-    (raw,), _ = predictor("none")([picture(2)])
-    (hard,), _ = predictor("nms")([picture(2)])
-    (soft,), _ = predictor("nms", nms="soft")([picture(2)])
+    (raw,) = predictor("none")([picture(2)])
+    (hard,) = predictor("nms")([picture(2)])
+    (soft,) = predictor("nms", nms="soft")([picture(2)])
 
     assert len(hard) < len(raw) == len(soft)
     assert soft.scores.sum() < raw.scores.sum()
@@ -138,42 +138,53 @@ def test_nms_removes_detections_and_soft_nms_lowers_their_scores() -> None:
 def test_every_strategy_keeps_the_best_and_no_more_than_asked(strategy: str) -> None:
     ask = predictor(strategy, max_detections=9)
 
-    found, timing = ask([picture(1), picture(2, (300, 200)), picture(3, (50, 70))])
+    found = ask([picture(1), picture(2, (300, 200)), picture(3, (50, 70))])
 
-    assert timing.pictures == len(found) == 3
+    assert ask.timing.images == len(found) == 3
     for each in found:
         assert 0 < len(each) <= 9
         assert (np.diff(each.scores) <= 0).all()
 
 
 def test_detections_below_the_least_score_are_dropped() -> None:
-    (everything,), _ = predictor("nms")([picture(1)])
+    (everything,) = predictor("nms")([picture(1)])
     least = float(everything.scores[20])
 
-    (good,), _ = predictor("nms", min_score=least)([picture(1)])
+    (good,) = predictor("nms", min_score=least)([picture(1)])
 
     assert len(good) == (everything.scores >= least).sum() < len(everything)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_a_cpu_computes_in_half_precision_and_answers_in_single(precision: str) -> None:
-    (whole,), _ = predictor("flip")([picture(1)])
-    (half,), _ = predictor("flip", precision=precision)([picture(1)])
+    (whole,) = predictor("flip")([picture(1)])
+    (half,) = predictor("flip", precision=precision)([picture(1)])
 
     assert half.boxes.dtype == half.scores.dtype == np.float32
     np.testing.assert_allclose(half.scores[:5], whole.scores[:5], atol=0.05)
 
 
 def test_no_pictures_give_no_detections() -> None:
-    assert predictor("multiscale")([]) == ([], Timing())
+    ask = predictor("multiscale")
+
+    assert (ask([]), ask.timing) == ([], Timing())
 
 
-def test_times_add_up_and_are_given_for_a_picture() -> None:
-    timing = Timing(pictures=3, read_ms=3.0, network_ms=6.0, decode_ms=9.0)
+def test_times_add_up_and_are_given_for_an_image() -> None:
+    ask = predictor("nms")
+    ask.timing = Timing(images=3, read_ms=3.0, network_ms=6.0, decode_ms=9.0)
 
-    timing.add(Timing(pictures=1, read_ms=1.0, network_ms=2.0, decode_ms=3.0))
+    ask([picture(1)])
 
-    assert timing.per_picture() == {"read": 1, "network": 2, "decode": 3}
+    assert ask.timing.images == 4
+    assert ask.timing.read_ms > 3
+    assert ask.timing.network_ms > 6
+    assert ask.timing.decode_ms > 9
+    assert Timing(images=4, read_ms=4.0, network_ms=8.0, decode_ms=12.0).per_image() == {
+        "read": 1,
+        "network": 2,
+        "decode": 3,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -197,15 +208,15 @@ def samples() -> list[tuple[ImageRecord, bytes]]:
 
 
 def test_all_pictures_of_the_shards_are_predicted_in_order(samples: list[tuple[ImageRecord, bytes]]) -> None:
-    ask, done, timing = predictor("multiscale"), [], Timing()
+    ask, done = predictor("multiscale"), []
 
-    found = list(predict_shards(samples, ask, batch_size=2, progress=done.append, timing=timing))
+    found = list(predict_shards(samples, ask, batch_size=2, progress=done.append))
 
     assert [each.image_id for each in found] == [record.id for record, _ in samples]
     assert [each.file for each in found] == [record.file for record, _ in samples]
     assert done == [2, 2, 1]
-    assert timing.pictures == 5
-    assert min(timing.per_picture().values()) > 0
+    assert ask.timing.images == 5
+    assert min(ask.timing.per_image().values()) > 0
 
 
 def test_the_batch_size_changes_no_detection(samples: list[tuple[ImageRecord, bytes]]) -> None:
@@ -222,7 +233,7 @@ def test_the_network_sees_at_scale_one_what_it_sees_in_training(samples: list[tu
     record, jpeg = samples[0]
     size = record.height, record.width
 
-    framed = predictor("multiscale").frame_jpeg(jpeg, size)
+    framed = predictor("multiscale").prepare_jpeg(jpeg, size)
 
     np.testing.assert_array_equal(framed.canvases[0], look_at(jpeg, framed.views[0], INPUT))
     assert [canvas.shape for canvas in framed.canvases] == [(64, 96, 3), (64, 96, 3)]

@@ -12,7 +12,7 @@ from torch import Tensor
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
 from deepmark.model.centernet_import import import_checkpoint
-from deepmark.model.detector import MEAN, STD, build_detector, load_detector
+from deepmark.model.detector import MEAN, STD, build_detector, load_network
 from deepmark.model.torch_checkpoint import read_checkpoint
 from deepmark.params import ModelParams
 
@@ -36,7 +36,7 @@ def import_and_compare(deepmark, folder, published: Published, weights: dict[str
     done = deepmark("import-checkpoint", source, "--backbone", backbone, "--out", out, "--json")
     assert done.code == 0, done.err
 
-    detector = load_detector(out)
+    detector = load_network(out)
     with torch.no_grad():
         maps = detector(published.picture().flip(1))
     check_maps(published, {"wh": maps.size, "reg": maps.center_offset})
@@ -71,14 +71,14 @@ def test_what_was_taken_and_left_is_told_to_people(deepmark, tmp_path, dla_weigh
     lines = [" ".join(line.split()) for line in done.out.splitlines()]
     assert "heads taken heads.size, heads.center_offset" in lines
     assert "left heads.center heatmap at its start values: hm has 80 channels, 13 are needed" in lines
-    assert load_detector(tmp_path / "m").params.input_size == (256, 192)
+    assert load_network(tmp_path / "m").params.input_size == (256, 192)
 
 
 def test_the_model_knows_its_origin_and_how_pictures_are_normalised(tmp_path, dla_weights):
     source = write(tmp_path / "ctdet_coco_dla_2x.pth", dla_weights)
     import_checkpoint(source, tmp_path / "model.safetensors", PARAMS)
 
-    detector = load_detector(tmp_path / "model.safetensors")
+    detector = load_network(tmp_path / "model.safetensors")
 
     assert detector.facts["source"] == "ctdet_coco_dla_2x.pth"
     assert detector.facts["source_sha256"] == file_sha256(source)
@@ -90,7 +90,7 @@ def test_the_model_knows_its_origin_and_how_pictures_are_normalised(tmp_path, dl
 def test_a_head_that_does_not_fit_has_its_start_values(tmp_path, dla_weights):
     import_checkpoint(write(tmp_path / "a.pth", dla_weights), tmp_path / "model.safetensors", PARAMS)
 
-    found = load_detector(tmp_path / "model.safetensors").heads.center_heatmap.state_dict()
+    found = load_network(tmp_path / "model.safetensors").heads.center_heatmap.state_dict()
 
     start = build_detector(PARAMS, seed=0).heads.center_heatmap.state_dict()
     assert all(torch.equal(found[name], start[name]) for name in start)
@@ -105,7 +105,7 @@ def test_heads_for_pose_are_taken_where_they_fit(tmp_path, dla_weights):
     }
     facts = import_checkpoint(write(tmp_path / "a.pth", dla_weights | pose), tmp_path / "model.safetensors", PARAMS)
 
-    heads = load_detector(tmp_path / "model.safetensors").heads
+    heads = load_network(tmp_path / "model.safetensors").heads
     assert {"heads.landmark_vectors", "heads.landmark_offset"} <= set(facts["heads_taken"])
     assert (heads.landmark_vectors[2].weight == 0.25).all()
     assert facts["left"]["heads.landmark_heatmap"] == "at its start values: hm_hp has 17 channels, 294 are needed"

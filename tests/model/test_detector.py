@@ -16,7 +16,7 @@ from deepmark.model.detector import (
     Detector,
     build_detector,
     count_parameters,
-    load_detector,
+    load_network,
     save_detector,
 )
 from deepmark.model.heads import HEAD_CHANNELS, Cells, HeadReadings, Heads, head_channels
@@ -194,7 +194,7 @@ def test_a_saved_detector_comes_back_as_it_was(tmp_path, params):
     pictures = torch.randn(1, 3, *params.input_size)
 
     save_detector(detector, tmp_path / "model.safetensors", facts={"mlflow_run_id": "abc"})
-    loaded = load_detector(tmp_path / "model.safetensors")
+    loaded = load_network(tmp_path / "model.safetensors")
 
     assert loaded.params == params
     assert loaded.facts == {"mlflow_run_id": "abc"}
@@ -211,7 +211,7 @@ def test_the_mean_of_the_pictures_is_kept_with_the_weights(tmp_path):
 
     save_detector(detector, tmp_path / "model.safetensors")
 
-    assert load_detector(tmp_path / "model.safetensors").mean.tolist() == [0.25] * 3
+    assert load_network(tmp_path / "model.safetensors").mean.tolist() == [0.25] * 3
 
 
 def test_the_file_says_what_it_holds_to_any_reader(tmp_path):
@@ -240,7 +240,7 @@ def test_a_model_whose_maps_show_other_groups_of_landmarks_is_refused(tmp_path, 
         save_detector(build_detector(GROUPED, seed=0), tmp_path / "model.safetensors")
 
     with pytest.raises(DeepmarkError, match=r"model\.safetensors: its maps show other landmarks .* grouped"):
-        load_detector(tmp_path / "model.safetensors")
+        load_network(tmp_path / "model.safetensors")
 
 
 def test_grouping_landmarks_leaves_out_nothing_but_output_channels():
@@ -251,7 +251,7 @@ def test_grouping_landmarks_leaves_out_nothing_but_output_channels():
 
 def test_a_missing_model_is_named(tmp_path):
     with pytest.raises(DeepmarkError, match=r"nothing\.safetensors: no such file"):
-        load_detector(tmp_path / "nothing.safetensors")
+        load_network(tmp_path / "nothing.safetensors")
 
 
 def test_a_damaged_model_is_refused(tmp_path):
@@ -260,7 +260,7 @@ def test_a_damaged_model_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-1000])
 
     with pytest.raises(DeepmarkError, match=r"model\.safetensors: damaged, or not a safetensors file"):
-        load_detector(path)
+        load_network(path)
 
 
 def test_a_picture_is_not_a_model(tmp_path):
@@ -268,7 +268,7 @@ def test_a_picture_is_not_a_model(tmp_path):
     path.write_bytes(b"\xff\xd8\xff\xe0 not weights")
 
     with pytest.raises(DeepmarkError, match=r"picture\.jpg: damaged, or not a safetensors file"):
-        load_detector(path)
+        load_network(path)
 
 
 def test_another_project_s_safetensors_are_refused(tmp_path):
@@ -276,7 +276,7 @@ def test_another_project_s_safetensors_are_refused(tmp_path):
     save_file({"weight": torch.zeros(3)}, path)
 
     with pytest.raises(DeepmarkError, match=r"other\.safetensors: not a DeepMark model"):
-        load_detector(path)
+        load_network(path)
 
 
 def test_a_model_with_an_unreadable_description_is_refused(tmp_path):
@@ -285,7 +285,7 @@ def test_a_model_with_an_unreadable_description_is_refused(tmp_path):
     save_file({"weight": torch.zeros(3)}, path, {"deepmark": json.dumps(description)})
 
     with pytest.raises(DeepmarkError, match=r"model\.safetensors: its description cannot be read"):
-        load_detector(path)
+        load_network(path)
 
 
 @pytest.mark.parametrize("change", ["missing", "wrong shape", "extra"])
@@ -302,4 +302,4 @@ def test_a_model_whose_tensors_do_not_fit_is_refused(tmp_path, change):
     save_detector(detector, path)
 
     with pytest.raises(DeepmarkError, match=r"model\.safetensors: 1 tensors? do(es)? not fit .*heads\.size\.2"):
-        load_detector(path)
+        load_network(path)

@@ -7,7 +7,7 @@ import torch
 from workspaces import copied, set_params
 
 from deepmark.data.predictions import read_predictions
-from deepmark.model.detector import load_detector
+from deepmark.model.detector import load_network
 from deepmark.params import load_params
 from deepmark.train.distributed.process_group import Group
 from deepmark.train.distributed.stop_signal import StopSignal
@@ -29,7 +29,7 @@ def test_a_profile_learns_and_detects(sharded_once: Workspace, tmp_path, deepmar
     history = json.loads(workspace.training_file.read_text("utf-8"))["history"]
     assert history[1]["train"]["total"] < history[0]["train"]["total"]
     assert set(history[1]["measured"]) == {"box_ap", "landmark_ap"}
-    assert load_detector(workspace.model_file).heads.landmark_heatmap[2].out_channels == channels
+    assert load_network(workspace.model_file).heads.landmark_heatmap[2].out_channels == channels
     done = deepmark("predict", "--strategy", "flip", "--workspace", workspace.root)
     assert done.code == 0, done.err
     found, _ = read_predictions(workspace.predictions_file("flip"))

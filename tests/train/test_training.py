@@ -16,7 +16,7 @@ from deepmark import stages
 from deepmark.data.augment import make_sample
 from deepmark.data.shards.reader import ShardReader, sample_order
 from deepmark.errors import DeepmarkError
-from deepmark.model.detector import Detector, build_detector, load_detector
+from deepmark.model.detector import Detector, build_detector, load_network
 from deepmark.train import loop
 from deepmark.train.best_epoch import better, measure_ap
 from deepmark.train.checkpoint import newest, only_one, restore, save_checkpoint
@@ -288,7 +288,7 @@ def test_a_figure_knows_which_way_is_better(sharded, by, figures, kept):
 
 def test_ap_in_training_is_that_of_the_stages(trained):
     params = trained.params.train.model_copy(update={"precision": "fp32"})
-    detector = load_detector(trained.model_file)
+    detector = load_network(trained.model_file)
     stepper = make_stepper(detector, build_optimizer(detector, params), params, ALONE)
     stages.predict(trained, strategy="nms")
     metrics = stages.evaluate(trained, strategy="nms")

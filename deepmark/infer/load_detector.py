@@ -1,0 +1,95 @@
+"""A trained model file as a detector for Python: images of any kind in, `Detections` out."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import overload
+
+import torch
+
+from deepmark.errors import DeepmarkError
+from deepmark.infer.predict import Predictor, best_device
+from deepmark.infer.read_image import ImageSource, read_image
+from deepmark.model.detector import load_network
+from deepmark.params import PredictParams
+from deepmark.schema import STRATEGIES
+from deepmark.types import Detections
+
+PREDICT_PARAMS = PredictParams(
+    batch_size=8,
+    precision="fp32",
+    max_detections=100,
+    landmark_threshold=0.1,
+    nms="hard",
+    nms_iou=0.5,
+    soft_nms_sigma=0.5,
+    min_score=0.3,
+    scales=(1.0, 0.75),
+)
+"""How detectors predict outside a workspace: as the section `predict` of every profile says, but with a `min_score`."""
+
+
+class LoadedDetector:
+    """A trained network that finds garments and their landmarks; `load_detector` makes one."""
+
+    def __init__(self, path: Path, predictor: Predictor, strategy: str) -> None:
+        self.path = path
+        self.strategy = strategy
+        self._predictor = predictor
+
+    def __repr__(self) -> str:
+        predictor = self._predictor
+        height, width = predictor.input_size
+        return (
+            f"LoadedDetector({str(self.path)!r}, backbone={str(predictor.detector.params.backbone)!r}, "
+            f"input_size={height}x{width}, strategy={str(self.strategy)!r}, min_score={predictor.params.min_score:g}, "
+            f"device={str(predictor.device)!r})"
+        )
+
+    @overload
+    def __call__(self, images: ImageSource) -> Detections: ...  # type: ignore[overload-overlap]  # a str is a sequence
+
+    @overload
+    def __call__(self, images: Sequence[ImageSource]) -> list[Detections]: ...
+
+    def __call__(self, images: ImageSource | Sequence[ImageSource]) -> Detections | list[Detections]:
+        """The detections in an image, best first, in pixels of that image; for a list of images, a list of them.
+
+        An image is a path, the bytes of an image file, a PIL image, or an RGB array (height x width x 3, uint8).
+        Pixels of a file or a PIL image are counted after it is turned upright by its EXIF data. The images of a list
+        go through the network in batches; scores may then differ in the last digits from those of one image alone.
+
+        Raises DeepmarkError naming the image that cannot be read.
+        """
+        if not isinstance(images, list | tuple):
+            return self._predictor([read_image(images)])[0]  # type: ignore[arg-type]  # any other sequence is refused
+        batch_size = self._predictor.params.batch_size
+        detections: list[Detections] = []
+        for start in range(0, len(images), batch_size):
+            batch = enumerate(images[start : start + batch_size], start=start)
+            detections += self._predictor([read_image(image, name=f"images[{number}]") for number, image in batch])
+        return detections
+
+
+def load_detector(
+    path: str | os.PathLike[str],
+    *,
+    device: torch.device | str | None = None,
+    strategy: str = "nms",
+    min_score: float = PREDICT_PARAMS.min_score,
+) -> LoadedDetector:
+    """A detector from the model.safetensors of a training; the same numbers as `deepmark detect` gives.
+
+    `device` is the first GPU where there is one, or the CPU, unless it is named. `strategy` is "none", "nms", "flip"
+    or "multiscale", each slower and usually better than the one before. Detections below `min_score` are left out.
+
+    Raises DeepmarkError where the file is missing, damaged or no DeepMark model, and for options that cannot be.
+    """
+    if strategy not in STRATEGIES:
+        raise DeepmarkError(f"strategy {strategy!r} is not one of {', '.join(STRATEGIES)}.")
+    if not 0 <= min_score <= 1:
+        raise DeepmarkError(f"min_score is {min_score:g}, and must be from 0 to 1.")
+    params = PREDICT_PARAMS.model_copy(update={"min_score": min_score})
+    path = Path(path)
+    network = load_network(path)
+    return LoadedDetector(path, Predictor(network, strategy, params, device or best_device()), strategy)

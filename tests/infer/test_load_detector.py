@@ -1,0 +1,160 @@
+"""A model file as Python users load it: one call for images of any kind."""
+
+import json
+import subprocess
+import sys
+from io import BytesIO
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from deepmark.errors import DeepmarkError
+from deepmark.infer.load_detector import PREDICT_PARAMS, load_detector
+from deepmark.model.detector import build_detector, save_detector
+from deepmark.params import ModelParams, load_params
+from deepmark.schema import STRATEGIES
+from deepmark.types import Detections
+from deepmark.workspace.layout import profile_file
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A network that has learnt nothing: it finds something everywhere."""
+    file = tmp_path_factory.mktemp("model") / "model.safetensors"
+    save_detector(build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1), file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def detector(model):
+    return load_detector(model, device="cpu", min_score=0)
+
+
+def pixels(seed: int = 0, size: tuple[int, int] = (40, 60)) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+
+
+def same(a: Detections, b: Detections) -> bool:
+    names = ("boxes", "scores", "categories", "landmarks", "landmark_scores")
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in names)
+
+
+def png(image: np.ndarray, **options: object) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(image).save(buffer, "png", **options)
+    return buffer.getvalue()
+
+
+def test_a_path_bytes_a_pil_image_and_an_array_give_the_same_detections(detector, tmp_path):
+    image = pixels()
+    file = tmp_path / "image.png"
+    file.write_bytes(png(image))
+
+    detections = detector(image)
+
+    assert isinstance(detections, Detections)
+    assert len(detections) > 0
+    for source in (file, str(file), png(image), Image.fromarray(image), image[:, ::-1][:, ::-1]):
+        assert same(detector(source), detections)
+
+
+def test_the_numbers_are_those_of_deepmark_detect(detector, deepmark, model, tmp_path):
+    file = tmp_path / "image.png"
+    file.write_bytes(png(pixels()))
+
+    done = deepmark("detect", file, "--model", model, "--min-score", 0, "--json", "-")
+
+    assert done.facts == {str(file): json.loads(json.dumps(detector(file).as_dicts()))}
+
+
+def test_a_list_gives_a_list_in_its_order_over_several_batches(detector):
+    images = [pixels(seed, (30 + seed, 60)) for seed in range(PREDICT_PARAMS.batch_size + 2)]
+
+    results = detector(images)
+
+    assert len(results) == len(images)
+    for image, detections in zip(images, results, strict=True):
+        np.testing.assert_allclose(detections.scores, detector(image).scores, atol=1e-5)
+    assert detector([]) == []
+
+
+def test_boxes_are_in_pixels_of_the_image_that_was_given(detector):
+    boxes = detector(pixels(size=(300, 200))).boxes
+
+    assert (boxes >= 0).all()
+    assert (boxes <= [200, 300, 200, 300]).all()
+    assert boxes[:, 3].max() > 64
+
+
+def test_a_pil_image_is_turned_upright_and_stays_open(detector):
+    exif = Image.Exif()
+    exif[274] = 6  # the camera was held so that the image must be turned clockwise
+    upright = pixels()
+    image = Image.open(BytesIO(png(np.rot90(upright).copy(), exif=exif)))
+
+    assert same(detector(image), detector(upright))
+    assert same(detector(image), detector(upright))
+
+
+def test_detections_below_the_least_score_are_left_out(detector, model):
+    scores = detector(pixels()).scores
+
+    assert len(load_detector(model, device="cpu", min_score=float(scores[3]))(pixels())) == (scores >= scores[3]).sum()
+
+
+def test_the_strategy_and_the_device_can_be_chosen(model):
+    detector = load_detector(str(model), device=torch.device("cpu"), strategy="multiscale")
+
+    assert repr(detector) == (
+        f"LoadedDetector({str(model)!r}, backbone='mobile', input_size=64x64, strategy='multiscale', min_score=0.3, "
+        "device='cpu')"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("nowhere.jpg", r"nowhere\.jpg: not a picture that can be read .*No such file"),
+        (b"words", r"the image: not a picture that can be read"),
+        (png(pixels())[:-100], r"the image: not a picture that can be read"),
+        (np.zeros((4, 4)), r"the image: an array of float64 and shape \(4, 4\); RGB pixels are uint8, height x width"),
+        (np.zeros((0, 4, 3), np.uint8), r"the image: an array of uint8 and shape \(0, 4, 3\)"),
+        ([pixels(), b"words"], r"images\[1\]: not a picture that can be read"),
+        ([pixels()] * 9 + [b""], r"images\[9\]: not a picture that can be read"),
+    ],
+)
+def test_what_is_no_image_is_named(detector, source, message):
+    with pytest.raises(DeepmarkError, match=message):
+        detector(source)
+
+
+def test_an_object_of_another_type_is_named():
+    code = "from deepmark.infer.read_image import read_image; read_image(7)"  # here, types are checked before the call
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert "DeepmarkError: the image: an object of type int. Give a path, the bytes of an image file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strategy": "plain"}, r"strategy 'plain' is not one of none, nms, flip, multiscale"),
+        ({"min_score": 30}, r"min_score is 30, and must be from 0 to 1"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(model, options, message):
+    with pytest.raises(DeepmarkError, match=message):
+        load_detector(model, **options)
+
+
+@pytest.mark.parametrize("profile", ["demo", "paper", "modern"])
+def test_outside_a_workspace_the_numbers_are_those_of_the_profiles(profile):
+    assert PREDICT_PARAMS.model_copy(update={"min_score": 0.0}) == load_params(profile_file(profile)).predict
+
+
+def test_strategies_are_those_of_the_command_line(model):
+    for strategy in STRATEGIES:
+        assert load_detector(model, device="cpu", strategy=strategy).strategy == strategy
