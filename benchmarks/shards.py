@@ -19,7 +19,8 @@ import simplejpeg
 
 from deepmark.data.ingest.ingest import ingest_split
 from deepmark.data.records import read_records
-from deepmark.data.shards.reader import ShardReader, sample_order
+from deepmark.data.sampling import sample_order
+from deepmark.data.shards.reader import ShardReader
 from deepmark.data.shards.writer import write_shards
 from deepmark.params import IngestParams
 from deepmark.schema import CATEGORIES

@@ -27,7 +27,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from deepmark.data.augment import make_sample
 from deepmark.data.loader import default_threads, load_batches
-from deepmark.data.shards.reader import ShardReader, sample_order, shared_batches
+from deepmark.data.sampling import sample_order, shared_batches
+from deepmark.data.shards.reader import ShardReader
 from deepmark.model.detector import build_detector
 from deepmark.params import AugmentParams, ModelParams, TrainParams, load_params
 from deepmark.train import step

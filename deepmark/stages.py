@@ -87,7 +87,7 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None
 
 def _check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None:
     """Whether there is enough for so many processes, and every byte is as it was written."""
-    from deepmark.data.shards.reader import batch_bounds
+    from deepmark.data.sampling import batch_bounds
     from deepmark.workspace.inputs import open_shards
 
     batch_size = workspace.params.train.batch_size

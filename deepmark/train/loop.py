@@ -14,7 +14,8 @@ import torch
 
 from deepmark.data.augment import make_sample
 from deepmark.data.loader import default_threads, load_batches
-from deepmark.data.shards.reader import ShardReader, batch_bounds, sample_order, shared_batches
+from deepmark.data.sampling import batch_bounds, sample_order, shared_batches
+from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
 from deepmark.params import AugmentParams, TrainParams
 from deepmark.train.best_epoch import Best, better

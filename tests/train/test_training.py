@@ -14,7 +14,8 @@ from workspaces import copied, set_params
 
 from deepmark import stages
 from deepmark.data.augment import make_sample
-from deepmark.data.shards.reader import ShardReader, sample_order
+from deepmark.data.sampling import sample_order
+from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
 from deepmark.model.detector import Detector, build_detector, load_network
 from deepmark.train import loop

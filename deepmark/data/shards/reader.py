@@ -1,8 +1,4 @@
-"""Samples back from the shards, each proven intact before anyone sees it, and the order in which they are learnt.
-
-The order is a pure function of the seed, the epoch and the number of samples: processes, threads and resumed runs
-agree on it without talking to each other.
-"""
+"""Reads samples from shards by position and verifies the checksum of each."""
 
 import hashlib
 import os
@@ -11,49 +7,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import xxhash
-from jaxtyping import Int64
 
 from deepmark.data.shards.index import BLOCK, padded, sample_table
 from deepmark.data.shards.record_json import record_from_json
 from deepmark.data.shards.source import LocalShards, RemoteShards
 from deepmark.errors import DeepmarkError
 from deepmark.types import ImageRecord
-
-
-def permutation(length: int, *words: int) -> Int64[np.ndarray, " n"]:
-    """A shuffle of 0 … length - 1 that the words decide, and not the version of NumPy."""
-    # NumPy promises the raw bits of a PCG64 for ever, the results of its `permutation` it does not.
-    bits = np.random.PCG64(np.random.SeedSequence([word % 2**64 for word in words]))
-    return np.argsort(bits.random_raw(length), kind="stable")
-
-
-def sample_order(length: int, *, seed: int, epoch: int) -> Int64[np.ndarray, " n"]:
-    """Every sample of an epoch once, shuffled."""
-    return permutation(length, seed, epoch)
-
-
-def batch_bounds(length: int, batch_size: int) -> list[tuple[int, int]]:
-    """Where each step's batch begins and ends in the order of an epoch.
-
-    As few steps as hold all samples, none of more than `batch_size`, and their sizes differ by one at most: no small
-    last batch, nothing dropped.
-    """
-    steps = -(-length // batch_size)
-    return [(step * length // steps, (step + 1) * length // steps) for step in range(steps)]
-
-
-def shared_batches(
-    order: Int64[np.ndarray, " n"], batch_size: int, *, first_step: int = 0, rank: int = 0, world: int = 1
-) -> list[list[int]]:
-    """What process `rank` of `world` sees of an order, batch by batch, from a step on.
-
-    All processes have as many batches; those of a step, taken in turns, are the step's batch, for any number of
-    processes. A process of more than a batch has samples gets empty ones.
-    """
-    bounds = batch_bounds(len(order), batch_size)[first_step:]
-    return [order[start + rank : stop : world].tolist() for start, stop in bounds]
 
 
 def _close(descriptors: Mapping[int, int]) -> None:

@@ -18,8 +18,8 @@ from jaxtyping import Int64
 
 from deepmark.data.parallel import map_in_order, worker_count
 from deepmark.data.records import SCHEMA, read_batches, records_from_batch
+from deepmark.data.sampling import permutation
 from deepmark.data.shards.index import BLOCK, END, Samples, Shard, ShardIndex, padded, write_index
-from deepmark.data.shards.reader import permutation
 from deepmark.data.shards.record_json import record_to_json
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_folder

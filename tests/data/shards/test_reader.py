@@ -10,7 +10,7 @@ from tiny_dataset import same
 
 from deepmark.data.records import read_records
 from deepmark.data.shards.index import _SEAL_BYTES, read_index
-from deepmark.data.shards.reader import ShardReader, batch_bounds, permutation, sample_order
+from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
 
 
@@ -244,39 +244,3 @@ def test_an_index_with_nonsense_under_a_valid_checksum_is_refused_or_leads_to_tr
 
 def test_the_seal_of_the_index_has_the_length_that_is_looked_for(shards):
     assert (shards / "index.json").read_bytes()[-_SEAL_BYTES:].startswith(b',"index_sha256":"')
-
-
-@pytest.mark.parametrize("length", [0, 1, 2, 7, 1000])
-def test_an_epoch_has_every_sample_once(length):
-    assert sorted(sample_order(length, seed=5, epoch=3).tolist()) == list(range(length))
-
-
-def test_the_order_depends_on_seed_and_epoch_alone():
-    order = sample_order(100, seed=5, epoch=3)
-
-    assert (order == sample_order(100, seed=5, epoch=3)).all()
-    assert (order != sample_order(100, seed=6, epoch=3)).any()
-    assert (order != sample_order(100, seed=5, epoch=4)).any()
-
-
-def test_the_order_is_the_same_for_ever():
-    # Not to be updated: a resumed training, and the next release of NumPy, must come to these numbers.
-    assert sample_order(10, seed=317, epoch=2).tolist() == [2, 7, 9, 1, 5, 8, 3, 4, 0, 6]
-    assert permutation(5, -1).tolist() == [2, 4, 0, 1, 3]
-
-
-@pytest.mark.parametrize(
-    ("length", "batch_size"), [(1, 1), (7, 3), (8, 4), (9, 4), (37, 37), (38, 37), (1000, 37), (3, 8)]
-)
-def test_batches_hold_every_sample_once_and_differ_by_one_at_most(length, batch_size):
-    bounds = batch_bounds(length, batch_size)
-
-    sizes = [stop - start for start, stop in bounds]
-    assert [position for start, stop in bounds for position in range(start, stop)] == list(range(length))
-    assert len(bounds) == -(-length // batch_size)
-    assert max(sizes) <= batch_size
-    assert max(sizes) - min(sizes) <= 1
-
-
-def test_no_samples_are_no_steps():
-    assert batch_bounds(0, 4) == []
