@@ -136,13 +136,8 @@ def _hardest(ended: dict[str, Any]) -> dict[str, Any]:
 
 
 def _gate(ended: dict[str, Any], *, every: bool) -> Table | None:
-    from deepmark.eval.metric.bootstrap import Interval
-    from deepmark.registry.gate import Rule, Verdict
-    from deepmark.report.tables.registry_tables import verdict_table
+    from deepmark.report.tables.registry_tables import gate_table
 
     if not ended["rules"]:
         return None
-    rules = [Rule(**one | {"interval": one["interval"] and Interval(**one["interval"])}) for one in ended["rules"]]
-    return verdict_table(
-        Verdict(rules=tuple(rules)), champion=ended["before"], challenger=ended["challenger"], every=every
-    )
+    return gate_table(ended["rules"], champion=ended["before"], challenger=ended["challenger"], every=every)

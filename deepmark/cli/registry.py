@@ -1,8 +1,7 @@
 """Commands of the model registry: which version serves, and how that changes."""
 
 import json
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,25 +33,25 @@ def promote(
     Both are compared on the same validation pictures; exit code 1 where the challenger is refused, with the rules that
     failed.
     """
-    from deepmark.registry import promote as release
+    from deepmark.registry.promote import RefusedError, promote
     from deepmark.workspace.layout import Workspace
 
     try:
-        ended = release.promote(Workspace(workspace.resolve()), force=force, dry_run=dry_run)
-    except release.RefusedError as refused:
+        promotion = promote(Workspace(workspace.resolve()), force=force, dry_run=dry_run)
+    except RefusedError as refused:
         _show(refused.promotion, every=every, as_json=as_json)
         raise
-    _show(ended, every=every, as_json=as_json)
+    _show(promotion, every=every, as_json=as_json)
     if not as_json:
-        typer.echo(ended.said)
+        typer.echo(promotion.message)
 
 
 def rollback(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
     """Put the previous champion back; again goes one further back."""
-    from deepmark.registry import promote as release
+    from deepmark.registry.promote import rollback
     from deepmark.workspace.layout import Workspace
 
-    tell(release.rollback(Workspace(workspace.resolve())), as_json)
+    tell(rollback(Workspace(workspace.resolve())), as_json)
 
 
 def models(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
@@ -62,36 +61,25 @@ def models(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> No
     from deepmark.report.tables.table import print_table
     from deepmark.workspace.layout import Workspace
 
-    found = list_models(Workspace(workspace.resolve()))
+    versions = list_models(Workspace(workspace.resolve()))
     if as_json:
-        typer.echo(json.dumps(found))
-    elif found:
-        print_table(models_table(found))
+        typer.echo(json.dumps(versions))
+    elif versions:
+        print_table(models_table(versions))
     else:
         typer.echo("no version is registered yet: `deepmark register` makes one of the evaluated checkpoint")
 
 
-def _show(ended: "Promotion", *, every: bool, as_json: bool) -> None:
+def _show(promotion: "Promotion", *, every: bool, as_json: bool) -> None:
+    facts = promotion.facts()
     if as_json:
-        typer.echo(json.dumps(_facts(ended)))
+        typer.echo(json.dumps(facts))
         return
-    if ended.comparison is None or ended.before is None or ended.challenger is None:
+    if promotion.comparison is None or promotion.previous is None or promotion.challenger is None:
         return
-    from deepmark.report.tables.registry_tables import comparison_rows, verdict_table
+    from deepmark.report.tables.registry_tables import gate_table, version_comparison_table
     from deepmark.report.tables.table import print_table
 
-    names = {"champion": ended.before, "challenger": ended.challenger}
-    print_table(comparison_rows(ended.comparison.differences, **names))
-    print_table(verdict_table(ended.comparison.verdict, **names, every=every))
-
-
-def _facts(ended: "Promotion") -> dict[str, Any]:
-    rules = ended.comparison.verdict.rules if ended.comparison else ()
-    return {
-        "champion": ended.champion,
-        "before": ended.before,
-        "challenger": ended.challenger,
-        "failed": list(ended.failed),
-        "rules": [asdict(rule) for rule in rules],
-        "said": ended.said,
-    }
+    numbers = {"champion": promotion.previous, "challenger": promotion.challenger}
+    print_table(version_comparison_table(promotion.comparison.differences, **numbers))
+    print_table(gate_table(facts["rules"], **numbers, every=every))

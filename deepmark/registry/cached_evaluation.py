@@ -1,8 +1,8 @@
-"""What promotion needs to know of a registered version: its predictions on today's validation pictures, its cost.
+"""The predictions, figures and cost of a registered version: stored with it, and made again only where they must be.
 
-Predictions are kept with the version, under a digest of how they were made: of which pictures, labelled how, by which
-strategy and settings. Where that is how they would be made today, nothing is predicted; else the version's own weights
-are fetched and predict again, and what they found is kept in its turn.
+Predictions are an artifact of the version's run. A tag of the version says how they were made: the digest of the
+validation images and labels, the strategy and its settings. Where the workspace's digest is the same, nothing is
+predicted. Otherwise the version's own weights are downloaded and predict again, and the new predictions are stored.
 """
 
 import hashlib
@@ -10,45 +10,49 @@ import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.columns import Prediction
 from deepmark.files import file_sha256
 from deepmark.params import ModelParams
-from deepmark.registry.gate import Cost
+from deepmark.registry.gate import ModelCost
 from deepmark.registry.versions import Registry, Version
 from deepmark.tracking.provenance import data_version
 from deepmark.workspace.layout import Workspace
 
-EVALUATION, NETWORK = "evaluation", "network"
-"""The tags with what is known of a version's predictions (`Evaluation`), and with its network's params and bytes."""
+EVALUATION_TAG, NETWORK_TAG = "evaluation", "network"
+"""Tags of a version: its `Evaluation`; the params of its network and the bytes of its weights' file."""
 
 FIGURES = ("box_ap", "landmark_visible_ap", "landmark_ap")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """Predictions that are kept with a version, and what they are worth; one tag, so that it is whole or not there."""
+    """Predictions that are stored with a version, and their figures.
+
+    One tag holds all of it as JSON, by the names of these fields: it is there as a whole or not at all.
+    """
 
     measured: str
-    """The digest of how they were made: `how_measured`."""
+    """The digest of how the predictions were made: `evaluation_digest`."""
 
     data_version: str | None
     strategy: str
     path: str
-    """Of the file among the artifacts of the version's run."""
+    """Where the file of predictions lies among the artifacts of the version's run."""
 
     sha256: str
+    """Of that file."""
+
     figures: dict[str, float | None]
-    """By names of `FIGURES`."""
+    """0..1, by the names of `FIGURES`."""
 
     milliseconds: float | None
-    """A picture from JPEG to detections, where they were made."""
+    """From a JPEG to its detections, on the machine that predicted."""
 
 
-def how_measured(workspace: Workspace) -> str:
-    """The digest of everything that decides what a model's predictions and figures are, the model aside."""
+def evaluation_digest(workspace: Workspace) -> str:
+    """The digest of everything but the model that decides predictions and figures."""
     from deepmark.workspace.inputs import index_sha256
 
     params = workspace.params
@@ -61,7 +65,7 @@ def how_measured(workspace: Workspace) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def keep_predictions(
+def log_predictions(
     registry: Registry,
     workspace: Workspace,
     run_id: str,
@@ -69,12 +73,12 @@ def keep_predictions(
     figures: dict[str, float | None],
     milliseconds: float | None,
 ) -> Evaluation:
-    """Put predictions of today's validation pictures among a run's artifacts; returns what its version's tag says."""
+    """Store predictions of the workspace's validation images with a run; returns the content of its version's tag."""
     sha256 = file_sha256(file)
-    folder = f"registered/{sha256[:16]}"  # a kill in the middle leaves a folder that no tag names
-    registry.keep(run_id, file, folder)
+    folder = f"registered/{sha256[:16]}"  # a kill before the tag is set leaves a folder that no tag names
+    registry.log_artifact(run_id, file, folder)
     return Evaluation(
-        measured=how_measured(workspace),
+        measured=evaluation_digest(workspace),
         data_version=data_version(workspace.root),
         strategy=workspace.params.promote.strategy,
         path=f"{folder}/{file.name}",
@@ -84,82 +88,89 @@ def keep_predictions(
     )
 
 
-def evaluation_of(version: Version) -> Evaluation | None:
-    """What is kept with a version; None where nothing is."""
-    noted = version.noted(EVALUATION)
-    return Evaluation(**noted) if noted is not None else None
+def evaluation_tag(evaluation: Evaluation) -> dict[str, str]:
+    """The tag that stores an evaluation with a version."""
+    return {EVALUATION_TAG: json.dumps(asdict(evaluation))}
+
+
+def stored_evaluation(version: Version) -> Evaluation | None:
+    """The evaluation that is stored with a version; None where there is none."""
+    stored = version.json_tag(EVALUATION_TAG)
+    return Evaluation(**stored) if stored is not None else None
 
 
 def network_tag(params: ModelParams, size: int) -> dict[str, str]:
-    """The tag that saves fetching a model to know its cost."""
-    return {NETWORK: json.dumps({"params": params.model_dump(mode="json"), "bytes": size})}
+    """The tag that says what a model costs without downloading it; `size` is the bytes of its weights' file."""
+    return {NETWORK_TAG: json.dumps({"params": params.model_dump(mode="json"), "bytes": size})}
 
 
-class Contender:
-    """A version that is compared; fetched and predicted only where what is kept will not do."""
+class EvaluatedVersion:
+    """A version with its predictions and cost; downloaded, and predicted again, only where nothing stored will do."""
 
     def __init__(self, registry: Registry, workspace: Workspace, version: Version, folder: Path) -> None:
-        """`folder` is for files that are needed for a while."""
+        """`folder` is for temporary files."""
         self.version = version
         self._registry, self._workspace, self._folder = registry, workspace, folder / str(version.number)
-        self._made: Path | None = None
+        self._new_predictions: Path | None = None
 
     @cached_property
     def weights(self) -> Path:
-        """The version's own model, fetched; DeepmarkError where it is gone."""
-        return self._registry.fetch_weights(self.version, self._folder / "model")
+        """The version's weights' file, downloaded; DeepmarkError where it is gone."""
+        return self._registry.download_weights(self.version, self._folder / "model")
 
     @cached_property
     def network(self) -> tuple[ModelParams, int]:
-        """Its network, and its bytes."""
-        noted: Any = self.version.noted(NETWORK)
-        if noted is not None:
-            return ModelParams.model_validate(noted["params"]), noted["bytes"]
+        """The params of its network, and the bytes of its weights' file."""
+        stored = self.version.json_tag(NETWORK_TAG)
+        if stored is not None:
+            return ModelParams.model_validate(stored["params"]), stored["bytes"]
         from deepmark.model.detector import read_detector
 
         return read_detector(self.weights).params, self.weights.stat().st_size
 
     def check_weights(self) -> None:
-        """Raises DeepmarkError where the version's model is gone, or is not what was registered."""
-        known = self.version.checkpoint
-        if known is not None and file_sha256(self.weights) != known:
+        """Raises DeepmarkError where the weights' file is gone, or is not the one that was registered."""
+        registered = self.version.checkpoint
+        if registered is not None and file_sha256(self.weights) != registered:
             raise DeepmarkError(
                 f"version {self.version.number}: its weights were changed since it was registered (their sha256 is "
-                f"not {known[:12]}…). Bring the file back, or `deepmark register` a good checkpoint."
+                f"not {registered[:12]}…). Bring the file back, or `deepmark register` a good checkpoint."
             )
 
     def read_predictions(self) -> list[Prediction]:
-        """What it finds in today's validation pictures, as kept or made now.
+        """Its predictions on the workspace's validation images, as stored or made now.
 
-        Raises DeepmarkError where it must be made, and the version's model is gone or cannot be read.
+        Raises DeepmarkError where they must be made, and the weights' file is gone or cannot be read.
         """
         from deepmark.data.predictions import read_predictions
 
-        return [(one.image_id, one.detections) for one in read_predictions(self._file)[0]]
+        return [(one.image_id, one.detections) for one in read_predictions(self._predictions)[0]]
 
-    @cached_property
-    def _file(self) -> Path:
-        return self._kept() or self._predict()
-
-    def remember(self, figures: dict[str, float | None]) -> None:
-        """Keep what had to be predicted, with its figures."""
-        if self._made is None or self.version.run_id is None:
+    def store_evaluation(self, figures: dict[str, float | None]) -> None:
+        """Store predictions that were made now, with their figures; nothing where the stored ones were used."""
+        if self._new_predictions is None or self.version.run_id is None:
             return
         from deepmark.data.predictions import read_predictions
 
-        milliseconds = sum(json.loads(read_predictions(self._made)[1]["ms"]).values())
-        kept = keep_predictions(self._registry, self._workspace, self.version.run_id, self._made, figures, milliseconds)
-        self._registry.note(self.version.number, {EVALUATION: json.dumps(asdict(kept))})
+        run_id, file = self.version.run_id, self._new_predictions
+        milliseconds = sum(json.loads(read_predictions(file)[1]["ms"]).values())
+        evaluation = log_predictions(self._registry, self._workspace, run_id, file, figures, milliseconds)
+        self._registry.set_tags(self.version.number, evaluation_tag(evaluation))
 
-    def _kept(self) -> Path | None:
-        known = evaluation_of(self.version)
-        if known is None or self.version.run_id is None or known.measured != how_measured(self._workspace):
+    @cached_property
+    def _predictions(self) -> Path:
+        return self._download_predictions() or self._predict()
+
+    def _download_predictions(self) -> Path | None:
+        """The stored predictions; None where there are none, or they were made in another way or are damaged."""
+        stored = stored_evaluation(self.version)
+        if stored is None or self.version.run_id is None or stored.measured != evaluation_digest(self._workspace):
             return None
         try:
-            file = self._registry.fetch_kept(self.version.run_id, known.path, self._folder / "kept")
-        except DeepmarkError:  # the model can say it again
+            file = self._registry.download_artifact(self.version.run_id, stored.path, self._folder / "stored")
+        except DeepmarkError:  # the weights can predict again
             return None
-        return file if file_sha256(file) == known.sha256 else None
+        return file if file_sha256(file) == stored.sha256 else None
 
     def _predict(self) -> Path:
         from deepmark.infer.predict_file import predict_file
@@ -169,21 +180,21 @@ class Contender:
         out, strategy = self._folder / f"{params.promote.strategy}.parquet", params.promote.strategy
         run_id = self.version.run_id or ""
         predict_file(self.weights, reader, out, strategy=strategy, params=params.predict, run_id=run_id)
-        self._made = out
+        self._new_predictions = out
         return out
 
 
-def costs(workspace: Workspace, contenders: list[Contender]) -> list[Cost]:
-    """What each costs here; the time of equal networks is measured once, and is equal."""
+def measure_costs(workspace: Workspace, versions: list[EvaluatedVersion]) -> list[ModelCost]:
+    """The cost of each on this machine; equal networks are timed once, so that their times are equal."""
     from deepmark.infer.predict import best_device
     from deepmark.model.cost import measured_time
 
     precision, times = workspace.params.predict.precision, dict[ModelParams, float]()
-    found = []
-    for contender in contenders:
-        network, size = contender.network
+    costs = []
+    for version in versions:
+        network, size = version.network
         if network not in times:
             measured = measured_time(network, precision=precision, device=best_device())
             times[network] = measured["milliseconds_a_picture"]
-        found.append(Cost(milliseconds=times[network], megabytes=size / 1e6))
-    return found
+        costs.append(ModelCost(milliseconds=times[network], megabytes=size / 1e6))
+    return costs

@@ -1,4 +1,4 @@
-"""The gate: whether a challenger may take the champion's place."""
+"""The gate of a promotion: the rules that a challenger must meet to take the champion's place."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from deepmark.report.tables.comparison_tables import KIND_WORDS
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """One condition, with what was measured of both."""
+    """One condition, with the figures of champion and challenger; `deepmark promote --json` prints these fields."""
 
     name: str
     """"landmark AP", "landmark AP of vest", "latency", "size"."""
 
     champion: float
     challenger: float
-    """APs 0..1, milliseconds a picture, or megabytes."""
+    """AP in 0..1, milliseconds an image, or megabytes."""
 
     condition: str
-    """What must hold: "low > -0.005", where low and high are the ends of the interval."""
+    """What is required: "low > -0.005", where low and high are the ends of the interval."""
 
     holds: bool
     interval: Interval | None = None
-    """Of challenger - champion, 95%, where it is an AP."""
+    """95% interval of challenger - champion, for an AP."""
 
     def __str__(self) -> str:
         places = 4 if "AP" in self.name else 2
@@ -38,8 +38,8 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
-    """What the gate says."""
+class GateResult:
+    """The gate's rules, each with whether it holds."""
 
     rules: tuple[Rule, ...]
 
@@ -53,35 +53,37 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cost:
-    """What a model takes."""
+class ModelCost:
+    """The time and the space that a model takes."""
 
     milliseconds: float
-    """A pass of its network over one picture; of both models on one machine."""
+    """A forward pass of its network over one image; champion and challenger are timed on the same machine."""
 
     megabytes: float
-    """Its file, millions of bytes."""
+    """Its weights' file, millions of bytes."""
 
 
-def judge(differences: Iterable[Difference], *, champion: Cost, challenger: Cost, params: PromoteParams) -> Verdict:
-    """Every rule of the gate, for `differences` of champion (a) and challenger (b) on the same pictures.
+def evaluate_gate(
+    differences: Iterable[Difference], *, champion: ModelCost, challenger: ModelCost, params: PromoteParams
+) -> GateResult:
+    """Every rule of the gate, for the `differences` of champion (a) and challenger (b) on the same images.
 
-    A category or subset without labelled items is no rule. Raises DeepmarkError where the primary metric has no
+    A category or subset without labelled items has no rule. Raises DeepmarkError where the primary metric has no
     interval: without resamples, or without labelled items.
     """
     of_metric = [one for one in differences if one.metric == params.primary_metric]
     kind, _, figure = params.primary_metric.rpartition("_")
     name = f"{KIND_WORDS[kind]} {figure.upper()}"
     rules = [
-        _primary(name, next(one for one in of_metric if one.scope == "all"), params.tolerance),
-        *_parts(name, of_metric, params.max_category_drop),
-        _ratio("latency", champion.milliseconds, challenger.milliseconds, params.max_latency_ratio, "ms"),
-        _ratio("size", champion.megabytes, challenger.megabytes, params.max_size_ratio, "MB"),
+        _primary_rule(name, next(one for one in of_metric if one.scope == "all"), params.tolerance),
+        *_part_rules(name, of_metric, params.max_category_drop),
+        _ratio_rule("latency", champion.milliseconds, challenger.milliseconds, params.max_latency_ratio, "ms"),
+        _ratio_rule("size", champion.megabytes, challenger.megabytes, params.max_size_ratio, "MB"),
     ]
-    return Verdict(rules=tuple(rules))
+    return GateResult(rules=tuple(rules))
 
 
-def _primary(name: str, one: Difference, tolerance: float) -> Rule:
+def _primary_rule(name: str, one: Difference, tolerance: float) -> Rule:
     if one.a is None or one.b is None or one.interval is None:
         raise DeepmarkError(
             f"{name} has no interval, and without one a difference may be chance. Set evaluate.resamples in "
@@ -97,7 +99,7 @@ def _primary(name: str, one: Difference, tolerance: float) -> Rule:
     )
 
 
-def _parts(name: str, differences: Iterable[Difference], most: float) -> Iterator[Rule]:
+def _part_rules(name: str, differences: Iterable[Difference], max_drop: float) -> Iterator[Rule]:
     for one in differences:
         if one.scope == "all" or one.a is None or one.b is None:
             continue
@@ -105,17 +107,17 @@ def _parts(name: str, differences: Iterable[Difference], most: float) -> Iterato
             name=f"{name} of {one.scope.removeprefix('category:').replace(':', ' ')}",
             champion=one.a,
             challenger=one.b,
-            condition=f"difference >= {-most:g}",
-            holds=one.a - one.b <= most,
+            condition=f"difference >= {-max_drop:g}",
+            holds=one.a - one.b <= max_drop,
             interval=one.interval,
         )
 
 
-def _ratio(name: str, champion: float, challenger: float, most: float, unit: str) -> Rule:
+def _ratio_rule(name: str, champion: float, challenger: float, max_ratio: float, unit: str) -> Rule:
     return Rule(
         name=f"{name}, {unit}",
         champion=champion,
         challenger=challenger,
-        condition=f"at most {most:g} x",
-        holds=challenger <= most * champion,
+        condition=f"at most {max_ratio:g} x",
+        holds=challenger <= max_ratio * champion,
     )

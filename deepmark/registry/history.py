@@ -71,4 +71,4 @@ def _is_tenure(tag: str) -> bool:
 
 
 def _write(registry: Registry, number: int, tenure: ChampionTenure) -> None:
-    registry.note(number, {f"{_TAG}{tenure.number:04}": json.dumps(asdict(tenure))})
+    registry.set_tags(number, {f"{_TAG}{tenure.number:04}": json.dumps(asdict(tenure))})

@@ -1,12 +1,12 @@
-"""One at a time in the model registry, on one machine and on many.
+"""A lock on the model registry, so that one process at a time changes it, on one machine and on many.
 
-MLflow moves an alias without asking where it was, but no two registered models can have one name: making one called
-"deepmark.lock" is taking the lock, deleting it is giving it back, in whatever store there is. The processes of one
-user on one machine line up before a file first, so that a lock whose holder was killed there is taken over by one of
-them only. A holder that was killed on another machine leaves its lock, because nothing here can tell that it is gone.
+MLflow moves an alias without checking where it was, but it refuses a second registered model of one name, whatever the
+store. So the lock is a registered model named "deepmark.lock": creating it takes the lock, deleting it releases it. The
+processes of one user on one machine wait for a file lock first: where the holder was killed on this machine, only one
+of them then takes over its registered model. A holder that was killed on another machine leaves its lock behind,
+because nothing here can tell that it is gone.
 """
 
-import fcntl
 import hashlib
 import os
 import tempfile
@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import AcquireReturnProxy, FileLock, Timeout
+
 from deepmark.errors import DeepmarkError
 from deepmark.tracking.mlflow_store import PROCESS_TAG
 from deepmark.tracking.process_identity import is_dead, this_process
@@ -23,87 +25,80 @@ from deepmark.tracking.process_identity import is_dead, this_process
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-LOCK = "deepmark.lock"
+LOCK_MODEL = "deepmark.lock"
 """The registered model that is the lock."""
 
-PATIENCE = 60.0
-"""Seconds of waiting; registering holds the lock longest, some 5 s and the upload of a model."""
+TIMEOUT_SECONDS = 60.0
+"""The longest wait; registering holds the lock longest, some 5 s and the upload of a model."""
 
 
 @contextmanager
 def exclusive(client: "MlflowClient", uri: str) -> Iterator[None]:
     """Nobody else changes the registry while the block runs.
 
-    Raises DeepmarkError naming the holder where one keeps the lock for more than a minute.
+    Raises DeepmarkError, naming the holder, where the lock is not free within a minute.
     """
-    deadline = time.monotonic() + PATIENCE
-    with _first_on_this_machine(uri, deadline):
-        _take(client, deadline)
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    with _lock_on_this_machine(uri):
+        _acquire(client, deadline)
         try:
             yield
         finally:
-            _give_back(client)
+            _release(client)
 
 
-@contextmanager
-def _first_on_this_machine(uri: str, deadline: float) -> Iterator[None]:
+def _lock_on_this_machine(uri: str) -> AcquireReturnProxy:
     name = hashlib.sha256(f"{os.getuid()} {uri}".encode()).hexdigest()[:16]
-    with (Path(tempfile.gettempdir()) / f"deepmark-registry-{name}.lock").open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise DeepmarkError(
-                        f"the model registry at {uri} is being changed by another process of this machine. "
-                        "Wait for it, then try again."
-                    ) from None
-                time.sleep(0.05)
-        yield
+    try:
+        return FileLock(Path(tempfile.gettempdir()) / f"deepmark-registry-{name}.lock").acquire(TIMEOUT_SECONDS)
+    except Timeout:
+        raise DeepmarkError(
+            f"the model registry at {uri} is being changed by another process of this machine. "
+            "Wait for it, then try again."
+        ) from None
 
 
-def _take(client: "MlflowClient", deadline: float) -> None:
+def _acquire(client: "MlflowClient", deadline: float) -> None:
     from mlflow.exceptions import MlflowException
 
     while True:
         try:
-            client.create_registered_model(LOCK, tags={PROCESS_TAG: this_process()})
+            client.create_registered_model(LOCK_MODEL, tags={PROCESS_TAG: this_process()})
             return
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         holder = _holder(client)
-        if holder == this_process():  # the store's answer to our first asking was lost
+        if holder == this_process():  # the first request was carried out, and its answer was lost
             return
         if holder is not None and is_dead(holder):
-            _give_back(client)
+            _release(client)
         elif time.monotonic() > deadline:
             raise DeepmarkError(
                 f"the model registry is being changed by process {holder}. Wait for it; if it is gone for good, "
-                f"delete the registered model '{LOCK}' in MLflow, then try again."
+                f"delete the registered model '{LOCK_MODEL}' in MLflow, then try again."
             )
         else:
             time.sleep(0.2)
 
 
 def _holder(client: "MlflowClient") -> str | None:
-    """Who has the lock; None where it was given back just now."""
+    """The process that holds the lock; None where it was released just now."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_registered_model(LOCK).tags.get(PROCESS_TAG)
+        return client.get_registered_model(LOCK_MODEL).tags.get(PROCESS_TAG)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
 
 
-def _give_back(client: "MlflowClient") -> None:
+def _release(client: "MlflowClient") -> None:
     from mlflow.exceptions import MlflowException
 
     try:
-        client.delete_registered_model(LOCK)
+        client.delete_registered_model(LOCK_MODEL)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise

@@ -1,7 +1,7 @@
-"""Which model serves: promote a version past the gate, go back, list them.
+"""Which version serves: promote the challenger past the gate, roll back, list the versions.
 
-The alias `champion` in MLflow's registry is what serves. Every step may be repeated, and may be killed at any moment:
-the next one finds what it had done.
+The version with the alias `champion` in MLflow's registry serves. Every step can be repeated, and can be killed at any
+moment: the next call finds what was done and finishes it.
 """
 
 import json
@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from deepmark.errors import DeepmarkError
-from deepmark.registry.cached_evaluation import FIGURES, NETWORK, evaluation_of
-from deepmark.registry.comparison import Comparison, examine
+from deepmark.registry.cached_evaluation import FIGURES, NETWORK_TAG, stored_evaluation
+from deepmark.registry.comparison import Comparison, compare_versions
 from deepmark.registry.history import (
     active_history,
     reconcile,
@@ -22,75 +22,86 @@ from deepmark.registry.history import (
 from deepmark.registry.versions import CHALLENGER, CHAMPION, Registry, Version, with_alias
 from deepmark.workspace.layout import Workspace
 
-PROMOTION = "promotion"
-"""The tag with what the gate said last of a version."""
+PROMOTION_TAG = "promotion"
+"""The tag with the gate's latest result for a version."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Promotion:
-    """How `promote` ended."""
+    """The result of `promote`."""
 
     champion: int | None
     """The version that serves now."""
 
-    before: int | None
+    previous: int | None
     """The version that served before; the same where nothing changed."""
 
     challenger: int | None
-    """The version that wanted to; None where there was none."""
+    """The version that was to be promoted; None where there was none."""
 
     comparison: Comparison | None
     """None where there was no champion, or it could not be compared."""
 
-    failed: tuple[str, ...]
-    """Why the challenger is refused, or was promoted by force only."""
+    reasons: tuple[str, ...]
+    """The reasons against the promotion; it was refused, or forced, where there are any."""
 
-    said: str
+    message: str
+
+    def facts(self) -> dict[str, Any]:
+        """The facts that `deepmark promote --json` prints."""
+        return {
+            "champion": self.champion,
+            "before": self.previous,
+            "challenger": self.challenger,
+            "failed": list(self.reasons),
+            "rules": [asdict(rule) for rule in self.comparison.gate.rules] if self.comparison else [],
+            "said": self.message,
+        }
 
 
 class RefusedError(DeepmarkError):
-    """The gate does not hold."""
+    """The challenger is not promoted, for the reasons in `promotion`."""
 
     def __init__(self, promotion: Promotion) -> None:
-        super().__init__(promotion.said)
+        super().__init__(promotion.message)
         self.promotion = promotion
 
 
 def promote(workspace: Workspace, *, force: str | None = None, dry_run: bool = False) -> Promotion:
-    """Give the challenger the champion's place if the gate holds, or for the reason in `force`.
+    """Make the challenger the champion where the gate holds, or for the reason in `force`.
 
-    With `dry_run` only the verdict is noted on the challenger. Raises RefusedError where the gate does not hold;
-    DeepmarkError where nothing is registered, the two cannot be compared, or somebody changed the aliases meanwhile.
+    A `dry_run` only stores the gate's result with the challenger. Raises RefusedError where the gate does not hold;
+    DeepmarkError where nothing is registered, the two cannot be compared, or an alias was moved meanwhile.
     """
     registry = Registry(workspace.root)
     versions = registry.versions()
     champion, challenger = with_alias(versions, CHAMPION), with_alias(versions, CHALLENGER)
     if challenger is None or challenger is champion:
         return _nothing_to_promote(registry, champion, challenger)
-    comparison, failed = examine(registry, workspace, champion, challenger, forced=force is not None)
-    note = {"at": utc_now(), "against": champion and champion.number, "failed": failed, "forced": force}
-    registry.note(challenger.number, {PROMOTION: json.dumps(note)})
-    ended = Promotion(
+    comparison, reasons = compare_versions(registry, workspace, champion, challenger, forced=force is not None)
+    result = {"at": utc_now(), "against": champion and champion.number, "failed": reasons, "forced": force}
+    registry.set_tags(challenger.number, {PROMOTION_TAG: json.dumps(result)})
+    promotion = Promotion(
         champion=champion.number if champion else None,
-        before=champion.number if champion else None,
+        previous=champion.number if champion else None,
         challenger=challenger.number,
         comparison=comparison,
-        failed=tuple(failed),
-        said=f"version {challenger.number} would become the champion; nothing was changed",
+        reasons=tuple(reasons),
+        message=f"version {challenger.number} would become the champion; nothing was changed",
     )
-    if failed and force is None:
-        raise RefusedError(replace(ended, said=_refusal(ended)))
+    if reasons and force is None:
+        raise RefusedError(replace(promotion, message=_refusal(promotion)))
     if dry_run:
-        return ended
+        return promotion
     _set_champion(registry, champion, challenger)
     place = f" in place of version {champion.number}" if champion else ""
-    forced = f"; forced: {force}" if failed else ""
-    said = f"version {challenger.number} is the champion{place}{forced}"
-    return replace(ended, champion=challenger.number, said=said)
+    forced = f"; forced: {force}" if reasons else ""
+    message = f"version {challenger.number} is the champion{place}{forced}"
+    return replace(promotion, champion=challenger.number, message=message)
 
 
 def rollback(workspace: Workspace) -> dict[str, int]:
-    """Put back the champion before this one; returns both versions.
+    """Make the champion before this one the champion again; returns the numbers of both.
 
     Raises DeepmarkError where there was none.
     """
@@ -101,31 +112,31 @@ def rollback(workspace: Workspace) -> dict[str, int]:
         if len(history) < 2:
             serves = f"version {history[-1][0].number} is the first champion" if history else "there is no champion"
             raise DeepmarkError(f"{serves}, and nothing to go back to. `deepmark models` lists the versions.")
-        (before, _), (champion, tenure) = history[-2:]
+        (previous, _), (champion, tenure) = history[-2:]
         record_rollback(registry, champion.number, tenure)
-        registry.point(CHAMPION, before.number)
-    return {"champion": before.number, "rolled_back": champion.number}
+        registry.set_alias(CHAMPION, previous.number)
+    return {"champion": previous.number, "rolled_back": champion.number}
 
 
 def list_models(workspace: Workspace) -> list[dict[str, Any]]:
-    """What is known of every version, newest first; None for what is not."""
+    """The facts of every version, newest first; None for what is not known."""
     rows = []
     for version in Registry(workspace.root).versions():
-        kept, network, last = evaluation_of(version), version.noted(NETWORK), version.noted(PROMOTION)
+        evaluation, network = stored_evaluation(version), version.json_tag(NETWORK_TAG)
         rows.append(
             {
                 "version": version.number,
                 "aliases": list(version.aliases),
                 "created": version.created.isoformat(timespec="seconds"),
-                **{name: kept.figures[name] if kept else None for name in FIGURES},
-                "strategy": kept.strategy if kept else None,
-                "data_version": kept.data_version if kept else None,
+                **{name: evaluation.figures[name] if evaluation else None for name in FIGURES},
+                "strategy": evaluation.strategy if evaluation else None,
+                "data_version": evaluation.data_version if evaluation else None,
                 "megabytes": network["bytes"] / 1e6 if network else None,
-                "milliseconds": kept.milliseconds if kept else None,
+                "milliseconds": evaluation.milliseconds if evaluation else None,
                 "commit": version.tags.get("workspace.commit"),
                 "mlflow_run": version.run_id,
                 "reigns": [asdict(tenure) for tenure in tenures(version)],
-                "promotion": last,
+                "promotion": version.json_tag(PROMOTION_TAG),
             }
         )
     return rows
@@ -137,46 +148,46 @@ def _nothing_to_promote(registry: Registry, champion: Version | None, challenger
     if challenger is not None:  # a promotion was cut off before its last step
         with registry.exclusive():
             reconcile(registry)
-            registry.unpoint(CHALLENGER)
+            registry.delete_alias(CHALLENGER)
     return Promotion(
         champion=champion.number,
-        before=champion.number,
+        previous=champion.number,
         challenger=None,
         comparison=None,
-        failed=(),
-        said=f"version {champion.number} is the champion, and there is no challenger; nothing was changed",
+        reasons=(),
+        message=f"version {champion.number} is the champion, and there is no challenger; nothing was changed",
     )
 
 
 def _set_champion(registry: Registry, champion: Version | None, challenger: Version) -> None:
-    """Move the alias, unless somebody moved one since the two were compared."""
+    """Move the alias, unless somebody moved one since `champion` and `challenger` were compared."""
     with registry.exclusive():
         reconcile(registry)
         versions = registry.versions()
-        serves, wants = with_alias(versions, CHAMPION), with_alias(versions, CHALLENGER)
-        if (serves and serves.number) != (champion and champion.number) or wants is None:
+        current, candidate = with_alias(versions, CHAMPION), with_alias(versions, CHALLENGER)
+        if (current and current.number) != (champion and champion.number) or candidate is None:
             raise DeepmarkError(
-                f"{f'version {serves.number}' if serves else 'no version'} is the champion now: it was changed while "
+                f"{f'version {current.number}' if current else 'no version'} is the champion now: it was changed while "
                 f"version {challenger.number} was compared. Nothing was changed here; promote again."
             )
-        if wants.number != challenger.number:
+        if candidate.number != challenger.number:
             raise DeepmarkError(
-                f"version {wants.number} is the challenger now: it was registered while version {challenger.number} "
-                "was compared. Nothing was changed; promote again."
+                f"version {candidate.number} is the challenger now: it was registered while version "
+                f"{challenger.number} was compared. Nothing was changed; promote again."
             )
-        registry.point(CHAMPION, challenger.number)
+        registry.set_alias(CHAMPION, challenger.number)
         record_promotion(registry, challenger.number)
-        registry.unpoint(CHALLENGER)
-        serves = with_alias(registry.versions(), CHAMPION)
-        if serves is None or serves.number != challenger.number:
+        registry.delete_alias(CHALLENGER)
+        current = with_alias(registry.versions(), CHAMPION)
+        if current is None or current.number != challenger.number:
             raise DeepmarkError(
                 f"the alias {CHAMPION} was moved outside DeepMark at the same moment: see `deepmark models`."
             )
 
 
-def _refusal(ended: Promotion) -> str:
-    rules = "\n".join(f"  {reason}" for reason in ended.failed)
+def _refusal(promotion: Promotion) -> str:
+    reasons = "\n".join(f"  {reason}" for reason in promotion.reasons)
     return (
-        f"version {ended.challenger} is refused, and version {ended.champion} stays the champion:\n{rules}\n"
+        f"version {promotion.challenger} is refused, and version {promotion.champion} stays the champion:\n{reasons}\n"
         "Train a better one, change the limits in params.yaml (promote), or `deepmark promote --force REASON`."
     )

@@ -1,15 +1,14 @@
-"""An evaluated checkpoint as a version of the registered model."""
+"""Register an evaluated checkpoint as a version of the model."""
 
 import hashlib
 import json
 import os
-from dataclasses import asdict
 from typing import Any
 
 from deepmark.compare import predictions_of
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256, need
-from deepmark.registry.cached_evaluation import EVALUATION, FIGURES, keep_predictions, network_tag
+from deepmark.registry.cached_evaluation import FIGURES, evaluation_tag, log_predictions, network_tag
 from deepmark.registry.history import reconcile
 from deepmark.registry.versions import CHALLENGER, CHAMPION, Registry
 from deepmark.schema import STRATEGIES
@@ -20,10 +19,10 @@ from deepmark.workspace.layout import Workspace
 
 
 def register(workspace: Workspace) -> dict[str, Any]:
-    """Make the workspace's checkpoint a version, the challenger from now on; returns facts about it.
+    """Make the workspace's checkpoint a version and the challenger; returns facts about it.
 
-    The same checkpoint is the same version: what is known of it is brought up to date. Raises DeepmarkError where
-    something is not there yet, or the figures are not of this checkpoint.
+    A checkpoint that is a version already stays that version, and its tags are updated. Raises DeepmarkError where a
+    file that it needs is missing, or the figures are not of this checkpoint.
     """
     from deepmark.tracking.tracker import Tracker
     from deepmark.workspace.inputs import open_shards
@@ -31,7 +30,7 @@ def register(workspace: Workspace) -> dict[str, Any]:
     model = need(workspace.model_file, "deepmark train")
     reader = open_shards(workspace, "validation")
     need(workspace.records_file("validation"), "deepmark ingest --split validation")
-    checkpoint, metrics = file_sha256(model), _own_metrics(workspace)
+    checkpoint, metrics = file_sha256(model), _checked_metrics(workspace)
     run_id = json.loads(need(workspace.training_file, "deepmark train").read_text("utf-8"))["mlflow_run_id"]
     registry, tracker = Registry(workspace.root), Tracker.resume(workspace.root, run_id)
     _, jpeg = reader[0]
@@ -41,18 +40,18 @@ def register(workspace: Workspace) -> dict[str, Any]:
         tags = _tags(workspace, registry, run_id, metrics)
         known = next((one for one in registry.versions() if one.checkpoint == checkpoint), None)
         if known is None:
-            number = registry.create(source, run_id, {CHECKPOINT_TAG: checkpoint, **tags})
+            number = registry.create_version(source, run_id, {CHECKPOINT_TAG: checkpoint, **tags})
         else:
             number = known.number
-            registry.note(number, tags)
+            registry.set_tags(number, tags)
         alias = CHAMPION if known is not None and CHAMPION in known.aliases else CHALLENGER
         if alias == CHALLENGER:
-            registry.point(CHALLENGER, number)
+            registry.set_alias(CHALLENGER, number)
     return {"version": number, "known": "no" if known is None else "yes", "alias": alias, "mlflow_run": run_id}
 
 
-def _own_metrics(workspace: Workspace) -> dict[str, Any]:
-    """The figures of `promote.strategy`, which must be of the checkpoint that is there."""
+def _checked_metrics(workspace: Workspace) -> dict[str, Any]:
+    """The metrics of `promote.strategy`; raises DeepmarkError where they are not of the workspace's checkpoint."""
     from deepmark.data.predictions import read_predictions
 
     strategy = workspace.params.promote.strategy
@@ -65,9 +64,8 @@ def _own_metrics(workspace: Workspace) -> dict[str, Any]:
         )
     file = need(workspace.metrics_file(strategy), f"deepmark evaluate --strategy {strategy}")
     metrics = json.loads(file.read_text("utf-8"))
-    if (
-        not json.loads(facts["ms"]).items() <= metrics["ms"].items()
-    ):  # times are as good as a name: no two runs have equal
+    # metrics.json has no checksum of its predictions, so their timings identify them: no two runs have the same.
+    if not json.loads(facts["ms"]).items() <= metrics["ms"].items():
         raise DeepmarkError(
             f"{file}: of other predictions than {predictions}. Evaluate again: `deepmark evaluate --strategy "
             f"{strategy}`, or `dvc repro`."
@@ -76,11 +74,11 @@ def _own_metrics(workspace: Workspace) -> dict[str, Any]:
 
 
 def _tags(workspace: Workspace, registry: Registry, run_id: str, metrics: dict[str, Any]) -> dict[str, str]:
-    """What is known of the version: figures, cost, and where it comes from."""
+    """The tags of the version: figures, cost, and what it was made from."""
     from deepmark.model.detector import read_detector
 
     predictions = workspace.predictions_file(workspace.params.promote.strategy)
-    kept = keep_predictions(
+    evaluation = log_predictions(
         registry, workspace, run_id, predictions, _figures(metrics), milliseconds=metrics["ms"]["total"]
     )
     model = workspace.model_file
@@ -93,9 +91,9 @@ def _tags(workspace: Workspace, registry: Registry, run_id: str, metrics: dict[s
     }
     return {
         **{name: value for name, value in origin.items() if value},
-        **_every_strategy(workspace),
+        **_strategy_tags(workspace),
         **network_tag(read_detector(model).params, model.stat().st_size),
-        EVALUATION: json.dumps(asdict(kept)),
+        **evaluation_tag(evaluation),
     }
 
 
@@ -104,8 +102,8 @@ def _figures(metrics: dict[str, Any]) -> dict[str, float | None]:
     return {name: metrics[part]["AP"] for name, part in zip(FIGURES, parts, strict=True)}
 
 
-def _every_strategy(workspace: Workspace) -> dict[str, str]:
-    """The APs of every strategy that was evaluated: "nms.landmark_ap"."""
+def _strategy_tags(workspace: Workspace) -> dict[str, str]:
+    """The APs of every strategy that was evaluated, as tags like "nms.landmark_ap"."""
     tags: dict[str, str] = {}
     for strategy in STRATEGIES:
         file = workspace.metrics_file(strategy)

@@ -25,7 +25,7 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Version:
-    """A registered model."""
+    """A version of the registered model."""
 
     number: int
     aliases: tuple[str, ...]
@@ -38,13 +38,13 @@ class Version:
         """The sha256 of its weights' file; None where it was not registered by `deepmark register`."""
         return self.tags.get(CHECKPOINT_TAG)
 
-    def noted(self, name: str) -> dict[str, Any] | None:
-        """The content of a tag that holds JSON; None where there is no such tag."""
+    def json_tag(self, name: str) -> dict[str, Any] | None:
+        """The value of a tag that holds JSON; None where there is no such tag."""
         return json.loads(self.tags[name]) if name in self.tags else None
 
 
 class Registry:
-    """The versions of a workspace's store.
+    """The versions of the registered model in the MLflow store of a workspace.
 
     Every method raises DeepmarkError, naming the tracking URI, when the store cannot be reached.
     """
@@ -61,12 +61,12 @@ class Registry:
             yield
 
     def versions(self) -> list[Version]:
-        """All of them, newest first."""
+        """All versions, newest first."""
         with store_errors(self.uri):
             aliases: dict[int, list[str]] = {}
             for alias, number in self._aliases().items():
                 aliases.setdefault(number, []).append(alias)
-            found = [
+            versions = [
                 Version(
                     number=int(one.version),
                     aliases=tuple(sorted(aliases.get(int(one.version), []))),
@@ -76,10 +76,10 @@ class Registry:
                 )
                 for one in self._client.search_model_versions(f"name = '{MODEL}'")
             ]
-        return sorted(found, key=lambda one: -one.number)
+        return sorted(versions, key=lambda one: -one.number)
 
-    def create(self, source: str, run_id: str, tags: Mapping[str, str]) -> int:
-        """A new version with all its tags at once; returns its number. `source` is the URI of a logged model."""
+    def create_version(self, source: str, run_id: str, tags: Mapping[str, str]) -> int:
+        """Make a version, with all its tags at once, of the logged model at the URI `source`; returns its number."""
         with store_errors(self.uri), as_current_store(self.uri):
             from mlflow.exceptions import MlflowException
 
@@ -89,11 +89,11 @@ class Registry:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
             model_id = source.rpartition("/")[2]
-            made = self._client.create_model_version(MODEL, source, run_id, dict(tags), model_id=model_id)
-        return int(made.version)
+            version = self._client.create_model_version(MODEL, source, run_id, dict(tags), model_id=model_id)
+        return int(version.version)
 
-    def note(self, number: int, tags: Mapping[str, str]) -> None:
-        """Set tags of a version, one after the other; of two that set one at once the later one's stays."""
+    def set_tags(self, number: int, tags: Mapping[str, str]) -> None:
+        """Set tags of a version, one after the other. Where two processes set the same tag, the later value stays."""
         with store_errors(self.uri):
             for name, value in tags.items():
                 self._set_tag(str(number), name, value)
@@ -104,36 +104,36 @@ class Registry:
         try:
             self._client.set_model_version_tag(MODEL, number, name, value)
         except MlflowException as error:
-            # A new tag is inserted without a lock: who comes second is told that it is there, and then changes it.
+            # MLflow inserts a new tag without a lock: the second process gets this error, and updates the tag instead.
             if "IntegrityError" not in str(error):
                 raise
             self._client.set_model_version_tag(MODEL, number, name, value)
 
-    def point(self, alias: str, number: int) -> None:
-        """Give a version an alias, which no other has then."""
+    def set_alias(self, alias: str, number: int) -> None:
+        """Give an alias to a version, and take it from any other."""
         with store_errors(self.uri):
             self._client.set_registered_model_alias(MODEL, alias, str(number))
 
-    def unpoint(self, alias: str) -> None:
-        """No version has the alias any more."""
+    def delete_alias(self, alias: str) -> None:
+        """Take an alias from whichever version has it, if one has."""
         with store_errors(self.uri):
             if alias in self._aliases():
                 self._client.delete_registered_model_alias(MODEL, alias)
 
-    def keep(self, run_id: str, file: Path, folder: str) -> None:
-        """Put a file into the artifacts of a run; the same once more changes nothing."""
+    def log_artifact(self, run_id: str, file: Path, folder: str) -> None:
+        """Store a file among the artifacts of a run; repeating it changes nothing."""
         with store_errors(self.uri):
             self._client.log_artifact(run_id, str(file), folder)
 
-    def fetch_kept(self, run_id: str, path: str, folder: Path) -> Path:
-        """A file that was kept with a run, as a copy in `folder`; DeepmarkError where it is gone."""
-        return self._fetch(f"runs:/{run_id}/{path}", folder)
+    def download_artifact(self, run_id: str, path: str, folder: Path) -> Path:
+        """Copy an artifact of a run into `folder`; DeepmarkError where it is gone."""
+        return self._download(f"runs:/{run_id}/{path}", folder)
 
-    def fetch_weights(self, version: Version, folder: Path) -> Path:
-        """The weights' file of a version, as a copy in `folder`; DeepmarkError where it is gone."""
-        return self._fetch(f"models:/{MODEL}/{version.number}/{WEIGHTS}", folder)
+    def download_weights(self, version: Version, folder: Path) -> Path:
+        """Copy the weights' file of a version into `folder`; DeepmarkError where it is gone."""
+        return self._download(f"models:/{MODEL}/{version.number}/{WEIGHTS}", folder)
 
-    def _fetch(self, uri: str, folder: Path) -> Path:
+    def _download(self, uri: str, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with store_errors(self.uri), as_current_store(self.uri):
             from mlflow.artifacts import download_artifacts
@@ -149,8 +149,8 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self._client.get_registered_model(MODEL).aliases
-            return {alias: int(number) for alias, number in found.items()}  # text, over HTTP
+            aliases = self._client.get_registered_model(MODEL).aliases
+            return {alias: int(number) for alias, number in aliases.items()}  # over HTTP the numbers are text
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return {}
@@ -158,5 +158,5 @@ class Registry:
 
 
 def with_alias(versions: list[Version], alias: str) -> Version | None:
-    """The version that has an alias."""
+    """The version that has the alias; None where none has."""
     return next((one for one in versions if alias in one.aliases), None)

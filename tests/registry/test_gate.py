@@ -8,7 +8,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.bootstrap import Interval
 from deepmark.eval.metric.compare import Difference
 from deepmark.params import PromoteParams
-from deepmark.registry.gate import Cost, judge
+from deepmark.registry.gate import ModelCost, evaluate_gate
 
 PARAMS = PromoteParams(
     strategy="nms",
@@ -18,7 +18,7 @@ PARAMS = PromoteParams(
     max_latency_ratio=1.5,
     max_size_ratio=2.0,
 )
-SAME = Cost(milliseconds=10.0, megabytes=100.0)
+SAME = ModelCost(milliseconds=10.0, megabytes=100.0)
 
 
 def difference(scope, a, b, *, metric="landmark_ap", width=0.005):
@@ -26,19 +26,19 @@ def difference(scope, a, b, *, metric="landmark_ap", width=0.005):
     return Difference(metric=metric, scope=scope, a=a, b=b, interval=interval, b_wins=0.5)
 
 
-def verdict(*differences, challenger=SAME, params=PARAMS):
-    return judge(differences, champion=SAME, challenger=challenger, params=params)
+def gate(*differences, challenger=SAME, params=PARAMS):
+    return evaluate_gate(differences, champion=SAME, challenger=challenger, params=params)
 
 
 def failed(*differences, **others):
-    return [rule.name for rule in verdict(*differences, **others).failed]
+    return [rule.name for rule in gate(*differences, **others).failed]
 
 
 EQUAL = difference("all", 0.5, 0.5)
 
 
 def test_a_challenger_that_is_as_good_within_the_tolerance_passes():
-    assert verdict(EQUAL, difference("category:vest", 0.6, 0.56)).passed
+    assert gate(EQUAL, difference("category:vest", 0.6, 0.56)).passed
 
 
 def test_the_lower_end_of_the_interval_decides_and_not_the_difference():
@@ -62,19 +62,19 @@ def test_no_category_and_no_subset_may_lose_more_than_is_allowed():
 
 
 def test_a_category_without_labelled_items_is_no_rule():
-    names = [rule.name for rule in verdict(EQUAL, difference("category:sling", None, None)).rules]
+    names = [rule.name for rule in gate(EQUAL, difference("category:sling", None, None)).rules]
 
     assert names == ["landmark AP", "latency, ms", "size, MB"]
 
 
 def test_latency_and_size_have_limits_of_their_own():
-    assert failed(EQUAL, challenger=Cost(milliseconds=15.0, megabytes=200.0)) == []
-    assert failed(EQUAL, challenger=Cost(milliseconds=15.1, megabytes=200.0)) == ["latency, ms"]
-    assert failed(EQUAL, challenger=Cost(milliseconds=15.0, megabytes=200.1)) == ["size, MB"]
+    assert failed(EQUAL, challenger=ModelCost(milliseconds=15.0, megabytes=200.0)) == []
+    assert failed(EQUAL, challenger=ModelCost(milliseconds=15.1, megabytes=200.0)) == ["latency, ms"]
+    assert failed(EQUAL, challenger=ModelCost(milliseconds=15.0, megabytes=200.1)) == ["size, MB"]
 
 
 def test_a_rule_says_both_numbers_and_what_was_needed():
-    (primary, vest, latency, _) = verdict(difference("all", 0.5, 0.4), difference("category:vest", 0.6, 0.5)).rules
+    (primary, vest, latency, _) = gate(difference("all", 0.5, 0.4), difference("category:vest", 0.6, 0.5)).rules
 
     assert str(primary) == (
         "landmark AP: champion 0.5000, challenger 0.4000, difference -0.1000 (low -0.1050, high -0.0950); "
@@ -87,4 +87,4 @@ def test_a_rule_says_both_numbers_and_what_was_needed():
 @pytest.mark.parametrize("primary", [replace(EQUAL, interval=None), difference("all", None, None)])
 def test_without_an_interval_nothing_is_judged(primary):
     with pytest.raises(DeepmarkError, match=r"landmark AP has no interval.*evaluate\.resamples.*data/raw/validation"):
-        verdict(primary)
+        gate(primary)

@@ -27,7 +27,7 @@ def registry(root):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(registry_lock, "PATIENCE", 0.3)
+    monkeypatch.setattr(registry_lock, "TIMEOUT_SECONDS", 0.3)
 
 
 KILLED = """
@@ -61,7 +61,7 @@ def test_two_at_once_take_turns(registry, root):
 def test_the_lock_of_a_killed_process_is_taken_over(registry, root):
     done = subprocess.run([sys.executable, "-c", KILLED, root], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL
-    left = registry._client.get_registered_model(registry_lock.LOCK)
+    left = registry._client.get_registered_model(registry_lock.LOCK_MODEL)
     assert not left.tags[PROCESS_TAG].startswith(f"{os.uname().nodename}:{os.getpid()}:")
 
     with registry.exclusive():
@@ -71,13 +71,13 @@ def test_the_lock_of_a_killed_process_is_taken_over(registry, root):
 
 
 def test_a_lock_of_another_machine_is_left_and_its_holder_named(registry, impatient):
-    registry._client.create_registered_model(registry_lock.LOCK, tags={PROCESS_TAG: "elsewhere:7:1.00"})
+    registry._client.create_registered_model(registry_lock.LOCK_MODEL, tags={PROCESS_TAG: "elsewhere:7:1.00"})
     try:
         refusal = pytest.raises(DeepmarkError, match=r"by process elsewhere:7:1\.00.*delete the registered model")
         with refusal, registry.exclusive():
             pass
     finally:
-        registry_lock._give_back(registry._client)
+        registry_lock._release(registry._client)
 
 
 def test_a_process_of_this_machine_that_keeps_the_lock_is_waited_for_and_then_told_of(registry, root, impatient):

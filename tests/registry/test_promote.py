@@ -15,8 +15,8 @@ from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
 from deepmark.infer import predict_file
 from deepmark.registry import promote as release
-from deepmark.registry.cached_evaluation import EVALUATION
-from deepmark.registry.promote import PROMOTION, RefusedError, promote, rollback
+from deepmark.registry.cached_evaluation import EVALUATION_TAG
+from deepmark.registry.promote import PROMOTION_TAG, RefusedError, promote, rollback
 from deepmark.registry.register import register
 from deepmark.registry.versions import CHALLENGER, CHAMPION, Registry, with_alias
 from deepmark.serving.logged_model import CHECKPOINT_TAG
@@ -44,8 +44,8 @@ def pair(pair_once, tmp_path):
 def worse(pair):
     """The same, where the challenger finds less than the champion: its figures are changed."""
     registry = Registry(pair.root)
-    registry.point(CHAMPION, 2)
-    registry.point(CHALLENGER, 1)
+    registry.set_alias(CHAMPION, 2)
+    registry.set_alias(CHALLENGER, 1)
     return pair
 
 
@@ -72,7 +72,7 @@ def test_a_version_says_where_it_comes_from_and_how_good_it_is(pair):
     assert own["workspace.commit"].endswith("-dirty")
     assert own["nms.landmark_ap"] == "1.0000"
     assert json.loads(own["network"])["params"]["backbone"] == "mobile"
-    assert json.loads(own[EVALUATION])["figures"]["box_ap"] == pytest.approx(1.0)
+    assert json.loads(own[EVALUATION_TAG])["figures"]["box_ap"] == pytest.approx(1.0)
 
 
 def test_the_same_checkpoint_registered_again_is_the_same_version(deepmark, pair):
@@ -150,7 +150,7 @@ def test_a_worse_challenger_is_refused_by_the_rules_that_fail_with_both_numbers(
     assert "size" not in done.err
     assert "NO" in done.out
     assert aliases(worse) == {1: ("challenger",), 2: ("champion",)}
-    assert json.loads(tags(worse, 1)[PROMOTION])["failed"][0].startswith("landmark AP: champion 1.0000")
+    assert json.loads(tags(worse, 1)[PROMOTION_TAG])["failed"][0].startswith("landmark AP: champion 1.0000")
 
 
 def test_a_script_reads_every_rule_of_a_refusal(deepmark, worse):
@@ -168,7 +168,7 @@ def test_force_promotes_a_worse_challenger_and_keeps_the_reason(deepmark, worse)
     assert done.code == 0
     assert "forced: licence of version 2 ended" in done.out
     assert aliases(worse) == {1: ("champion",), 2: ()}
-    assert json.loads(tags(worse, 1)[PROMOTION])["forced"] == "licence of version 2 ended"
+    assert json.loads(tags(worse, 1)[PROMOTION_TAG])["forced"] == "licence of version 2 ended"
 
 
 def test_a_dry_run_gives_the_verdict_and_moves_nothing(deepmark, pair):
@@ -176,7 +176,7 @@ def test_a_dry_run_gives_the_verdict_and_moves_nothing(deepmark, pair):
 
     assert "version 2 would become the champion; nothing was changed" in done.out
     assert aliases(pair) == {2: ("challenger",), 1: ("champion",)}
-    assert json.loads(tags(pair, 2)[PROMOTION])["failed"] == []
+    assert json.loads(tags(pair, 2)[PROMOTION_TAG])["failed"] == []
 
 
 def test_without_any_version_one_is_told_to_register(deepmark, trained):
@@ -209,7 +209,7 @@ def test_a_version_that_was_rolled_back_comes_back_by_force_only(pair):
 
 
 def test_a_champion_chosen_in_mlflow_itself_is_part_of_the_history(pair):
-    Registry(pair.root).point(CHAMPION, 2)
+    Registry(pair.root).set_alias(CHAMPION, 2)
 
     assert rollback(pair) == {"champion": 1, "rolled_back": 2}
 
@@ -231,7 +231,7 @@ def test_on_new_validation_pictures_both_are_measured_again_with_their_own_weigh
 
     cannot_predict(monkeypatch)
     assert promote(changed, dry_run=True).comparison.differences == found
-    kept = [json.loads(tags(pair, number)[EVALUATION])["figures"]["box_ap"] for number in (1, 2)]
+    kept = [json.loads(tags(pair, number)[EVALUATION_TAG])["figures"]["box_ap"] for number in (1, 2)]
     assert kept == [found[0].a, found[0].b]
 
 
@@ -246,7 +246,7 @@ def test_a_champion_that_cannot_be_measured_any_more_is_replaced_by_force_only(d
     words = ("version 1, the champion", "cannot be fetched", "Bring its files back", "deepmark promote --force REASON")
     assert refused(done, *words)
     assert promote(changed, force="its files are lost").champion == 2
-    assert "cannot be measured again" in json.loads(tags(pair, 2)[PROMOTION])["failed"][0]
+    assert "cannot be measured again" in json.loads(tags(pair, 2)[PROMOTION_TAG])["failed"][0]
 
 
 @pytest.mark.parametrize("fault", ["changed", "gone"])
@@ -273,9 +273,9 @@ def compared(*_, **__):
     sys.stdin.readline()
     return None, []
 
-release.examine = compared
+release.compare_versions = compared
 try:
-    print(release.promote(Workspace(Path(sys.argv[1]))).said)
+    print(release.promote(Workspace(Path(sys.argv[1]))).message)
 except DeepmarkError as error:
     print(error)
 """
@@ -285,7 +285,7 @@ def test_of_two_that_set_a_new_tag_at_once_both_succeed(pair):
     registry = release.Registry(pair.root)
     with ThreadPoolExecutor(8) as pool:
         for tag in map(str, range(12)):
-            list(pool.map(lambda value, tag=tag: registry.note(1, {tag: str(value)}), range(8)))
+            list(pool.map(lambda value, tag=tag: registry.set_tags(1, {tag: str(value)}), range(8)))
 
     (version,) = (one for one in registry.versions() if one.number == 1)
     assert all(version.tags[str(tag)].isdigit() for tag in range(12))
@@ -314,14 +314,14 @@ def test_of_two_promotions_that_compared_with_the_same_champion_one_wins(pair):
 @pytest.mark.parametrize("moved", [CHAMPION, CHALLENGER])
 def test_a_promotion_that_was_overtaken_while_it_compared_changes_nothing(pair, monkeypatch, moved):
     register(evaluated(pair, finds_every=1, seed=8))
-    examine = release.examine
+    compare = release.compare_versions
 
     def overtaken(*words, **options):
-        found = examine(*words, **options)
-        Registry(pair.root).point(moved, 2)
+        found = compare(*words, **options)
+        Registry(pair.root).set_alias(moved, 2)
         return found
 
-    monkeypatch.setattr(release, "examine", overtaken)
+    monkeypatch.setattr(release, "compare_versions", overtaken)
     with pytest.raises(DeepmarkError, match=f"version 2 is the {moved} now.*promote again"):
         promote(pair)
     assert 3 not in [number for number, names in aliases(pair).items() if CHAMPION in names]
@@ -330,7 +330,7 @@ def test_a_promotion_that_was_overtaken_while_it_compared_changes_nothing(pair, 
 @pytest.fixture
 def without_gate(monkeypatch):
     """Nothing is compared: what a test is about comes after that."""
-    monkeypatch.setattr(release, "examine", lambda *_, **__: (None, []))
+    monkeypatch.setattr(release, "compare_versions", lambda *_, **__: (None, []))
 
 
 class CutError(BaseException):
@@ -352,7 +352,7 @@ def cut_at(monkeypatch, count):
 
         return wrapped
 
-    for name in ("create", "note", "point", "unpoint", "keep"):
+    for name in ("create_version", "set_tags", "set_alias", "delete_alias", "log_artifact"):
         monkeypatch.setattr(Registry, name, counted(name))
 
 
@@ -420,7 +420,7 @@ def test_versions_of_another_hand_are_listed_without_what_is_not_known_of_them(d
     registry = Registry(pair.root)
     version = registry.versions()[0]
     source = registry._client.get_model_version("deepmark", str(version.number)).source
-    number = registry.create(source, version.run_id, {})
+    number = registry.create_version(source, version.run_id, {})
     listed = deepmark("models", "--workspace", pair.root)
 
     assert listed.code == 0, listed.err

@@ -31,7 +31,7 @@ def served_store(logged):  # noqa: F811
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         registry = Registry(workspace)
-        registry.point(CHAMPION, registry.create(uri, _run_of(registry), {}))
+        registry.set_alias(CHAMPION, registry.create_version(uri, _run_of(registry), {}))
     return {**environment(), "MLFLOW_TRACKING_URI": registry.uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 

@@ -20,8 +20,8 @@ from team import Team, make_workspace
 from workspaces import run
 
 from assets.release import GATE
-from deepmark.registry.cached_evaluation import evaluation_of
-from deepmark.registry.promote import PROMOTION
+from deepmark.registry.cached_evaluation import stored_evaluation
+from deepmark.registry.promote import PROMOTION_TAG
 from deepmark.registry.versions import Version
 from deepmark.workspace.layout import Workspace
 from pipelines.instance import open_instance
@@ -84,9 +84,9 @@ def refusals(story: Story) -> list[str]:
 
 def said(version: Version) -> str:
     """Of a version, its figures and what the gate said."""
-    kept = evaluation_of(version)
+    kept = stored_evaluation(version)
     assert kept is not None
-    failed = version.noted(PROMOTION)["failed"]
+    failed = version.json_tag(PROMOTION_TAG)["failed"]
     return f"version {version.number}, landmark AP {kept.figures['landmark_ap']:.3f}, " + (failed[0] if failed else "")
 
 
@@ -138,7 +138,7 @@ def test_the_first_pictures_make_the_first_champion(story):
 
 
 def test_more_pictures_make_a_better_one_which_takes_its_place(story):
-    before, after = (evaluation_of(version).figures["landmark_ap"] for version in story.versions[:2])
+    before, after = (stored_evaluation(version).figures["landmark_ap"] for version in story.versions[:2])
 
     assert after > before
     assert story.champions[1] == 2
@@ -161,7 +161,7 @@ def test_the_reason_is_a_failed_check_in_dagster(story):
 
 
 def test_the_reason_is_a_tag_in_mlflow(story):
-    note = story.versions[2].noted(PROMOTION)
+    note = story.versions[2].json_tag(PROMOTION_TAG)
 
     assert note["against"] == 2
     assert "landmark AP: champion" in note["failed"][0]

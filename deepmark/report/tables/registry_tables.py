@@ -1,16 +1,15 @@
-"""Versions of the model, and what the gate says of one, as people read them."""
+"""Tables of the registered versions, and of the gate's rules for one of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from deepmark.registry.gate import Rule, Verdict
 from deepmark.report.tables.table import UNKNOWN, Row, Table
 
 _FIGURES = {"box_ap": "box AP", "landmark_visible_ap": "landmark AP, visible", "landmark_ap": "landmark AP"}
 
 
 def models_table(versions: Iterable[Mapping[str, Any]]) -> Table:
-    """What `release.list_models` says, a row a version."""
+    """A row for each version, given as `deepmark models --json` prints them."""
     rows = [
         Row(
             cells=(
@@ -27,10 +26,13 @@ def models_table(versions: Iterable[Mapping[str, Any]]) -> Table:
     return Table(title="Versions of the model", columns=columns, rows=tuple(rows))
 
 
-def verdict_table(verdict: Verdict, *, champion: int, challenger: int, every: bool = False) -> Table:
-    """Champion and challenger by every rule of the gate; rules of parts that hold easily are left out."""
-    shown = [rule for rule in verdict.rules if every or not rule.holds or " of " not in rule.name]
-    left = len(verdict.rules) - len(shown)
+def gate_table(rules: Sequence[Mapping[str, Any]], *, champion: int, challenger: int, every: bool = False) -> Table:
+    """A row for each rule of the gate, given as `deepmark promote --json` prints them.
+
+    Rules of categories and subsets that hold are left out, unless `every` is set.
+    """
+    shown = [rule for rule in rules if every or not rule["holds"] or " of " not in rule["name"]]
+    left = len(rules) - len(shown)
     return Table(
         title=f"Version {challenger} against version {champion}, the champion",
         columns=("", "champion", "challenger", "difference", "low", "high", "needed", "holds"),
@@ -40,8 +42,8 @@ def verdict_table(verdict: Verdict, *, champion: int, challenger: int, every: bo
     )
 
 
-def comparison_rows(differences: Iterable[Any], *, champion: int, challenger: int) -> Table:
-    """The official figures of both, and how far apart they are."""
+def version_comparison_table(differences: Iterable[Any], *, champion: int, challenger: int) -> Table:
+    """The figures of champion and challenger over all images, and their differences."""
     rows = []
     for one in differences:
         if one.scope != "all" or one.metric not in _FIGURES or one.difference is None:
@@ -53,12 +55,19 @@ def comparison_rows(differences: Iterable[Any], *, champion: int, challenger: in
     return Table(title="On the same validation pictures", columns=columns, rows=tuple(rows))
 
 
-def _rule_row(rule: Rule) -> Row:
-    low, high = (rule.interval.low, rule.interval.high) if rule.interval else (None, None)
-    places = 4 if rule.interval else 2
-    numbers = (_number(rule.champion, places), _number(rule.challenger, places))
-    apart = _signed(rule.challenger - rule.champion, places)
-    cells = (rule.name, *numbers, apart, _signed(low), _signed(high), rule.condition, "yes" if rule.holds else "NO")
+def _rule_row(rule: Mapping[str, Any]) -> Row:
+    interval = rule["interval"] or {"low": None, "high": None}
+    places = 4 if rule["interval"] else 2
+    cells = (
+        rule["name"],
+        _number(rule["champion"], places),
+        _number(rule["challenger"], places),
+        _signed(rule["challenger"] - rule["champion"], places),
+        _signed(interval["low"]),
+        _signed(interval["high"]),
+        rule["condition"],
+        "yes" if rule["holds"] else "NO",
+    )
     return Row(cells=cells)
 
 
