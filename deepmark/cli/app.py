@@ -12,7 +12,7 @@ import typer
 from deepmark.cli import coco as cli_coco
 from deepmark.cli import registry as cli_release
 from deepmark.cli.options import HERE, JsonOption, SplitOption, Strategy, StrategyOption, WorkspaceOption, tell
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, extras_named
 
 app = typer.Typer(
     name="deepmark",
@@ -247,7 +247,8 @@ def main() -> None:
     """The `deepmark` command: a user's mistake is one message and exit code 1."""
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     try:
-        app()
+        with extras_named():
+            app()
     except DeepmarkError as error:
         typer.echo(f"deepmark {command}: {error}", err=True)
         sys.exit(1)

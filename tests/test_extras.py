@@ -1,0 +1,76 @@
+"""What the base and the extras of pyproject.toml install, and what a command says where its extra is missing."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from distributions import REPOSITORY, declared, modules, needed
+from packaging.utils import canonicalize_name
+
+from deepmark.errors import EXTRAS, DeepmarkError, extras_named
+
+OURS = {"deepmark", "pipelines", "assets"}
+
+
+def imported(package: str) -> Iterator[tuple[Path, str]]:
+    """Each third-party module that a file of ours imports, wherever in the file."""
+    for file in sorted((REPOSITORY / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            for name in names:
+                top = name.partition(".")[0]
+                if top not in sys.stdlib_module_names | OURS:
+                    yield file, top
+
+
+def test_every_module_that_the_library_imports_is_declared_in_the_base_or_named_with_its_extra():
+    base = {canonicalize_name(one.name) for one in declared()}
+    brought = modules()
+
+    for file, module in imported("deepmark"):
+        if module in EXTRAS:
+            assert brought[module] & needed(EXTRAS[module]), (file, module)
+        else:
+            assert brought[module] & base, (file, module)
+
+
+def test_the_graph_imports_nothing_beyond_the_extras_of_pipeline_and_postgres():
+    brought, installed = modules(), needed("pipeline", "postgres")
+
+    for package in ("pipelines", "assets"):
+        for file, module in imported(package):
+            assert brought[module] & installed, (file, module)
+
+
+def test_the_base_has_no_orchestrator_no_tracking_and_no_server():
+    assert not {"dagster", "dvc", "mlflow", "sqlalchemy", "matplotlib", "psutil", "scipy"} & needed()
+
+
+def test_a_package_that_is_missing_is_an_error_that_names_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    told = r"^this needs the extra 'train': pip install 'deepmark\[train\]'$"
+
+    with pytest.raises(DeepmarkError, match=told), extras_named():
+        import mlflow.tracking  # noqa: F401
+
+
+@pytest.mark.parametrize("module", ["deepmark.no_such_module", "no_such_package", "psutil.no_such_module"])
+def test_any_other_missing_module_keeps_its_error(module):
+    with pytest.raises(ModuleNotFoundError, match=module), extras_named():
+        __import__(module)
+
+
+def test_a_command_whose_extra_is_missing_says_which(tmp_path):
+    program = (
+        "import sys\nsys.modules['mlflow'] = None\nfrom deepmark.cli.app import main\n"
+        f"sys.argv = ['deepmark', 'models', '--workspace', {str(REPOSITORY)!r}]\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr == "deepmark models: this needs the extra 'train': pip install 'deepmark[train]'\n"
