@@ -1,16 +1,19 @@
-"""Shards from other storage, kept on this machine: each fetched whole, once, known by its sha256, up to a size.
+"""A cache on this machine for shards that lie on other storage, limited in size; a shard's name is its sha256.
 
-Processes and threads share a folder. A lock a shard lets one fetch and the others wait; a lock on the folder lets one
-at a time make room. What is open somewhere is never thrown away; of the rest, what was used longest ago goes first.
+Processes and threads may share the folder. A lock file per shard makes others wait while one of them fetches the
+shard; one more lock file makes sure that only one of them deletes shards at a time. An open shard is never deleted; of
+the others, the least recently used go first. The operating system releases the locks of a process that is killed.
 """
 
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from deepmark.errors import DeepmarkError
 
@@ -19,37 +22,37 @@ _UNFINISHED = ".unfinished"
 
 @dataclass(frozen=True, kw_only=True)
 class ShardCache:
-    """A folder of shards and the most bytes it may hold."""
+    """A folder of shards and the largest number of bytes that it may hold."""
 
     folder: Path
     limit: int
 
     def find(self, sha256: str, size: int) -> int | None:
-        """A descriptor of the shard, to be closed by the caller; None where it is not here."""
+        """A descriptor of the shard, which the caller closes; None if the shard is not in the cache."""
         path = self._path(sha256)
         try:
             descriptor = os.open(path, os.O_RDONLY)
         except FileNotFoundError:
             return None
-        fcntl.flock(descriptor, fcntl.LOCK_SH)  # in use, until it is closed
+        fcntl.flock(descriptor, fcntl.LOCK_SH)  # marks it as in use until it is closed
         if os.fstat(descriptor).st_size != size:
             os.close(descriptor)
             path.unlink(missing_ok=True)
             return None
-        with suppress(OSError):  # thrown away this moment, or a folder that may only be read
+        with suppress(OSError):  # deleted just now, or the folder is read-only
             os.utime(path)
         return descriptor
 
     def fetch(self, sha256: str, size: int, blocks: Iterable[bytes], *, name: str) -> int:
-        """A descriptor of the shard, which is taken from `blocks` where it is not here.
+        """A descriptor of the shard, which is written from `blocks` if it is not in the cache yet.
 
-        Raises DeepmarkError where the blocks have another sha256, and where they do not fit; `name` is what to call it.
+        Raises DeepmarkError, which calls the shard `name`, if the sha256 of the blocks differs or there is no room.
         """
         self._make_folder()
-        with _locked(self.folder / f"{sha256}.lock"):
-            found = self.find(sha256, size)
-            if found is not None:
-                return found
+        with FileLock(self.folder / f"{sha256}.lock"):
+            cached = self.find(sha256, size)
+            if cached is not None:
+                return cached
             draft = self._path(sha256).with_suffix(_UNFINISHED)
             try:
                 self._reserve(draft, size, name)
@@ -87,17 +90,17 @@ class ShardCache:
             )
 
     def _reserve(self, draft: Path, size: int, name: str) -> None:
-        """Make room for the draft, and let it count with its final size from now on."""
-        with _locked(self.folder / "cache.lock"):
-            self._drop_abandoned()
-            kept = sorted(self.folder.glob("*.tar"), key=lambda path: path.stat().st_mtime)
-            total = sum(path.stat().st_size for path in (*kept, *self.folder.glob(f"*{_UNFINISHED}"))) + size
-            for path in kept:
+        """Make room for the draft and give it its final size, so that it counts in full from now on."""
+        with FileLock(self.folder / "cache.lock"):
+            self._delete_abandoned()
+            shards = sorted(self.folder.glob("*.tar"), key=lambda path: path.stat().st_mtime)
+            total = sum(path.stat().st_size for path in (*shards, *self.folder.glob(f"*{_UNFINISHED}"))) + size
+            for path in shards:
                 if total <= self.limit:
                     break
-                held = path.stat().st_size
-                if _drop_unused(path):
-                    total -= held
+                size_on_disk = path.stat().st_size
+                if _delete_unused(path):
+                    total -= size_on_disk
             if total > self.limit:
                 raise DeepmarkError(
                     f"{self.folder}: no room for {name} ({size / 2**30:.2f} GiB): the shards in use fill it up to its "
@@ -109,11 +112,10 @@ class ShardCache:
             except OSError as error:
                 raise self._unusable(error) from None
 
-    def _drop_abandoned(self) -> None:
-        """Drafts of processes that were killed: nobody holds their locks."""
+    def _delete_abandoned(self) -> None:
+        """Delete the drafts of killed processes, which are those whose lock is free."""
         for draft in self.folder.glob(f"*{_UNFINISHED}"):
-            with draft.with_suffix(".lock").open("a") as lock, suppress(BlockingIOError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(Timeout), FileLock(draft.with_suffix(".lock"), blocking=False):
                 draft.unlink(missing_ok=True)
 
     def _unusable(self, error: OSError) -> DeepmarkError:
@@ -122,7 +124,8 @@ class ShardCache:
         )
 
 
-def _drop_unused(path: Path) -> bool:
+def _delete_unused(path: Path) -> bool:
+    """Delete a shard and return True, unless a descriptor of it is open somewhere."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -130,10 +133,3 @@ def _drop_unused(path: Path) -> bool:
             return False
         path.unlink()
         return True
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
