@@ -32,7 +32,8 @@ from ruamel.yaml import YAML
 from deepmark import stages
 from deepmark.schema import SPLITS
 from deepmark.synthetic import draw_dataset
-from deepmark.workspace.layout import Workspace, environment, init_workspace, tool
+from deepmark.workspace.environment import child_environment, tool
+from deepmark.workspace.layout import Workspace, init_workspace
 
 KILLS = Path(__file__).parents[1] / "tests/kills"
 TIMINGS = ("seconds", "samples_per_second", "waiting")
@@ -54,7 +55,7 @@ def make_workspace(root: Path, processes: int) -> Workspace:
 
 
 def start(workspace: Workspace, kill: str | None) -> subprocess.Popen[bytes]:
-    env = environment() | {"OMP_NUM_THREADS": "1"}
+    env = child_environment() | {"OMP_NUM_THREADS": "1"}
     if kill is not None:
         path = os.pathsep.join(filter(None, [str(KILLS), env.get("PYTHONPATH")]))
         env |= {"DEEPMARK_KILL": kill, "PYTHONPATH": path}

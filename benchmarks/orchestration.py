@@ -21,7 +21,7 @@ from statistics import median as middle
 import dagster as dg
 from startup import JOBS, REPOSITORY, median, process, timed
 
-from deepmark.workspace.layout import environment
+from deepmark.workspace.environment import child_environment
 from pipelines.definitions import build_definitions
 from pipelines.instance import dagster_home, open_instance
 from pipelines.materialize import PlannedRun, _execute, materialize_all
@@ -138,7 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=5, help="how often each is measured")
     times = parser.parse_args().times
-    os.environ.update(environment())  # the toy commands are run by this Python
+    os.environ.update(child_environment())  # the toy commands are run by this Python
     print(f"Medians of {times}; load of the machine at the start {os.getloadavg()[0]:.1f}.")
     chosen = ("python, nothing", "import dagster", "code location")
     show("loading", take_turns({name: process(JOBS[name]) for name in chosen}, times), over="import dagster")

@@ -24,7 +24,8 @@ from ruamel.yaml import YAML
 from deepmark import stages
 from deepmark.schema import SPLITS
 from deepmark.synthetic import draw_dataset
-from deepmark.workspace.layout import Workspace, environment, init_workspace, profile_file, tool
+from deepmark.workspace.environment import child_environment, tool
+from deepmark.workspace.layout import Workspace, init_workspace, profile_file
 
 RATE = 4.0e-3
 SWITCHES: dict[str, dict[str, dict[str, Any]]] = {
@@ -93,7 +94,7 @@ def train_row(root: Path, data: Workspace, change: dict[str, dict[str, Any]], ep
         yaml.dump(values, root / "params.yaml")
         with (root / "log.txt").open("ab") as log:
             for command in ("train", "predict --strategy nms", "evaluate --strategy nms"):
-                env = environment() | {"OMP_NUM_THREADS": "1", "DEEPMARK_LOADER_THREADS": "1"}
+                env = child_environment() | {"OMP_NUM_THREADS": "1", "DEEPMARK_LOADER_THREADS": "1"}
                 subprocess.run(
                     [tool("deepmark"), *command.split()], cwd=root, env=env, stdout=log, stderr=log, check=True
                 )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deepmark.errors import DeepmarkError
 from deepmark.tracking.mlflow_store import tracking_uri
+from deepmark.workspace.environment import child_environment
 from pipelines.instance import dagster_home
 
 HOST = "127.0.0.1"
@@ -90,12 +91,10 @@ def _log(server: Server, home: Path) -> Path:
 
 def _start(server: Server, workspace: Path, home: Path) -> subprocess.Popen[bytes]:
     """Below a guard, because both servers leave children behind when they are told to end."""
-    code = Path(__file__).parents[1]
     env = {
-        **os.environ,
+        **child_environment(),
         "DAGSTER_HOME": str(home),
         "DEEPMARK_WORKSPACE": str(workspace),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH")])),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its workers for language models: five processes less
     }

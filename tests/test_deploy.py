@@ -11,7 +11,8 @@ from ruamel.yaml import YAML
 from workspaces import REPOSITORY
 
 from deepmark.files import file_sha256
-from deepmark.workspace.layout import Workspace, environment, tool
+from deepmark.workspace.environment import child_environment, tool
+from deepmark.workspace.layout import Workspace
 
 DEPLOY = REPOSITORY / "deploy"
 
@@ -60,7 +61,7 @@ def slurm(folder: Path, *, nodes: str, tasks: int, deepmark: str | None = None) 
             (folder / name).write_text(text, "utf-8")
             (folder / name).chmod(0o755)
     path = os.pathsep.join([str(folder), str(Path(tool("deepmark")).parent), os.environ["PATH"]])
-    return environment() | {
+    return child_environment() | {
         "PATH": path,
         "REQUEUED": str(folder / "requeued"),
         "SLURM_JOB_ID": "4711",

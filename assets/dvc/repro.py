@@ -1,6 +1,5 @@
 """Makes stages of a workspace through DVC, as a process that cannot outlive us; knows nothing of Dagster."""
 
-import os
 import re
 import subprocess
 import sys
@@ -9,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
+
+from deepmark.workspace.environment import child_environment
 
 Outcome = Literal["ran", "restored", "unchanged"]
 
@@ -87,7 +88,7 @@ def run_guarded(
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "assets.dvc.process_guard", *command],
         cwd=folder,
-        env={**os.environ, **_environment(), **env},
+        env={**child_environment(), "PYTHONUNBUFFERED": "1", "DVC_NO_ANALYTICS": "true", **env},
         stdin=subprocess.PIPE,  # never written: its end tells the guard that we are gone
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -105,17 +106,6 @@ def run_guarded(
             guard.terminate()
             raise
     return guard.returncode, lines
-
-
-def _environment() -> dict[str, str]:
-    """Finds the `dvc` and `deepmark` that are installed beside this Python, and this package from any folder."""
-    tools, home = Path(sys.executable).parent, Path(__file__).parents[2]
-    return {
-        "PATH": os.pathsep.join([str(tools), os.environ.get("PATH", "")]),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(home), os.environ.get("PYTHONPATH")])),
-        "PYTHONUNBUFFERED": "1",
-        "DVC_NO_ANALYTICS": "true",
-    }
 
 
 def _outcome(text: str) -> Outcome:

@@ -16,7 +16,8 @@ from deepmark.report.tables.metric_tables import strategy_table
 from deepmark.report.tables.table import to_rich
 from deepmark.schema import STRATEGIES
 from deepmark.synthetic import draw_dataset
-from deepmark.workspace.layout import Workspace, environment, init_workspace, tool
+from deepmark.workspace.environment import child_environment, tool
+from deepmark.workspace.layout import Workspace, init_workspace
 
 
 def _draw(workspace: Workspace, *, train: int, validation: int, seed: int) -> None:
@@ -27,7 +28,7 @@ def _draw(workspace: Workspace, *, train: int, validation: int, seed: int) -> No
 def _materialize(workspace: Workspace) -> None:
     """Every asset through Dagster, in a process of its own: the library itself knows no orchestrator."""
     command = [sys.executable, "-m", "pipelines.materialize", "--workspace", str(workspace.root)]
-    if subprocess.run(command, env=environment(), check=False).returncode:
+    if subprocess.run(command, env=child_environment(), check=False).returncode:
         raise DeepmarkError(
             f"{workspace.root}: the graph did not finish; the message above says why. "
             "Run the same command again to go on from there."

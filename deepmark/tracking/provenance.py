@@ -2,11 +2,11 @@
 
 import hashlib
 import os
-import subprocess
 from pathlib import Path
 
 import deepmark
 from deepmark.schema import SPLITS
+from deepmark.workspace.git import run_git
 from deepmark.workspace.layout import Workspace
 
 EXPERIMENT_VARIABLE = "DEEPMARK_EXPERIMENT"
@@ -55,15 +55,11 @@ def _version_elsewhere(workspace: Path) -> str | None:
 
 def _commit(folder: Path, file: str) -> str | None:
     """HEAD of the repository that tracks `file` in `folder`: an ignored copy inside a foreign repository has none."""
-
-    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
-
     try:
-        if git("ls-files", "--error-unmatch", file).returncode != 0:
+        if run_git(folder, "ls-files", "--error-unmatch", file).returncode != 0:
             return None
-        head = git("rev-parse", "--verify", "HEAD")
-        dirty = git("diff", "--quiet", "HEAD", "--", ".", ":!dvc.lock").returncode != 0
+        head = run_git(folder, "rev-parse", "--verify", "HEAD")
+        dirty = run_git(folder, "diff", "--quiet", "HEAD", "--", ".", ":!dvc.lock").returncode != 0
     except FileNotFoundError:  # git is not installed
         return None
     return head.stdout.strip() + "-dirty" * dirty if head.returncode == 0 else None

@@ -1,24 +1,21 @@
 """A workspace: a folder with params.yaml, dvc.yaml and data/, and the one list of where everything in it lives."""
 
-import os
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from deepmark.errors import DeepmarkError
 from deepmark.params import Params, load_params
+from deepmark.workspace.environment import tool
+from deepmark.workspace.git import IDENTITY, git
 
 PROFILES = ("demo", "paper", "modern")
 
 _GIT_IGNORE = "/data/?*\n!/data/.gitignore\n!/data/*.dvc\n/runs/\n/dvc_plots/\n/mlflow.db\n/mlartifacts/\n/.dagster/\n"
 """data/raw.dvc is for git, what lies beside it is not. For "/data/*" DVC would take data/ itself to be ignored, and not
 look for raw.dvc there."""
-
-IDENTITY = ("-c", "user.name=deepmark", "-c", "user.email=deepmark@localhost", "-c", "commit.gpgsign=false")
-"""For commits that no person makes, and for machines where git does not know its user."""
 
 
 @dataclass(frozen=True)
@@ -141,19 +138,9 @@ def init_workspace(root: Path, profile: str) -> Workspace:
     shutil.copyfile(_dvc_yaml(), root / "dvc.yaml")
     (root / ".gitignore").write_text(_GIT_IGNORE, "utf-8")
     (root / "data").mkdir()
-    _run("git", "init", "--quiet", "--initial-branch=main", cwd=root)
+    git(root, "init", "--quiet", "--initial-branch=main")
     _run(str(tool("dvc")), "init", "--quiet", cwd=root)
     _run(str(tool("dvc")), "config", "core.analytics", "false", cwd=root)
-    _run("git", "add", "--all", cwd=root)
-    _run("git", *IDENTITY, "commit", "--quiet", "--message", f"A DeepMark workspace, profile {profile}", cwd=root)
+    git(root, "add", "--all")
+    git(root, *IDENTITY, "commit", "--quiet", "--message", f"A DeepMark workspace, profile {profile}")
     return Workspace(root)
-
-
-def tool(name: str) -> Path:
-    """A command of this Python's environment: dvc, deepmark, dagster, mlflow."""
-    return Path(sys.executable).parent / name
-
-
-def environment() -> dict[str, str]:
-    """The environment for commands that call each other by name, as dvc.yaml does: our own tools come first."""
-    return {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}

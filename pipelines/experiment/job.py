@@ -18,9 +18,10 @@ from assets.dvc_asset import repro_in_run
 from deepmark.errors import DeepmarkError, nearest
 from deepmark.tracking.mlflow_store import tracking_uri
 from deepmark.tracking.provenance import EXPERIMENT_VARIABLE
+from deepmark.workspace.git import git
 from deepmark.workspace.layout import Workspace
 from pipelines.experiment.overrides import override
-from pipelines.experiment.workspace_copy import copied, find_kept, git, keep, link
+from pipelines.experiment.workspace_copy import copied, find_kept, keep, link
 
 EXPERIMENT = "experiment"
 """The job; Dagster wants another name for its only op."""

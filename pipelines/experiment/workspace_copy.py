@@ -7,14 +7,14 @@ runs/train, so an experiment that is killed goes on from there in its next copy.
 import fcntl
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from deepmark.data.shards.remote import is_url
 from deepmark.errors import DeepmarkError
-from deepmark.workspace.layout import IDENTITY, Workspace
+from deepmark.workspace.git import IDENTITY, git, run_git
+from deepmark.workspace.layout import Workspace
 
 _LINKS = ["reflink", "hardlink", "symlink", "copy"]
 """What is checked out is whichever of these the disk can do first: a copy of the shards may not fit on it."""
@@ -26,7 +26,7 @@ def copied(workspace: Path, name: str, params: str) -> Iterator[Path]:
 
     Raises DeepmarkError where an experiment of this name is at work, and where the workspace has no commit.
     """
-    if not git(workspace, "rev-parse", "--verify", "--quiet", "HEAD", check=False):
+    if run_git(workspace, "rev-parse", "--verify", "--quiet", "HEAD").returncode:
         raise DeepmarkError(
             f"{workspace}: has no commit, and an experiment is kept as what differs from one. "
             "Make it: git add --all && git commit --message Workspace"
@@ -79,14 +79,6 @@ def keep(workspace: Path, copy: Path, name: str, message: str) -> None:
             f"The name '{name}' was taken while the experiment ran. Launch it again with another: what ran is in DVC's "
             "cache, and does not run again."
         ) from None
-
-
-def git(folder: Path, *words: str, check: bool = True) -> str:
-    """What git answers; DeepmarkError with its own words where it refuses, unless `check` is off."""
-    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)
-    if check and done.returncode:
-        raise DeepmarkError(f"{folder}: `git {words[0]}` failed: {done.stderr.strip()}")
-    return done.stdout.strip()
 
 
 @contextmanager

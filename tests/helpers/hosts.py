@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deepmark.workspace.layout import environment, tool
+from deepmark.workspace.environment import child_environment, tool
 
 ADDRESSES = {"left-host": "10.213.0.1", "right-host": "10.213.0.2"}
 CABLE = "cable"
@@ -35,7 +35,7 @@ class Host:
         """`deepmark train --json` on this host, under way."""
         words = self.command(tool("deepmark"), "train", "--json", "--workspace", workspace)
         pipe = subprocess.PIPE
-        return subprocess.Popen(words, env=environment() | variables, stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen(words, env=child_environment() | variables, stdout=pipe, stderr=pipe, text=True)
 
     def cut_cable(self) -> None:
         """From now on nothing arrives here or leaves, not even the word that a connection is closed."""

@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 from workspaces import run
 
-from deepmark.workspace.layout import Workspace, environment, tool
+from deepmark.workspace.environment import child_environment, tool
+from deepmark.workspace.layout import Workspace
 
 
 def train(workspace: Workspace, *options: str, **variables: str):
@@ -64,7 +65,7 @@ def wait_until(condition: Callable[[], object], *, seconds: float) -> bool:
 
 def started(workspace: Workspace, **variables: str) -> subprocess.Popen[str]:
     command = [tool("deepmark"), "train", "--workspace", workspace.root]
-    return subprocess.Popen(command, env=environment() | variables, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=child_environment() | variables, stderr=subprocess.PIPE, text=True)
 
 
 def kill_all(process: subprocess.Popen[str]) -> None:

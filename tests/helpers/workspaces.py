@@ -10,7 +10,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from deepmark.workspace.layout import Workspace, environment, tool
+from deepmark.workspace.environment import child_environment, tool
+from deepmark.workspace.layout import Workspace
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -32,7 +33,7 @@ class Done:
 def run(*command: object, cwd: Path, **variables: str) -> Done:
     """A command of our environment, such as `deepmark train`, from its start to its end."""
     name, *words = map(str, command)
-    env = environment() | {"DVC_NO_ANALYTICS": "true"} | variables
+    env = child_environment() | {"DVC_NO_ANALYTICS": "true"} | variables
     done = subprocess.run([tool(name), *words], cwd=cwd, env=env, capture_output=True, text=True, check=False)
     return Done(code=done.returncode, out=done.stdout, err=done.stderr)
 

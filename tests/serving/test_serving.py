@@ -17,7 +17,7 @@ from test_pyfunc_model import logged, picture  # noqa: F401 - a fixture
 from deepmark.registry.versions import CHAMPION, MODEL, Registry
 from deepmark.schema import CATEGORY_BY_NAME
 from deepmark.tracking.mlflow_store import as_current_store
-from deepmark.workspace.layout import environment, tool
+from deepmark.workspace.environment import child_environment, tool
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +32,7 @@ def served_store(logged):  # noqa: F811
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         registry = Registry(workspace)
         registry.set_alias(CHAMPION, registry.create_version(uri, _run_of(registry), {}))
-    return {**environment(), "MLFLOW_TRACKING_URI": registry.uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    return {**child_environment(), "MLFLOW_TRACKING_URI": registry.uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 def _run_of(registry):

@@ -16,7 +16,8 @@ from workspaces import run
 
 from assets import dvc_asset as dvc_assets
 from deepmark.errors import DeepmarkError
-from deepmark.workspace.layout import IDENTITY, init_workspace
+from deepmark.workspace.git import IDENTITY
+from deepmark.workspace.layout import init_workspace
 from pipelines.definitions import build_definitions
 from pipelines.experiment.job import EXPERIMENT, NAME_TAG, PARAMS_TAG
 from pipelines.experiment.workspace_copy import copied, keep
