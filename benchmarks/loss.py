@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepmark.model.heads import Cells
+from deepmark.model.heads import CellIndex
 from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.schema import CATEGORIES
 from deepmark.train.gaussians import Peaks, draw_cells, draw_heatmap
@@ -61,14 +61,14 @@ def our_focal_loss(logits: Tensor, peaks: Peaks) -> Tensor:
     return focal_loss(logits, draw_cells(peaks, tuple(logits.shape[2:])))
 
 
-def plain_reading(maps: Tensor, cells: Cells) -> Tensor:
+def plain_reading(maps: Tensor, cells: CellIndex) -> Tensor:
     """Every cell's channels side by side, and of these the targets' cells."""
     rows = maps.permute(0, 2, 3, 1).contiguous().flatten(0, 2)
     flat = (cells.image * maps.shape[2] + cells.y) * maps.shape[3] + cells.x
     return rows.gather(0, flat[:, None].expand(-1, maps.shape[1])).abs().sum()
 
 
-def our_reading(maps: Tensor, cells: Cells) -> Tensor:
+def our_reading(maps: Tensor, cells: CellIndex) -> Tensor:
     return maps[cells.image, :, cells.y, cells.x].abs().sum()
 
 

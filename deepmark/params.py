@@ -74,14 +74,14 @@ class ModelParams(Section):
     """A map for each of the 294 landmarks, or one for all that mean the same in different categories."""
 
     @property
-    def sides_of(self) -> int:
+    def size_divisor(self) -> int:
         """What the sides of the network's input are multiples of, pixels: its largest stride."""
         return 128 if self.backbone == "hourglass104" else 32
 
     @model_validator(mode="after")
     def _whole_cells(self) -> "ModelParams":
-        if any(side % self.sides_of for side in self.input_size):
-            sizes = f"input_size {list(self.input_size)} must be multiples of {self.sides_of}"
+        if any(side % self.size_divisor for side in self.input_size):
+            sizes = f"input_size {list(self.input_size)} must be multiples of {self.size_divisor}"
             raise ValueError(f"{sizes} for backbone {self.backbone}")
         return self
 

@@ -104,8 +104,8 @@ class Predictor:
         self, size: tuple[int, int], warp_to: Callable[[np.ndarray, tuple[int, int]], np.ndarray]
     ) -> PreparedImage:
         start = time.perf_counter()
-        sides_of = self.detector.params.sides_of
-        looks = [look_at_scale(size, self.input_size, scale, sides_of=sides_of) for scale in self.scales]
+        size_divisor = self.detector.params.size_divisor
+        looks = [look_at_scale(size, self.input_size, scale, size_divisor=size_divisor) for scale in self.scales]
         canvases = [warp_to(look.view, look.canvas) for look in looks]
         read_ms = 1e3 * (time.perf_counter() - start)
         return PreparedImage(size=size, views=[look.view for look in looks], canvases=canvases, read_ms=read_ms)

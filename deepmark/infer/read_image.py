@@ -32,8 +32,8 @@ def read_image(source: ImageSource, *, name: str = "the image") -> UInt8[np.ndar
         name = str(source)
     elif not isinstance(source, bytes | Image.Image):
         raise DeepmarkError(
-            f"{name}: an object of type {type(source).__name__}. Give a path, the bytes of an image file, a PIL image, or "
-            "an RGB array."
+            f"{name}: an object of type {type(source).__name__}. Give a path, the bytes of an image file, a PIL image, "
+            "or an RGB array."
         )
     try:
         with _opened(source) as image:

@@ -29,13 +29,13 @@ class Look:
     """Height and width."""
 
 
-def look_at_scale(size: tuple[int, int], input_size: tuple[int, int], scale: float, *, sides_of: int) -> Look:
+def look_at_scale(size: tuple[int, int], input_size: tuple[int, int], scale: float, *, size_divisor: int) -> Look:
     """A picture of `size` at `scale` times what fits the network's input, in the middle of a canvas.
 
-    The canvas is the least in which every picture fits and whose sides are multiples of `sides_of`, as the network
+    The canvas is the least in which every picture fits and whose sides are multiples of `size_divisor`, as the network
     needs them; the picture's own size does not matter, so that all pictures of a batch share it.
     """
-    height, width = (sides_of * int(np.ceil(side * scale / sides_of)) for side in input_size)
+    height, width = (size_divisor * int(np.ceil(side * scale / size_divisor)) for side in input_size)
     view = geometry.letterbox(size, input_size, scale=scale)
     view[:, 2] += (width - input_size[1]) / 2, (height - input_size[0]) / 2
     return Look(view=view, canvas=(height, width))

@@ -1,1 +1,1 @@
-"""Backbones, heads, the detector and its file, published weights."""
+"""Backbones, heads, the detector and its file, and the import of published weights."""

@@ -1,8 +1,9 @@
-"""CenterNet's published checkpoints, made into models of ours.
+"""Import of CenterNet's published checkpoints as models of DeepMark.
 
-Names and shapes of the backbones are the same. What differs: their pictures had the channels B, G, R, their heads have
-other names and, for COCO, other categories. In a checkpoint for pose, whose shapes fit where it was trained on our 294
-landmarks, vectors begin at the corner of the middle's cell, and here at the middle itself: up to a cell to train away.
+Backbones have the same names and shapes. Three things differ: CenterNet's images have the channels B, G, R, its heads
+have other names, and those for COCO have other categories. In a pose checkpoint (whose shapes match if it was trained
+on the 294 landmarks) vectors begin at the corner of the centre's cell, and here at the centre itself: training has to
+correct them by up to a cell.
 
 Source: Objects as Points, 2019, and the checkpoints of its authors.
 """
@@ -19,7 +20,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
 from deepmark.model.detector import MEAN, STD, Detector, build_detector, save_detector
 from deepmark.model.hourglass import STACKS
-from deepmark.model.init_weights import HEADS_AT_START, fill
+from deepmark.model.init_weights import UNTRAINED_HEADS, load_matching
 from deepmark.model.torch_checkpoint import read_checkpoint
 from deepmark.params import ModelParams
 
@@ -31,26 +32,26 @@ HEADS = {
     "hm_hp": "landmark_heatmap",
     "hp_offset": "landmark_offset",
 }
-"""CenterNet's name of a head, and ours."""
+"""CenterNet's names of the heads, and ours."""
 
 BACKBONES = {"dla34": "dla_up.", "hourglass104": "kps."}
-"""Networks that CenterNet published weights of, and what some names of their tensors begin with."""
+"""Networks that CenterNet published weights of, each with the prefix of some of its tensors."""
 
 _FIRST = {"dla34": "backbone.base.base_layer.0.weight", "hourglass104": "backbone.pre.0.conv.weight"}
-"""The convolution that sees the picture."""
+"""The convolution whose input is the image."""
 
-_WITHOUT_EFFECT = ("base.fc.", "base.level3.project.", "base.level4.project.")
-"""Layers of DLA-34 that are in the files and that no picture passes."""
+_LAYERS_WITHOUT_EFFECT = ("base.fc.", "base.level3.project.", "base.level4.project.")
+"""Layers of DLA-34 that are in the files and that no image passes through."""
 
 
 def import_checkpoint(file: Path, out: Path, params: ModelParams) -> dict[str, Any]:
-    """Writes a model with the weights of a published checkpoint, and says what was taken and what was left.
+    """Write a model with the weights of a published checkpoint; returns what was taken and what was left.
 
-    The model takes RGB pictures, normalised by the mean and deviation that are kept with it. Heads that do not fit,
-    such as the one of 80 categories, hold start values, always the same.
+    The model takes RGB images, normalised by the mean and deviation that are stored with it. Heads that do not match,
+    such as the one of 80 categories, hold start values, which are always the same.
 
-    Raises DeepmarkError, and writes nothing, where the file is missing, damaged, holds code, or lacks what the backbone
-    of `params` needs.
+    Raises DeepmarkError, and writes nothing, where the file is missing, damaged, contains code, or lacks tensors of the
+    backbone of `params`.
     """
     if out.is_dir():
         raise DeepmarkError(f"{out}: a folder. Give --out the name of a file, such as {out / file.stem}.safetensors.")
@@ -61,18 +62,18 @@ def import_checkpoint(file: Path, out: Path, params: ModelParams) -> dict[str, A
     _check_tensors(file, weights, detector)
     first = _FIRST[params.backbone]
     weights[first] = weights[first].flip(1)
-    filled = fill(detector, weights)
+    report = load_matching(detector, weights)
     detector.mean.copy_(torch.tensor(MEAN))
     detector.std.copy_(torch.tensor(STD))
     origin = {"source": file.name, "source_sha256": file_sha256(file)}
-    save_detector(detector, out, facts={**origin, HEADS_AT_START: json.dumps(filled.heads_left)})
+    save_detector(detector, out, facts={**origin, UNTRAINED_HEADS: json.dumps(report.heads_left)})
     return {
         **origin,
         "backbone": params.backbone,
-        "tensors_taken": len(filled.taken),
-        "backbone_tensors_taken": filled.of_backbone,
-        "heads_taken": filled.heads_taken,
-        "left": _why_left(filled.heads_left, weights, detector) | _unused(weights, detector),
+        "tensors_taken": len(report.taken),
+        "backbone_tensors_taken": report.backbone_taken,
+        "heads_taken": report.heads_taken,
+        "left": _why_left(report.heads_left, weights, detector) | _unused(weights, detector),
         "out": str(out),
     }
 
@@ -89,7 +90,7 @@ def _check_backbone(file: Path, published: Mapping[str, Tensor], backbone: str) 
 
 
 def _our_name(key: str, backbone: str) -> str:
-    """The name of a tensor in our model; where it has none, one that no tensor of ours has."""
+    """The name of a tensor in our model; where our model lacks it, a name that no tensor of ours has."""
     head, _, layer = key.partition(".")
     if head not in HEADS:
         return f"backbone.{key}"
@@ -102,12 +103,15 @@ def _our_name(key: str, backbone: str) -> str:
 
 
 def _check_tensors(file: Path, weights: Mapping[str, Tensor], detector: Detector) -> None:
-    """Every tensor of the backbone is there with its shape, and no head lacks some of its tensors."""
-    places = detector.state_dict()
+    """Check that every tensor of the backbone is there with its shape, and that no head is there in part.
+
+    Raises DeepmarkError naming the tensor.
+    """
+    own = detector.state_dict()
     begun = {name.rsplit(".", 2)[0] for name in weights if not name.startswith("backbone.")}
     missing = [
         name
-        for name in places
+        for name in own
         if name not in weights and (name.startswith("backbone.") or name.rsplit(".", 2)[0] in begun)
     ]
     if missing:
@@ -115,10 +119,10 @@ def _check_tensors(file: Path, weights: Mapping[str, Tensor], detector: Detector
             f"{file}: {len(missing)} of the network's tensors are missing, the first being '{_bare(missing[0])}'. "
             "It is cut, or of another network than CenterNet's: download it again."
         )
-    for name, place in places.items():
-        if name.startswith("backbone.") and weights[name].shape != place.shape:
+    for name, tensor in own.items():
+        if name.startswith("backbone.") and weights[name].shape != tensor.shape:
             raise DeepmarkError(
-                f"{file}: '{_bare(name)}' has the shape {list(weights[name].shape)}, {list(place.shape)} is needed: "
+                f"{file}: '{_bare(name)}' has the shape {list(weights[name].shape)}, {list(tensor.shape)} is needed: "
                 "weights of another network than CenterNet's."
             )
 
@@ -131,12 +135,12 @@ def _why_left(heads: list[str], weights: Mapping[str, Tensor], detector: Detecto
     reasons = {}
     theirs = {ours: name for name, ours in HEADS.items()}
     for head in heads:
-        place, found = detector.state_dict()[f"{head}.2.weight"], weights.get(f"{head}.2.weight")
+        own, given = detector.state_dict()[f"{head}.2.weight"], weights.get(f"{head}.2.weight")
         name = head.rpartition(".")[2]
-        if found is None:
+        if given is None:
             why = f"no {theirs[name]} in the file"
-        elif len(found) != len(place):
-            why = f"{theirs[name]} has {len(found)} channels, {len(place)} are needed"
+        elif len(given) != len(own):
+            why = f"{theirs[name]} has {len(given)} channels, {len(own)} are needed"
         else:
             why = f"{theirs[name]} has another shape inside"
         reasons[head] = f"at its start values: {why}"
@@ -144,9 +148,9 @@ def _why_left(heads: list[str], weights: Mapping[str, Tensor], detector: Detecto
 
 
 def _unused(weights: Mapping[str, Tensor], detector: Detector) -> dict[str, str]:
-    """What is in the file and has no place here, by the layer's name."""
-    strangers = [_bare(name) for name in weights.keys() - detector.state_dict().keys()]
-    layers = {name.rpartition(".")[0]: name.startswith(_WITHOUT_EFFECT) for name in sorted(strangers)}
+    """Why tensors of the file are not used, by the name of their layer."""
+    unmatched = [_bare(name) for name in weights.keys() - detector.state_dict().keys()]
+    layers = {name.rpartition(".")[0]: name.startswith(_LAYERS_WITHOUT_EFFECT) for name in sorted(unmatched)}
     return {
         layer: "not needed: no picture passes it" if known else "not needed: no place in this network"
         for layer, known in layers.items()

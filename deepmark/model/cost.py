@@ -1,4 +1,4 @@
-"""What a network costs: counted without computing it, and its time measured."""
+"""The cost of a network: operations and memory, counted without running it, and its measured time."""
 
 import statistics
 import time
@@ -13,15 +13,15 @@ from deepmark.model.detector import Detector, build_detector, count_parameters
 from deepmark.model.heads import HeadMaps
 from deepmark.params import ModelParams
 
-_RUNS, _MOST_SECONDS = 5, 10.0
-"""The time is measured so often, or so long: the hourglass takes seconds on a CPU."""
+_RUNS, _MAX_SECONDS = 5, 10.0
+"""Measurements of the time; fewer if they take longer than this, as the hourglass takes seconds on a CPU."""
 
 
 def count_flop(network: nn.Module, images: Tensor) -> int:
-    """Multiplications and additions of a pass forward: two for every product of a convolution or a matrix.
+    """Multiplications and additions of a forward pass: two for every product of a convolution or a matrix.
 
-    Bilinear samples of deformable layers are counted; batch normalisation, ReLU and sums, less than one in a hundred,
-    are not, as is the custom. On the meta device nothing is computed.
+    Bilinear samples of deformable layers are counted. Batch normalisation, ReLU and sums, less than 1%, are not, as is
+    usual. On the meta device nothing is computed.
     """
     formulas = {torch.ops.aten.grid_sampler_2d: _sampling_flop}
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=formulas) as counter:
@@ -30,12 +30,12 @@ def count_flop(network: nn.Module, images: Tensor) -> int:
 
 
 def _sampling_flop(x: torch.Size, grid: torch.Size, *_: object, **__: object) -> int:
-    """Four cells around every sample, weighed and added up, in every channel."""
+    """Four cells around every sample, weighted and added up, in every channel."""
     return 2 * 4 * x[0] * x[1] * grid[1] * grid[2]
 
 
 class _EveryStack(nn.Module):
-    """All that a training computes: the heads of every stack, here on all cells."""
+    """The forward pass of training: the heads of every stack, here for all cells."""
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
@@ -47,10 +47,10 @@ class _EveryStack(nn.Module):
 
 
 def cost(params: ModelParams) -> dict[str, Any]:
-    """What one picture of the input size costs, and what the weights take; nothing is computed.
+    """The cost of one image of the input size, and the memory of the weights; nothing is computed.
 
-    `gflop` is for the heads of every stack, as in training; `gflop_detecting` for those of the last, which is the same
-    where there is one. Megabytes are millions of bytes, in float32.
+    `gflop` counts the heads of every stack, as in training; `gflop_detecting` those of the last only. They are equal
+    where there is one stack. Megabytes are millions of bytes, in float32.
     """
     with torch.device("meta"):
         detector = build_detector(params, seed=None).eval()
@@ -71,22 +71,22 @@ def cost(params: ModelParams) -> dict[str, Any]:
 
 @torch.inference_mode()
 def measured_time(params: ModelParams, *, precision: str, device: torch.device) -> dict[str, Any]:
-    """The median of a few passes over one picture, from bytes to maps, after one that does not count."""
+    """The median time of a few passes over one image, from bytes to maps, after one pass that is not counted."""
     detector = build_detector(params, seed=0).eval().to(device)
-    picture = torch.zeros(1, *params.input_size, 3, dtype=torch.uint8, device=device)
+    image = torch.zeros(1, *params.input_size, 3, dtype=torch.uint8, device=device)
     dtype = autocast_dtype(precision, device)
 
     def seconds() -> float:
         start = time.perf_counter()
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
-            detector(detector.normalize(picture))
+            detector(detector.normalize(image))
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         return time.perf_counter() - start
 
     seconds()
     runs = [seconds()]
-    while len(runs) < _RUNS and sum(runs) < _MOST_SECONDS:
+    while len(runs) < _RUNS and sum(runs) < _MAX_SECONDS:
         runs.append(seconds())
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     return {"milliseconds_a_picture": 1e3 * statistics.median(runs), "precision": precision, "device": name}

@@ -1,4 +1,4 @@
-"""A convolution that chooses where to look, in plain torch: nothing to build, nothing opaque to torch.compile.
+"""Deformable convolution (v2) in plain torch: it needs no build step, and torch.compile can see through it.
 
 torchvision's `deform_conv2d` is not used, even where it loads: on a CPU it took 111 ms where this takes 55 to 63 (64
 channels, 128x128), nothing fuses with it, and two ways to compute a layer would be two slightly different models.
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 TAPS = 9
-"""Of a 3x3 kernel, row by row."""
+"""Samples of a 3x3 kernel, row by row."""
 
 
 def deform_conv2d(
@@ -22,14 +22,16 @@ def deform_conv2d(
     weight: Float[Tensor, "d c 3 3"],
     bias: Float[Tensor, " d"],
 ) -> Float[Tensor, "b d h w"]:
-    """A 3x3 convolution, padding 1, whose taps are moved by `offset` and weighed by `mask`.
+    """A 3x3 convolution, padding 1, whose taps are moved by `offset` and weighted by `mask`.
 
-    Channel 2 t of `offset` moves tap t down, 2 t + 1 to the right, cells. Between cells values are bilinear, outside
-    the map they are zero. Positions and samples are computed in float32 at least, the products as autocast says.
+    Channel 2 t of `offset` moves tap t down and 2 t + 1 to the right, in cells. Values between cells are interpolated
+    bilinearly, and outside the map they are zero. Positions and samples are computed in float32 at least, the products
+    in the precision of autocast.
 
-    On the CPU everything is deterministic. On CUDA the result is, and so are the gradients of offset, mask, weight and
-    bias; the gradient of `x` is not: grid_sample adds it up in any order, and torch.use_deterministic_algorithms(True)
-    refuses to. Where a GPU must repeat a training bit by bit, `model.deformable: false` does without.
+    On the CPU everything is deterministic. On CUDA the result and the gradients of offset, mask, weight and bias are;
+    the gradient of `x` is not: grid_sample adds it up in any order, and fails under
+    torch.use_deterministic_algorithms(True). Where a GPU must repeat a training bit by bit, set
+    `model.deformable: false`.
     """
     (batch, channels, height, width), device = x.shape, x.device
     exact = torch.promote_types(x.dtype, torch.float32)
@@ -39,23 +41,23 @@ def deform_conv2d(
     xs = shifts[:, :, 1] + (tap % 3 - 1 + torch.arange(width, device=device))
     grid = torch.stack([(2 * xs + 1) / width - 1, (2 * ys + 1) / height - 1], dim=-1)
     samples = F.grid_sample(x.to(exact), grid.flatten(1, 2), align_corners=False)
-    weighed = (samples.unflatten(2, (TAPS, height)) * mask[:, None]).to(weight.dtype)
-    result = weight.flatten(1) @ weighed.view(batch, channels * TAPS, height * width)
+    weighted = (samples.unflatten(2, (TAPS, height)) * mask[:, None]).to(weight.dtype)
+    result = weight.flatten(1) @ weighted.view(batch, channels * TAPS, height * width)
     return result.unflatten(2, (height, width)) + bias.to(result.dtype)[:, None, None]
 
 
 class DeformConv2d(nn.Module):
-    """A 3x3 convolution that learns, for every cell, where its nine taps look and how much each counts.
+    """A 3x3 convolution that learns, for every cell, where its nine taps sample and how much each counts.
 
-    It starts as half a plain convolution: no offsets, and every tap at sigmoid(0).
+    Its start values are half a plain convolution: no offsets, and every tap weighted by sigmoid(0) = 0.5.
     """
 
-    def __init__(self, before: int, width: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(width, before, 3, 3))
-        self.bias = nn.Parameter(torch.empty(width))
-        self.conv_offset_mask = nn.Conv2d(before, 3 * TAPS, 3, padding=1)
-        """18 channels of offsets, then 9 of logits for the mask."""
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, 3, 3))
+        self.bias = nn.Parameter(torch.empty(out_channels))
+        self.conv_offset_mask = nn.Conv2d(in_channels, 3 * TAPS, 3, padding=1)
+        """18 channels of offsets, then 9 of mask logits."""
 
         self.reset_parameters()
 

@@ -1,4 +1,4 @@
-"""A backbone with its heads, and the file it lives in."""
+"""The detector: a backbone with its heads, and the file that holds it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.files import new_file
 from deepmark.model.deform import DeformConv2d
 from deepmark.model.dla import DLA34
-from deepmark.model.heads import STRIDE, Cells, HeadMaps, HeadReadings, Heads
+from deepmark.model.heads import STRIDE, CellIndex, GatheredHeads, HeadMaps, Heads
 from deepmark.model.hourglass import Hourglass104
 from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.model.mobile import Mobile
@@ -27,7 +27,7 @@ from deepmark.schema import CATEGORIES
 __all__ = ["STRIDE", "Detector", "build_detector", "count_parameters", "load_network", "save_detector"]
 
 MEAN, STD = (0.470, 0.447, 0.408), (0.278, 0.274, 0.289)
-"""Of the channels R, G, B in 0..1: CenterNet's figures for COCO, which it lists as B, G, R."""
+"""Of the channels R, G, B in 0..1: CenterNet's values for COCO, which it lists as B, G, R."""
 
 HIDDEN = {"dla34": 256, "hourglass104": 256, "mobile": 64}
 """Channels inside a head: CenterNet's for its two networks."""
@@ -38,7 +38,7 @@ _DESCRIPTION = "deepmark"
 
 
 class Detector(nn.Module):
-    """A network that says where garments and their landmarks are: pictures in, `HeadMaps` out."""
+    """The network that locates garments and their landmarks: images in, `HeadMaps` out."""
 
     mean: Tensor
     std: Tensor
@@ -48,46 +48,46 @@ class Detector(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        """Gives a tuple of features, one map a stack."""
+        """Gives a tuple of feature maps, one per stack."""
 
         self.heads = heads
-        """Of the last stack: they detect."""
+        """Of the last stack; detection uses these."""
 
         self.earlier_heads = nn.ModuleList(earlier_heads)
-        """Of the stacks before it: only training computes them."""
+        """Of the stacks before it; only training computes these."""
 
         self.params = params
         self.facts: dict[str, str] = {}
-        """What the file it came from says about its making."""
+        """What the model file says about its origin."""
 
         self.register_buffer("mean", torch.tensor(MEAN), persistent=False)
         self.register_buffer("std", torch.tensor(STD), persistent=False)
 
     def forward(
-        self, images: Float[Tensor, "b 3 h w"], at: tuple[Cells, Cells] | None = None
-    ) -> HeadMaps | tuple[HeadReadings, ...]:
-        """The maps of normalised RGB pictures, sides multiples of `params.sides_of`.
+        self, images: Float[Tensor, "b 3 h w"], gather_at: tuple[CellIndex, CellIndex] | None = None
+    ) -> HeadMaps | tuple[GatheredHeads, ...]:
+        """The maps of normalised RGB images, whose sides are multiples of `params.size_divisor`.
 
-        `at`, the cells of centres and of landmarks, is for training: no more is computed than the loss will look at,
-        and every stack of the network that learns has its say, the one that detects last.
+        `gather_at`, the cells of centres and of landmarks, is for training: the heads of every stack are computed, the
+        last stack's last, and only at the cells that the loss needs.
         """
         *earlier, features = self.backbone(images)
-        if at is None:
+        if gather_at is None:
             return self.heads(features)
         stacks = zip((*self.earlier_heads, self.heads), (*earlier, features), strict=True)
-        return tuple(heads.at(seen, *at) for heads, seen in stacks)
+        return tuple(heads.gather_at(seen, *gather_at) for heads, seen in stacks)
 
     def normalize(self, images: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
-        """RGB bytes, on the device of the weights, as the network wants them; channels stay last in memory."""
+        """RGB bytes, on the device of the weights, as input of the network; channels stay last in memory."""
         scaled = images * (1 / (255 * self.std)) - self.mean / self.std
         return scaled.permute(0, 3, 1, 2)
 
 
 def build_detector(params: ModelParams, *, seed: int | None, channels_last: bool = True) -> Detector:
-    """A network to be trained: the same start values for the same seed, wherever torch's generators stand.
+    """A network to be trained: the same start values for the same seed, whatever the state of torch's generators.
 
-    None is for weights that will be loaded anyway. No generator is moved. With channels last in memory convolutions
-    are faster, on GPUs and on one CPU core.
+    The seed None is for weights that will be loaded anyway. No generator's state is changed. With channels last in
+    memory convolutions are faster, on GPUs and on one CPU core.
     """
     with torch.random.fork_rng(devices=[]):
         if seed is not None:
@@ -110,7 +110,7 @@ def _build_backbone(params: ModelParams) -> DLA34 | Hourglass104 | Mobile:
 
 @torch.no_grad()
 def _store_channels_last(backbone: nn.Module) -> None:
-    """Weights in the order of the maps they meet; those of 1x1 convolutions and of heads read at cells stay plain."""
+    """Store weights in the memory order of their input, except those of 1x1 convolutions; the heads stay as they are."""
     for weight in backbone.parameters():
         if weight.ndim == 4 and weight.shape[2] > 1:
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
@@ -131,14 +131,14 @@ def _reset_parameters(detector: Detector) -> None:
 
 
 def count_parameters(module: nn.Module) -> int:
-    """How many numbers training may change."""
+    """The number of values that training may change."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
 def save_detector(detector: Detector, path: Path, *, facts: Mapping[str, str] | None = None) -> None:
-    """Writes everything that is needed to run the network, as safetensors, whole or not at all.
+    """Write everything that is needed to run the network, as safetensors, whole or not at all.
 
-    `facts` (dataset version, MLflow run, …) are kept with it and come back as `detector.facts`.
+    `facts` (dataset version, MLflow run, …) are stored with it and come back as `detector.facts`.
     """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}
     description = {
@@ -151,7 +151,7 @@ def save_detector(detector: Detector, path: Path, *, facts: Mapping[str, str] | 
         "landmark_channels": json.dumps(LAYOUTS[detector.params.landmark_maps].channel_of),
         "facts": json.dumps(dict(facts or {}), sort_keys=True),
     }
-    # Under one name: safetensors writes several in any order, and the same model would have another sha256 each time.
+    # One entry: safetensors writes several in any order, and the same model would have another sha256 each time.
     metadata = {_DESCRIPTION: json.dumps(description)}
     with new_file(path) as draft:
         save_file(weights, draft, metadata)
@@ -174,7 +174,7 @@ def load_network(path: Path, *, device: torch.device | str = "cpu") -> Detector:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredDetector:
-    """What a model's file holds."""
+    """The content of a model file."""
 
     params: ModelParams
     weights: dict[str, Tensor]
@@ -184,7 +184,7 @@ class StoredDetector:
 
 
 def read_detector(path: Path) -> StoredDetector:
-    """What `save_detector` wrote, not yet a network.
+    """The content of a file that `save_detector` wrote, not yet as a network.
 
     Raises DeepmarkError where the file is missing, damaged, or not a DeepMark model.
     """
@@ -220,12 +220,12 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise DeepmarkError(f"{path}: damaged, or not a safetensors file ({error}). Copy or train it again.") from None
 
 
-def _check_shapes(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    strangers = sorted(found.keys() ^ wanted.keys())
-    wrong = [name for name in wanted if name in found and found[name].shape != wanted[name].shape]
-    if strangers or wrong:
-        name = (strangers + wrong)[0]
+def _check_shapes(path: Path, stored: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    unmatched = sorted(stored.keys() ^ wanted.keys())
+    wrong = [name for name in wanted if name in stored and stored[name].shape != wanted[name].shape]
+    if unmatched or wrong:
+        name = (unmatched + wrong)[0]
         raise DeepmarkError(
-            f"{path}: {len(strangers) + len(wrong)} tensors do not fit this network, the first being '{name}'. "
+            f"{path}: {len(unmatched) + len(wrong)} tensors do not fit this network, the first being '{name}'. "
             "It was written by another version of DeepMark: train it again, or use that version."
         )

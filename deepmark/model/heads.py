@@ -1,7 +1,7 @@
-"""What the network says about a picture: six maps, and the heads that make them.
+"""The network's output, six maps per image, and the heads that compute them.
 
-Maps are in cells of `STRIDE` input pixels. The cell of a point p (input pixels) is floor(p / STRIDE), and what remains,
-p / STRIDE - cell, is its offset.
+Maps are in cells of `STRIDE` input pixels. The cell of a point p (input pixels) is floor(p / STRIDE), and the
+remainder, p / STRIDE - cell, is its offset.
 
 Source: DeepMark, 2019, section 3; Objects as Points, 2019, sections 3 and 4.
 """
@@ -18,11 +18,11 @@ from deepmark.model.landmark_channels import SEPARATE, LandmarkLayout, layout_wi
 from deepmark.schema import CATEGORIES
 
 STRIDE = 4
-"""Input pixels a cell, both ways."""
+"""Input pixels per cell, in both directions."""
 
 
 def head_channels(layout: LandmarkLayout) -> dict[str, int]:
-    """Channels of every head by its name."""
+    """The number of channels of every head, by its name."""
     return {
         "center_heatmap": len(CATEGORIES),
         "size": 2,
@@ -34,15 +34,15 @@ def head_channels(layout: LandmarkLayout) -> dict[str, int]:
 
 
 HEAD_CHANNELS: dict[str, int] = head_channels(SEPARATE)
-"""901 together; with grouped landmarks they would be 259."""
+"""For separate landmarks: 901 channels together. Grouped landmarks have 259."""
 
 _FIRST_LOGIT = -2.19
-"""What heatmaps say everywhere before training: probability 0.1, so that empty cells do not drown the first steps."""
+"""The start value of every heatmap cell: probability 0.1, so that empty cells do not dominate the first steps."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cells:
-    """Some cells of a batch's maps, k of them."""
+class CellIndex:
+    """The index of k cells in the maps of a batch."""
 
     image: Int64[Tensor, " k"]
     x: Int64[Tensor, " k"]
@@ -51,7 +51,7 @@ class Cells:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeadMaps:
-    """What the network says about a batch of pictures; logits and cells, nothing decoded."""
+    """The network's output for a batch of images, in logits and cells; nothing is decoded."""
 
     center_heatmap: Float[Tensor, "b 13 h w"]
     """Logits: is the middle of a garment's box of this category in this cell?"""
@@ -65,7 +65,7 @@ class HeadMaps:
     landmark_vectors: Float[Tensor, "b v h w"]
     """From the middle of that box to its landmarks, cells: 2 c is x of the landmark of channel c, 2 c + 1 its y.
 
-    The middle is the point itself, cell + center_offset, and not the corner of its cell.
+    The middle is the point itself, cell + center_offset, not the corner of its cell.
     """
 
     landmark_heatmap: Float[Tensor, "b v//2 h w"]
@@ -76,14 +76,14 @@ class HeadMaps:
 
     @property
     def layout(self) -> LandmarkLayout:
-        """Which landmarks the channels stand for."""
+        """Which landmark each channel shows."""
         return layout_with(self.landmark_heatmap.shape[1])
 
     def mirror(self) -> "HeadMaps":
-        """The maps of the picture, from the maps of its mirror image.
+        """The maps of the image, from the maps of its mirror image.
 
-        Columns are reversed, landmark channels change places with their pairs, vectors point the other way in x, and
-        offsets x become 1 - x.
+        Columns are reversed, landmark channels are swapped with their mirror partners, vectors change their sign in x,
+        and offsets x become 1 - x.
         """
         pairs = torch.tensor(self.layout.mirror, device=self.size.device)
         vectors = self.landmark_vectors.flip(-1)[:, torch.stack([2 * pairs, 2 * pairs + 1], dim=1).flatten()]
@@ -97,31 +97,31 @@ class HeadMaps:
             landmark_offset=_mirror_offset(self.landmark_offset),
         )
 
-    def __getitem__(self, pictures: slice) -> "HeadMaps":
-        """The maps of some of the pictures."""
-        return HeadMaps(**{field.name: getattr(self, field.name)[pictures] for field in fields(self)})
+    def __getitem__(self, images: slice) -> "HeadMaps":
+        """The maps of some of the images."""
+        return HeadMaps(**{field.name: getattr(self, field.name)[images] for field in fields(self)})
 
-    def at(self, centers: Cells, landmarks: Cells) -> "HeadReadings":
-        """What the maps say at the middles of garments and at their landmarks."""
-        return HeadReadings(
+    def gather_at(self, centers: CellIndex, landmarks: CellIndex) -> "GatheredHeads":
+        """The values of the maps at the centres of garments and at their landmarks."""
+        return GatheredHeads(
             center_heatmap=self.center_heatmap,
-            size=_read(self.size, centers),
-            center_offset=_read(self.center_offset, centers),
-            landmark_vectors=_read(self.landmark_vectors, centers),
+            size=_gather(self.size, centers),
+            center_offset=_gather(self.center_offset, centers),
+            landmark_vectors=_gather(self.landmark_vectors, centers),
             landmark_heatmap=self.landmark_heatmap,
-            landmark_offset=_read(self.landmark_offset, landmarks),
+            landmark_offset=_gather(self.landmark_offset, landmarks),
         )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HeadReadings:
-    """What training needs to know of the maps: the heatmaps whole, the other four where a target is."""
+class GatheredHeads:
+    """The part of the maps that the loss needs: whole heatmaps, and the other four where there is a target."""
 
     center_heatmap: Float[Tensor, "b 13 h w"]
     size: Float[Tensor, "n 2"]
     center_offset: Float[Tensor, "n 2"]
     landmark_vectors: Float[Tensor, "n v"]
-    """At the middles of the n garments."""
+    """At the centres of the n garments."""
 
     landmark_heatmap: Float[Tensor, "b v//2 h w"]
     landmark_offset: Float[Tensor, "m 2"]
@@ -129,11 +129,11 @@ class HeadReadings:
 
     @property
     def layout(self) -> LandmarkLayout:
-        """Which landmarks the channels stand for."""
+        """Which landmark each channel shows."""
         return layout_with(self.landmark_heatmap.shape[1])
 
 
-def _read(maps: Float[Tensor, "b c h w"], cells: Cells) -> Float[Tensor, "k c"]:
+def _gather(maps: Float[Tensor, "b c h w"], cells: CellIndex) -> Float[Tensor, "k c"]:
     return maps[cells.image, :, cells.y, cells.x]
 
 
@@ -143,7 +143,7 @@ def _mirror_offset(offset: Float[Tensor, "b 2 h w"]) -> Float[Tensor, "b 2 h w"]
 
 
 class Heads(nn.Module):
-    """The six heads on one map of features."""
+    """The six heads over one feature map."""
 
     def __init__(self, features: int, *, hidden: int, layout: LandmarkLayout = SEPARATE) -> None:
         super().__init__()
@@ -165,20 +165,20 @@ class Heads(nn.Module):
             landmark_offset=self.landmark_offset(features),
         )
 
-    def at(self, features: Float[Tensor, "b c h w"], centers: Cells, landmarks: Cells) -> HeadReadings:
-        """The same as `forward(features).at(centers, landmarks)`, without computing what is not asked for."""
+    def gather_at(self, features: Float[Tensor, "b c h w"], centers: CellIndex, landmarks: CellIndex) -> GatheredHeads:
+        """The same as `forward(features).gather_at(centers, landmarks)`, but no other cells are computed."""
         around_centers, around_landmarks = _windows(features, centers), _windows(features, landmarks)
-        return HeadReadings(
+        return GatheredHeads(
             center_heatmap=self.center_heatmap(features),
-            size=self.size.of_windows(around_centers),
-            center_offset=self.center_offset.of_windows(around_centers),
-            landmark_vectors=self.landmark_vectors.of_windows(around_centers),
+            size=self.size.at_windows(around_centers),
+            center_offset=self.center_offset.at_windows(around_centers),
+            landmark_vectors=self.landmark_vectors.at_windows(around_centers),
             landmark_heatmap=self.landmark_heatmap(features),
-            landmark_offset=self.landmark_offset.of_windows(around_landmarks),
+            landmark_offset=self.landmark_offset.at_windows(around_landmarks),
         )
 
     def reset_outputs(self) -> None:
-        """Start values of the last layers: next to nothing, and a probability of 0.1 for every peak."""
+        """Set the last layers to their start values: almost zero, and a probability of 0.1 in every heatmap cell."""
         for name in HEAD_CHANNELS:
             _, last = getattr(self, name).convolutions
             nn.init.normal_(last.weight, std=0.001)
@@ -197,15 +197,15 @@ class Head(nn.Sequential):
     def convolutions(self) -> tuple[nn.Conv2d, nn.Conv2d]:
         return cast(nn.Conv2d, self[0]), cast(nn.Conv2d, self[2])
 
-    def of_windows(self, windows: Float[Tensor, "k n"]) -> Float[Tensor, "k d"]:
-        """What the head says at the middles of 3x3 windows of the features."""
+    def at_windows(self, windows: Float[Tensor, "k n"]) -> Float[Tensor, "k d"]:
+        """The output of the head at the middles of 3x3 windows of the features."""
         first, last = self.convolutions
         hidden = F.relu(F.linear(windows, first.weight.flatten(1), first.bias))
         return F.linear(hidden, last.weight.flatten(1), last.bias)
 
 
-def _windows(features: Float[Tensor, "b c h w"], cells: Cells) -> Float[Tensor, "k c*9"]:
-    """The 3x3 surroundings of cells, zero past the border, flattened as a convolution's weights are."""
+def _windows(features: Float[Tensor, "b c h w"], cells: CellIndex) -> Float[Tensor, "k c*9"]:
+    """The 3x3 windows around cells, zero past the border, flattened in the order of a convolution's weights."""
     padded = F.pad(features, (1, 1, 1, 1))
     step = torch.arange(3, device=features.device)
     image, y, x = cells.image[:, None, None], cells.y[:, None, None] + step[:, None], cells.x[:, None, None] + step

@@ -1,6 +1,6 @@
-"""Weights to start from: whatever of a file fits a network that was just built.
+"""Initial weights: the tensors of a model file that fit a newly built network.
 
-A head is taken whole or left whole: half of one, learned for other outputs, would be neither old nor new.
+A head is taken as a whole or not at all: one half from the file and one half untrained would be of no use.
 """
 
 import json
@@ -17,45 +17,45 @@ from deepmark.files import file_sha256
 from deepmark.model.deform import TAPS
 from deepmark.model.detector import Detector, read_detector
 
-HEADS_AT_START = "heads_at_start"
-"""The fact in a model's file that lists the heads which hold start values, nothing learned."""
+UNTRAINED_HEADS = "heads_at_start"
+"""The fact in a model file that lists the heads which are untrained and hold their start values."""
 
 _MASK = ".conv_offset_mask.bias"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Filled:
-    """What became of a network's tensors."""
+class LoadReport:
+    """Which tensors of a network were loaded."""
 
     taken: list[str]
     left: list[str]
-    """At their start values."""
+    """These keep their start values."""
 
     heads_taken: list[str]
     heads_left: list[str]
     """Heads by their path, such as heads.size."""
 
     @property
-    def of_backbone(self) -> int:
-        """How many tensors of the backbone were taken."""
+    def backbone_taken(self) -> int:
+        """The number of tensors of the backbone that were taken."""
         return sum(name.startswith("backbone.") for name in self.taken)
 
 
 @torch.no_grad()
-def fill(detector: Detector, weights: Mapping[str, Tensor], *, leave: Collection[str] = ()) -> Filled:
-    """Copies every tensor whose name and shape fit, save the heads in `leave` and those that do not fit as a whole."""
-    places = detector.state_dict()
+def load_matching(detector: Detector, weights: Mapping[str, Tensor], *, skip: Collection[str] = ()) -> LoadReport:
+    """Copy every tensor whose name and shape match, except the heads in `skip` and heads that match only in part."""
+    own = detector.state_dict()
     groups: dict[str, list[str]] = {}
-    for name in places:
+    for name in own:
         groups.setdefault(_group(name), []).append(name)
     taken: list[str] = []
     left: list[str] = []
     for group, names in groups.items():
-        fits = all(_fits(name, places[name], weights) for name in names)
-        (taken if fits and group not in leave else left).append(group)
+        fits = all(_fits(name, own[name], weights) for name in names)
+        (taken if fits and group not in skip else left).append(group)
     for name in (name for group in taken for name in groups[group]):
-        places[name].copy_(weights[name])
-    return Filled(
+        own[name].copy_(weights[name])
+    return LoadReport(
         taken=[name for group in taken for name in groups[group]],
         left=[name for group in left for name in groups[group]],
         heads_taken=[group for group in taken if not group.startswith("backbone.")],
@@ -64,16 +64,16 @@ def fill(detector: Detector, weights: Mapping[str, Tensor], *, leave: Collection
 
 
 def _group(name: str) -> str:
-    """What is taken together with a tensor: its head; a tensor of the backbone goes alone."""
+    """The name of what is taken together with a tensor: its head; a tensor of the backbone is taken by itself."""
     return name if name.startswith("backbone.") else name.rsplit(".", 2)[0]
 
 
 def start_from(detector: Detector, path: Path) -> dict[str, Any]:
-    """Fills a freshly built network from the file of another one, and says what was taken.
+    """Load matching weights from another model's file into a newly built network; returns what was taken.
 
-    The file is what `deepmark import-checkpoint` or a training wrote, also one with other landmark maps or without
-    deformable convolutions. Heads that do not fit, or hold nothing learned, keep the detector's own start values. Mean
-    and standard deviation of the pictures are taken over.
+    The file comes from `deepmark import-checkpoint` or from a training, which may have had other landmark maps or plain
+    convolutions. Heads that do not match or are untrained in the file keep the detector's own start values. Mean and
+    standard deviation of the images are taken over.
 
     Raises DeepmarkError where the file is missing, damaged, of another backbone, or fits nowhere in the backbone.
     """
@@ -84,36 +84,36 @@ def start_from(detector: Detector, path: Path) -> dict[str, Any]:
             f"{detector.params.backbone}. Change one of them, or set train.init to null."
         )
     weights = convert_deformable(stored.weights, to=detector.state_dict())
-    # Looked at before anything is copied: a detector that is refused stays as it was.
+    # Checked before anything is copied: a detector that is refused stays unchanged.
     if not any(_fits(name, value, weights) for name, value in detector.backbone.state_dict(prefix="backbone.").items()):
         raise DeepmarkError(
             f"{path}: nothing in it fits the backbone {detector.params.backbone}. It was written by another version "
             "of DeepMark; import or train it again, or set train.init to null."
         )
-    filled = fill(detector, weights, leave=json.loads(stored.facts.get(HEADS_AT_START, "[]")))
+    report = load_matching(detector, weights, skip=json.loads(stored.facts.get(UNTRAINED_HEADS, "[]")))
     detector.mean.copy_(torch.tensor(stored.mean))
     detector.std.copy_(torch.tensor(stored.std))
     return {
         "file": str(path),
         "sha256": file_sha256(path),
-        "tensors_taken": len(filled.taken),
-        "tensors_left": len(filled.left),
-        "heads_taken": filled.heads_taken,
-        "heads_left": filled.heads_left,
+        "tensors_taken": len(report.taken),
+        "tensors_left": len(report.left),
+        "heads_taken": report.heads_taken,
+        "heads_left": report.heads_left,
         "origin": stored.facts,
     }
 
 
-def _fits(name: str, place: Tensor, weights: Mapping[str, Tensor]) -> bool:
-    return name in weights and weights[name].shape == place.shape
+def _fits(name: str, tensor: Tensor, weights: Mapping[str, Tensor]) -> bool:
+    return name in weights and weights[name].shape == tensor.shape
 
 
 def convert_deformable(weights: Mapping[str, Tensor], *, to: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights for a network whose convolutions are plain where theirs are deformable, or the other way round.
+    """The weights for a network that has plain convolutions where theirs are deformable, or the other way round.
 
-    A deformable tap counts as much as its mask says. A plain convolution gets each tap times the mask where the layer
-    sees nothing, sigmoid(bias): half of it before training. A deformable one starts with masks of a half, and gets
-    twice the plain weights. Where the layer moves its taps, that is lost, and a training learns it anew.
+    A deformable tap is weighted by its mask. A plain convolution gets each tap times the mask for empty input,
+    sigmoid(bias): one half before training. A deformable one starts with masks of one half, and gets twice the plain
+    weights. Learned offsets of the taps are lost, and training has to learn them again.
     """
     converted = dict(weights)
     here, there = ({name.removesuffix(_MASK) for name in names if name.endswith(_MASK)} for names in (weights, to))

@@ -1,10 +1,10 @@
-"""Which channel of the maps shows which landmark.
+"""The assignment of landmarks to channels of the maps.
 
-"separate" gives each of the 294 landmarks a channel of its own. "grouped" gives one to all that are the same part of a
-garment, such as the left cuff of tops, outwear and dresses, which leaves 80. No garment has a part twice, so its
-landmarks come back by its category.
+"separate" gives each of the 294 landmarks a channel of its own. "grouped" gives one channel to all landmarks that are
+the same part of a garment, such as the left cuff of tops, outwear and dresses; there are 80. No garment has a part
+twice, so its category tells which landmark a channel shows.
 
-Source: DeepMark, 2019, section 3 (294); DeepMark++, 2020 (groups of landmarks that mean the same).
+Source: DeepMark, 2019, section 3 (294); DeepMark++, 2020 (groups of landmarks with the same meaning).
 """
 
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ from deepmark.schema import CATEGORIES, MIRROR, PARTS
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LandmarkLayout:
-    """The channels that landmarks have in heatmaps; in vectors, channel c is x in 2 c and y in 2 c + 1."""
+    """The channels of landmarks in heatmaps; in vectors, x of channel c is at 2 c and y at 2 c + 1."""
 
     names: tuple[str, ...]
-    """What every channel shows."""
+    """What each channel shows."""
 
     channel_of: tuple[int, ...]
     """The channel of each of the 294 flat landmarks."""
 
     mirror: tuple[int, ...]
-    """mirror[c] is the channel that c becomes in the mirrored picture."""
+    """mirror[c] is the channel that c becomes in the mirrored image."""
 
     @property
     def channels(self) -> int:
@@ -32,7 +32,7 @@ class LandmarkLayout:
 
 
 def _layout(names: Sequence[str]) -> LandmarkLayout:
-    """Landmarks of one name share a channel; channels are in the order in which names first appear."""
+    """Landmarks of the same name share a channel; channels are in the order in which names first appear."""
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     channel_of = tuple(numbers[name] for name in names)
     mirror = {channel: channel_of[MIRROR[landmark]] for landmark, channel in enumerate(channel_of)}
@@ -49,9 +49,9 @@ LAYOUTS: dict[str, LandmarkLayout] = {"separate": SEPARATE, "grouped": GROUPED}
 
 
 def layout_with(channels: int) -> LandmarkLayout:
-    """The layout of maps with this number of landmark channels: maps need carry nothing beside their values.
+    """The layout of maps with this number of landmark channels, so that maps need no label of their layout.
 
-    Raises ValueError where no layout has so many.
+    Raises ValueError where no layout has this number.
     """
     for layout in LAYOUTS.values():
         if layout.channels == channels:

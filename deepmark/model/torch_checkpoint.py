@@ -1,4 +1,4 @@
-"""Checkpoints as torch.save writes them, read without running what they hold."""
+"""Checkpoints of torch.save, read without running any code that they contain."""
 
 import pickle
 import re
@@ -15,16 +15,16 @@ _UNREADABLE = (
     *(OSError, EOFError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
     *(struct.error, pickle.UnpicklingError),
 )
-"""What torch.load raises for files that are not its own, or damaged."""
+"""The errors that torch.load raises for damaged files and for files that torch.save did not write."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint by CenterNet's names, on the CPU; no code in the file is run.
 
-    Raises DeepmarkError where the file is missing, is not one of torch.save's, holds code, or has no state_dict.
+    Raises DeepmarkError where the file is missing, was not written by torch.save, contains code, or has no state_dict.
     """
     try:
-        with warnings.catch_warnings(action="ignore"):  # on old forms of pickle, which are read all the same
+        with warnings.catch_warnings(action="ignore"):  # about old pickle formats, which can be read
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise DeepmarkError(
@@ -50,6 +50,6 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 
 def _brief(error: BaseException) -> str:
-    """The first words that are about this file."""
+    """The part of the error message that is about this file."""
     text = str(error).split("WeightsUnpickler error:")[-1].split()
     return " ".join(text)[:80] or type(error).__name__

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from deepmark.model.heads import Cells
+from deepmark.model.heads import CellIndex
 from deepmark.schema import SIGMAS
 
 _OVERLAP = 0.7
@@ -28,7 +28,7 @@ found there would earn.
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Peaks:
-    """Cells of a stack of heatmaps where something is, k of them."""
+    """CellIndex of a stack of heatmaps where something is, k of them."""
 
     image: Int64[Tensor, " k"]
     channel: Int64[Tensor, " k"]
@@ -40,11 +40,11 @@ class Peaks:
     """x, y inside the cell, 0..1."""
 
     radius: Int64[Tensor, " k"]
-    """Cells around the peak that count as nearly right."""
+    """CellIndex around the peak that count as nearly right."""
 
     @property
-    def cells(self) -> Cells:
-        return Cells(image=self.image, x=self.x, y=self.y)
+    def cells(self) -> CellIndex:
+        return CellIndex(image=self.image, x=self.x, y=self.y)
 
     def __len__(self) -> int:
         return len(self.image)

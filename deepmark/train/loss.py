@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from deepmark.model.heads import HeadMaps, HeadReadings
+from deepmark.model.heads import GatheredHeads, HeadMaps
 from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.params import LossWeights
 from deepmark.schema import CATEGORIES
@@ -37,7 +37,7 @@ class Losses:
 
 
 def losses(
-    maps: HeadMaps | HeadReadings,
+    maps: HeadMaps | GatheredHeads,
     targets: Targets,
     *,
     weights: LossWeights,
@@ -51,7 +51,7 @@ def losses(
     picture learn only on the channels of the categories that are in it.
     """
     centers, landmarks = targets.centers, targets.landmarks_on(maps.layout)
-    found = maps.at(*targets.cells) if isinstance(maps, HeadMaps) else maps
+    found = maps.gather_at(*targets.cells) if isinstance(maps, HeadMaps) else maps
     vectors = found.landmark_vectors.unflatten(1, (-1, 2))[targets.landmark_garment, landmarks.channel]
     garments, points = counts.clamp(min=1)
 

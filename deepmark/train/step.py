@@ -128,7 +128,7 @@ class Stepper:
         if not self.params.channels_last:
             images = images.contiguous()
         with torch.autocast(self.group.device.type, dtype, enabled=dtype is not None):
-            stacks = model(images, at=targets.cells)
+            stacks = model(images, gather_at=targets.cells)
         weights, channels = self.params.loss_weights, self.params.landmark_channels
         return mean_losses(
             losses(readings, targets, weights=weights, counts=counts, landmark_channels=channels) for readings in stacks

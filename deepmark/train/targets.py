@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from deepmark.model.heads import STRIDE, Cells
+from deepmark.model.heads import STRIDE, CellIndex
 from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.schema import CATEGORIES
 from deepmark.train.gaussians import Peaks, gaussian_radius, precision_radius
@@ -88,7 +88,7 @@ class Targets:
     """From the middle of the garment's box to the landmark, cells."""
 
     @property
-    def cells(self) -> tuple[Cells, Cells]:
+    def cells(self) -> tuple[CellIndex, CellIndex]:
         """Where the loss will look: at centres and at landmarks."""
         return self.centers.cells, self.landmarks.cells
 

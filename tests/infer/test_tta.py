@@ -63,7 +63,7 @@ def test_a_look_shrinks_by_the_scale_exactly_and_stays_in_the_middle(
 ) -> None:
     input_size = (512, 384)
 
-    look = look_at_scale(size, input_size, scale, sides_of=32)
+    look = look_at_scale(size, input_size, scale, size_divisor=32)
 
     assert look.canvas == canvas
     whole = geometry.letterbox(size, input_size)
@@ -74,9 +74,9 @@ def test_a_look_shrinks_by_the_scale_exactly_and_stays_in_the_middle(
 
 @pytest.mark.parametrize(("scale", "canvas"), [(1.0, (512, 384)), (0.75, (384, 384)), (0.5, (256, 256))])
 def test_a_canvas_has_the_sides_that_the_hourglass_needs(scale: float, canvas: tuple[int, int]) -> None:
-    sides_of = ModelParams(backbone="hourglass104", input_size=(512, 384)).sides_of
+    size_divisor = ModelParams(backbone="hourglass104", input_size=(512, 384)).size_divisor
 
-    look = look_at_scale((700, 520), (512, 384), scale, sides_of=sides_of)
+    look = look_at_scale((700, 520), (512, 384), scale, size_divisor=size_divisor)
 
     assert look.canvas == canvas
     middle = geometry.apply(look.view, np.array([[520 / 2, 700 / 2]]))
@@ -85,5 +85,5 @@ def test_a_canvas_has_the_sides_that_the_hourglass_needs(scale: float, canvas: t
 
 def test_the_look_at_scale_one_is_the_letterbox_the_network_was_trained_on() -> None:
     np.testing.assert_array_equal(
-        look_at_scale((700, 520), (512, 384), 1.0, sides_of=32).view, geometry.letterbox((700, 520), (512, 384))
+        look_at_scale((700, 520), (512, 384), 1.0, size_divisor=32).view, geometry.letterbox((700, 520), (512, 384))
     )

@@ -19,7 +19,7 @@ from deepmark.model.detector import (
     load_network,
     save_detector,
 )
-from deepmark.model.heads import HEAD_CHANNELS, Cells, HeadReadings, Heads, head_channels
+from deepmark.model.heads import HEAD_CHANNELS, CellIndex, GatheredHeads, Heads, head_channels
 from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.params import ModelParams
 from deepmark.schema import CATEGORIES
@@ -38,13 +38,13 @@ ALL = [
 ]
 
 
-def some_cells(number: int) -> Cells:
-    """Cells of the first picture, from the corner to the right."""
+def some_cells(number: int) -> CellIndex:
+    """CellIndex of the first picture, from the corner to the right."""
     column = torch.arange(number)
-    return Cells(image=torch.zeros_like(column), x=column, y=torch.zeros_like(column))
+    return CellIndex(image=torch.zeros_like(column), x=column, y=torch.zeros_like(column))
 
 
-def total(readings: HeadReadings) -> Tensor:
+def total(readings: GatheredHeads) -> Tensor:
     return sum(getattr(readings, field.name).sum() for field in fields(readings))
 
 
@@ -65,7 +65,7 @@ def test_every_backbone_gives_the_six_maps_at_stride_4(params):
 def test_every_parameter_takes_part(params):
     detector = build_detector(params, seed=0)
 
-    stacks = detector(torch.randn(2, 3, *params.input_size), at=(some_cells(2), some_cells(3)))
+    stacks = detector(torch.randn(2, 3, *params.input_size), gather_at=(some_cells(2), some_cells(3)))
     sum(map(total, stacks)).backward()
 
     assert [name for name, parameter in detector.named_parameters() if parameter.grad is None] == []
@@ -92,10 +92,10 @@ def test_every_stack_is_read_in_training_and_the_last_detects():
     detector = Detector(TwoStacks(), last, MOBILE, earlier_heads=[earlier])
     images, at = torch.randn(1, 3, 4, 4), (some_cells(1), some_cells(2))
 
-    first, second = detector(images, at=at)
+    first, second = detector(images, gather_at=at)
 
-    torch.testing.assert_close(first.size, earlier(images).at(*at).size)
-    torch.testing.assert_close(second.size, last(2 * images).at(*at).size)
+    torch.testing.assert_close(first.size, earlier(images).gather_at(*at).size)
+    torch.testing.assert_close(second.size, last(2 * images).gather_at(*at).size)
     torch.testing.assert_close(detector(images).size, last(2 * images).size)
 
 
@@ -113,7 +113,7 @@ def test_it_learns_with_and_without_deformable_convolutions(params):
     images = torch.randn(1, 3, *params.input_size, generator=torch.Generator().manual_seed(0))
     errors = []
     for _ in range(12):
-        (readings,) = detector(images, at=(some_cells(4), some_cells(4)))
+        (readings,) = detector(images, gather_at=(some_cells(4), some_cells(4)))
         error = (readings.size - 3).square().mean() + readings.landmark_heatmap.sigmoid().mean()
         optimizer.zero_grad()
         error.backward()

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from deepmark.model.heads import HEAD_CHANNELS, Cells, HeadMaps, Heads, head_channels
+from deepmark.model.heads import HEAD_CHANNELS, CellIndex, HeadMaps, Heads, head_channels
 from deepmark.model.landmark_channels import GROUPED, LAYOUTS, SEPARATE, LandmarkLayout
 from deepmark.schema import CATEGORIES, LANDMARKS, MIRROR
 
@@ -17,10 +17,10 @@ def random_maps(layout: LandmarkLayout = SEPARATE, *, seed: int = 0, size: tuple
     return HeadMaps(**{name: torch.rand(2, c, *size, generator=generator) for name, c in sizes.items()})
 
 
-def random_cells(number: int, size: tuple[int, int]) -> Cells:
+def random_cells(number: int, size: tuple[int, int]) -> CellIndex:
     generator = torch.Generator().manual_seed(number)
     image, y, x = (torch.randint(limit, (number,), generator=generator) for limit in (2, *size))
-    return Cells(image=image, x=x, y=y)
+    return CellIndex(image=image, x=x, y=y)
 
 
 def test_there_are_901_channels_in_the_order_of_the_fields():
@@ -37,7 +37,7 @@ def test_maps_know_their_layout(layout):
     maps = random_maps(layout)
 
     assert maps.layout is layout
-    assert maps.at(random_cells(3, (4, 5)), random_cells(2, (4, 5))).layout is layout
+    assert maps.gather_at(random_cells(3, (4, 5)), random_cells(2, (4, 5))).layout is layout
 
 
 @each_layout
@@ -86,7 +86,7 @@ def test_values_computed_at_cells_equal_those_of_the_whole_maps(number, layout):
     features = torch.randn(2, 8, 4, 5)
     centers, landmarks = random_cells(number, (4, 5)), random_cells(2 * number, (4, 5))
 
-    few, all_ = heads.at(features, centers, landmarks), heads(features).at(centers, landmarks)
+    few, all_ = heads.gather_at(features, centers, landmarks), heads(features).gather_at(centers, landmarks)
 
     for field in fields(few):
         torch.testing.assert_close(getattr(few, field.name), getattr(all_, field.name))
@@ -111,9 +111,9 @@ def test_vectors_and_heatmaps_cover_every_landmark():
 def test_a_window_past_the_border_sees_zeros():
     heads = Heads(3, hidden=4)
     features = torch.randn(1, 3, 2, 2)
-    corner = Cells(image=torch.tensor([0]), x=torch.tensor([1]), y=torch.tensor([1]))
-    wide = Cells(image=torch.tensor([0]), x=torch.tensor([2]), y=torch.tensor([2]))
+    corner = CellIndex(image=torch.tensor([0]), x=torch.tensor([1]), y=torch.tensor([1]))
+    wide = CellIndex(image=torch.tensor([0]), x=torch.tensor([2]), y=torch.tensor([2]))
 
-    bare, padded = heads.at(features, corner, corner), heads.at(F.pad(features, (1, 1, 1, 1)), wide, wide)
+    bare, padded = heads.gather_at(features, corner, corner), heads.gather_at(F.pad(features, (1, 1, 1, 1)), wide, wide)
 
     torch.testing.assert_close(bare.size, padded.size)
