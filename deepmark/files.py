@@ -14,7 +14,8 @@ from typing import Any
 
 from deepmark.errors import DeepmarkError
 
-_UNFINISHED = ".unfinished"
+UNFINISHED = ".unfinished"
+"""The suffix of a file or folder that is still being written."""
 
 
 def _flush(path: Path) -> None:
@@ -36,7 +37,7 @@ def _remove(path: Path) -> None:
 def new_file(path: Path) -> Iterator[Path]:
     """A name to write to; it takes the place of `path` when the block ends well, and is gone when it does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + _UNFINISHED)
+    draft = path.with_name(path.name + UNFINISHED)
     try:
         yield draft
         _flush(draft)
@@ -50,7 +51,7 @@ def new_file(path: Path) -> Iterator[Path]:
 def new_folder(path: Path) -> Iterator[Path]:
     """An empty folder to fill; it takes the place of `path` when the block ends well, and is gone when it does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft, old = path.with_name(path.name + _UNFINISHED), path.with_name(path.name + ".old")
+    draft, old = path.with_name(path.name + UNFINISHED), path.with_name(path.name + ".old")
     _remove(draft)
     if old.exists() and not path.exists():  # killed between the two renames below
         old.rename(path)

@@ -4,7 +4,6 @@ Read from that one file, not through DVC's index: the index also walks the data 
 """
 
 import contextlib
-import hashlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deepmark.errors import DeepmarkError, nearest
+from deepmark.workspace.dvc_lock import joined_md5, locked_outs
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
@@ -164,16 +164,10 @@ def read_graph(workspace: Path) -> Graph:
 
 def read_data_version(workspace: Path, stage: Stage) -> str | None:
     """The md5 that dvc.lock holds for what the stage made, one for all its outs; None before it has run."""
-    from ruamel.yaml import YAML
-
-    lock = workspace / "dvc.lock"
-    if not lock.is_file():
-        return None
-    stages = (YAML(typ="safe", pure=True).load(lock.read_text("utf-8")) or {}).get("stages", {})
-    sums = [out["md5"] for out in stages.get(stage.address, {}).get("outs", [])]
+    sums = [out["md5"] for out in locked_outs(workspace).get(stage.address, [])]
     if len(sums) < 2:
         return sums[0] if sums else None
-    return hashlib.md5("\n".join(sums).encode(), usedforsecurity=False).hexdigest()
+    return joined_md5(sums)
 
 
 def _load(file: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from deepmark.tracking.mlflow_store import (
     tracking_uri,
 )
 from deepmark.tracking.process_identity import this_process
-from deepmark.tracking.provenance import origin
+from deepmark.tracking.provenance import provenance_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -66,7 +66,7 @@ class Tracker:
             client = open_client(workspace)
             experiment = experiment_id(client, workspace)
             close_dead_runs(client, experiment)
-            tags = {**origin(workspace), **tags, PROCESS_TAG: this_process()}
+            tags = {**provenance_tags(workspace), **tags, PROCESS_TAG: this_process()}
             run = find_unfinished_run(client, experiment, identity) if identity is not None else None
             if run is None:
                 own = {} if identity is None else {IDENTITY_TAG: identity}

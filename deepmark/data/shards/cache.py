@@ -16,8 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from deepmark.errors import DeepmarkError
-
-_UNFINISHED = ".unfinished"
+from deepmark.files import UNFINISHED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,7 @@ class ShardCache:
             cached = self.find(sha256, size)
             if cached is not None:
                 return cached
-            draft = self._path(sha256).with_suffix(_UNFINISHED)
+            draft = self._path(sha256).with_suffix(UNFINISHED)
             try:
                 self._reserve(draft, size, name)
                 self._fill(draft, sha256, blocks, name)
@@ -94,7 +93,7 @@ class ShardCache:
         with FileLock(self.folder / "cache.lock"):
             self._delete_abandoned()
             shards = sorted(self.folder.glob("*.tar"), key=lambda path: path.stat().st_mtime)
-            total = sum(path.stat().st_size for path in (*shards, *self.folder.glob(f"*{_UNFINISHED}"))) + size
+            total = sum(path.stat().st_size for path in (*shards, *self.folder.glob(f"*{UNFINISHED}"))) + size
             for path in shards:
                 if total <= self.limit:
                     break
@@ -114,7 +113,7 @@ class ShardCache:
 
     def _delete_abandoned(self) -> None:
         """Delete the drafts of killed processes, which are those whose lock is free."""
-        for draft in self.folder.glob(f"*{_UNFINISHED}"):
+        for draft in self.folder.glob(f"*{UNFINISHED}"):
             with suppress(Timeout), FileLock(draft.with_suffix(".lock"), blocking=False):
                 draft.unlink(missing_ok=True)
 
