@@ -24,11 +24,14 @@ demo: $(READY)  ## draw data, run the whole graph on it through Dagster and DVC,
 ui: $(READY)  ## Dagster and MLflow over the same workspace, on loopback (WORKSPACE=runs/demo)
 	$(BIN)/python -m pipelines.ui --workspace $(WORKSPACE)
 
-test: $(READY)  ## all tests
-	$(BIN)/python -m pytest
+# Two processes, which share the files among them; those with slow tests go first (tests/conftest.py).
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-quick: $(READY)  ## the tests that take seconds
-	$(BIN)/python -m pytest -m 'not slow'
+test: $(READY)  ## all tests
+	$(PYTEST)
+
+test-quick: $(READY)  ## the tests that take a second or less
+	$(PYTEST) -m 'not slow'
 
 story: $(READY)  ## a scheduled retraining from end to end by the real daemon, then once more with 20 kills: 40 minutes
 	$(BIN)/python -m pytest tests/story -m story -s

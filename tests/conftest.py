@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from object_storage import ObjectStorage, object_storage
-from workspaces import Done, copied, run, set_params
+from workspaces import Done, copied, made_once, run, set_params
 
 from deepmark import stages
 from deepmark.cli import app as cli
@@ -27,22 +27,38 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+SLOW_FIXTURES = {"trained_once", "two_once"}
+"""Whoever asks for one of these waits for a training."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what waits for a training, and begin with the files of slow tests: two workers then end together."""
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def sharded_once(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    workspace = init_workspace(tmp_path_factory.mktemp("workspace") / "tiny", "demo")
-    draw_dataset(workspace.raw, train=12, validation=6, seed=3, workers=1)
-    workspace = set_params(
-        workspace,
-        model={"input_size": [64, 64]},
-        train={"epochs": 2, "batch_size": 4, "launch": {"nproc_per_node": 1}},
-        report={"pictures": 2},
-    )
-    for split in SPLITS:
-        stages.ingest(workspace, split=split)
-        stages.shard(workspace, split=split)
-    with store_errors(tracking_uri(workspace.root)):
-        open_client(workspace.root)  # makes MLflow's tables, which would else take every first training 1.5 s
-    return workspace
+    def make(folder: Path) -> None:
+        workspace = init_workspace(folder, "demo")
+        draw_dataset(workspace.raw, train=12, validation=6, seed=3, workers=1)
+        workspace = set_params(
+            workspace,
+            model={"input_size": [64, 64]},
+            train={"epochs": 2, "batch_size": 4, "launch": {"nproc_per_node": 1}},
+            report={"pictures": 2},
+        )
+        for split in SPLITS:
+            stages.ingest(workspace, split=split)
+            stages.shard(workspace, split=split)
+        with store_errors(tracking_uri(workspace.root)):
+            open_client(workspace.root)  # makes MLflow's tables, which would else take every first training 1.5 s
+
+    return Workspace(made_once(tmp_path_factory, "sharded", make))
 
 
 @pytest.fixture
@@ -51,12 +67,20 @@ def sharded(sharded_once: Workspace, tmp_path: Path) -> Workspace:
     return copied(sharded_once, tmp_path)
 
 
+def train_once(factory: pytest.TempPathFactory, name: str, workspace: Workspace, **train: object) -> Workspace:
+    """A copy of the workspace after `deepmark train`, with these values of its section `train`."""
+
+    def make(folder: Path) -> None:
+        copy = set_params(copied(workspace, folder), train=train)
+        done = run("deepmark", "train", cwd=copy.root)
+        assert done.code == 0, done.err
+
+    return Workspace(made_once(factory, name, make) / "workspace")
+
+
 @pytest.fixture(scope="session")
 def trained_once(sharded_once: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    workspace = copied(sharded_once, tmp_path_factory.mktemp("trained"))
-    done = run("deepmark", "train", cwd=workspace.root)
-    assert done.code == 0, done.err
-    return workspace
+    return train_once(tmp_path_factory, "trained", sharded_once)
 
 
 @pytest.fixture
@@ -68,11 +92,8 @@ def trained(trained_once: Workspace, tmp_path: Path) -> Workspace:
 @pytest.fixture(scope="session")
 def two_once(sharded_once: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Trained by two processes without a break, with all that a run may carry from step to step."""
-    workspace = copied(sharded_once, tmp_path_factory.mktemp("two"))
     everything = {"ema": 0.9, "evaluate_every": 1, "checkpoint_minutes": 0, "launch": {"nproc_per_node": 2}}
-    done = run("deepmark", "train", cwd=set_params(workspace, train=everything).root)
-    assert done.code == 0, done.err
-    return Workspace(workspace.root)
+    return train_once(tmp_path_factory, "two", sharded_once, **everything)
 
 
 @pytest.fixture

@@ -1,11 +1,8 @@
 """Workspaces with versions in their registry, whose figures are as a test wants them."""
 
 import json
-import sqlite3
-from pathlib import Path
 
 import numpy as np
-from workspaces import copied
 
 from deepmark import stages
 from deepmark.data.predictions import write_predictions
@@ -15,30 +12,6 @@ from deepmark.model.detector import build_detector, save_detector
 from deepmark.schema import MOST_LANDMARKS
 from deepmark.types import Detections, ImageRecord
 from deepmark.workspace.layout import Workspace
-
-_PATHS = {
-    "experiments": ("artifact_location",),
-    "runs": ("artifact_uri",),
-    "logged_models": ("artifact_location",),
-    "model_versions": ("source", "storage_location"),
-}
-"""Where MLflow's database has absolute paths."""
-
-
-def copied_with_store(workspace: Workspace, folder: Path) -> Workspace:
-    """The same workspace once more, its MLflow's artifacts too: a test may spoil them."""
-    from mlflow.tracking._tracking_service import utils
-
-    utils._artifact_repos_cache.clear()  # by run ids alone, which both workspaces have
-    copy = copied(workspace, folder)
-    with sqlite3.connect(copy.root / "mlflow.db") as database:
-        for table, columns in _PATHS.items():
-            for column in columns:
-                database.execute(
-                    f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(workspace.root), str(copy.root))
-                )
-    database.close()
-    return copy
 
 
 def evaluated(workspace: Workspace, *, finds_every: int, seed: int | None = None) -> Workspace:

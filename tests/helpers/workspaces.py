@@ -1,13 +1,18 @@
-"""What tests do with workspaces: change their params, copy them, run commands in them."""
+"""What tests do with workspaces: make them once, change their params, copy them, run commands in them."""
 
 import json
+import os
 import shutil
+import sqlite3
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+from filelock import FileLock
 from ruamel.yaml import YAML
 
 from deepmark.workspace.environment import child_environment, tool
@@ -68,5 +73,42 @@ def _change(values: dict, changes: Mapping[str, object]) -> None:
 
 
 def copied(workspace: Workspace, folder: Path) -> Workspace:
-    """The same workspace once more, in `folder`."""
-    return Workspace(Path(shutil.copytree(workspace.root, folder / "workspace", symlinks=True)))
+    """The same workspace once more, in `folder`, with MLflow's artifacts of its own."""
+    copy = Workspace(Path(shutil.copytree(workspace.root, folder / "workspace", symlinks=True)))
+    if (copy.root / "mlflow.db").exists():
+        _move_store(copy.root, str(workspace.root))
+    return copy
+
+
+_STORED_PATHS = {
+    "experiments": ("artifact_location",),
+    "runs": ("artifact_uri",),
+    "logged_models": ("artifact_location",),
+    "model_versions": ("source", "storage_location"),
+}
+"""Where MLflow's database has absolute paths."""
+
+
+def _move_store(root: Path, before: str) -> None:
+    if "mlflow.tracking" in sys.modules:
+        from mlflow.tracking._tracking_service import utils
+
+        utils._artifact_repos_cache.clear()  # its keys are the ids of runs, which both workspaces have
+    with sqlite3.connect(root / "mlflow.db") as database:
+        for table, columns in _STORED_PATHS.items():
+            for column in columns:
+                database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (before, str(root)))
+    database.close()
+
+
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """The folder that `make` fills, once for all workers of pytest-xdist: the first fills it, and the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(f"{folder}.lock"):
+        if not (done := folder.with_suffix(".done")).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder

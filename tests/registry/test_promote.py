@@ -7,8 +7,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from releases import copied_with_store, evaluated
-from workspaces import refused, set_params
+from releases import evaluated
+from workspaces import copied, refused, set_params
 
 from deepmark import stages
 from deepmark.errors import DeepmarkError
@@ -25,7 +25,7 @@ from deepmark.synthetic import draw_dataset
 
 @pytest.fixture(scope="module")
 def pair_once(trained_once, tmp_path_factory):
-    workspace = copied_with_store(trained_once, tmp_path_factory.mktemp("pair"))
+    workspace = copied(trained_once, tmp_path_factory.mktemp("pair"))
     shutil.rmtree(workspace.runs)  # checkpoints of the training: most of what every copy would copy
     workspace = set_params(workspace, evaluate={"resamples": 20})
     register(evaluated(workspace, finds_every=2))
@@ -37,7 +37,7 @@ def pair_once(trained_once, tmp_path_factory):
 @pytest.fixture
 def pair(pair_once, tmp_path):
     """Version 1 is champion and finds every second picture's garments; version 2 is challenger and finds all."""
-    return copied_with_store(pair_once, tmp_path)
+    return copied(pair_once, tmp_path)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def test_two_processes_write_one_checkpoint_and_one_run(two_once):
 @pytest.mark.slow
 def test_a_finished_training_is_not_trained_or_logged_again(two_once, tmp_path):
     workspace = copied(two_once, tmp_path)
-    before = mlflow_runs(workspace), logged_models(two_once)
+    before = mlflow_runs(workspace), logged_models(workspace)
     expected = file_sha256(workspace.model_file), workspace.training_file.read_text("utf-8")
     shutil.rmtree(workspace.checkpoint)  # as DVC does before it runs a stage
     workspace.train_metrics_file.unlink()
@@ -43,7 +43,7 @@ def test_a_finished_training_is_not_trained_or_logged_again(two_once, tmp_path):
     assert done.facts["epochs"] == 2
     assert "epoch" not in done.err
     assert (file_sha256(workspace.model_file), workspace.training_file.read_text("utf-8")) == expected
-    assert (mlflow_runs(workspace), logged_models(two_once)) == before
+    assert (mlflow_runs(workspace), logged_models(workspace)) == before
 
 
 @pytest.mark.slow
