@@ -89,15 +89,15 @@ def no_picture_is_in_both_splits(made: Made) -> dg.AssetCheckResult:
 
 def landmarks_are_in_mirror_order(made: Made) -> dg.AssetCheckResult:
     """Of every mirrored pair, the left landmark lies left of its partner on most garments; labels 2 and 4 too."""
-    from deepmark.data.ingest.left_right_check import landmark_habits
+    from deepmark.data.ingest.left_right_check import check_left_right
 
-    habits = landmark_habits(Workspace(made.root).records_file(made.item or ""))
-    wrong = [habit for habit in habits if habit.share < 0.5]
-    said = [f"{habit.name}: holds on {habit.share:.0%} of {habit.garments} garments" for habit in wrong[:10]]
+    pairs = check_left_right(Workspace(made.root).records_file(made.item or ""))
+    wrong = [pair for pair in pairs if pair.share < 0.5]
+    lines = [f"{pair.name}: holds on {pair.share:.0%} of {pair.garments} garments" for pair in wrong[:10]]
     return dg.AssetCheckResult(
         passed=not wrong,
-        description="; ".join(said) or None,
-        metadata={"pairs": len(habits), "lowest share": habits[0].share if habits else 1.0},
+        description="; ".join(lines) or None,
+        metadata={"pairs": len(pairs), "lowest share": pairs[0].share if pairs else 1.0},
     )
 
 

@@ -85,7 +85,7 @@ def synth(
 
 @app.command()
 def ingest(split: SplitOption, workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
-    """Raw files to checked records; what cannot be used is set aside with its reason."""
+    """Turn raw files into validated records; unusable files are rejected with a reason."""
     _stage("ingest", workspace, as_json, split=split.value)
 
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from deepmark.data.ingest.strict_json import shown
+from deepmark.data.ingest.strict_json import short_repr
 from deepmark.errors import DeepmarkError
 from deepmark.schema import LANDMARKS
 
@@ -39,7 +39,11 @@ class CocoDataset:
 
     def fail(self, number: int, fault: str, remedy: str = _REMEDY) -> NoReturn:
         """Raises DeepmarkError about the annotation with this place in the list, counted from 0."""
-        name = shown(self.annotations[number].get("id", "none")) if isinstance(self.annotations[number], dict) else "?"
+        name = (
+            short_repr(self.annotations[number].get("id", "none"))
+            if isinstance(self.annotations[number], dict)
+            else "?"
+        )
         raise DeepmarkError(f"{self.path}: annotations[{number}] (id {name}): {fault}. {remedy}")
 
 
@@ -89,7 +93,7 @@ def _sections(path: Path, values: Any) -> CocoDataset:
         section = values.get(name) if isinstance(values, dict) else values
         if section is values or not isinstance(section, list) or not all(isinstance(each, dict) for each in section):
             raise DeepmarkError(
-                f"{path}: not a COCO data set: '{name}' should be a list of objects, found {shown(section)}. "
+                f"{path}: not a COCO data set: '{name}' should be a list of objects, found {short_repr(section)}. "
                 "If this is a file of results, give the data set first and the results second."
             )
         for number, each in enumerate(section):
@@ -103,19 +107,21 @@ def _check_annotation(dataset: CocoDataset, number: int, images: Collection[int]
     fields = dataset.annotations[number]
     for name, known, where in (("image_id", images, "images"), ("category_id", categories, "categories")):
         if not is_whole(fields.get(name)) or fields[name] not in known:
-            dataset.fail(number, f"'{name}' is {shown(fields.get(name))}, which is not among the file's {where}")
+            dataset.fail(number, f"'{name}' is {short_repr(fields.get(name))}, which is not among the file's {where}")
     if not is_whole(fields.get("id")) or not fields["id"]:
         # pycocotools marks an unmatched result by the annotation number 0, so its figures would be wrong.
         dataset.fail(number, "'id' should be a whole number, 1 or more")
     if not are_numbers(fields.get("bbox"), 4):
-        dataset.fail(number, f"'bbox' should be four numbers x, y, width, height, found {shown(fields.get('bbox'))}")
+        dataset.fail(
+            number, f"'bbox' should be four numbers x, y, width, height, found {short_repr(fields.get('bbox'))}"
+        )
 
 
 def check_keypoints(dataset: CocoDataset, number: int) -> None:
     """Raises DeepmarkError where an annotation's keypoints are not the 294 * 3 numbers of DeepFashion2."""
     keypoints = dataset.annotations[number].get("keypoints")
     if not isinstance(keypoints, np.ndarray):
-        found = f"{len(keypoints)} numbers" if isinstance(keypoints, list) else shown(keypoints)
+        found = f"{len(keypoints)} numbers" if isinstance(keypoints, list) else short_repr(keypoints)
         expected = f"{LANDMARKS} * 3 = {LANDMARKS * 3} numbers"
         dataset.fail(number, f"'keypoints' should be {expected}, x, y, v of all categories' landmarks; found {found}")
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from deepmark.data.coco.dataset import CocoDataset, check_keypoints, read_coco
-from deepmark.data.ingest.strict_json import shown
+from deepmark.data.ingest.strict_json import short_repr
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_folder
 from deepmark.schema import CATEGORIES
@@ -49,8 +49,8 @@ def _check_categories(dataset: CocoDataset) -> None:
             CATEGORIES[number - 1].coco_name,
         ):
             raise DeepmarkError(
-                f"{dataset.path}: category {number} is {shown(name)}. Only DeepFashion2's 13 categories can become its "
-                f"files: 1 is '{CATEGORIES[0].coco_name}', 13 is '{CATEGORIES[12].coco_name}'."
+                f"{dataset.path}: category {number} is {short_repr(name)}. Only DeepFashion2's 13 categories can "
+                f"become its files: 1 is '{CATEGORIES[0].coco_name}', 13 is '{CATEGORIES[12].coco_name}'."
             )
 
 

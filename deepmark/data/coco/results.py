@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from deepmark.data.coco.dataset import are_numbers, is_number
 from deepmark.data.coco.results_reader import RESULTS_FORM, ResultsReader
-from deepmark.data.ingest.strict_json import shown
+from deepmark.data.ingest.strict_json import short_repr
 from deepmark.errors import DeepmarkError
 from deepmark.schema import LANDMARKS
 
@@ -57,7 +57,9 @@ class _Checks:
         category = self._known(fields, "category_id", self.category_ids)
         score = fields.get("score")
         if not is_number(score):
-            self.fail(f"'score' should be a finite number, found {shown(score)}", "Scores order the results: mend it.")
+            self.fail(
+                f"'score' should be a finite number, found {short_repr(score)}", "Scores order the results: mend it."
+            )
         with_box = self._box(fields)
         if self.keypoints or not with_box:
             self._points(fields, points)
@@ -72,7 +74,7 @@ class _Checks:
         if not is_number(value) or value not in known:
             kind = {"image_id": "pictures", "category_id": "categories"}[name]
             self.fail(
-                f"'{name}' is {shown(value)}, which is not among the {len(known):,} {kind} of the data set",
+                f"'{name}' is {short_repr(value)}, which is not among the {len(known):,} {kind} of the data set",
                 "Results and data set should be of the same split and numbering.",
             )
         return int(value)  # type: ignore[arg-type]
@@ -87,7 +89,7 @@ class _Checks:
         if box is None:
             return False
         if not are_numbers(box, 4):
-            self.fail(f"'bbox' should be x, y, width, height, found {shown(box)}", "Write four finite numbers.")
+            self.fail(f"'bbox' should be x, y, width, height, found {short_repr(box)}", "Write four finite numbers.")
         self.results.boxes.extend(box)
         return True
 
@@ -98,12 +100,13 @@ class _Checks:
             self.fail("has no 'keypoints'", "Results of boxes alone are scored with --kind bbox.")
         if points is None:
             self.fail(
-                f"'keypoints' should be a flat list, found {shown(fields['keypoints'])}", "Write x, y, v, x, y, v …"
+                f"'keypoints' should be a flat list, found {short_repr(fields['keypoints'])}",
+                "Write x, y, v, x, y, v …",
             )
         found = str(points.count(b",") + 1 if points.strip() else 0)
         if points.translate(None, _NUMERIC):
             strange = next(text.strip() for text in points.split(b",") if text.translate(None, _NUMERIC))
-            found = shown(strange.decode("utf-8", "replace"))
+            found = short_repr(strange.decode("utf-8", "replace"))
         if found != str(3 * LANDMARKS):
             self.fail(
                 f"'keypoints' should be {LANDMARKS} * 3 = {3 * LANDMARKS} finite numbers, found {found}",

@@ -1,1 +1,1 @@
-"""Raw DeepFashion2 files to checked records."""
+"""From raw DeepFashion2 files to validated records."""

@@ -1,8 +1,8 @@
-"""One annotation file of DeepFashion2: read, checked field by field, and turned into garments.
+"""Parses an annotation file of DeepFashion2, checks every field, and returns garments.
 
-The format is taken at its word: the fields it has, all of them, no others. Nothing is repaired, except that a box is
-clipped to its picture and a landmark with v = 0 loses its coordinates; both are noted, so that they can be counted.
-A labelled landmark outside the picture stays where the annotator put it: the official metric measures from there.
+A file must have all fields of the format and no others. Nothing is repaired, with two exceptions that are counted: a
+box is clipped to its image, and the coordinates of a landmark with v = 0 are set to 0. A labelled landmark outside the
+image keeps its position, because the official metric measures distances from it.
 
 Source: DeepFashion2, 2019, section 3 and the format page of its public repository.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmark.data.ingest.strict_json import UnfitError, parse_json, shown
+from deepmark.data.ingest.strict_json import InvalidInputError, parse_json, short_repr
 from deepmark.geometry import box_areas, clip_boxes
 from deepmark.schema import CATEGORIES, SOURCES, SUBSETS
 from deepmark.types import Garment
@@ -23,8 +23,8 @@ ITEM_FIELDS = frozenset(
     {"category_id", "category_name", "style", "bounding_box", "landmarks", "segmentation", *SUBSETS}
 )
 
-FARTHEST = 65_535
-"""Pixels. No JPEG has a longer side, so no coordinate, however far outside, has business beyond it."""
+MAX_COORDINATE = 65_535
+"""Pixels. The longest side that a JPEG can have; coordinates outside the image are accepted up to this value."""
 
 _ITEM = re.compile(r"item[1-9][0-9]{0,8}", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
@@ -32,27 +32,27 @@ _INT64 = range(-(2**63), 2**63)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Annotation:
-    """What an annotation file says about its picture."""
+    """The content of an annotation file."""
 
     source: str
     pair_id: int
     garments: tuple[Garment, ...]
-    """By the number of their item."""
+    """Sorted by the number of their item."""
 
     notes: Counter[str]
-    """What was found unusual and kept: boxes_clipped, landmarks_outside, unlabelled_landmarks_zeroed."""
+    """Unusual things that were accepted: boxes_clipped, landmarks_outside, unlabelled_landmarks_zeroed."""
 
 
-def _invalid(where: str, expected: str, found: Any) -> UnfitError:
-    return UnfitError("field_invalid", f"{where}: expected {expected}, found {shown(found)}")
+def _invalid(where: str, expected: str, found: Any) -> InvalidInputError:
+    return InvalidInputError("field_invalid", f"{where}: expected {expected}, found {short_repr(found)}")
 
 
-def _check_keys(fields: dict[str, Any], needed: frozenset[str], where: str) -> None:
-    missing, unknown = sorted(needed - fields.keys()), sorted(fields.keys() - needed)
+def _check_keys(fields: dict[str, Any], required: frozenset[str], where: str) -> None:
+    missing, unknown = sorted(required - fields.keys()), sorted(fields.keys() - required)
     if missing:
-        raise UnfitError("field_missing", f"{where}the field '{missing[0]}' is missing")
+        raise InvalidInputError("field_missing", f"{where}the field '{missing[0]}' is missing")
     if unknown:
-        raise UnfitError("field_unknown", f"{where}the format has no field {shown(unknown[0])}")
+        raise InvalidInputError("field_unknown", f"{where}the format has no field {short_repr(unknown[0])}")
 
 
 def _integer(value: Any, allowed: range, where: str, expected: str) -> int:
@@ -65,22 +65,24 @@ def _coordinates(values: list[Any], where: str) -> np.ndarray:
     for value in values:
         if type(value) is not int and type(value) is not float:
             raise _invalid(where, "numbers", value)
-        if abs(value) > FARTHEST:
-            raise UnfitError("coordinate_out_of_range", f"{where}: no picture is large enough for {shown(value)}")
+        if abs(value) > MAX_COORDINATE:
+            raise InvalidInputError(
+                "coordinate_out_of_range", f"{where}: no picture is large enough for {short_repr(value)}"
+            )
     return np.array(values, dtype=np.float64)
 
 
 def _category(item: dict[str, Any], where: str) -> int:
     number, name = item["category_id"], item["category_name"]
     if type(number) is not int or not 1 <= number <= len(CATEGORIES):
-        raise UnfitError(
-            "category_unknown", f"{where}: category_id: expected 1 to {len(CATEGORIES)}, found {shown(number)}"
+        raise InvalidInputError(
+            "category_unknown", f"{where}: category_id: expected 1 to {len(CATEGORIES)}, found {short_repr(number)}"
         )
     category = CATEGORIES[number - 1]
     if name != category.name:
-        raise UnfitError(
+        raise InvalidInputError(
             "category_name_differs",
-            f"{where}: category_id {number} is '{category.name}', but category_name says {shown(name)}",
+            f"{where}: category_id {number} is '{category.name}', but category_name says {short_repr(name)}",
         )
     return category.index
 
@@ -90,11 +92,13 @@ def _box(value: Any, size: tuple[int, int], notes: Counter[str], where: str) -> 
         raise _invalid(where, "four numbers x1, y1, x2, y2", value)
     box = _coordinates(value, where)[None]
     if not box_areas(box)[0]:
-        raise UnfitError("box_empty", f"{where}: {shown(value)} is empty or inverted")
+        raise InvalidInputError("box_empty", f"{where}: {short_repr(value)} is empty or inverted")
     clipped = clip_boxes(box, size)
     if not box_areas(clipped)[0]:
         height, width = size
-        raise UnfitError("box_outside", f"{where}: {shown(value)} lies outside the picture of {width} x {height}")
+        raise InvalidInputError(
+            "box_outside", f"{where}: {short_repr(value)} lies outside the picture of {width} x {height}"
+        )
     notes["boxes_clipped"] += bool((clipped != box).any())
     return clipped[0]
 
@@ -103,7 +107,7 @@ def _landmarks(value: Any, count: int, size: tuple[int, int], notes: Counter[str
     if not isinstance(value, list):
         raise _invalid(where, "a list of numbers x, y, v", value)
     if len(value) != 3 * count:
-        raise UnfitError(
+        raise InvalidInputError(
             "landmarks_wrong_number",
             f"{where}: expected {3 * count} numbers for the {count} landmarks of its category, found {len(value)}",
         )
@@ -145,17 +149,19 @@ def _garment(name: str, item: Any, size: tuple[int, int], notes: Counter[str]) -
 
 
 def parse_annotation(data: bytes, *, size: tuple[int, int]) -> Annotation:
-    """The garments of a picture of this (height, width), from the bytes of its annotation file.
+    """The content of an annotation file; `size` is the (height, width) of its image.
 
-    Raises UnfitError, whose reason names the item, the field and what was found.
+    Raises InvalidInputError, whose reason names the item, the field and the value that was found.
     """
     fields = parse_json(data)
     if not isinstance(fields, dict):
-        raise UnfitError("field_invalid", f"expected an object with source, pair_id and items, found {shown(fields)}")
+        raise InvalidInputError(
+            "field_invalid", f"expected an object with source, pair_id and items, found {short_repr(fields)}"
+        )
     items = sorted(filter(_ITEM.fullmatch, fields), key=lambda name: int(name[4:]))
     _check_keys(fields, frozenset({"source", "pair_id", *items}), "")
     if not items:
-        raise UnfitError("items_missing", "holds no item")
+        raise InvalidInputError("items_missing", "holds no item")
     if fields["source"] not in SOURCES:
         raise _invalid("source", " or ".join(SOURCES), fields["source"])
     notes: Counter[str] = Counter()

@@ -1,8 +1,8 @@
-"""Raw DeepFashion2 files in, checked records out; what cannot be used is set aside with its reason.
+"""Turns raw DeepFashion2 files into validated records; inputs that cannot be used are rejected with a reason.
 
-An input is a name: NNNNNN of image/NNNNNN.jpg, of annos/NNNNNN.json, or of both. A file that is called anything else is
-an input of its own, unless its name begins with a dot. Every input becomes a record or a reject, as a whole: a picture
-with one bad item would teach that the item is background.
+An input is image/NNNNNN.jpg, annos/NNNNNN.json, or both under one number. A file with any other name is an input of its
+own, unless the name begins with a dot. Every input becomes a record or is rejected as a whole: an image without its one
+bad item would teach the network that the item is background.
 """
 
 from collections import Counter
@@ -15,8 +15,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from deepmark.data.ingest.statistics import Tally
-from deepmark.data.ingest.validate import Checked, Input, Reject, check_inputs
+from deepmark.data.ingest.statistics import SplitStatistics
+from deepmark.data.ingest.validate import Input, RejectedInput, ValidatedInputs, validate_inputs
 from deepmark.data.parallel import map_in_order, worker_count
 from deepmark.data.records import write_records
 from deepmark.errors import DeepmarkError
@@ -25,26 +25,28 @@ from deepmark.params import IngestParams
 from deepmark.types import ImageRecord
 
 CHUNK = 64
-"""Inputs a worker checks at a time, about a quarter of a second."""
+"""Inputs per task of a worker; a task takes about a quarter of a second."""
 
-REJECTS = pa.schema([(name, pa.string()) for name in Reject.__dataclass_fields__], metadata={"deepmark": "rejects"})
+REJECTED_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in RejectedInput.__dataclass_fields__], metadata={"deepmark": "rejects"}
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IngestResult:
-    """What became of the inputs of a split."""
+    """How many inputs of a split became records, and how many were rejected."""
 
     split: str
     files: int
-    """Inputs: records + rejected."""
+    """Number of inputs: records + rejected."""
 
     records: int
     rejected: int
     kinds: dict[str, int]
-    """Rejects by kind."""
+    """Rejected inputs by kind."""
 
     notes: dict[str, int]
-    """What was unusual and kept: boxes_clipped, landmarks_outside, unlabelled_landmarks_zeroed."""
+    """Unusual things that were accepted: boxes_clipped, landmarks_outside, unlabelled_landmarks_zeroed."""
 
     def __post_init__(self) -> None:
         assert self.files == self.records + self.rejected == self.records + sum(self.kinds.values())
@@ -55,28 +57,28 @@ class IngestResult:
         return f"{balance} ({kinds})" if kinds else balance
 
 
-class _Ledger:
-    """What has been seen so far."""
+class _IngestAccumulator:
+    """Collects statistics, rejected inputs and notes."""
 
     def __init__(self) -> None:
-        self.tally = Tally()
-        self.rejects: list[Reject] = []
+        self.statistics = SplitStatistics()
+        self.rejected: list[RejectedInput] = []
         self.notes: Counter[str] = Counter()
 
-    def enter(self, checked: Checked) -> None:
-        for record in checked.records:
-            self.tally.add(record)
-        self.rejects.extend(checked.rejects)
-        self.notes.update(checked.notes)
+    def add(self, validated: ValidatedInputs) -> None:
+        for record in validated.records:
+            self.statistics.add(record)
+        self.rejected.extend(validated.rejected)
+        self.notes.update(validated.notes)
 
     def result(self, split: str, files: int) -> IngestResult:
         names = ("boxes_clipped", "landmarks_outside", "unlabelled_landmarks_zeroed")
         return IngestResult(
             split=split,
             files=files,
-            records=self.tally.records,
-            rejected=len(self.rejects),
-            kinds=dict(sorted(Counter(reject.kind for reject in self.rejects).items())),
+            records=self.statistics.records,
+            rejected=len(self.rejected),
+            kinds=dict(sorted(Counter(rejected.kind for rejected in self.rejected).items())),
             notes={name: self.notes[name] for name in names},
         )
 
@@ -86,12 +88,12 @@ def _names(folder: Path) -> list[str]:
 
 
 def list_inputs(folder: Path) -> list[Input]:
-    """The inputs of a split's folder, by name.
+    """The inputs in a split's folder, sorted by name.
 
-    Raises DeepmarkError where image/ or annos/ is missing or there is nothing in them.
+    Raises DeepmarkError where image/ or annos/ is missing, or both are empty.
     """
-    found: dict[str, dict[str, str]] = {}
-    for kind, field, suffix in (("image", "picture", ".jpg"), ("annos", "annotation", ".json")):
+    inputs: dict[str, dict[str, str]] = {}
+    for kind, field, suffix in (("image", "image", ".jpg"), ("annos", "annotation", ".json")):
         if not (folder / kind).is_dir():
             raise DeepmarkError(
                 f"{folder / kind}: no such folder. docs/data.md says how to get DeepFashion2; "
@@ -100,18 +102,18 @@ def list_inputs(folder: Path) -> list[Input]:
         for name in _names(folder / kind):
             stem = name.removesuffix(suffix)
             key = stem if name.endswith(suffix) and stem.isdecimal() else f"{kind}/{name}"
-            found.setdefault(key, {})[field] = f"{kind}/{name}"
-    if not found:
+            inputs.setdefault(key, {})[field] = f"{kind}/{name}"
+    if not inputs:
         raise DeepmarkError(f"{folder}: image and annos are empty. docs/data.md says how to get DeepFashion2.")
     return [
-        Input(name=name, picture=files.get("picture"), annotation=files.get("annotation"))
-        for name, files in sorted(found.items())
+        Input(name=name, image=files.get("image"), annotation=files.get("annotation"))
+        for name, files in sorted(inputs.items())
     ]
 
 
-def _write_rejects(path: Path, rejects: list[Reject]) -> None:
+def _write_rejected(path: Path, rejected: list[RejectedInput]) -> None:
     with new_file(path) as draft:
-        pq.write_table(pa.Table.from_pylist([asdict(reject) for reject in rejects], REJECTS), draft)
+        pq.write_table(pa.Table.from_pylist([asdict(each) for each in rejected], REJECTED_SCHEMA), draft)
 
 
 def ingest_split(
@@ -123,45 +125,46 @@ def ingest_split(
     workers: int | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> IngestResult:
-    """Check every input of `raw`/`split`; write records, rejects and statistics into `out`.
+    """Validate every input of `raw`/`split`; write records, rejected inputs and statistics into `out`.
 
-    The files are the same for any number of workers (None: one a core). `progress` hears how many further inputs are
-    done. Memory stays under 2 GB for the whole of DeepFashion2.
+    The files are the same for any number of workers (None: one per core). `progress` is called with the number of
+    further inputs that are done. Memory stays under 2 GB for the whole of DeepFashion2.
 
     Raises DeepmarkError where folders are missing or empty, and where more than `params.max_rejected_share` of the
-    inputs were set aside: then the rejects are written, and records and statistics stay as they were.
+    inputs were rejected. In the latter case the list of rejected inputs is written, but records and statistics stay as
+    they were.
     """
     inputs = list_inputs(raw / split)
     chunks = [inputs[start : start + CHUNK] for start in range(0, len(inputs), CHUNK)]
-    check = partial(check_inputs, folder=raw / split, max_megapixels=params.max_megapixels)
-    ledger = _Ledger()
-    rejects_file = out / f"{split}.rejected.parquet"
+    validate = partial(validate_inputs, folder=raw / split, max_megapixels=params.max_megapixels)
+    accumulator = _IngestAccumulator()
+    rejected_file = out / f"{split}.rejected.parquet"
 
     def records() -> Iterator[ImageRecord]:
-        for chunk, checked in zip(chunks, results, strict=True):
-            ledger.enter(checked)
-            yield from checked.records
+        for chunk, validated in zip(chunks, results, strict=True):
+            accumulator.add(validated)
+            yield from validated.records
             progress(len(chunk))
-        # Before the file of records takes its place: raising here leaves the old one.
-        _write_rejects(rejects_file, ledger.rejects)
-        _refuse_too_many(ledger.result(split, len(inputs)), params.max_rejected_share, rejects_file)
+        # Still inside write_records: an error raised here leaves the old file of records in place.
+        _write_rejected(rejected_file, accumulator.rejected)
+        _refuse_too_many(accumulator.result(split, len(inputs)), params.max_rejected_share, rejected_file)
 
-    with closing(map_in_order(check, chunks, workers=worker_count(workers, len(chunks)))) as results:
+    with closing(map_in_order(validate, chunks, workers=worker_count(workers, len(chunks)))) as results:
         write_records(out / f"{split}.parquet", records())
-    result = ledger.result(split, len(inputs))
-    write_json(out / f"{split}.statistics.json", _statistics(result, ledger.tally))
+    result = accumulator.result(split, len(inputs))
+    write_json(out / f"{split}.statistics.json", _statistics(result, accumulator.statistics))
     return result
 
 
-def _refuse_too_many(result: IngestResult, most: float, rejects_file: Path) -> None:
-    if result.rejected > most * result.files:
+def _refuse_too_many(result: IngestResult, max_share: float, rejected_file: Path) -> None:
+    if result.rejected > max_share * result.files:
         raise DeepmarkError(
-            f"{result}. That is more than ingest.max_rejected_share = {most:g} of them; see {rejects_file} for the "
-            "reasons, mend the files or raise the share in params.yaml."
+            f"{result}. That is more than ingest.max_rejected_share = {max_share:g} of them; see {rejected_file} for "
+            "the reasons, correct the files or raise the share in params.yaml."
         )
 
 
-def _statistics(result: IngestResult, tally: Tally) -> dict:
+def _statistics(result: IngestResult, statistics: SplitStatistics) -> dict:
     return {
         "split": result.split,
         "inputs": result.files,
@@ -169,5 +172,5 @@ def _statistics(result: IngestResult, tally: Tally) -> dict:
         "rejected": result.rejected,
         "rejected_by_kind": result.kinds,
         **result.notes,
-        **tally.as_dict(result.split),
+        **statistics.as_dict(result.split),
     }

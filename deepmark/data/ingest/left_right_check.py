@@ -1,8 +1,9 @@
-"""Whether left landmarks lie left: what shows that a data set, or a change of it, numbers its landmarks another way.
+"""Check of landmark numbering: each "left" landmark should lie left of its mirror partner on most garments.
 
-Left and right are by the picture. Of "short sleeve outwear" the dataset's figure prints labels 2 and 4 the other way
-round from its data, and tables copied from the figure pair 2 with 26 instead of 6. The data tell: of the two, the one
-nearer the shoulder (7) is the neck's outer landmark, 2, whose partner is 6.
+A low share shows that a data set, or a new version of it, numbers its landmarks differently. Left and right are as seen
+in the image. For "short sleeve outwear" the dataset's figure swaps labels 2 and 4, and tables copied from the figure
+pair 2 with 26 instead of 6. The data are right: label 2 is the outer landmark of the neck, which lies nearer to the
+shoulder (7) than label 4, and its partner is 6.
 """
 
 from collections import defaultdict
@@ -16,59 +17,64 @@ from deepmark.data.records import Column, read_batches
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, Category
 
 ENOUGH = 20
-"""Garments on which both landmarks are labelled; fewer tell nothing of a pair."""
+"""A pair is judged only if both landmarks are labelled on at least this many garments."""
 
 OUTWEAR = CATEGORY_BY_NAME["short sleeve outwear"]
-_NECK, _COLLAR, _SHOULDER = 1, 3, 6
-"""Labels 2, 4 and 7, counted from 0."""
+_LABEL_2, _LABEL_4, _LABEL_7 = 1, 3, 6
+"""Indices, counted from 0. By number and not by name: the numbering is what is checked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Habit:
-    """How often a pair of landmarks lies as it should."""
+class PairCheck:
+    """How often a pair of landmarks lies as expected."""
 
     name: str
     """ "vest: left hem corner", or the rule of the two labels."""
 
     garments: int
-    """On which it could be seen."""
+    """Garments on which the landmarks are labelled."""
 
     share: float
-    """Of them, those where it holds."""
+    """Share of these garments on which the pair lies as expected, 0..1."""
 
 
-def landmark_habits(records: Path) -> list[Habit]:
-    """Every mirrored pair that `ENOUGH` garments show, the one that holds least first; read by columns, in seconds.
+def check_left_right(records: Path) -> list[PairCheck]:
+    """The check of every mirrored pair that `ENOUGH` garments show, lowest share first.
+
+    Reads columns only, which takes seconds for the whole of DeepFashion2.
 
     Raises DeepmarkError where the file of records cannot be read.
     """
-    held: dict[str, list[np.ndarray]] = defaultdict(list)
+    outcomes: dict[str, list[np.ndarray]] = defaultdict(list)
     for batch in read_batches(records):
         garments: Column = batch.column("garments")
-        kinds, lists = (garments.flatten().field(name) for name in ("category", "landmarks"))
+        categories, lists = (garments.flatten().field(name) for name in ("category", "landmarks"))
         starts = (lists.offsets.to_numpy() - lists.offsets[0].as_py())[:-1]
         rows = np.stack([lists.flatten().field(name).to_numpy().astype(np.float64) for name in "xyv"], axis=1)
         for category in CATEGORIES:
-            chosen = starts[kinds.to_numpy() == category.index]
-            _watch(held, category, rows[chosen[:, None] + np.arange(category.landmarks)])
-    habits = []
-    for name, parts in held.items():
+            chosen = starts[categories.to_numpy() == category.index]
+            _add_outcomes(outcomes, category, rows[chosen[:, None] + np.arange(category.landmarks)])
+    checks = []
+    for name, parts in outcomes.items():
         holds = np.concatenate(parts)
         if len(holds) >= ENOUGH:
-            habits.append(Habit(name=name, garments=len(holds), share=float(holds.mean())))
-    return sorted(habits, key=lambda habit: habit.share)
+            checks.append(PairCheck(name=name, garments=len(holds), share=float(holds.mean())))
+    return sorted(checks, key=lambda check: check.share)
 
 
-def _watch(held: dict[str, list[np.ndarray]], category: Category, points: Float[np.ndarray, "n k 3"]) -> None:
+def _add_outcomes(
+    outcomes: dict[str, list[np.ndarray]], category: Category, points: Float[np.ndarray, "n k 3"]
+) -> None:
+    """Append, for each pair of the category, whether it lies as expected on each garment that has both labels."""
     for left, right in enumerate(category.mirror):
         if category.parts[left].startswith("left") and left != right:
             both = _labelled(points, left, right)
             name = f"{category.name}: {category.parts[left]}"
-            held[name].append(points[both, left, 0] < points[both, right, 0])
+            outcomes[name].append(points[both, left, 0] < points[both, right, 0])
     if category == OUTWEAR:
-        seen = points[_labelled(points, _NECK, _COLLAR, _SHOULDER), :, :2]
-        neck, collar = (np.linalg.norm(seen[:, i] - seen[:, _SHOULDER], axis=1) for i in (_NECK, _COLLAR))
-        held[f"{category.name}: label 2 nearer 7 than label 4"].append(neck < collar)
+        points = points[_labelled(points, _LABEL_2, _LABEL_4, _LABEL_7), :, :2]
+        label_2, label_4 = (np.linalg.norm(points[:, i] - points[:, _LABEL_7], axis=1) for i in (_LABEL_2, _LABEL_4))
+        outcomes[f"{category.name}: label 2 nearer 7 than label 4"].append(label_2 < label_4)
 
 
 def _labelled(points: Float[np.ndarray, "n k 3"], *landmarks: int) -> Bool[np.ndarray, " n"]:

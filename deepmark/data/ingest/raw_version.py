@@ -1,4 +1,4 @@
-"""Whether raw files have changed, told from names, sizes and times alone: seconds for DeepFashion2, no byte is read."""
+"""Detects changes of the raw files by names, sizes and times alone: seconds for DeepFashion2, no file is opened."""
 
 import hashlib
 import os
@@ -11,20 +11,20 @@ from deepmark.errors import DeepmarkError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RawVersion:
-    """The raw files as they lie there now."""
+    """A fingerprint of the raw files at one moment."""
 
     digest: str
-    """Of every file's path, size and time of its last change; hexadecimal, 32 digits."""
+    """Digest of every file's path, size and modification time; hexadecimal, 32 digits."""
 
     files: int
     bytes: int
 
 
 def read_raw_version(folder: Path) -> RawVersion:
-    """The version of all files below `folder`, followed through links; names that begin with a dot do not count.
+    """The version of all files below `folder`. Links are followed; names that begin with a dot are ignored.
 
-    The same files have the same version in whatever order the file system lists them. A file that was written again
-    with the same bytes is a change here; what is made of it, DVC decides by its content.
+    The version does not depend on the order in which the file system lists the files. A file rewritten with the same
+    bytes counts as a change here, but DVC, which compares contents, will not run a stage for it.
 
     Raises DeepmarkError where the folder is missing or cannot be read.
     """
@@ -45,7 +45,7 @@ def _files(folder: str, below: str, above: frozenset[tuple[int, int]]) -> Iterat
     """Relative path and status of every file, sorted by name within each folder."""
     here = os.stat(folder)  # noqa: PTH116 - a Path for each of 400,000 files would double the time
     if (here.st_dev, here.st_ino) in above:
-        return  # a link back to where we came from
+        return  # a link back to a folder that contains it
     with os.scandir(folder) as listing:
         entries = sorted((entry for entry in listing if entry.name[0] != "."), key=lambda entry: entry.name)
     for entry in entries:
@@ -55,5 +55,5 @@ def _files(folder: str, below: str, above: frozenset[tuple[int, int]]) -> Iterat
             continue
         try:
             yield path, entry.stat()
-        except FileNotFoundError:  # removed since it was listed, or a link to nothing
+        except FileNotFoundError:  # removed since it was listed, or a broken link
             yield path, os.stat_result((0,) * 10)

@@ -1,14 +1,13 @@
-"""What a split holds: pictures, items and labelled landmarks by category, subset and source."""
+"""Statistics of a split: numbers of images, items and labelled landmarks by category, subset and source."""
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 from deepmark.schema import CATEGORIES, SOURCES, SUBSETS
 from deepmark.types import Garment, ImageRecord
 
 Group = tuple[str, str]
-"""A way to divide the items, and one of its parts: ("scale", "small")."""
+"""A way to divide the items and one of its parts, for example ("scale", "small")."""
 
 _EVERYTHING: Group = ("all", "")
 
@@ -28,20 +27,20 @@ def _groups(record: ImageRecord, garment: Garment) -> list[Group]:
     ]
 
 
-class Tally:
-    """Counts that grow by one record after the other."""
+class SplitStatistics:
+    """Counts that are updated record by record."""
 
     def __init__(self) -> None:
         self.records = 0
         self.items_without_landmarks = 0
-        self._pictures: Counter[Group] = Counter()
+        self._images: Counter[Group] = Counter()
         self._items: Counter[Group] = Counter()
         self._landmarks: dict[int, Counter[Group]] = {1: Counter(), 2: Counter()}
 
     def add(self, record: ImageRecord) -> None:
-        """Count one picture and its garments."""
+        """Count one image and its garments."""
         self.records += 1
-        touched: set[Group] = set()
+        image_groups: set[Group] = set()
         for garment in record.garments:
             groups = _groups(record, garment)
             visibility = garment.landmarks[:, 2].tolist()
@@ -50,13 +49,13 @@ class Tally:
             self._items.update(groups)
             for v, counter in self._landmarks.items():
                 counter.update(dict.fromkeys(groups, counts[v]))
-            touched.update(groups)
-        self._pictures.update(touched)
+            image_groups.update(groups)
+        self._images.update(image_groups)
 
     def _counts(self, group: Group) -> dict[str, Any]:
         occluded, visible = self._landmarks[1][group], self._landmarks[2][group]
         return {
-            "pictures": self._pictures[group],
+            "pictures": self._images[group],
             "items": self._items[group],
             "share_of_items": _share(self._items[group], self._items[_EVERYTHING]),
             "labelled_landmarks": visible + occluded,
@@ -65,7 +64,7 @@ class Tally:
         }
 
     def as_dict(self, split: str) -> dict[str, Any]:
-        """The counts, every category and every word of every subset present, the released set's shares beside them."""
+        """The counts of all groups, empty ones too, with the item counts of the released DeepFashion2 beside them."""
         totals = self._counts(_EVERYTHING)
         del totals["share_of_items"]
         parts = {kind: {name: self._counts((kind, name)) for name in names} for kind, names in _PARTS.items()}
@@ -78,11 +77,3 @@ class Tally:
 
 def _share(part: int, whole: int) -> float:
     return round(part / whole, 6) if whole else 0.0
-
-
-def count_records(records: Iterable[ImageRecord]) -> Tally:
-    """The counts of these records."""
-    tally = Tally()
-    for record in records:
-        tally.add(record)
-    return tally

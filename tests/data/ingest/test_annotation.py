@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tiny_dataset import HEIGHT, WIDTH, annotation, item
 
-from deepmark.data.ingest.annotation import FARTHEST, parse_annotation
-from deepmark.data.ingest.strict_json import UnfitError
+from deepmark.data.ingest.annotation import MAX_COORDINATE, parse_annotation
+from deepmark.data.ingest.strict_json import InvalidInputError
 from deepmark.schema import CATEGORIES
 
 SIZE = (HEIGHT, WIDTH)
@@ -125,7 +125,7 @@ UNFIT_ITEMS = {
     "box_inverted": ({"bounding_box": [9, 20, 30, 9]}, "box_empty", "empty or inverted"),
     "box_inverted_twice": ({"bounding_box": [30, 20, 9, 9]}, "box_empty", "empty or inverted"),
     "box_outside": ({"bounding_box": [WIDTH, 1, WIDTH + 5, 9]}, "box_outside", "outside the picture of 60 x 80"),
-    "box_far_away": ({"bounding_box": [0, 0, FARTHEST + 1, 9]}, "coordinate_out_of_range", "65536"),
+    "box_far_away": ({"bounding_box": [0, 0, MAX_COORDINATE + 1, 9]}, "coordinate_out_of_range", "65536"),
     "landmarks_missing_one": ({"landmarks": landmarks()[3:]}, "landmarks_wrong_number", "expected 75 numbers"),
     "landmarks_one_more": ({"landmarks": [*landmarks(), 0]}, "landmarks_wrong_number", "found 76"),
     "landmarks_nested": ({"landmarks": [[0, 0, 0]] * 25}, "landmarks_wrong_number", "found 25"),
@@ -144,7 +144,7 @@ UNFIT_ITEMS = {
 
 @pytest.mark.parametrize(("changes", "kind", "words"), UNFIT_ITEMS.values(), ids=UNFIT_ITEMS.keys())
 def test_an_item_with_a_wrong_field_is_unfit_and_the_reason_names_it(changes, kind, words):
-    with pytest.raises(UnfitError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         parse({**one_item(), "item2": {**item(), **changes}})
 
     assert caught.value.kind == kind
@@ -157,7 +157,7 @@ def test_an_item_without_one_of_its_fields_is_unfit(field):
     values = one_item()
     del values["item1"][field]
 
-    with pytest.raises(UnfitError, match=f"item1: the field '{field}' is missing"):
+    with pytest.raises(InvalidInputError, match=f"item1: the field '{field}' is missing"):
         parse(values)
 
 
@@ -184,7 +184,7 @@ UNFIT_FILES = {
 
 @pytest.mark.parametrize(("text", "kind", "words"), UNFIT_FILES.values(), ids=UNFIT_FILES.keys())
 def test_a_file_that_is_not_strict_json_of_the_format_is_unfit(text, kind, words):
-    with pytest.raises(UnfitError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         parse_annotation(text, size=SIZE)
 
     assert caught.value.kind == kind
@@ -204,7 +204,7 @@ def test_a_file_that_is_not_strict_json_of_the_format_is_unfit(text, kind, words
     ],
 )
 def test_a_wrong_source_or_pair_is_unfit(changes, words):
-    with pytest.raises(UnfitError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         parse({**one_item(), **changes})
 
     assert caught.value.kind == "field_invalid"
@@ -233,13 +233,13 @@ def _mutate(values, rng):
 
 def test_a_mutated_annotation_is_read_as_garments_in_the_picture_or_is_unfit():
     rng = random.Random(0)
-    outcomes = {"read": 0, "unfit": 0}
+    outcomes = {"read": 0, "error": 0}
     for number in range(2000):
         values = _mutate(copy.deepcopy(annotation(number)), rng)
         try:
             parsed = parse(values)
-        except UnfitError:
-            outcomes["unfit"] += 1
+        except InvalidInputError:
+            outcomes["error"] += 1
             continue
         outcomes["read"] += 1
         for garment in parsed.garments:
@@ -260,5 +260,5 @@ def test_random_bytes_never_do_more_than_being_unfit():
             damaged[rng.randrange(len(damaged))] = rng.randrange(256)
         try:
             parse_annotation(bytes(damaged), size=SIZE)
-        except UnfitError as unfit:
-            unfit.reason.encode("utf-8")
+        except InvalidInputError as error:
+            error.reason.encode("utf-8")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepmark.data.ingest.left_right_check import ENOUGH, landmark_habits
+from deepmark.data.ingest.left_right_check import ENOUGH, check_left_right
 from deepmark.data.records import write_records
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, Category
 from deepmark.types import Garment, ImageRecord
@@ -41,22 +41,22 @@ def as_numbered(category: Category) -> list[int]:
 
 
 def test_every_left_landmark_of_the_figure_lies_left_of_its_partner(tmp_path):
-    habits = landmark_habits(records_of(tmp_path, as_numbered))
+    checks = check_left_right(records_of(tmp_path, as_numbered))
     pairs = sum(i != j for category in CATEGORIES for i, j in enumerate(category.mirror)) // 2
 
-    assert len(habits) == pairs + 1
-    assert {habit.share for habit in habits} == {1.0}
-    assert {habit.garments for habit in habits} == {ENOUGH}
+    assert len(checks) == pairs + 1
+    assert {check.share for check in checks} == {1.0}
+    assert {check.garments for check in checks} == {ENOUGH}
 
 
 def test_left_and_right_by_the_wearer_are_seen_on_every_pair_of_the_category(tmp_path):
     def order(category: Category) -> list[int]:
         return list(category.mirror) if category.name == "vest" else as_numbered(category)
 
-    wrong = [habit for habit in landmark_habits(records_of(tmp_path, order)) if habit.share == 0]
+    wrong = [check for check in check_left_right(records_of(tmp_path, order)) if check.share == 0]
 
     assert len(wrong) == sum(i != j for i, j in enumerate(CATEGORY_BY_NAME["vest"].mirror)) // 2
-    assert all(habit.name.startswith("vest: left ") for habit in wrong)
+    assert all(check.name.startswith("vest: left ") for check in wrong)
 
 
 def test_labels_2_and_4_the_other_way_round_are_seen_by_their_distance_from_the_shoulder(tmp_path):
@@ -66,14 +66,14 @@ def test_labels_2_and_4_the_other_way_round_are_seen_by_their_distance_from_the_
             numbers[1], numbers[3] = 3, 1
         return numbers
 
-    worst = landmark_habits(records_of(tmp_path, order))[0]
+    worst = check_left_right(records_of(tmp_path, order))[0]
 
     assert worst.name == "short sleeve outwear: label 2 nearer 7 than label 4"
     assert worst.share == 0
 
 
 def test_a_few_garments_tell_nothing(tmp_path):
-    assert landmark_habits(records_of(tmp_path, as_numbered, pictures=ENOUGH - 1)) == []
+    assert check_left_right(records_of(tmp_path, as_numbered, pictures=ENOUGH - 1)) == []
 
 
 def test_landmarks_that_are_not_labelled_are_not_counted(tmp_path):
@@ -82,10 +82,10 @@ def test_landmarks_that_are_not_labelled_are_not_counted(tmp_path):
     seen = [record(n, [drawn(OUTWEAR, as_numbered(OUTWEAR))]) for n in range(ENOUGH)]
     write_records(tmp_path / "train.parquet", [*seen, *(record(ENOUGH + n, [hidden]) for n in range(5))])
 
-    assert {habit.garments for habit in landmark_habits(tmp_path / "train.parquet")} == {ENOUGH}
+    assert {check.garments for check in check_left_right(tmp_path / "train.parquet")} == {ENOUGH}
 
 
 def test_garments_of_many_row_groups_are_added_up(tmp_path, monkeypatch):
     monkeypatch.setattr("deepmark.data.records.ROWS", 7)
 
-    assert {habit.garments for habit in landmark_habits(records_of(tmp_path, as_numbered))} == {ENOUGH}
+    assert {check.garments for check in check_left_right(records_of(tmp_path, as_numbered))} == {ENOUGH}
