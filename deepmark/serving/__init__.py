@@ -1,1 +1,1 @@
-"""The detector as an MLflow model."""
+"""The detector as a model that MLflow logs and serves."""

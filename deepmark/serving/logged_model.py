@@ -1,4 +1,4 @@
-"""What goes into MLflow so that it can serve a model: our source, a safetensors file, and the versions it needs."""
+"""Log the detector as an MLflow model: our source, a safetensors file, and the versions of the packages it needs."""
 
 from pathlib import Path
 from typing import Any
@@ -8,14 +8,14 @@ import deepmark
 MODEL_FOLDER = "model"
 
 WEIGHTS = "artifacts/model.safetensors"
-"""Where the weights' file lies in a logged model: MLflow keeps the name of the file."""
+"""The path of the weights' file in a logged model; MLflow keeps the file's name."""
 
 CHECKPOINT_TAG, STRATEGY_TAG = "deepmark.checkpoint", "deepmark.strategy"
-"""The tags of a model with the sha256 of its weights' file, and with how it detects."""
+"""Tags of a logged model: the sha256 of its weights' file, and its strategy."""
 
 
 def log_model(checkpoint: Path, example_image: bytes, model_config: dict[str, Any], tags: dict[str, str]) -> str:
-    """Log a model to the active run, and predict the example once to see that it works; returns its URI."""
+    """Log a model to the active run, and check that it predicts the example image, JPEG bytes; returns its URI."""
     import mlflow.pyfunc
     import pandas as pd
     from mlflow.models import ModelSignature
@@ -25,7 +25,7 @@ def log_model(checkpoint: Path, example_image: bytes, model_config: dict[str, An
     info = mlflow.pyfunc.log_model(
         name=MODEL_FOLDER,
         python_model=str(package / "serving/pyfunc_model.py"),
-        code_paths=[str(package)],  # deepmark is in no package index: the model brings its own
+        code_paths=[str(package)],  # deepmark is in no package index, so the model brings its source
         artifacts={"checkpoint": str(checkpoint.resolve())},
         model_config=model_config,
         tags=tags,
@@ -33,12 +33,12 @@ def log_model(checkpoint: Path, example_image: bytes, model_config: dict[str, An
         input_example=example,
         pip_requirements=_requirements(),
     )
-    mlflow.pyfunc.load_model(info.model_uri).predict(example)  # log_model tries that too, and hides what goes wrong
+    mlflow.pyfunc.load_model(info.model_uri).predict(example)  # log_model does the same, but hides errors
     return info.model_uri
 
 
 def _requirements() -> list[str]:
-    """What serving needs, as installed here. MLflow left alone would load the model in a new process to find out."""
+    """The packages that serving needs, as installed here; MLflow would load the model in a new process to find them."""
     from importlib.metadata import version
 
     names = "mlflow torch numpy pandas pydantic jaxtyping safetensors simplejpeg opencv-python-headless ruamel.yaml"

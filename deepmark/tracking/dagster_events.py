@@ -1,13 +1,13 @@
-"""What a training tells Dagster, where Dagster started it."""
+"""Reports to Dagster from a training that Dagster started."""
 
 import os
 
 RUN_VARIABLE = "DAGSTER_RUN_ID"
-"""The environment variable in which a command that Dagster started finds the run that it belongs to."""
+"""The environment variable with the id of the Dagster run that started a command."""
 
 
 def report_epoch(values: dict[str, float], epoch: int) -> None:
-    """Show an epoch's numbers in Dagster's event log, where Dagster started us, however deep below it; else nothing.
+    """Write an epoch's numbers to Dagster's event log, where Dagster started a parent of this process; else nothing.
 
     Call it on rank 0 only.
     """
@@ -16,6 +16,6 @@ def report_epoch(values: dict[str, float], epoch: int) -> None:
     from dagster_pipes import PipesContext, open_dagster_pipes
 
     if not PipesContext.is_initialized():
-        open_dagster_pipes()  # closed by the process that Dagster started, when all below it have ended
+        open_dagster_pipes()  # the process that Dagster started closes it, after its children have ended
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
     PipesContext.get().log.info(f"epoch {epoch}: {numbers}")

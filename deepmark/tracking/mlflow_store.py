@@ -1,4 +1,4 @@
-"""MLflow's store: where it is, how it is reached, and the runs in it."""
+"""MLflow's store: its address, its errors, and the experiment and runs in it."""
 
 import os
 import warnings
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 EXPERIMENT = "deepmark"
+"""The MLflow experiment that holds all runs."""
 
 PROCESS_TAG = "deepmark.process"
-"""The tag with the process that writes a run: host, number and time of birth."""
+"""The tag that names the process which writes a run, as `process_identity.this_process` does."""
 
 IDENTITY_TAG = "deepmark.run"
-"""The tag by which a training finds its run again that was killed before its first checkpoint."""
-
+"""The tag by which a training that was killed before its first checkpoint finds its run again."""
 
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -32,61 +32,61 @@ _QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
 }
-_PATIENCE = {
-    # MLflow's own are 7 retries of 120 s: an address with a typo would hang a training for a quarter of an hour.
+_RETRIES = {
+    # MLflow's defaults are 7 retries of 120 s: with a mistyped address a training would hang for a quarter of an hour.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
 
 
 def tracking_uri(workspace: Path) -> str:
-    """Where runs are kept: $MLFLOW_TRACKING_URI, or a database file in the workspace."""
+    """The URI of the store: $MLFLOW_TRACKING_URI, or a database file in the workspace."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.resolve()}/mlflow.db"
 
 
 def open_client(workspace: Path) -> "MlflowClient":
-    """A connection to the store of this workspace."""
+    """A client of the store of this workspace."""
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=tracking_uri(workspace))
 
 
-def experiment_id(client: "MlflowClient", workspace: Path) -> str:
-    """The id of our experiment, made on first use; a database in a file keeps artifacts beside itself."""
+def get_or_create_experiment(client: "MlflowClient", workspace: Path) -> str:
+    """The id of `EXPERIMENT`, which is created on first use."""
     from mlflow.exceptions import MlflowException
 
-    known = client.get_experiment_by_name(EXPERIMENT)
-    if known is not None:
-        return known.experiment_id
+    existing = client.get_experiment_by_name(EXPERIMENT)
+    if existing is not None:
+        return existing.experiment_id
     try:
-        return client.create_experiment(EXPERIMENT, _artifacts(tracking_uri(workspace)))
-    except MlflowException:  # another process was quicker
-        known = client.get_experiment_by_name(EXPERIMENT)
-        if known is None:
+        return client.create_experiment(EXPERIMENT, _artifact_location(tracking_uri(workspace)))
+    except MlflowException:  # another process has created it meanwhile
+        existing = client.get_experiment_by_name(EXPERIMENT)
+        if existing is None:
             raise
-        return known.experiment_id
+        return existing.experiment_id
 
 
-def _artifacts(uri: str) -> str | None:
-    """Beside a database in a file; a server chooses. Else MLflow takes a folder below wherever the process runs."""
+def _artifact_location(uri: str) -> str | None:
+    """A folder beside a database file, because MLflow would take the current one; None lets a server choose."""
     file = uri.removeprefix("sqlite:///")
     return None if file == uri else (Path(file).resolve().parent / "mlartifacts").as_uri()
 
 
 def find_unfinished_run(client: "MlflowClient", experiment: str, identity: str) -> "Run | None":
-    """The run that was begun under an identity and did not end."""
-    found = client.search_runs([experiment], f"tags.`{IDENTITY_TAG}` = '{identity}'")
-    return next((run for run in found if run.info.status != "FINISHED"), None)
+    """The run that was started under an identity and has not finished; None where there is none."""
+    runs = client.search_runs([experiment], f"tags.`{IDENTITY_TAG}` = '{identity}'")
+    return next((run for run in runs if run.info.status != "FINISHED"), None)
 
 
 def resume_run(client: "MlflowClient", run_id: str) -> None:
-    """A run that was cut short runs, and this process writes it."""
+    """Set an interrupted run to RUNNING, written by this process from now on."""
     client.update_run(run_id, status="RUNNING")
     client.set_tag(run_id, PROCESS_TAG, this_process())
 
 
 def close_dead_runs(client: "MlflowClient", experiment: str) -> None:
-    """Runs whose process was killed on this machine would stay RUNNING for ever: close them as KILLED."""
+    """Close runs whose process was killed on this machine as KILLED; MLflow would show them as RUNNING for ever."""
     for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
         process = run.data.tags.get(PROCESS_TAG)
         if process is not None and is_dead(process):
@@ -94,7 +94,7 @@ def close_dead_runs(client: "MlflowClient", experiment: str) -> None:
 
 
 def find_run(client: "MlflowClient", run_id: str) -> "Run | None":
-    """The run of this id; None where the store has none."""
+    """The run with this id; None where the store has none."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -107,11 +107,11 @@ def find_run(client: "MlflowClient", run_id: str) -> "Run | None":
 
 @contextmanager
 def store_errors(uri: str) -> Iterator[None]:
-    """MLflow's many ways of saying that its store is not there, as one message for the user; its warnings, as none."""
+    """Turn errors of MLflow, SQLAlchemy and the OS about the store into a DeepmarkError; silence MLflow's warnings."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about its own use of its own libraries
-        os.environ.update(_QUIET)  # before the import, which reads it
-        for name, value in _PATIENCE.items():
+        warnings.simplefilter("ignore")  # MLflow warns about how it uses its own libraries
+        os.environ.update(_QUIET)  # before MLflow is imported, which reads it
+        for name, value in _RETRIES.items():
             os.environ.setdefault(name, value)
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
@@ -128,15 +128,15 @@ def store_errors(uri: str) -> Iterator[None]:
 
 @contextmanager
 def as_current_store(uri: str) -> Iterator[None]:
-    """What MLflow does by itself, such as loading a model, it does with this store; afterwards with the one before."""
+    """Inside the block MLflow's global functions, such as those that load a model, use this store."""
     import mlflow
 
-    before, variable = mlflow.get_tracking_uri(), os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(uri)  # which sets the variable too, sometimes
+    previous, variable = mlflow.get_tracking_uri(), os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)  # sometimes sets the environment variable, too
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(previous)
         os.environ.pop("MLFLOW_TRACKING_URI", None)
         if variable is not None:
             os.environ["MLFLOW_TRACKING_URI"] = variable

@@ -1,4 +1,4 @@
-"""Which process wrote something, and whether it is still alive."""
+"""Names for processes, and whether a named process is still alive."""
 
 import os
 
@@ -6,20 +6,20 @@ import psutil
 
 
 def this_process() -> str:
-    """A name for this process that no other will have, not even after a reboot: host, number, time of birth."""
+    """A name that no other process will have, not even after a reboot: host, process id, time of creation."""
     return _name(os.getpid())
 
 
 def is_dead(name: str) -> bool:
-    """Whether a process that `this_process` named is gone; of other machines nothing is known, so False."""
-    host, number, _ = name.rsplit(":", 2)
+    """Whether the process with a name of `this_process` is gone; False for other machines, which cannot be asked."""
+    host, pid, _ = name.rsplit(":", 2)
     if host != os.uname().nodename:
         return False
     try:
-        return _name(int(number)) != name
+        return _name(int(pid)) != name
     except psutil.NoSuchProcess:
         return True
 
 
-def _name(number: int) -> str:
-    return f"{os.uname().nodename}:{number}:{psutil.Process(number).create_time():.2f}"
+def _name(pid: int) -> str:
+    return f"{os.uname().nodename}:{pid}:{psutil.Process(pid).create_time():.2f}"

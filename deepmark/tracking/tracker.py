@@ -1,7 +1,7 @@
-"""What becomes known while a model is made, kept in MLflow.
+"""The MLflow run of a training: its parameters, tags, metrics, artifacts and model.
 
-One MLflow run is one training; evaluation and report resume it and add to it. Everything is written synchronously:
-MLflow's asynchronous logging lost 1 metric in 5 under SIGKILL.
+Evaluation and report resume the run and add to it. Everything is written synchronously: MLflow's asynchronous logging
+lost 1 metric in 5 under SIGKILL.
 """
 
 import time
@@ -20,9 +20,9 @@ from deepmark.tracking.mlflow_store import (
     PROCESS_TAG,
     as_current_store,
     close_dead_runs,
-    experiment_id,
     find_run,
     find_unfinished_run,
+    get_or_create_experiment,
     open_client,
     resume_run,
     store_errors,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 LOCAL_UI = "http://127.0.0.1:5000"
-"""Where `make ui` shows a workspace that keeps its runs in a file of its own."""
+"""Where `make ui` shows the runs of a workspace that keeps them in a database file."""
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -44,27 +44,27 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 class Tracker:
     """One MLflow run, open for writing.
 
-    Every method raises DeepmarkError, naming the tracking URI, when the store behind it cannot be reached.
+    Every method raises DeepmarkError, naming the tracking URI, where the store cannot be reached.
     """
 
     def __init__(self, workspace: Path, client: "MlflowClient", run: "Run") -> None:
         self.workspace = workspace
         self._client = client
         self._run = run
-        self._known: dict[str, set[int]] = {}
-        """Steps that curves have in the store, as far as they were looked up."""
+        self._logged_steps: dict[str, set[int]] = {}
+        """The steps that the store holds of a metric, for the metrics that were looked up."""
 
     @classmethod
     def start(
         cls, workspace: Path, *, params: dict[str, Any], tags: dict[str, str], identity: str | None = None
     ) -> "Tracker":
-        """A new run with its parameters; what produced it (commits, data, version) is tagged here.
+        """Start a run with its parameters and tags; tags of its provenance are added.
 
-        A run that was begun under the same `identity`, and did not end, is this run: it goes on.
+        An unfinished run that was started under the same `identity` is resumed instead.
         """
         with store_errors(tracking_uri(workspace)):
             client = open_client(workspace)
-            experiment = experiment_id(client, workspace)
+            experiment = get_or_create_experiment(client, workspace)
             close_dead_runs(client, experiment)
             tags = {**provenance_tags(workspace), **tags, PROCESS_TAG: this_process()}
             run = find_unfinished_run(client, experiment, identity) if identity is not None else None
@@ -79,7 +79,7 @@ class Tracker:
 
     @classmethod
     def resume(cls, workspace: Path, run_id: str) -> "Tracker":
-        """An earlier run, to add to: one that was cut short runs again, a finished one stays finished."""
+        """Open an earlier run, to add to it: an interrupted run is RUNNING again, a finished one stays finished."""
         with store_errors(tracking_uri(workspace)):
             client = open_client(workspace)
             run = find_run(client, run_id)
@@ -99,12 +99,12 @@ class Tracker:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run had come to its end before it was opened."""
+        """Whether the run was finished already when it was opened."""
         return self._run.info.status == "FINISHED"
 
     @cached_property
     def url(self) -> str | None:
-        """The run's page: on the tracking server, or where `make ui` shows this workspace; None for other stores."""
+        """The run's page on the tracking server, or where `make ui` shows this workspace; None for other stores."""
         uri = tracking_uri(self.workspace)
         if not uri.startswith(("http://", "https://", "sqlite://")):
             return None
@@ -112,33 +112,34 @@ class Tracker:
         return f"{host}/#/experiments/{self._run.info.experiment_id}/runs/{self.run_id}"
 
     def log_metrics(self, values: dict[str, float], *, step: int | None = None) -> None:
-        """Numbers by name; `step` is the epoch for a curve. They are in the store when this returns."""
+        """Log numbers by name; `step` is the epoch, for a curve. They are in the store when this returns."""
         with self._store_errors():
             from mlflow.entities import Metric
 
             now = int(time.time() * 1000)
             metrics = [Metric(name, float(value), now, step or 0) for name, value in values.items()]
-            for first in range(0, len(metrics), 1000):  # the most that one request may carry
+            for first in range(0, len(metrics), 1000):  # MLflow's limit of a request
                 self._client.log_batch(self.run_id, metrics=metrics[first : first + 1000], synchronous=True)
 
     def log_curves(self, curves: dict[int, dict[str, float]]) -> None:
-        """Numbers by step and name, each at most once: what the run holds already is left as it is.
+        """Log numbers by step and name, except those that the run holds already.
 
-        Give the whole history every time: whatever a kill kept from the store is made good.
+        Give the whole history every time, so that what a kill kept from the store is logged later.
         """
         with self._store_errors():
             names = {name for values in curves.values() for name in values}
-            for name in names - self._known.keys():
-                self._known[name] = {point.step for point in self._client.get_metric_history(self.run_id, name)}
+            for name in names - self._logged_steps.keys():
+                history = self._client.get_metric_history(self.run_id, name)
+                self._logged_steps[name] = {metric.step for metric in history}
         for step, values in curves.items():
-            missing = {name: value for name, value in values.items() if step not in self._known[name]}
+            missing = {name: value for name, value in values.items() if step not in self._logged_steps[name]}
             if missing:
                 self.log_metrics(missing, step=step)
                 for name in missing:
-                    self._known[name].add(step)
+                    self._logged_steps[name].add(step)
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
-        """A file, or a folder with all it holds, kept with the run under `folder`."""
+        """Store a file, or a folder and all it holds, among the run's artifacts, under `folder`."""
         with self._store_errors():
             if path.is_dir():
                 self._client.log_artifacts(self.run_id, str(path), folder)
@@ -146,12 +147,12 @@ class Tracker:
                 self._client.log_artifact(self.run_id, str(path), folder)
 
     def log_model(self, checkpoint: Path, example_image: bytes) -> str:
-        """The model as MLflow serves it (serve.py and the safetensors file, nothing pickled); returns its URI.
+        """Log the model that MLflow serves: pyfunc_model.py and the safetensors file, nothing pickled. Returns its URI.
 
-        `example_image`, JPEG bytes, is the input example, and is predicted once to see that the model works. Served
-        detections are those worth drawing, `report.min_score` or better, by `promote.strategy`; loading it with
-        another `model_config` changes both. A whole model of this checkpoint and strategy that the run has already is
-        left as it is.
+        `example_image`, JPEG bytes, is the input example, and is predicted once to see that the model works. The model
+        detects by `promote.strategy` and returns scores of `report.min_score` or more; loading it with another
+        `model_config` changes both. Where the run has a model of this checkpoint and strategy already, its URI is
+        returned and nothing is logged.
         """
         params = load_params(self.workspace / "params.yaml")
         predict = params.predict.model_copy(update={"min_score": params.report.min_score})
@@ -162,25 +163,25 @@ class Tracker:
         }
         tags = {CHECKPOINT_TAG: file_sha256(checkpoint), STRATEGY_TAG: params.promote.strategy}
         with self._store_errors():
-            found = self._logged_model(tags)
-            if found is not None:
-                return found
-            with self._active():
+            uri = self._find_model(tags)
+            if uri is not None:
+                return uri
+            with self._active_run():
                 return log_model(checkpoint, example_image, config, tags)
 
-    def _logged_model(self, tags: dict[str, str]) -> str | None:
-        """The URI of this run's model with these tags; one that a killed process left half written is deleted."""
-        whole = None
+    def _find_model(self, tags: dict[str, str]) -> str | None:
+        """The URI of this run's model with these tags. Models that a killed process left unfinished are deleted."""
+        uri = None
         experiments = [self._run.info.experiment_id]
         for model in self._client.search_logged_models(experiments, f"source_run_id = '{self.run_id}'"):
             if str(model.status) == "READY":
-                whole = model.model_uri if tags.items() <= model.tags.items() else whole
+                uri = model.model_uri if tags.items() <= model.tags.items() else uri
             else:
                 self._client.delete_logged_model(model.model_id)
-        return whole
+        return uri
 
     def finish(self, status: Status = "FINISHED") -> None:
-        """Close the run. A run that was finished before, and only added to since, keeps its end."""
+        """Close the run. One that was finished already when it was opened keeps its end time."""
         if self.is_finished:
             return
         with self._store_errors():
@@ -190,12 +191,12 @@ class Tracker:
         from mlflow.entities import Param
 
         entries = [Param(name, str(value)) for name, value in params.items()]
-        for first in range(0, len(entries), 100):  # the most that one request may carry
+        for first in range(0, len(entries), 100):  # MLflow's limit of a request
             self._client.log_batch(self.run_id, params=entries[first : first + 100], synchronous=True)
 
     @contextmanager
-    def _active(self) -> Iterator[None]:
-        """MLflow's models are logged to the active run only, and leaving that finishes the run: undo it."""
+    def _active_run(self) -> Iterator[None]:
+        """Make this the active run, as logging a model needs, and restore its status, which MLflow ends on leaving."""
         import mlflow
 
         status = self._client.get_run(self.run_id).info.status

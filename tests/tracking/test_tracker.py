@@ -7,7 +7,7 @@ import pytest
 
 from deepmark.errors import DeepmarkError
 from deepmark.tracking.dagster_events import report_epoch
-from deepmark.tracking.mlflow_store import experiment_id, tracking_uri
+from deepmark.tracking.mlflow_store import get_or_create_experiment, tracking_uri
 from deepmark.tracking.provenance import EXPERIMENT_VARIABLE, code_version, data_version, workspace_version
 from deepmark.tracking.tracker import Tracker
 
@@ -189,7 +189,7 @@ def test_artifacts_lie_beside_a_database_in_a_file_and_where_a_server_wants_them
         monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
 
     beside = {None: (tmp_path / "mlartifacts").as_uri(), "sqlite:////team/mlflow.db": "file:///team/mlartifacts"}
-    assert experiment_id(Client(), tmp_path) == beside.get(given, "where the server wants them")
+    assert get_or_create_experiment(Client(), tmp_path) == beside.get(given, "where the server wants them")
 
 
 def test_the_run_of_an_experiment_names_it(workspace, monkeypatch):
