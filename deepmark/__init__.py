@@ -1,3 +1,90 @@
-"""DeepMark: one-shot detection of clothes and their landmarks, from DeepFashion2 to a registered model."""
+"""DeepMark: one-shot detection of clothes and their landmarks, from DeepFashion2 to a registered model.
+
+    from deepmark import load_detector
+
+    detector = load_detector("model.safetensors")
+    print(detector("street.jpg"))
+
+What `__all__` lists is for use from Python. A name is imported when it is first asked for, so `import deepmark` itself
+loads neither NumPy nor PyTorch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for type checkers and editors; at run time __getattr__ imports the same
+    from deepmark.data.predictions import read_predictions
+    from deepmark.data.records import read_records
+    from deepmark.data.shards.reader import ShardReader
+    from deepmark.errors import DeepmarkError
+    from deepmark.eval.coco_score.score import score_files
+    from deepmark.eval.metric.evaluate import EvalReport, evaluate
+    from deepmark.infer.load_detector import LoadedDetector, load_detector
+    from deepmark.infer.predict import Predictor
+    from deepmark.model.detector import load_network
+    from deepmark.schema import CATEGORIES, Category
+    from deepmark.synthetic.dataset import draw_dataset
+    from deepmark.types import Detections, Garment, ImageRecord
+    from deepmark.workspace.layout import Workspace, init_workspace
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "CATEGORIES",
+    "Category",
+    "DeepmarkError",
+    "Detections",
+    "EvalReport",
+    "Garment",
+    "ImageRecord",
+    "LoadedDetector",
+    "Predictor",
+    "ShardReader",
+    "Workspace",
+    "__version__",
+    "draw_dataset",
+    "evaluate",
+    "init_workspace",
+    "load_detector",
+    "load_network",
+    "read_predictions",
+    "read_records",
+    "score_files",
+]
+
+_MODULES = {
+    "CATEGORIES": "schema",
+    "Category": "schema",
+    "DeepmarkError": "errors",
+    "Detections": "types",
+    "EvalReport": "eval.metric.evaluate",
+    "Garment": "types",
+    "ImageRecord": "types",
+    "LoadedDetector": "infer.load_detector",
+    "Predictor": "infer.predict",
+    "ShardReader": "data.shards.reader",
+    "Workspace": "workspace.layout",
+    "draw_dataset": "synthetic.dataset",
+    "evaluate": "eval.metric.evaluate",
+    "init_workspace": "workspace.layout",
+    "load_detector": "infer.load_detector",
+    "load_network": "model.detector",
+    "read_predictions": "data.predictions",
+    "read_records": "data.records",
+    "score_files": "eval.coco_score.score",
+}
+"""The module below `deepmark` that defines each name."""
+
+
+if not TYPE_CHECKING:  # a type checker would take any misspelt name for one that this finds
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULES:
+            raise AttributeError(f"module 'deepmark' has no attribute '{name}'")
+        value = getattr(import_module(f"deepmark.{_MODULES[name]}"), name)
+        globals()[name] = value  # the next access finds it without this function
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

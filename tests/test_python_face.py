@@ -1,0 +1,88 @@
+"""`import deepmark`: what a Python user finds there, and that nothing is loaded before it is used."""
+
+import ast
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import deepmark
+
+HEAVY = ("torch", "mlflow", "dagster", "pandas", "pyarrow", "numpy", "cv2", "pydantic", "PIL", "webdataset")
+SOURCE = Path(deepmark.__file__).read_text("utf-8")
+
+
+def python(program: str, cwd: Path) -> str:
+    done = subprocess.run([sys.executable, "-c", program], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_deepmark_and_listing_its_names_loads_nothing_heavy(tmp_path):
+    program = f"import sys, deepmark; dir(deepmark); print([name for name in {HEAVY} if name in sys.modules])"
+
+    assert python(program, tmp_path) == "[]\n"
+
+
+def test_importing_one_name_does_not_load_what_it_does_not_need(tmp_path):
+    program = (
+        "import sys\nfrom deepmark import CATEGORIES, DeepmarkError, Workspace\n"
+        "print(len(CATEGORIES), [name for name in ('torch', 'mlflow', 'cv2', 'pandas') if name in sys.modules])"
+    )
+
+    assert python(program, tmp_path) == "13 []\n"
+
+
+def test_every_name_of_all_is_what_its_module_defines():
+    assert deepmark.__all__ == sorted(deepmark.__all__)
+    for name in set(deepmark.__all__) - {"__version__"}:
+        value = getattr(deepmark, name)
+        assert value is getattr(import_module(f"deepmark.{deepmark._MODULES[name]}"), name)
+        assert name in dir(deepmark)
+
+
+def test_type_checkers_see_the_same_names_from_the_same_modules():
+    checked = next(node for node in ast.parse(SOURCE).body if isinstance(node, ast.If))
+    seen = {alias.name: node.module for node in checked.body for alias in node.names}
+
+    assert seen == {name: f"deepmark.{module}" for name, module in deepmark._MODULES.items()}
+    assert seen.keys() | {"__version__"} == set(deepmark.__all__)
+
+
+def test_every_public_name_is_explained():
+    for name in set(deepmark.__all__) - {"__version__", "CATEGORIES"}:
+        assert getattr(deepmark, name).__doc__, name
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error_as_everywhere():
+    assert not hasattr(deepmark, "load_detektor")
+
+
+@pytest.mark.slow
+def test_a_type_checker_knows_the_types_of_the_public_names(tmp_path):
+    program = tmp_path / "typed.py"
+    program.write_text(
+        "import deepmark\n"
+        "from deepmark import Detections, load_detector\n"
+        "found: Detections = load_detector('model.safetensors')('image.jpg')\n"
+        "several: list[Detections] = load_detector('model.safetensors')([b'', b''])\n"
+        "reveal_type(deepmark.evaluate([], []))\n"
+        "wrong: int = load_detector('model.safetensors')\n"
+        "deepmark.no_such_name\n"
+    )
+    root = Path(deepmark.__file__).parents[1]  # its settings, and its cache, which is warm after `make lint`
+    command = [sys.executable, "-m", "mypy", program]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+    told = [line.partition(": ")[2] for line in done.stdout.splitlines()]
+    assert told[0] == 'note: Revealed type is "deepmark.eval.metric.evaluate.EvalReport"'
+    assert told[1].startswith('error: Incompatible types in assignment (expression has type "LoadedDetector"')
+    assert told[2].startswith('error: Module has no attribute "no_such_name"')
+    assert len(told) == 4, done.stdout
+
+
+def test_every_package_says_that_it_is_typed():
+    root = Path(deepmark.__file__).parents[1]
+    assert all((root / package / "py.typed").is_file() for package in ("deepmark", "pipelines", "assets"))
