@@ -19,7 +19,7 @@ from deepmark.model.detector import build_detector
 from deepmark.params import ModelParams, load_params
 from deepmark.train.best_epoch import better
 from deepmark.train.checkpoint import newest, restore, save_checkpoint
-from deepmark.train.distributed.process_group import Group
+from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.loop import Position
 from deepmark.train.optim import build_optimizer
 from deepmark.train.step import Stepper, make_stepper
@@ -30,7 +30,7 @@ def full_stepper(backbone: str) -> tuple[Stepper, Position]:
     """A network after one step of gradients that are all zero."""
     params = load_params(profile_file("modern")).train
     detector = build_detector(ModelParams(backbone=backbone, input_size=(512, 512)), seed=1)
-    group = Group(rank=0, world=1, local_world=1, device=torch.device("cpu"))
+    group = ProcessGroup(rank=0, world_size=1, local_world_size=1, device=torch.device("cpu"))
     stepper = make_stepper(detector, build_optimizer(detector, params), params, group)
     for weight in detector.parameters():
         weight.grad = torch.zeros_like(weight)

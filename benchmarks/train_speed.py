@@ -32,7 +32,7 @@ from deepmark.data.shards.reader import ShardReader
 from deepmark.model.detector import build_detector
 from deepmark.params import AugmentParams, ModelParams, TrainParams, load_params
 from deepmark.train import step
-from deepmark.train.distributed.process_group import Group
+from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.optim import build_optimizer
 from deepmark.train.prefetch import on_device
 from deepmark.train.targets import Batch, collate
@@ -76,7 +76,7 @@ def load(
 def new_stepper(model: ModelParams, params: TrainParams, device: torch.device) -> step.Stepper:
     detector = build_detector(model, seed=1, channels_last=params.channels_last)
     detector.to(device).train()
-    group = Group(rank=0, world=1, local_world=1, device=device)
+    group = ProcessGroup(rank=0, world_size=1, local_world_size=1, device=device)
     return step.make_stepper(detector, build_optimizer(detector, params), params, group)
 
 

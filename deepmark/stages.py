@@ -63,25 +63,25 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None
     Its facts come from where rank 0 runs; None on every other machine, and in every other process of a scheduler.
     """
     from deepmark.train.distributed.launch import count_processes, run_workers
-    from deepmark.train.distributed.process_group import announced_place
+    from deepmark.train.distributed.process_group import rank_from_environment
     from deepmark.train.run_id import run_folder
     from deepmark.train.worker import run_rank
 
-    launch, place = workspace.params.train.launch, announced_place()
-    here = place.local_world if place else count_processes(launch.nproc_per_node)
+    launch, rank = workspace.params.train.launch, rank_from_environment()
+    here = rank.local_world_size if rank else count_processes(launch.nproc_per_node)
     _check_shards(
         workspace,
-        processes=place.world if place else launch.nnodes * here,
-        verify=place is None or place.local_rank == 0,  # once a machine
+        processes=rank.world_size if rank else launch.nnodes * here,
+        verify=rank is None or rank.local_rank == 0,  # once a machine
     )
     folder = run_folder(workspace)
-    if fresh and (place is None or place.rank == 0):
+    if fresh and (rank is None or rank.rank == 0):
         shutil.rmtree(folder, ignore_errors=True)
-    if place:
-        run_rank(workspace)
-        is_first = place.rank == 0
+    if rank:
+        run_rank(workspace, folder)
+        is_first = rank.rank == 0
     else:
-        is_first = run_workers(workspace.root, here, launch, run_id=folder.name)
+        is_first = run_workers(workspace.root, folder, here, launch)
     return json.loads(workspace.train_metrics_file.read_text("utf-8")) if is_first else None
 
 

@@ -110,7 +110,7 @@ def _build_backbone(params: ModelParams) -> DLA34 | Hourglass104 | Mobile:
 
 @torch.no_grad()
 def _store_channels_last(backbone: nn.Module) -> None:
-    """Store weights in the memory order of their input, except those of 1x1 convolutions; the heads stay as they are."""
+    """Store weights in the memory order of their input, except those of 1x1 convolutions; heads stay as they are."""
     for weight in backbone.parameters():
         if weight.ndim == 4 and weight.shape[2] > 1:
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)

@@ -14,7 +14,7 @@ from deepmark.data.shards.reader import ShardReader
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.infer.predict import Predictor, predict_shards
 from deepmark.params import PredictParams
-from deepmark.train.distributed.process_group import Group
+from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.step import Stepper
 from deepmark.types import Detections, ImageRecord
 
@@ -55,9 +55,9 @@ def _beats(value: float | None, other: float | None, higher_is_better: bool) -> 
 class _Share:
     """Every w-th sample of a reader, from the r-th on."""
 
-    def __init__(self, reader: ShardReader, group: Group) -> None:
+    def __init__(self, reader: ShardReader, group: ProcessGroup) -> None:
         self._reader = reader
-        self._positions = range(group.rank, len(reader), group.world)
+        self._positions = range(group.rank, len(reader), group.world_size)
 
     def __len__(self) -> int:
         return len(self._positions)
@@ -89,7 +89,7 @@ def measure_ap(stepper: Stepper, reader: ShardReader) -> dict[str, float | None]
     params = _predict_params(stepper.params.precision)
     group, detector = stepper.group, stepper.kept
     was_training = detector.training
-    group.share_buffers(detector)
+    group.broadcast_buffers(detector)
     predictor = Predictor(detector, "nms", params, group.device)
     found = predict_shards(_Share(reader, group), predictor, batch_size=params.batch_size)
     mine = [(prediction.image_id, prediction.detections) for prediction in found]
@@ -97,21 +97,23 @@ def measure_ap(stepper: Stepper, reader: ShardReader) -> dict[str, float | None]
     return _evaluated(reader, _gathered(mine, group), group)
 
 
-def _gathered(mine: list[tuple[int, Detections]], group: Group) -> list[tuple[int, Detections]]:
+def _gathered(mine: list[tuple[int, Detections]], group: ProcessGroup) -> list[tuple[int, Detections]]:
     """What all processes found, at the first."""
-    if group.world == 1:
+    if group.world_size == 1:
         return mine
-    everything: list[list[tuple[int, Detections]] | None] | None = [None] * group.world if group.is_first else None
+    everything: list[list[tuple[int, Detections]] | None] | None = [None] * group.world_size if group.is_first else None
     dist.gather_object(mine, everything)
     return [each for part in everything or [] for each in part or []]
 
 
-def _evaluated(reader: ShardReader, predictions: list[tuple[int, Detections]], group: Group) -> dict[str, float | None]:
+def _evaluated(
+    reader: ShardReader, predictions: list[tuple[int, Detections]], group: ProcessGroup
+) -> dict[str, float | None]:
     answer: list[dict[str, float | None]] = [{}]
     if group.is_first:
         records = [reader.record(position) for position in range(len(reader))]
         report = evaluate(records, predictions, by_subset=False)
         answer = [{name: report.value(name) for name in ("box_ap", "landmark_ap")}]
-    if group.world > 1:
+    if group.world_size > 1:
         dist.broadcast_object_list(answer)
     return answer[0]

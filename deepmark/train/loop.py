@@ -19,7 +19,7 @@ from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
 from deepmark.params import AugmentParams, TrainParams
 from deepmark.train.best_epoch import Best, better
-from deepmark.train.distributed.process_group import Group
+from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.distributed.stop_signal import StoppedError, StopSignal
 from deepmark.train.optim import learning_rate
 from deepmark.train.prefetch import on_device
@@ -123,14 +123,14 @@ class Data:
 
 
 def _load(
-    order: np.ndarray, make: Callable[[int], Sample], params: TrainParams, group: Group, *, first_step: int = 0
+    order: np.ndarray, make: Callable[[int], Sample], params: TrainParams, group: ProcessGroup, *, first_step: int = 0
 ) -> Iterator[list[Batch]]:
     """This process's share of each batch, on the device, in parts that fit it."""
-    shares = shared_batches(order, params.batch_size, first_step=first_step, rank=group.rank, world=group.world)
+    shares = shared_batches(order, params.batch_size, first_step=first_step, rank=group.rank, world=group.world_size)
     pinned = group.device.type == "cuda"
 
     def parts() -> Iterator[list[Batch]]:
-        for samples in load_batches(shares, make, threads=default_threads(group.local_world)):
+        for samples in load_batches(shares, make, threads=default_threads(group.local_world_size)):
             bounds = batch_bounds(len(samples), params.device_batch or len(samples))
             yield [collate(samples[start:stop], pinned=pinned) for start, stop in bounds]
 
@@ -153,7 +153,7 @@ def _means(sums: Sequence[float], steps: int) -> dict[str, float]:
 def validate(stepper: Stepper, data: Data) -> dict[str, float]:
     """The mean losses over the validation set, unaugmented, by the weights that are kept; all processes share it."""
     group, detector = stepper.group, stepper.kept
-    group.share_buffers(detector)
+    group.broadcast_buffers(detector)
     was_training = detector.training
     detector.eval()
     order, make = np.arange(len(data.validation)), _sampler(data, data.validation, None)
@@ -183,7 +183,7 @@ def fit(
     params = stepper.params
     stepper.detector.train()
     for epoch in range(position.epoch, params.epochs):
-        with stop.noted_only():
+        with stop.deferred():
             _train_epoch(stepper, data, position, stop, after_step)
         validation, measured = validate(stepper, data), {}
         if not math.isfinite(validation["total"]):
@@ -228,7 +228,7 @@ def _train_epoch(
         parts = next(loaded)
         position.waited += time.perf_counter() - asked
         rate = learning_rate(params, step=epoch * steps + position.step, steps_per_epoch=steps)
-        result = stepper.step(parts, rate, stop=stop.is_heard)
+        result = stepper.step(parts, rate, stop=stop.is_received)
         position.count(result)
         if not result.is_finite:
             _complain(stepper, data, position, batch, result)

@@ -19,20 +19,20 @@ from deepmark.tracking.flatten import flatten
 from deepmark.tracking.tracker import Tracker
 from deepmark.train.best_epoch import measure_ap
 from deepmark.train.checkpoint import newest, only_one, restore, save_checkpoint
-from deepmark.train.distributed.process_group import Group
+from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.distributed.stop_signal import StoppedError, StopSignal
 from deepmark.train.loop import Data, Position, fit
 from deepmark.train.optim import build_optimizer
 from deepmark.train.outputs import export
-from deepmark.train.run_id import init_file, run_folder
+from deepmark.train.run_id import init_file
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.workspace.inputs import open_shards
 from deepmark.workspace.layout import Workspace
 
 
-def train_rank(workspace: Workspace, group: Group, stop: StopSignal) -> None:
-    """This process's part of the training; the first one writes, logs and tells."""
-    params, folder = workspace.params, run_folder(workspace)
+def train_rank(workspace: Workspace, folder: Path, group: ProcessGroup, stop: StopSignal) -> None:
+    """This process's part of a training; the first process writes checkpoints to `folder`, logs, and writes outputs."""
+    params = workspace.params
     train, validation = (open_shards(workspace, split) for split in ("train", "validation"))
     data = Data(train=train, validation=validation, canvas=params.model.input_size, augment=params.augment)
     with only_one(folder) if group.is_first else nullcontext():
@@ -51,13 +51,13 @@ def train_rank(workspace: Workspace, group: Group, stop: StopSignal) -> None:
             except StoppedError:
                 if watch is not None:
                     watch.save(position)
-                group.agree(None)  # the others wait until the checkpoint is written
-                stop.leave()
+                group.from_first(None)  # the others wait until the checkpoint is written
+                stop.exit()
             if watch is not None:
                 watch.finish(position)
 
 
-def start_detector(workspace: Workspace, group: Group) -> Detector:
+def start_detector(workspace: Workspace, group: ProcessGroup) -> Detector:
     """The network as a run begins with it, on the group's device."""
     params, init = workspace.params, init_file(workspace)
     detector = build_detector(params.model, seed=params.train.seed, channels_last=params.train.channels_last)
@@ -73,7 +73,7 @@ def _position(folder: Path, stepper: Stepper) -> tuple[Position, dict[str, Any]]
     """Where the run stands: at the checkpoint that the first process found sound, or at the beginning."""
     group = stepper.group
     found = newest(folder) if group.is_first else None
-    name = group.agree(found.name if found is not None else None)
+    name = group.from_first(found.name if found is not None else None)
     return restore(folder / name, stepper) if name else (Position(), {})
 
 
@@ -159,7 +159,7 @@ def _closing(watch: _Watch | None) -> Iterator[None]:
         raise
 
 
-def _start_tracking(workspace: Workspace, folder: Path, facts: dict[str, Any], group: Group) -> Tracker:
+def _start_tracking(workspace: Workspace, folder: Path, facts: dict[str, Any], group: ProcessGroup) -> Tracker:
     if facts:
         return Tracker.resume(workspace.root, facts["mlflow_run_id"])
     identity = folder / "identity"  # known before MLflow's run is made: a kill in between must not make two
@@ -167,7 +167,7 @@ def _start_tracking(workspace: Workspace, folder: Path, facts: dict[str, Any], g
         write_text(identity, uuid.uuid4().hex)
     params = dict(flatten(workspace.params.model_dump(mode="json")))
     name = f"{workspace.params.model.backbone}, {workspace.params.train.epochs} epochs"
-    tags = {"mlflow.runName": name, "processes": str(group.world)}
+    tags = {"mlflow.runName": name, "processes": str(group.world_size)}
     return Tracker.start(workspace.root, params=params, tags=tags, identity=identity.read_text("utf-8"))
 
 

@@ -18,7 +18,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.model.autocast import autocast_dtype
 from deepmark.model.detector import Detector
 from deepmark.params import LossWeights, TrainParams
-from deepmark.train.distributed.process_group import Group
+from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.loss import Losses, losses, mean_losses
 from deepmark.train.optim import build_average
 from deepmark.train.targets import Batch, Targets, make_targets
@@ -55,7 +55,7 @@ class Stepper:
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     params: TrainParams
-    group: Group
+    group: ProcessGroup
 
     @property
     def kept(self) -> Detector:
@@ -93,7 +93,7 @@ class Stepper:
             with self._shared(number == len(parts)):
                 found = self._losses(part, target, counts, self.model)
                 # DistributedDataParallel takes the mean of gradients; the losses are shares of a global mean already
-                self.scaler.scale(found.total * self.group.world).backward()
+                self.scaler.scale(found.total * self.group.world_size).backward()
             total += _stacked(found, self.params.loss_weights)
         return total
 
@@ -147,7 +147,9 @@ def _stacked(parts: Losses, weights: LossWeights) -> Tensor:
     return torch.stack(weighted).detach().double()
 
 
-def make_stepper(detector: Detector, optimizer: torch.optim.Optimizer, params: TrainParams, group: Group) -> Stepper:
+def make_stepper(
+    detector: Detector, optimizer: torch.optim.Optimizer, params: TrainParams, group: ProcessGroup
+) -> Stepper:
     """Everything `fit` moves, on the group's device.
 
     Raises DeepmarkError where torch.compile is asked for and there is no compiler.
@@ -157,7 +159,7 @@ def make_stepper(detector: Detector, optimizer: torch.optim.Optimizer, params: T
     if params.compile:
         _compile(detector.backbone)
     model: nn.Module = detector
-    if group.world > 1:
+    if group.world_size > 1:
         # said of 1x1 weights, whose sides of one cell may have any stride
         warnings.filterwarnings("ignore", "Grad strides do not match")
         model = DistributedDataParallel(detector, device_ids=[group.device.index] if is_cuda else None)

@@ -1,6 +1,6 @@
-"""One process of a training: join the others, and train.
+"""One process of a training: it joins the others, and trains.
 
-Started by torchrun through launch.py; below a scheduler that sets RANK, `deepmark train` itself is the process.
+launch.py starts it through torchrun; under a scheduler that sets RANK, `deepmark train` itself is the process.
 """
 
 import argparse
@@ -16,9 +16,10 @@ import torch
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from deepmark.errors import DeepmarkError
-from deepmark.train.distributed.peer_watchdog import watched
-from deepmark.train.distributed.process_group import Group, joined_group
+from deepmark.train.distributed.peer_watchdog import guarded_by
+from deepmark.train.distributed.process_group import ProcessGroup, join_process_group
 from deepmark.train.distributed.stop_signal import StopSignal
+from deepmark.train.distributed.torch_internals import error_is_written
 from deepmark.train.run import train_rank
 from deepmark.workspace.layout import Workspace
 
@@ -26,9 +27,9 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(launcher: int | None) -> None:
-    """A rank whose launcher was killed ends too, instead of holding a GPU for ever (Linux).
+    """Make this rank end when its launcher is killed, instead of holding a GPU for ever (Linux).
 
-    `launcher` is the parent's process id, for the case that it is gone already; None where it is not known.
+    `launcher` is the parent's process id, for the case that it has ended already; None where it is not known.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -36,55 +37,51 @@ def die_with_parent(launcher: int | None) -> None:
         sys.exit("the launcher is gone")
 
 
-def _train_watched(workspace: Workspace, group: Group, stop: StopSignal) -> None:
-    with watched(group.watch):
-        train_rank(workspace, group, stop)
+def _train_guarded(workspace: Workspace, run_folder: Path, group: ProcessGroup, stop: StopSignal) -> None:
+    with guarded_by(group.watchdog):
+        train_rank(workspace, run_folder, group, stop)
 
 
-def run_rank(workspace: Workspace, launcher: int | None = None) -> None:
-    """Be the process of the training that RANK announces, from joining the others to the end.
+def run_rank(workspace: Workspace, run_folder: Path, launcher: int | None = None) -> None:
+    """Run the training process of the rank in the environment, from joining the others to the end.
 
-    Raises what went wrong after it is written down for torchrun: the user's to mend as DeepmarkError.
+    Errors are first written down for torchrun, then raised; a mistake of the user is a DeepmarkError.
     """
     die_with_parent(launcher)
     stop = StopSignal()
-    stop.listen()
+    stop.install()
     cv2.setNumThreads(0)
     try:
         with ExitStack() as stack:
-            group = record(stack.enter_context)(joined_group(workspace.params.train.launch.timeout_seconds))
+            group = record(stack.enter_context)(join_process_group(workspace.params.train.launch.timeout_seconds))
             assert group is not None
             if group.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-                torch.set_num_threads(max(1, (os.cpu_count() or 1) // group.local_world))
-            # Inside the group: the reason is on disk before the other ranks notice that one is gone, and fail of that.
-            record(_train_watched)(workspace, group, stop)
+                torch.set_num_threads(max(1, (os.cpu_count() or 1) // group.local_world_size))
+            # Inside the group: the error is on disk before the other ranks fail because this one has ended.
+            record(_train_guarded)(workspace, run_folder, group, stop)
     except SystemExit as end:
-        # Cut off in a collective, gloo's threads wait for the interpreter, which at its end waits for them.
+        # After an interrupted collective, gloo's threads and the interpreter would wait for each other at shutdown.
         sys.stderr.flush()
         os._exit(int(end.code or 0))
     finally:
-        stop.hear_no_more()
+        stop.ignore()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workspace", type=Path, required=True)
+    parser.add_argument("--run-folder", type=Path, required=True, help="for checkpoints")
     parser.add_argument("--launcher", type=int, help="process id of the parent")
     arguments = parser.parse_args()
-    run_rank(Workspace(arguments.workspace), arguments.launcher)
-
-
-def _is_written_down() -> bool:
-    """Whether the launcher can read why this process failed; it tells the user of the first rank that did."""
-    return Path(os.environ.get("TORCHELASTIC_ERROR_FILE", "none")).is_file()
+    run_rank(Workspace(arguments.workspace), arguments.run_folder, arguments.launcher)
 
 
 if __name__ == "__main__":
     try:
         main()
-    except DeepmarkError as error:
-        sys.exit(1 if _is_written_down() else f"deepmark train: {error}")
+    except DeepmarkError as error:  # the launcher prints the error of the first rank that failed
+        sys.exit(1 if error_is_written() else f"deepmark train: {error}")
     except BaseException:
-        if _is_written_down():
+        if error_is_written():
             sys.exit(1)
         raise

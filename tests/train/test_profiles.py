@@ -9,12 +9,13 @@ from workspaces import copied, set_params
 from deepmark.data.predictions import read_predictions
 from deepmark.model.detector import load_network
 from deepmark.params import load_params
-from deepmark.train.distributed.process_group import Group
+from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.distributed.stop_signal import StopSignal
 from deepmark.train.run import train_rank
+from deepmark.train.run_id import run_folder
 from deepmark.workspace.layout import Workspace, profile_file
 
-ALONE = Group(rank=0, world=1, local_world=1, device=torch.device("cpu"))
+ALONE = ProcessGroup(rank=0, world_size=1, local_world_size=1, device=torch.device("cpu"))
 
 
 @pytest.mark.slow
@@ -24,7 +25,7 @@ def test_a_profile_learns_and_detects(sharded_once: Workspace, tmp_path, deepmar
     (workspace.root / "params.yaml").write_text(profile_file(profile).read_text("utf-8"), "utf-8")
     small = {"init": None, "epochs": 2, "batch_size": 4, "evaluate_every": 1, "launch": {"nproc_per_node": 1}}
     workspace = set_params(Workspace(workspace.root), model={"input_size": [64, 64]}, train=small)
-    train_rank(workspace, ALONE, StopSignal())
+    train_rank(workspace, run_folder(workspace), ALONE, StopSignal())
 
     history = json.loads(workspace.training_file.read_text("utf-8"))["history"]
     assert history[1]["train"]["total"] < history[0]["train"]["total"]

@@ -8,11 +8,11 @@ from workspaces import set_params
 
 from deepmark.errors import DeepmarkError
 from deepmark.model.detector import load_network
-from deepmark.train.distributed.process_group import Group
+from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.run import start_detector
 from deepmark.train.run_id import run_folder
 
-ALONE = Group(rank=0, world=1, local_world=1, device=torch.device("cpu"))
+ALONE = ProcessGroup(rank=0, world_size=1, local_world_size=1, device=torch.device("cpu"))
 
 
 @pytest.mark.parametrize(

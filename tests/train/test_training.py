@@ -21,7 +21,7 @@ from deepmark.model.detector import Detector, build_detector, load_network
 from deepmark.train import loop
 from deepmark.train.best_epoch import better, measure_ap
 from deepmark.train.checkpoint import newest, only_one, restore, save_checkpoint
-from deepmark.train.distributed.process_group import Group, be_exact
+from deepmark.train.distributed.process_group import ProcessGroup, make_deterministic
 from deepmark.train.distributed.stop_signal import StoppedError, StopSignal
 from deepmark.train.loop import Data, EpochReport, Position, fit
 from deepmark.train.optim import build_optimizer
@@ -29,7 +29,7 @@ from deepmark.train.step import Stepper, make_stepper
 from deepmark.train.targets import collate
 from deepmark.workspace.layout import Workspace
 
-ALONE = Group(rank=0, world=1, local_world=1, device=torch.device("cpu"))
+ALONE = ProcessGroup(rank=0, world_size=1, local_world_size=1, device=torch.device("cpu"))
 
 
 class CutOffError(Exception):
@@ -38,7 +38,7 @@ class CutOffError(Exception):
 
 @pytest.fixture(autouse=True)
 def exact() -> Iterator[None]:
-    be_exact(ALONE.device)
+    make_deterministic(ALONE.device)
     yield
     torch.use_deterministic_algorithms(False)
 
@@ -92,7 +92,7 @@ def finished(
     if request.param == "everything":
         set_params(workspace, train={"ema": 0.9, "evaluate_every": 1, "not_finite": "skip", "device_batch": 3})
     workspace = Workspace(workspace.root)
-    be_exact(ALONE.device)
+    make_deterministic(ALONE.device)
     stepper, position = new_stepper(workspace), Position()
     train(workspace, stepper, position)
     return workspace, fingerprint(stepper), position
@@ -372,7 +372,7 @@ class ToldAfter(StopSignal):
         self.left = steps
 
     @property
-    def is_heard(self) -> bool:
+    def is_received(self) -> bool:
         self.left -= 1
         return self.left < 0
 

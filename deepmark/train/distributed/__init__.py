@@ -1,1 +1,1 @@
-"""Processes and machines that train together: launch, rendezvous, process group, lost machines."""
+"""Training on several processes and machines: launch, rendezvous, process group, watchdog for lost machines."""

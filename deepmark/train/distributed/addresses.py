@@ -1,4 +1,4 @@
-"""Addresses: by which one the other machines know this one, and whether somebody listens at theirs."""
+"""Network addresses: the one that other machines reach this machine by, and whether a port of theirs is open."""
 
 import ipaddress
 import socket
@@ -9,13 +9,13 @@ import psutil
 RETRY_SECONDS = 0.5
 
 _ELSEWHERE = "192.0.2.1"
-"""An address of documentation (RFC 5737): the way to it is the way out of this machine, and no packet is sent."""
+"""An address reserved for documentation (RFC 5737): its route leads out of this machine, and no packet is sent."""
 
 
 def address_towards(host: str) -> str:
-    """This machine's own address on the way to `host`; a loopback address where `host` is this machine by name.
+    """This machine's own address on the route to `host`; a loopback address where `host` is a name of this machine.
 
-    Raises OSError where the name or the way is not known.
+    Raises OSError where the name cannot be resolved or there is no route.
     """
     family, kind, _, _, where = socket.getaddrinfo(host, 1, type=socket.SOCK_DGRAM)[0]
     with socket.socket(family, kind) as probe:
@@ -24,7 +24,7 @@ def address_towards(host: str) -> str:
 
 
 def outer_address(host: str) -> str:
-    """The same, and never a loopback address if this machine has any other: one that other machines can use."""
+    """The same, but not a loopback address where this machine has one that other machines can use."""
     address = address_towards(host)
     if ipaddress.ip_address(address).is_loopback:
         try:
@@ -41,7 +41,7 @@ def interface_of(address: str) -> str | None:
 
 
 def wait_for_port(host: str, port: int, *, seconds: float) -> None:
-    """Until somebody listens there; torch would wait as well, but print a page while it does.
+    """Wait until a process listens there; torch would wait as well, but print a page of messages meanwhile.
 
     Raises OSError, the last reason, when the time is over.
     """

@@ -1,6 +1,5 @@
-"""Start one training process a GPU under torchrun, and say in one message why it failed if it does."""
+"""Starts one training process per GPU under torchrun, and explains a failure in one message."""
 
-import json
 import logging
 import os
 import signal
@@ -12,7 +11,6 @@ from typing import Literal
 import torch
 from torch import distributed as dist
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-from torch.distributed.elastic.multiprocessing import api as multiprocessing_api
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -20,18 +18,24 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from deepmark.errors import DeepmarkError
 from deepmark.params import LaunchParams
 from deepmark.train.distributed.peer_watchdog import LostMachineError
-from deepmark.train.distributed.rendezvous import BACKEND, Meeting, meet
+from deepmark.train.distributed.rendezvous import Rendezvous, join_rendezvous
+from deepmark.train.distributed.torch_internals import (
+    LAUNCHER_LOGGER,
+    RENDEZVOUS_BACKEND,
+    RankFailure,
+    read_errors,
+)
 
 _ENVIRONMENT = {
-    "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait by spinning take the loader's cores
-    # glibc gives large buffers back after every step and takes page faults for them in the next: 5% of a step
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait by spinning would take the loader's cores
+    # otherwise glibc returns large buffers to the system after every step, and page faults cost 5% of the next
     "MALLOC_MMAP_THRESHOLD_": "1000000000",
     "MALLOC_TRIM_THRESHOLD_": "4000000000",
-    # NCCL's watchdog, where it ends a process, does not stop the sum under way first: nobody goes on with half of it
+    # NCCL's watchdog ends a process without aborting its collective first: no process goes on with an incomplete sum
     "TORCH_NCCL_ASYNC_ERROR_HANDLING": "3",
 }
 _END_SECONDS = 30
-"""From the signal that ends a training to SIGKILL: time for a checkpoint."""
+"""Between the signal that ends a training and SIGKILL: time for a checkpoint."""
 
 
 class RankError(DeepmarkError):
@@ -39,7 +43,7 @@ class RankError(DeepmarkError):
 
 
 def count_processes(wanted: int | Literal["auto"]) -> int:
-    """How many processes train on this machine.
+    """The number of processes that train on this machine.
 
     Raises DeepmarkError where more are wanted than there are GPUs; without any GPU, processes share the CPU.
     """
@@ -54,31 +58,26 @@ def count_processes(wanted: int | Literal["auto"]) -> int:
     return wanted
 
 
-def _reason(error_file: Path, first_rank: int) -> Exception:
-    """What a rank of this machine, whose ranks count from `first_rank`, wrote down when it failed."""
-    message = json.loads(error_file.read_text("utf-8"))["message"]
-    kind, _, text = message["message"].partition(": ")
-    for ours in (DeepmarkError, LostMachineError):
-        if kind == ours.__name__:
-            return ours(text)
-    traceback = message["extraInfo"]["py_callstack"]
-    rank = first_rank + int(error_file.parent.name)
-    return RankError(f"rank {rank} of the training failed: {kind}: {text}\n{traceback}".rstrip())
-
-
 def _reasons(errors: Path, first_rank: int) -> list[Exception]:
-    """What the ranks of this machine wrote down, the first to fail first; a lost machine before all, as the cause."""
-    files = sorted(errors.rglob("error.json"), key=lambda file: file.stat().st_mtime_ns)
-    return sorted(
-        (_reason(file, first_rank) for file in files), key=lambda reason: not isinstance(reason, LostMachineError)
-    )
+    """The errors of this machine's ranks, which count from `first_rank`: lost machines first, then by time."""
+    reasons = [_as_error(failure, first_rank) for failure in read_errors(errors)]
+    return sorted(reasons, key=lambda reason: not isinstance(reason, LostMachineError))
+
+
+def _as_error(failure: RankFailure, first_rank: int) -> Exception:
+    for ours in (DeepmarkError, LostMachineError):
+        if failure.kind == ours.__name__:
+            return ours(failure.message)
+    rank = first_rank + failure.local_rank
+    text = f"rank {rank} of the training failed: {failure.kind}: {failure.message}\n{failure.traceback}"
+    return RankError(text.rstrip())
 
 
 def _explain(failures: dict[int, ProcessFailure], errors: Path) -> Exception:
-    """Why the training failed: what the rank that failed first says, or the signal that ended one.
+    """Why the training failed: the error of the rank that failed first, or the signal that ended one.
 
-    torch's own answer knows whole seconds, and the processes that have ended: where a rank is slow to end, it names
-    one that lost its connection to it.
+    torch's own answer compares whole seconds, and only processes that have ended: where the rank at fault is slow to
+    end, it names another one that lost its connection to it.
     """
     rank, failure = next(iter(failures.items()))
     reasons = _reasons(errors, rank - failure.local_rank)
@@ -88,7 +87,9 @@ def _explain(failures: dict[int, ProcessFailure], errors: Path) -> Exception:
         if any(failure.exitcode == 128 + number for failure in failures.values()):
             return _stopped(number)
     for rank, failure in failures.items():
-        if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM:  # which the launcher sends to the others
+        if (
+            failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM
+        ):  # the launcher sends SIGTERM to the other ranks
             reason = f"killed by {failure.signal_name()}; out of memory is the usual reason for SIGKILL"
             return RankError(f"rank {rank} of the training failed: {reason}.")
     if reasons:
@@ -100,25 +101,28 @@ def _stopped(by: signal.Signals) -> DeepmarkError:
     return DeepmarkError(f"stopped by {by.name}. The same command goes on from the last checkpoint.")
 
 
-def run_workers(workspace: Path, processes: int, launch: LaunchParams, *, run_id: str) -> bool:
-    """Train in this many processes on each machine and wait for this one's; whether rank 0 was among them.
+def run_workers(workspace: Path, run_folder: Path, processes: int, launch: LaunchParams) -> bool:
+    """Train in this many processes on each machine and wait for this one's; returns whether rank 0 was among them.
 
-    `run_id` keeps trainings apart that meet at one rendezvous.
+    Checkpoints go to `run_folder`; its name keeps trainings apart that use the same rendezvous.
 
-    Raises DeepmarkError for what a rank reported as the user's to mend, LostMachineError naming a machine that was
+    Raises DeepmarkError for what a rank reported as the user's mistake, LostMachineError naming a machine that was
     lost, RankError with the rank's own traceback for anything else.
     """
-    command = ["-m", "deepmark.train.worker", "--workspace", str(workspace), "--launcher", str(os.getpid())]
+    command = ["-m", "deepmark.train.worker", "--workspace", str(workspace), "--run-folder", str(run_folder)]
+    command += ["--launcher", str(os.getpid())]
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-    meeting = None
+    rendezvous, run_id = None, run_folder.name
     if launch.nnodes > 1:
         assert launch.rendezvous is not None
-        meeting = meet(launch.rendezvous, run_id=run_id, machines=launch.nnodes, seconds=launch.timeout_seconds)
+        rendezvous = join_rendezvous(
+            launch.rendezvous, run_id=run_id, machines=launch.nnodes, seconds=launch.timeout_seconds
+        )
     with TemporaryDirectory(prefix="deepmark-train-") as errors:
         try:
-            config = _config(processes, launch, meeting, run_id, errors)
+            config = _config(processes, launch, rendezvous, run_id, errors)
             return 0 in elastic_launch(config, sys.executable)(*command)
         except ChildFailedError as error:
             raise _explain(error.failures, Path(errors)) from None
@@ -131,20 +135,22 @@ def run_workers(workspace: Path, processes: int, launch: LaunchParams, *, run_id
             raise _stopped(stop.sigval) from None
 
 
-def _config(processes: int, launch: LaunchParams, meeting: Meeting | None, run_id: str, errors: str) -> LaunchConfig:
-    logging.getLogger(multiprocessing_api.__name__).setLevel(logging.CRITICAL)  # we tell what it would
+def _config(
+    processes: int, launch: LaunchParams, rendezvous: Rendezvous | None, run_id: str, errors: str
+) -> LaunchConfig:
+    logging.getLogger(LAUNCHER_LOGGER).setLevel(logging.CRITICAL)  # `_explain` says the same in one message
     seconds = max(1, int(launch.timeout_seconds))
-    patience = {"timeout": seconds, "read_timeout": seconds}
+    timeouts = {"timeout": seconds, "read_timeout": seconds}
     return LaunchConfig(
         min_nodes=launch.nnodes,
         max_nodes=launch.nnodes,
         nproc_per_node=processes,
         run_id=run_id,
         logs_specs=DefaultLogsSpecs(log_dir=errors),
-        rdzv_backend=BACKEND,
-        rdzv_endpoint=launch.rendezvous if meeting and launch.rendezvous else "localhost:0",
-        rdzv_configs={**patience, "is_host": meeting is None or meeting.is_host},
-        local_addr=meeting.address if meeting else "localhost",
+        rdzv_backend=RENDEZVOUS_BACKEND,
+        rdzv_endpoint=launch.rendezvous if rendezvous and launch.rendezvous else "localhost:0",
+        rdzv_configs={**timeouts, "is_host": rendezvous is None or rendezvous.is_host},
+        local_addr=rendezvous.address if rendezvous else "localhost",
         max_restarts=0,
         monitor_interval=0.1,
         shutdown_timeout=_END_SECONDS,

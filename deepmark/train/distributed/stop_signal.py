@@ -1,4 +1,4 @@
-"""Being told to end: a step is finished and a checkpoint written first, where one is being made."""
+"""SIGTERM and SIGINT: a training finishes its current step and writes a checkpoint before it ends."""
 
 import signal
 import sys
@@ -10,54 +10,54 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StoppedError(Exception):
-    """The training was told to end, all processes have agreed on the step, and the position says where it stands."""
+    """The training was told to end; all processes have agreed after which step, and the train state is at that step."""
 
 
 class StopSignal:
-    """SIGTERM (preemption, a scheduler's time limit) and SIGINT (Ctrl-C), heard by one process of a training.
+    """SIGTERM (preemption, a scheduler's time limit) and SIGINT (Ctrl-C), as one process of a training handles them.
 
-    While steps are made they are only noted, and the loop ends after the step at which any process heard one. At any
-    other time nothing is lost that is not on disk, and the process ends at once.
+    During training steps a signal is only noted, and the loop ends after the step in which any process received one.
+    At any other time everything worth keeping is on disk, and the process ends at once.
     """
 
     def __init__(self) -> None:
-        self._heard: int | None = None
-        self._waits = False
+        self._received: int | None = None
+        self._is_deferred = False
 
-    def listen(self) -> None:
-        """Take the place of this process's handlers."""
+    def install(self) -> None:
+        """Replace this process's signal handlers."""
         for number in _SIGNALS:
-            signal.signal(number, self._hear)
+            signal.signal(number, self._handle)
 
-    def hear_no_more(self) -> None:
-        """This process is on its way out.
+    def ignore(self) -> None:
+        """Ignore further signals, because this process is ending.
 
-        The launcher tells all processes when one has ended, and the interpreter's last steps cannot be cut short
-        without a traceback.
+        The launcher signals all processes when one has ended, and a signal during the interpreter's shutdown would
+        print a traceback.
         """
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 
-    def _hear(self, number: int, _: object) -> None:
-        self._heard = number
-        if not self._waits:
-            self.leave()
+    def _handle(self, number: int, _: object) -> None:
+        self._received = number
+        if not self._is_deferred:
+            self.exit()
 
     @property
-    def is_heard(self) -> bool:
+    def is_received(self) -> bool:
         """Whether this process was told to end."""
-        return self._heard is not None
+        return self._received is not None
 
-    def leave(self) -> NoReturn:
-        """End this process as one that was stopped; the processes that heard nothing end as those that did."""
-        self.hear_no_more()
-        sys.exit(128 + (self._heard or signal.SIGTERM))
+    def exit(self) -> NoReturn:
+        """End this process with the exit code of a stopped one, also if another process received the signal."""
+        self.ignore()
+        sys.exit(128 + (self._received or signal.SIGTERM))
 
     @contextmanager
-    def noted_only(self) -> Iterator[None]:
-        """Inside, signals are noted only; so they are after an error inside, while it is dealt with."""
-        self._waits = True
+    def deferred(self) -> Iterator[None]:
+        """Only note signals within, and act on them at the end; after an error they stay noted while it is handled."""
+        self._is_deferred = True
         yield
-        self._waits = False
-        if self.is_heard:
-            self.leave()
+        self._is_deferred = False
+        if self.is_received:
+            self.exit()

@@ -3,7 +3,7 @@
 import pytest
 
 from deepmark.errors import DeepmarkError
-from deepmark.train.distributed.process_group import Place, announced_place
+from deepmark.train.distributed.process_group import RankInfo, rank_from_environment
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 SECOND_OF_FOUR = {"RANK": "1", "WORLD_SIZE": "4", "MASTER_ADDR": "alpha", "MASTER_PORT": "29500"}
@@ -23,19 +23,21 @@ def announce(monkeypatch):
 def test_without_a_scheduler_nothing_is_announced(announce):
     announce({"WORLD_SIZE": "4"})
 
-    assert announced_place() is None
+    assert rank_from_environment() is None
 
 
 def test_a_schedulers_place_is_taken(announce):
     announce({**SECOND_OF_FOUR, "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"})
 
-    assert announced_place() == Place(rank=1, world=4, local_rank=1, local_world=2, master=("alpha", 29500))
+    assert rank_from_environment() == RankInfo(
+        rank=1, world_size=4, local_rank=1, local_world_size=2, master=("alpha", 29500)
+    )
 
 
 def test_a_single_process_needs_no_place_to_meet(announce):
     announce({"RANK": "0", "WORLD_SIZE": "1"})
 
-    assert announced_place() == Place(rank=0, world=1, local_rank=0, local_world=1, master=None)
+    assert rank_from_environment() == RankInfo(rank=0, world_size=1, local_rank=0, local_world_size=1, master=None)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_what_cannot_be_a_place_is_refused(announce, variables, message):
     announce({name: value for name, value in announced.items() if value is not None})
 
     with pytest.raises(DeepmarkError, match=message):
-        announced_place()
+        rank_from_environment()
 
 
 def test_a_wrong_announcement_is_one_message_of_the_command(announce, sharded, deepmark):

@@ -16,7 +16,7 @@ from deepmark.workspace.layout import Workspace
 def stop():
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     stop = StopSignal()
-    stop.listen()
+    stop.install()
     yield stop
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -32,23 +32,23 @@ def test_outside_of_steps_a_process_ends_at_once(stop, number):
 
 def test_inside_a_step_it_is_noted_and_the_process_ends_after(stop):
     done = []
-    with pytest.raises(SystemExit) as end, stop.noted_only():
+    with pytest.raises(SystemExit) as end, stop.deferred():
         os.kill(os.getpid(), signal.SIGTERM)
         done.append("step")
 
-    assert (end.value.code, done, stop.is_heard) == (128 + signal.SIGTERM, ["step"], True)
+    assert (end.value.code, done, stop.is_received) == (128 + signal.SIGTERM, ["step"], True)
 
 
 def test_a_second_signal_does_not_cut_the_writing_of_the_checkpoint_short(stop):
     written = []
-    with pytest.raises(KeyError), stop.noted_only():
+    with pytest.raises(KeyError), stop.deferred():
         os.kill(os.getpid(), signal.SIGINT)
         raise KeyError
     os.kill(os.getpid(), signal.SIGTERM)  # the launcher's, after the terminal's
     written.append("checkpoint")
 
     with pytest.raises(SystemExit):
-        stop.leave()
+        stop.exit()
     assert written == ["checkpoint"]
 
 
@@ -66,13 +66,13 @@ def test_a_process_that_failed_cannot_be_told_either(stop, monkeypatch):
     """The launcher tells it so when it sees another one end, in the middle of what the interpreter does last."""
     monkeypatch.setattr(worker, "die_with_parent", lambda launcher: None)
     with pytest.raises(DeepmarkError):
-        worker.run_rank(Workspace(Path("nowhere")))
+        worker.run_rank(Workspace(Path("nowhere")), Path("nowhere/runs"))
 
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == [signal.SIG_IGN] * 2
 
 
 def test_who_heard_nothing_ends_as_those_that_did():
     with pytest.raises(SystemExit) as end:
-        StopSignal().leave()
+        StopSignal().exit()
 
     assert end.value.code == 128 + signal.SIGTERM

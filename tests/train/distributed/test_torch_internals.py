@@ -1,0 +1,61 @@
+"""What torch does not promise to keep is used in one file, and was read in the torch that is installed."""
+
+import ast
+from pathlib import Path
+
+import torch
+from workspaces import REPOSITORY
+
+from deepmark.train.distributed.torch_internals import TORCH_VERSION
+
+ONE_FILE = Path("deepmark/train/distributed/torch_internals.py")
+
+
+def imported_from_torch(tree: ast.AST) -> set[str]:
+    """Names in this file that torch's modules and objects have."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {(name.asname or name.name).split(".")[0] for name in node.names if name.name.startswith("torch")}
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torch":
+            names |= {name.asname or name.name for name in node.names}
+    return names
+
+
+def dotted(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Attribute):
+        return [*dotted(node.value), node.attr]
+    return [node.id] if isinstance(node, ast.Name) else [""]
+
+
+def private_uses(file: Path) -> list[str]:
+    """Private names of torch, and methods that replace private ones of torch's classes, in a file."""
+    text = file.read_text("utf-8")
+    tree = ast.parse(text)
+    ours, uses = imported_from_torch(tree), []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torch":
+            parts = [*(node.module or "").split("."), *(name.name for name in node.names)]
+            uses += [part for part in parts if part.startswith("_")]
+        if isinstance(node, ast.Attribute) and dotted(node)[0] in ours:
+            uses += [part for part in dotted(node)[1:] if part.startswith("_") and not part.startswith("__")]
+        if isinstance(node, ast.ClassDef) and any(dotted(base)[0] in ours - {"nn", "torch"} for base in node.bases):
+            methods = [child.name for child in node.body if isinstance(child, ast.FunctionDef)]
+            uses += [name for name in methods if name.startswith("_") and not name.startswith("__")]
+    return uses + ["TORCHELASTIC"] * text.count("TORCHELASTIC")
+
+
+def test_one_file_knows_what_torch_keeps_private():
+    files = [
+        *REPOSITORY.glob("deepmark/**/*.py"),
+        *REPOSITORY.glob("pipelines/**/*.py"),
+        *REPOSITORY.glob("assets/**/*.py"),
+    ]
+    found = {file.relative_to(REPOSITORY) for file in files if private_uses(file)}
+
+    assert found == {ONE_FILE}
+    assert {"_start_heartbeats", "TORCHELASTIC"} <= set(private_uses(REPOSITORY / ONE_FILE))
+
+
+def test_the_file_was_read_in_the_torch_that_is_installed():
+    assert torch.__version__.startswith(f"{TORCH_VERSION}.")
