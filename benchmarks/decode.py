@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from head_maps import channels_last, realistic_maps
 from reference import decode_plainly
 
-VIEW, SIZE = np.array([[0.5, 0.0, 64.0], [0.0, 0.5, 0.0]]), (1024, 768)
+AFFINE, SIZE = np.array([[0.5, 0.0, 64.0], [0.0, 0.5, 0.0]]), (1024, 768)
 KNOBS = {"max_detections": 100, "landmark_threshold": 0.1}
 
 
@@ -39,11 +39,11 @@ def milliseconds(work: Callable[[], object], repeats: int) -> float:
 
 
 def ours(maps: HeadMaps) -> object:
-    return decode(maps, views=[VIEW], sizes=[SIZE], **KNOBS)
+    return decode(maps, affines=[AFFINE], sizes=[SIZE], **KNOBS)
 
 
 def published(maps: HeadMaps) -> object:
-    return decode_plainly(maps, view=VIEW, size=SIZE, in_order=False, **KNOBS)
+    return decode_plainly(maps, affine=AFFINE, size=SIZE, in_order=False, **KNOBS)
 
 
 def main() -> None:

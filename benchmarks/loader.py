@@ -21,7 +21,7 @@ import numpy as np
 import simplejpeg
 
 from deepmark import geometry
-from deepmark.data.augment import make_sample, random_view
+from deepmark.data.augment import make_sample, random_affine
 from deepmark.data.ingest.ingest import ingest_split
 from deepmark.data.loader import load_batches
 from deepmark.data.shards.reader import ShardReader
@@ -67,8 +67,8 @@ def plain_sample(
 ) -> tuple[np.ndarray, ...]:
     """A sample as most loaders make it: a float picture and dense maps."""
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    view, _ = random_view((record.height, record.width), canvas, augment, rng)
-    image = cv2.warpAffine(image, view, canvas[::-1], flags=cv2.INTER_LINEAR).astype(np.float32) / 255
+    affine, _ = random_affine((record.height, record.width), canvas, augment, rng)
+    image = cv2.warpAffine(image, affine, canvas[::-1], flags=cv2.INTER_LINEAR).astype(np.float32) / 255
     gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     for kind in rng.permutation(3):
         alpha = 1 + rng.uniform(-augment.color, augment.color)
@@ -83,13 +83,13 @@ def plain_sample(
     peaks = np.zeros((LANDMARKS, height, width), np.float32)
     vectors = np.zeros((32, 2 * LANDMARKS), np.float32)
     for number, garment in enumerate(record.garments):
-        box = geometry.apply_to_boxes(view, garment.box[None])[0] / STRIDE
+        box = geometry.apply_to_boxes(affine, garment.box[None])[0] / STRIDE
         x, y = (box[:2] + box[2:]) / 2
         radius = max(1, int(0.1 * (box[2:] - box[:2]).min()))
         if 0 <= x < width and 0 <= y < height:
             draw_peak(centers[garment.category], int(x), int(y), radius)
         start = CATEGORIES[garment.category].start
-        for i, (px, py) in enumerate(geometry.apply(view, garment.landmarks[:, :2]) / STRIDE):
+        for i, (px, py) in enumerate(geometry.apply(affine, garment.landmarks[:, :2]) / STRIDE):
             if garment.landmarks[i, 2] and 0 <= px < width and 0 <= py < height:
                 draw_peak(peaks[start + i], int(px), int(py), radius)
                 vectors[number, 2 * (start + i) : 2 * (start + i) + 2] = px - x, py - y

@@ -44,7 +44,7 @@ def make_sample(rng: np.random.Generator, side: int, garments: int) -> Sample:
         boxes=np.concatenate([corner, corner + size], axis=1).astype(np.float32),
         categories=categories,
         landmarks=landmarks,
-        view=np.eye(2, 3),
+        affine=np.eye(2, 3),
     )
 
 

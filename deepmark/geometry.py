@@ -1,7 +1,8 @@
-"""Where things are: one convention for coordinates, and the affine maps between pictures.
+"""The convention for coordinates, affine maps between images, and boxes.
 
 Coordinates are continuous; (0, 0) is the outer corner of the first pixel, whose centre is (0.5, 0.5). Mirroring is
 x -> width - x. Boxes are x0 y0 x1 y1, sizes are (height, width), affine maps are 2 x 3 and act on column vectors.
+`eval.metric.overlaps` has a second IoU, which computes in the order of pycocotools and so agrees with it to the bit.
 """
 
 import numpy as np
@@ -9,9 +10,9 @@ from jaxtyping import Float
 
 
 def letterbox(size: tuple[int, int], into: tuple[int, int], *, scale: float = 1.0) -> Float[np.ndarray, "2 3"]:
-    """The map that fits a picture of `size` into the middle of a canvas `into`, sides in proportion.
+    """The map that fits an image of `size` into the middle of a canvas of size `into` and keeps its proportions.
 
-    `scale` shrinks the fitted picture further, for multi-scale inference.
+    `scale` shrinks the fitted image further, for multi-scale inference.
     """
     (height, width), (canvas_height, canvas_width) = size, into
     ratio = scale * min(canvas_height / height, canvas_width / width)
@@ -23,40 +24,40 @@ def letterbox(size: tuple[int, int], into: tuple[int, int], *, scale: float = 1.
     )
 
 
-def mirrored(view: Float[np.ndarray, "2 3"], width: float) -> Float[np.ndarray, "2 3"]:
-    """The same view seen in a mirror: x -> width - x after `view`."""
-    return np.array([[-view[0, 0], -view[0, 1], width - view[0, 2]], view[1]])
+def mirrored(affine: Float[np.ndarray, "2 3"], width: float) -> Float[np.ndarray, "2 3"]:
+    """The map followed by mirroring: x -> width - x after `affine`."""
+    return np.array([[-affine[0, 0], -affine[0, 1], width - affine[0, 2]], affine[1]])
 
 
-def inverse(view: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"]:
-    """The map back.
+def inverse(affine: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"]:
+    """The inverse map.
 
-    Raises numpy.linalg.LinAlgError where the map flattens the plane.
+    Raises numpy.linalg.LinAlgError where the map is singular.
     """
-    linear = np.linalg.inv(view[:, :2])
-    return np.concatenate([linear, -linear @ view[:, 2:]], axis=1)
+    linear = np.linalg.inv(affine[:, :2])
+    return np.concatenate([linear, -linear @ affine[:, 2:]], axis=1)
 
 
-def apply(view: Float[np.ndarray, "2 3"], points: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
-    """The points seen through the map."""
-    return points @ view[:, :2].T + view[:, 2]
+def apply(affine: Float[np.ndarray, "2 3"], points: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
+    """The points after the map."""
+    return points @ affine[:, :2].T + affine[:, 2]
 
 
-def apply_to_boxes(view: Float[np.ndarray, "2 3"], boxes: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 4"]:
-    """The smallest upright boxes around the mapped boxes."""
-    corners = apply(view, boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]])
+def apply_to_boxes(affine: Float[np.ndarray, "2 3"], boxes: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 4"]:
+    """The smallest axis-aligned boxes around the mapped boxes."""
+    corners = apply(affine, boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]])
     return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
 
 
-def pixel_centred(view: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"]:
-    """The same map for libraries, OpenCV among them, that put (0, 0) in the middle of the first pixel."""
-    shifted = view.copy()
-    shifted[:, 2] += 0.5 * (view[:, 0] + view[:, 1]) - 0.5
+def pixel_centred(affine: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"]:
+    """The same map for libraries such as OpenCV, where (0, 0) is the centre of the first pixel."""
+    shifted = affine.copy()
+    shifted[:, 2] += 0.5 * (affine[:, 0] + affine[:, 1]) - 0.5
     return shifted
 
 
 def clip_boxes(boxes: Float[np.ndarray, "n 4"], size: tuple[int, int]) -> Float[np.ndarray, "n 4"]:
-    """The parts of the boxes that lie inside a picture of this size."""
+    """The parts of the boxes inside an image of this size."""
     height, width = size
     return np.clip(boxes, 0, np.array([width, height, width, height], boxes.dtype))
 

@@ -84,7 +84,7 @@ class Sample:
     landmarks: Float32[np.ndarray, "n 39 3"]
     """x, y in pixels of `image`, and v; rows past the category's own landmarks, and landmarks outside, have v = 0."""
 
-    view: Float[np.ndarray, "2 3"]
+    affine: Float[np.ndarray, "2 3"]
     """The affine map from the original picture to `image`."""
 
 

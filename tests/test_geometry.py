@@ -13,8 +13,8 @@ sides = st.integers(16, 2000)
 
 @given(height=sides, width=sides, canvas_height=sides, canvas_width=sides, scale=st.floats(0.25, 1.0))
 def test_a_letterboxed_picture_lies_in_the_middle_of_its_canvas(height, width, canvas_height, canvas_width, scale):
-    view = geometry.letterbox((height, width), (canvas_height, canvas_width), scale=scale)
-    corners = geometry.apply(view, np.array([[0.0, 0.0], [width, height]]))
+    affine = geometry.letterbox((height, width), (canvas_height, canvas_width), scale=scale)
+    corners = geometry.apply(affine, np.array([[0.0, 0.0], [width, height]]))
     assert corners.mean(axis=0) == pytest.approx([canvas_width / 2, canvas_height / 2])
     extent = corners[1] - corners[0]
     assert max(extent / [canvas_width, canvas_height]) == pytest.approx(scale)
@@ -24,17 +24,17 @@ def test_a_letterboxed_picture_lies_in_the_middle_of_its_canvas(height, width, c
 @given(st.integers(0, 1000))
 def test_a_map_and_its_inverse_lead_back(seed):
     rng = np.random.default_rng(seed)
-    view = rng.normal(size=(2, 3)) + np.array([[2, 0, 0], [0, 2, 0]])
+    affine = rng.normal(size=(2, 3)) + np.array([[2, 0, 0], [0, 2, 0]])
     points = rng.normal(size=(5, 2))
-    there_and_back = geometry.apply(geometry.inverse(view), geometry.apply(view, points))
-    assert there_and_back == pytest.approx(points, abs=1e-6 * np.linalg.cond(view[:, :2]))
+    there_and_back = geometry.apply(geometry.inverse(affine), geometry.apply(affine, points))
+    assert there_and_back == pytest.approx(points, abs=1e-6 * np.linalg.cond(affine[:, :2]))
 
 
 def test_a_mirrored_view_sends_x_to_width_minus_x():
-    view = geometry.letterbox((40, 30), (64, 64))
+    affine = geometry.letterbox((40, 30), (64, 64))
     points = np.array([[3.0, 5.0], [30.0, 40.0]])
-    x, y = geometry.apply(view, points).T
-    mirrored_x, mirrored_y = geometry.apply(geometry.mirrored(view, 64), points).T
+    x, y = geometry.apply(affine, points).T
+    mirrored_x, mirrored_y = geometry.apply(geometry.mirrored(affine, 64), points).T
     assert mirrored_x == pytest.approx(64 - x)
     assert mirrored_y == pytest.approx(y)
 
@@ -42,16 +42,16 @@ def test_a_mirrored_view_sends_x_to_width_minus_x():
 def test_opencv_sees_the_pixel_that_the_view_names():
     image = np.zeros((20, 20), np.uint8)
     image[7, 4] = 255
-    view = np.array([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]])
-    warped = cv2.warpAffine(image, geometry.pixel_centred(view), (40, 40), flags=cv2.INTER_NEAREST)
+    affine = np.array([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]])
+    warped = cv2.warpAffine(image, geometry.pixel_centred(affine), (40, 40), flags=cv2.INTER_NEAREST)
     lit = np.argwhere(warped)[:, ::-1] + 0.5
-    assert lit.mean(axis=0) == pytest.approx(geometry.apply(view, np.array([4.5, 7.5])))
+    assert lit.mean(axis=0) == pytest.approx(geometry.apply(affine, np.array([4.5, 7.5])))
 
 
 def test_a_mirrored_picture_is_the_flipped_picture():
     image = np.random.default_rng(0).integers(0, 255, (33, 47, 3), np.uint8)
-    view = geometry.mirrored(geometry.letterbox((33, 47), (33, 47)), 47)
-    assert (cv2.warpAffine(image, geometry.pixel_centred(view), (47, 33)) == image[:, ::-1]).all()
+    affine = geometry.mirrored(geometry.letterbox((33, 47), (33, 47)), 47)
+    assert (cv2.warpAffine(image, geometry.pixel_centred(affine), (47, 33)) == image[:, ::-1]).all()
 
 
 def test_overlap_of_boxes():

@@ -70,20 +70,20 @@ class _Peaks:
 def decode(
     maps: HeadMaps,
     *,
-    views: Sequence[Float[np.ndarray, "2 3"]],
+    affines: Sequence[Float[np.ndarray, "2 3"]],
     sizes: Sequence[tuple[int, int]],
     max_detections: int,
     landmark_threshold: float,
 ) -> list[Detections]:
     """The garments each picture's maps show, best first; at most `max_detections` over all categories.
 
-    `views` lead from each original picture to the network's input, `sizes` are the originals' (height, width). Boxes
+    `affines` lead from each original picture to the network's input, `sizes` are the originals' (height, width). Boxes
     are clipped to the original. Landmarks are not: a hidden hem may well lie below the picture's border.
     A cell is a peak where it equals the maximum of its 3 x 3 window; of equal peaks the first by row is the stronger.
     """
     garments = _read_garments(maps, max_detections)
     peaks = _read_landmark_peaks(maps, landmark_threshold)
-    return [_place(*each) for each in zip(garments, peaks, views, sizes, strict=True)]
+    return [_place(*each) for each in zip(garments, peaks, affines, sizes, strict=True)]
 
 
 def _host(tensor: Tensor) -> np.ndarray:
@@ -215,10 +215,10 @@ def _refine(garments: _Garments, peaks: _Peaks) -> tuple[Float32[np.ndarray, "n 
     return landmarks, np.where(taken, scores[channels, nearest], np.float32(0))
 
 
-def _place(garments: _Garments, peaks: _Peaks, view: Float[np.ndarray, "2 3"], size: tuple[int, int]) -> Detections:
+def _place(garments: _Garments, peaks: _Peaks, affine: Float[np.ndarray, "2 3"], size: tuple[int, int]) -> Detections:
     """The garments in pixels of the original picture."""
     landmarks, landmark_scores = _refine(garments, peaks)
-    back = geometry.inverse(view) @ np.diag([STRIDE, STRIDE, 1.0])
+    back = geometry.inverse(affine) @ np.diag([STRIDE, STRIDE, 1.0])
     boxes = geometry.clip_boxes(geometry.apply_to_boxes(back, garments.boxes.astype(np.float64)), size)
     landmarks = geometry.apply(back, landmarks.astype(np.float64)) * _OWN[garments.categories][..., None]
     return Detections(

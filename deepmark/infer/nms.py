@@ -40,7 +40,7 @@ def soft_nms(detections: Detections, *, sigma: float) -> Detections:
 
 
 def join(parts: Sequence[Detections]) -> Detections:
-    """The detections of several looks at one picture, best first; of equals the earlier look's first."""
+    """The detections of several passes over one image, best first; of equal scores, the earlier pass comes first."""
     columns = {
         field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Detections)
     }

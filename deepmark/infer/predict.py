@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from deepmark.data.images import look_at, warp
+from deepmark.data.images import decode_and_warp, warp
 from deepmark.data.loader import default_threads, load_batches
 from deepmark.data.predictions import Prediction
 from deepmark.infer.decode import decode
 from deepmark.infer.nms import hard_nms, join, select, soft_nms
-from deepmark.infer.tta import flipped_and_averaged, look_at_scale
+from deepmark.infer.tta import flipped_and_averaged, letterbox_at_scale
 from deepmark.model.autocast import autocast_dtype
 from deepmark.model.detector import Detector
 from deepmark.model.heads import HeadMaps
@@ -61,7 +61,7 @@ class PreparedImage:
     size: tuple[int, int]
     """Height and width of the original."""
 
-    views: list[Float[np.ndarray, "2 3"]]
+    affines: list[Float[np.ndarray, "2 3"]]
     """From the original to each canvas."""
 
     canvases: list[UInt8[np.ndarray, "h w 3"]]
@@ -98,17 +98,21 @@ class Predictor:
 
     def prepare_jpeg(self, jpeg: bytes, size: tuple[int, int]) -> PreparedImage:
         """The JPEG of an image of `size` (height, width) on the canvases of the strategy."""
-        return self._prepare(size, partial(look_at, jpeg))
+        return self._prepare(size, partial(decode_and_warp, jpeg))
 
     def _prepare(
         self, size: tuple[int, int], warp_to: Callable[[np.ndarray, tuple[int, int]], np.ndarray]
     ) -> PreparedImage:
         start = time.perf_counter()
         size_divisor = self.detector.params.size_divisor
-        looks = [look_at_scale(size, self.input_size, scale, size_divisor=size_divisor) for scale in self.scales]
-        canvases = [warp_to(look.view, look.canvas) for look in looks]
+        letterboxes = [
+            letterbox_at_scale(size, self.input_size, scale, size_divisor=size_divisor) for scale in self.scales
+        ]
+        canvases = [warp_to(each.affine, each.canvas) for each in letterboxes]
         read_ms = 1e3 * (time.perf_counter() - start)
-        return PreparedImage(size=size, views=[look.view for look in looks], canvases=canvases, read_ms=read_ms)
+        return PreparedImage(
+            size=size, affines=[each.affine for each in letterboxes], canvases=canvases, read_ms=read_ms
+        )
 
     @torch.inference_mode()
     def detect(self, images: Sequence[PreparedImage]) -> list[Detections]:
@@ -120,8 +124,8 @@ class Predictor:
             start = self._now()
             maps = self._maps(np.stack([image.canvases[number] for image in images]))
             middle = self._now()
-            views, sizes = [image.views[number] for image in images], [image.size for image in images]
-            by_scale.append(self._decode(maps, views, sizes))
+            affines, sizes = [image.affines[number] for image in images], [image.size for image in images]
+            by_scale.append(self._decode(maps, affines, sizes))
             self.timing.network_ms += middle - start
             self.timing.decode_ms += self._now() - middle
         start = self._now()
@@ -141,11 +145,11 @@ class Predictor:
         return torch.autocast(self.device.type, dtype) if dtype else nullcontext()
 
     def _decode(
-        self, maps: HeadMaps, views: list[Float[np.ndarray, "2 3"]], sizes: list[tuple[int, int]]
+        self, maps: HeadMaps, affines: list[Float[np.ndarray, "2 3"]], sizes: list[tuple[int, int]]
     ) -> list[Detections]:
         return decode(
             maps,
-            views=views,
+            affines=affines,
             sizes=sizes,
             max_detections=self.params.max_detections,
             landmark_threshold=self.params.landmark_threshold,

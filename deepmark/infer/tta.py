@@ -1,4 +1,4 @@
-"""Several looks at one picture: its mirror image, and smaller copies (test-time augmentation).
+"""Test-time augmentation: detection also in the mirrored image and in smaller copies of it.
 
 Source: DeepMark, 2019, section 4 (inference strategies): heads of the picture and of its mirror image are averaged
 with equal weights; detections at scales 1 and 0.75 are merged by NMS.
@@ -19,26 +19,28 @@ _NAMES = [field.name for field in fields(HeadMaps)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Look:
-    """How a picture is laid on a canvas."""
+class Letterbox:
+    """Where an image lies on a canvas."""
 
-    view: Float[np.ndarray, "2 3"]
+    affine: Float[np.ndarray, "2 3"]
     """From the picture to the canvas, pixels."""
 
     canvas: tuple[int, int]
     """Height and width."""
 
 
-def look_at_scale(size: tuple[int, int], input_size: tuple[int, int], scale: float, *, size_divisor: int) -> Look:
+def letterbox_at_scale(
+    size: tuple[int, int], input_size: tuple[int, int], scale: float, *, size_divisor: int
+) -> Letterbox:
     """A picture of `size` at `scale` times what fits the network's input, in the middle of a canvas.
 
     The canvas is the least in which every picture fits and whose sides are multiples of `size_divisor`, as the network
     needs them; the picture's own size does not matter, so that all pictures of a batch share it.
     """
     height, width = (size_divisor * int(np.ceil(side * scale / size_divisor)) for side in input_size)
-    view = geometry.letterbox(size, input_size, scale=scale)
-    view[:, 2] += (width - input_size[1]) / 2, (height - input_size[0]) / 2
-    return Look(view=view, canvas=(height, width))
+    affine = geometry.letterbox(size, input_size, scale=scale)
+    affine[:, 2] += (width - input_size[1]) / 2, (height - input_size[0]) / 2
+    return Letterbox(affine=affine, canvas=(height, width))
 
 
 def flipped_and_averaged(detector: Detector, images: Float[Tensor, "b 3 h w"]) -> HeadMaps:

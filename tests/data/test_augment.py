@@ -1,12 +1,12 @@
-"""A sample shows what the record says, through one view."""
+"""Image, boxes and landmarks of a sample follow the record through one affine map."""
 
 import numpy as np
 import pytest
 import simplejpeg
 
 from deepmark import geometry
-from deepmark.data.augment import make_sample, random_colors, random_view
-from deepmark.data.images import shrink_for, view_ratio
+from deepmark.data.augment import make_sample, random_affine, random_colors
+from deepmark.data.images import affine_scale, shrink_for
 from deepmark.params import AugmentParams
 from deepmark.schema import CATEGORIES
 from deepmark.types import Garment, ImageRecord, Sample
@@ -64,7 +64,7 @@ def sample_of(record: ImageRecord, jpeg: bytes, augment: AugmentParams | None, s
 
 def test_without_augmentation_the_picture_is_letterboxed(jpeg):
     sample = sample_of(a_record(a_garment()), jpeg, None)
-    assert sample.view == pytest.approx(geometry.letterbox(SIZE, CANVAS))
+    assert sample.affine == pytest.approx(geometry.letterbox(SIZE, CANVAS))
     assert sample.image.shape == (*CANVAS, 3)
 
 
@@ -91,7 +91,7 @@ def test_landmarks_and_pixels_go_through_the_same_view(jpeg, seed):
     inner = shown[((shown > 3) & (shown < np.array(CANVAS[::-1]) - 3)).all(axis=1)]
     assert len(inner)
     for x, y in inner:
-        original = geometry.apply(geometry.inverse(sample.view), np.array([x, y], float))
+        original = geometry.apply(geometry.inverse(sample.affine), np.array([x, y], float))
         red, green = sample.image[int(y), int(x), :2].astype(float)
         assert red == pytest.approx(original[0] * 255 / SIZE[1], abs=5)
         assert green == pytest.approx(original[1] * 255 / SIZE[0], abs=5)
@@ -140,7 +140,7 @@ def test_the_targets_of_a_sample_are_small(jpeg):
 def test_the_crop_keeps_within_the_asked_scale():
     rng = np.random.default_rng(0)
     base = geometry.letterbox(SIZE, CANVAS)[0, 0]
-    ratios = [abs(random_view(SIZE, CANVAS, STRONG, rng)[0][0, 0]) / base for _ in range(300)]
+    ratios = [abs(random_affine(SIZE, CANVAS, STRONG, rng)[0][0, 0]) / base for _ in range(300)]
     assert min(ratios) == pytest.approx(1 / 1.3, rel=0.05)
     assert max(ratios) == pytest.approx(1 / 0.6, rel=0.05)
     assert min(ratios) >= 1 / 1.3 - 1e-9
@@ -150,7 +150,7 @@ def test_the_crop_keeps_within_the_asked_scale():
 def test_pictures_are_mirrored_as_often_as_asked():
     rng = np.random.default_rng(0)
     often = STRONG.model_copy(update={"mirror": 0.25})
-    share = np.mean([random_view(SIZE, CANVAS, often, rng)[1] for _ in range(1000)])
+    share = np.mean([random_affine(SIZE, CANVAS, often, rng)[1] for _ in range(1000)])
     assert share == pytest.approx(0.25, abs=0.04)
 
 
@@ -158,9 +158,9 @@ def test_pictures_are_mirrored_as_often_as_asked():
 def test_a_crop_that_strays_begins_on_whole_pixels(size):
     rng = np.random.default_rng(0)
     for _ in range(100):
-        view, is_mirrored = random_view(size, CANVAS, STRONG, rng)
-        upright = geometry.mirrored(view, CANVAS[1]) if is_mirrored else view
-        ratio = view_ratio(view)
+        affine, is_mirrored = random_affine(size, CANVAS, STRONG, rng)
+        upright = geometry.mirrored(affine, CANVAS[1]) if is_mirrored else affine
+        ratio = affine_scale(affine)
         for offset in upright[:, 2]:
             pixels = offset if offset > 0 else -offset / (ratio * shrink_for(ratio))
             assert pixels == pytest.approx(round(pixels), abs=1e-7)

@@ -1,4 +1,4 @@
-"""A picture through a view is what bilinear sampling in float makes of it, on the quick way and on the general one."""
+"""Warping agrees with bilinear sampling in floating point, on the fast path and on the general one."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 import simplejpeg
 
 from deepmark import geometry
-from deepmark.data.images import decode_jpeg, look_at, shrink_for, warp
+from deepmark.data.images import decode_and_warp, decode_jpeg, shrink_for, warp
 
 CANVAS = (48, 40)
 
@@ -18,11 +18,11 @@ def a_picture(height: int, width: int) -> np.ndarray:
     return np.rint(255 * waves).astype(np.uint8)
 
 
-def sampled(image: np.ndarray, view: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def sampled(image: np.ndarray, affine: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Bilinear in float64, and where all four neighbours lie inside the picture."""
     height, width = image.shape[:2]
     y, x = np.mgrid[: size[0], : size[1]] + 0.5
-    x, y = geometry.apply(geometry.inverse(view), np.stack([x, y], axis=2).reshape(-1, 2)).T - 0.5
+    x, y = geometry.apply(geometry.inverse(affine), np.stack([x, y], axis=2).reshape(-1, 2)).T - 0.5
     inside = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
     left, top = np.clip(np.floor(x), 0, width - 2).astype(int), np.clip(np.floor(y), 0, height - 2).astype(int)
     right_share, low_share = (x - left)[:, None], (y - top)[:, None]
@@ -31,9 +31,9 @@ def sampled(image: np.ndarray, view: np.ndarray, size: tuple[int, int]) -> tuple
     return ((1 - low_share) * above + low_share * below).reshape(*size, 3), inside.reshape(size)
 
 
-def a_view(ratio: float, x: float, y: float, *, is_mirrored: bool = False) -> np.ndarray:
-    view = np.array([[ratio, 0.0, x], [0.0, ratio, y]])
-    return geometry.mirrored(view, CANVAS[1]) if is_mirrored else view
+def an_affine(ratio: float, x: float, y: float, *, is_mirrored: bool = False) -> np.ndarray:
+    affine = np.array([[ratio, 0.0, x], [0.0, ratio, y]])
+    return geometry.mirrored(affine, CANVAS[1]) if is_mirrored else affine
 
 
 def on_whole_pixels(rng: np.random.Generator, ratio: float) -> float:
@@ -47,11 +47,11 @@ def test_a_view_on_whole_pixels_is_bilinear_sampling_to_one_level(seed, is_mirro
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (61, 53, 3), np.uint8)
     ratio = float(rng.uniform(0.5, 1))
-    view = a_view(ratio, on_whole_pixels(rng, ratio), on_whole_pixels(rng, ratio), is_mirrored=is_mirrored)
+    affine = an_affine(ratio, on_whole_pixels(rng, ratio), on_whole_pixels(rng, ratio), is_mirrored=is_mirrored)
 
-    seen = warp(image, view, CANVAS)
+    seen = warp(image, affine, CANVAS)
 
-    expected, inside = sampled(image, view, CANVAS)
+    expected, inside = sampled(image, affine, CANVAS)
     assert inside.any()
     assert np.abs(seen[inside] - expected[inside]).max() <= 1
 
@@ -59,11 +59,11 @@ def test_a_view_on_whole_pixels_is_bilinear_sampling_to_one_level(seed, is_mirro
 @pytest.mark.parametrize("ratio", [0.5, 1.0])
 def test_the_whole_picture_at_both_ends_of_the_quick_way_is_exact_too(ratio):
     image = np.random.default_rng(0).integers(0, 256, (61, 53, 3), np.uint8)
-    view = a_view(ratio, 2.0, 3.0)
+    affine = an_affine(ratio, 2.0, 3.0)
 
-    seen = warp(image, view, (80, 70))
+    seen = warp(image, affine, (80, 70))
 
-    expected, inside = sampled(image, view, (80, 70))
+    expected, inside = sampled(image, affine, (80, 70))
     assert np.abs(seen[inside] - expected[inside]).max() <= 1
 
 
@@ -71,11 +71,11 @@ def test_the_whole_picture_at_both_ends_of_the_quick_way_is_exact_too(ratio):
 def test_any_other_view_is_bilinear_sampling_to_two_levels(seed):
     rng = np.random.default_rng(seed)
     image = a_picture(61, 53)
-    view = a_view(float(rng.uniform(0.5, 1.8)), *rng.uniform(-9.9, 9.9, 2), is_mirrored=bool(seed % 2))
+    affine = an_affine(float(rng.uniform(0.5, 1.8)), *rng.uniform(-9.9, 9.9, 2), is_mirrored=bool(seed % 2))
 
-    seen = warp(image, view, CANVAS)
+    seen = warp(image, affine, CANVAS)
 
-    expected, inside = sampled(image, view, CANVAS)
+    expected, inside = sampled(image, affine, CANVAS)
     assert np.abs(seen[inside] - expected[inside]).max() <= 2
 
 
@@ -83,7 +83,7 @@ def test_any_other_view_is_bilinear_sampling_to_two_levels(seed):
 def test_around_the_picture_the_canvas_is_black(is_mirrored):
     image = np.full((20, 16, 3), 200, np.uint8)
 
-    seen = warp(image, a_view(0.75, 5.0, 7.0, is_mirrored=is_mirrored), CANVAS)
+    seen = warp(image, an_affine(0.75, 5.0, 7.0, is_mirrored=is_mirrored), CANVAS)
 
     shown = np.zeros(CANVAS, bool)
     shown[7:22, 5:17] = True
@@ -95,7 +95,7 @@ def test_around_the_picture_the_canvas_is_black(is_mirrored):
 @pytest.mark.parametrize("offset", [48.0, 60.0, -40.0])
 def test_a_picture_out_of_sight_leaves_the_canvas_black(offset):
     image = np.full((20, 20, 3), 200, np.uint8)
-    assert (warp(image, a_view(0.5, 0.0, offset), CANVAS) == 0).all()
+    assert (warp(image, an_affine(0.5, 0.0, offset), CANVAS) == 0).all()
 
 
 def test_shrinking_does_not_alias():
@@ -128,11 +128,11 @@ def test_a_jpeg_is_never_decoded_smaller_than_it_is_shown(ratio, shrink):
 @pytest.mark.parametrize("ratio", [0.12, 0.2, 0.3, 0.45, 0.7])
 def test_a_jpeg_decoded_small_lies_where_the_whole_picture_does(ratio):
     image = a_picture(401, 337)  # a pixel more than eighths fill
-    view = a_view(ratio, 0.3, -1.7)
+    affine = an_affine(ratio, 0.3, -1.7)
 
-    seen = look_at(simplejpeg.encode_jpeg(image, 98), view, CANVAS)
+    seen = decode_and_warp(simplejpeg.encode_jpeg(image, 98), affine, CANVAS)
 
-    expected, inside = sampled(image, view, CANVAS)
+    expected, inside = sampled(image, affine, CANVAS)
     inner = cv2.erode(inside.astype(np.uint8), np.ones((5, 5)), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     # red says x and green says y: a level is 1.3 and 1.6 pixels of the picture
     error = (seen - expected)[inner > 0][:, :2]

@@ -78,7 +78,7 @@ def ideal_maps(targets: Targets, layout: LandmarkLayout = SEPARATE) -> HeadMaps:
 
 
 def drawn_sample(
-    garments: list[tuple[int, tuple[float, float, float, float]]], canvas: tuple[int, int], view: np.ndarray
+    garments: list[tuple[int, tuple[float, float, float, float]]], canvas: tuple[int, int], affine: np.ndarray
 ) -> Sample:
     """A sample with garments in the shape of the dataset's figure: (category, box in pixels of the canvas) each."""
     boxes = np.array([box for _, box in garments], np.float32).reshape(-1, 4)
@@ -92,7 +92,7 @@ def drawn_sample(
         boxes=geometry.clip_boxes(boxes, canvas),
         categories=np.array([category for category, _ in garments], np.int64),
         landmarks=landmarks,
-        view=view,
+        affine=affine,
     )
 
 
@@ -105,9 +105,9 @@ def mirrored_sample(sample: Sample) -> Sample:
     for i, category in enumerate(CATEGORIES[c] for c in sample.categories):
         landmarks[i, : category.landmarks] = sample.landmarks[i, list(category.mirror)]
     landmarks[..., 0] = np.where(landmarks[..., 2] > 0, width - landmarks[..., 0], 0)
-    view = geometry.mirrored(sample.view, width)
+    affine = geometry.mirrored(sample.affine, width)
     return Sample(
-        image=sample.image[:, ::-1], boxes=boxes, categories=sample.categories, landmarks=landmarks, view=view
+        image=sample.image[:, ::-1], boxes=boxes, categories=sample.categories, landmarks=landmarks, affine=affine
     )
 
 

@@ -40,7 +40,7 @@ def _landmarks(maps: HeadMaps, threshold: float, peaks_a_landmark: int, in_order
 def decode_plainly(
     maps: HeadMaps,
     *,
-    view: np.ndarray,
+    affine: np.ndarray,
     size: tuple[int, int],
     max_detections: int,
     landmark_threshold: float,
@@ -69,7 +69,9 @@ def decode_plainly(
     near = distances.amin(dim=2) <= 0.3 * (high - low).amax(dim=1)[:, None]
     landmarks = torch.where((inside & near)[..., None], candidates, coarse).numpy()
     landmark_scores = torch.where(inside & near, heights, 0.0).numpy()
-    return _in_pixels(torch.cat([low, high], dim=1).numpy(), scores, categories, landmarks, landmark_scores, view, size)
+    return _in_pixels(
+        torch.cat([low, high], dim=1).numpy(), scores, categories, landmarks, landmark_scores, affine, size
+    )
 
 
 def _in_pixels(
@@ -78,11 +80,11 @@ def _in_pixels(
     categories: Tensor,
     landmarks: np.ndarray,
     landmark_scores: np.ndarray,
-    view: np.ndarray,
+    affine: np.ndarray,
     size: tuple[int, int],
 ) -> Detections:
     """Cells to pixels of the original picture, and each garment's own landmarks out of the 294."""
-    back = geometry.inverse(view)
+    back = geometry.inverse(affine)
     own = np.zeros((len(boxes), MOST_LANDMARKS, 2), np.float32)
     own_scores = np.zeros((len(boxes), MOST_LANDMARKS), np.float32)
     for i, category in enumerate(CATEGORIES[c] for c in categories.tolist()):

@@ -22,19 +22,21 @@ from deepmark.types import Detections, Sample
 
 each_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
-VIEW = np.array([[0.7, 0.0, 3.0], [0.0, 0.7, 9.0]])
+AFFINE = np.array([[0.7, 0.0, 3.0], [0.0, 0.7, 9.0]])
 SIZE = (700, 600)
 
 
 def decoded(maps: HeadMaps, *, most: int = 100, threshold: float = 0.1) -> list[Detections]:
     count = len(maps.size)
-    return decode(maps, views=[VIEW] * count, sizes=[SIZE] * count, max_detections=most, landmark_threshold=threshold)
+    return decode(
+        maps, affines=[AFFINE] * count, sizes=[SIZE] * count, max_detections=most, landmark_threshold=threshold
+    )
 
 
 def assert_as_published(maps: HeadMaps, *, most: int = 100, threshold: float = 0.1) -> None:
     for i, found in enumerate(decoded(maps, most=most, threshold=threshold)):
         wanted = decode_plainly(
-            picture_of(maps, i), view=VIEW, size=SIZE, max_detections=most, landmark_threshold=threshold
+            picture_of(maps, i), affine=AFFINE, size=SIZE, max_detections=most, landmark_threshold=threshold
         )
         np.testing.assert_array_equal(found.categories, wanted.categories)
         np.testing.assert_array_equal(found.boxes, wanted.boxes)
@@ -121,7 +123,7 @@ def test_half_precision_maps_decode_to_single_precision() -> None:
 
 
 def silent_maps() -> HeadMaps:
-    maps = ideal_maps_of([drawn_sample([], (64, 64), VIEW)])
+    maps = ideal_maps_of([drawn_sample([], (64, 64), AFFINE)])
     # A slope, so that a silent map has one peak and not one in every cell.
     maps.center_heatmap.add_(torch.arange(16) * 1e-3)
     return maps
@@ -156,7 +158,7 @@ def one_vest() -> tuple[HeadMaps, int]:
 
 
 def first_landmark(maps: HeadMaps) -> tuple[list[float], float]:
-    found = decode(maps, views=[np.eye(2, 3)], sizes=[(64, 64)], max_detections=1, landmark_threshold=0.1)[0]
+    found = decode(maps, affines=[np.eye(2, 3)], sizes=[(64, 64)], max_detections=1, landmark_threshold=0.1)[0]
     return (found.landmarks[0, 0] / STRIDE).tolist(), float(found.landmark_scores[0, 0])
 
 
@@ -206,7 +208,7 @@ def test_boxes_are_clipped_to_the_picture_and_landmarks_are_not(one_vest: tuple[
     maps.size.fill_(100)
     maps.landmark_vectors[0, 2 * channel : 2 * channel + 2, 8, 8] = torch.tensor([-30.0, 30.0])
 
-    found = decode(maps, views=[np.eye(2, 3)], sizes=[(50, 60)], max_detections=1, landmark_threshold=0.1)[0]
+    found = decode(maps, affines=[np.eye(2, 3)], sizes=[(50, 60)], max_detections=1, landmark_threshold=0.1)[0]
 
     assert found.boxes.tolist() == [[0, 0, 60, 50]]
     assert found.landmarks[0, 0].tolist() == [-88, 152]
@@ -239,7 +241,7 @@ BOXES = {
 
 def assert_comes_back(sample: Sample, found: Detections) -> None:
     """The sample's garments are the best detections, to half a cell."""
-    back = geometry.inverse(sample.view)
+    back = geometry.inverse(sample.affine)
     half_a_cell = STRIDE / 2 * np.abs(back[:, :2]).max() + 1e-3
     count = len(sample.categories)
     assert (found.scores[:count] > 0.99).all()
@@ -254,10 +256,10 @@ def assert_comes_back(sample: Sample, found: Detections) -> None:
 
 
 def decoded_ideally(samples: list[Sample], layout: LandmarkLayout = SEPARATE) -> list[Detections]:
-    views = [sample.view for sample in samples]
+    affines = [sample.affine for sample in samples]
     sizes = [ORIGINAL] * len(samples)
     maps = ideal_maps_of(samples, layout)
-    return decode(maps, views=views, sizes=sizes, max_detections=100, landmark_threshold=0.1)
+    return decode(maps, affines=affines, sizes=sizes, max_detections=100, landmark_threshold=0.1)
 
 
 @each_layout
@@ -265,8 +267,8 @@ def decoded_ideally(samples: list[Sample], layout: LandmarkLayout = SEPARATE) ->
 def test_targets_decode_to_the_garment_they_were_made_of(
     box: tuple[float, float, float, float], layout: LandmarkLayout
 ) -> None:
-    view = np.array([[0.5, 0, 0], [0, 0.5, 0]])
-    samples = [drawn_sample([(category, box)], CANVAS, view) for category in range(len(CATEGORIES))]
+    affine = np.array([[0.5, 0, 0], [0, 0.5, 0]])
+    samples = [drawn_sample([(category, box)], CANVAS, affine) for category in range(len(CATEGORIES))]
     samples += [mirrored_sample(sample) for sample in samples]
 
     for sample, found in zip(samples, decoded_ideally(samples, layout), strict=True):
@@ -306,10 +308,10 @@ def test_garments_of_two_categories_that_share_channels_both_come_back(one: str,
 
 @each_layout
 def test_mirrored_maps_decode_as_the_maps_of_the_mirrored_picture(layout: LandmarkLayout) -> None:
-    view = np.eye(2, 3)
-    samples = [drawn_sample([(c, BOXES["moderate"])], CANVAS, view) for c in range(len(CATEGORIES))]
+    affine = np.eye(2, 3)
+    samples = [drawn_sample([(c, BOXES["moderate"])], CANVAS, affine) for c in range(len(CATEGORIES))]
     arguments = {
-        "views": [view] * len(samples),
+        "affines": [affine] * len(samples),
         "sizes": [CANVAS] * len(samples),
         "max_detections": 1,
         "landmark_threshold": 0.1,

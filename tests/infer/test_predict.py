@@ -7,7 +7,7 @@ import torch
 from small_detector import small_detector
 from torch import Tensor, nn
 
-from deepmark.data.images import look_at
+from deepmark.data.images import decode_and_warp
 from deepmark.infer.predict import Predictor, Timing, predict_shards
 from deepmark.model.detector import Detector
 from deepmark.model.heads import HEAD_CHANNELS, STRIDE, HeadMaps, Heads
@@ -235,5 +235,5 @@ def test_the_network_sees_at_scale_one_what_it_sees_in_training(samples: list[tu
 
     framed = predictor("multiscale").prepare_jpeg(jpeg, size)
 
-    np.testing.assert_array_equal(framed.canvases[0], look_at(jpeg, framed.views[0], INPUT))
+    np.testing.assert_array_equal(framed.canvases[0], decode_and_warp(jpeg, framed.affines[0], INPUT))
     assert [canvas.shape for canvas in framed.canvases] == [(64, 96, 3), (64, 96, 3)]

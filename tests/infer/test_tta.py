@@ -5,7 +5,7 @@ from head_maps import noise_maps
 from small_detector import small_detector
 
 from deepmark import geometry
-from deepmark.infer.tta import average, flipped_and_averaged, look_at_scale
+from deepmark.infer.tta import average, flipped_and_averaged, letterbox_at_scale
 from deepmark.model.heads import HeadMaps
 from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.params import ModelParams
@@ -63,12 +63,12 @@ def test_a_look_shrinks_by_the_scale_exactly_and_stays_in_the_middle(
 ) -> None:
     input_size = (512, 384)
 
-    look = look_at_scale(size, input_size, scale, size_divisor=32)
+    letterbox = letterbox_at_scale(size, input_size, scale, size_divisor=32)
 
-    assert look.canvas == canvas
+    assert letterbox.canvas == canvas
     whole = geometry.letterbox(size, input_size)
-    np.testing.assert_allclose(look.view[:, :2], scale * whole[:, :2])
-    middle = geometry.apply(look.view, np.array([[size[1] / 2, size[0] / 2]]))
+    np.testing.assert_allclose(letterbox.affine[:, :2], scale * whole[:, :2])
+    middle = geometry.apply(letterbox.affine, np.array([[size[1] / 2, size[0] / 2]]))
     np.testing.assert_allclose(middle, [[canvas[1] / 2, canvas[0] / 2]])
 
 
@@ -76,14 +76,15 @@ def test_a_look_shrinks_by_the_scale_exactly_and_stays_in_the_middle(
 def test_a_canvas_has_the_sides_that_the_hourglass_needs(scale: float, canvas: tuple[int, int]) -> None:
     size_divisor = ModelParams(backbone="hourglass104", input_size=(512, 384)).size_divisor
 
-    look = look_at_scale((700, 520), (512, 384), scale, size_divisor=size_divisor)
+    letterbox = letterbox_at_scale((700, 520), (512, 384), scale, size_divisor=size_divisor)
 
-    assert look.canvas == canvas
-    middle = geometry.apply(look.view, np.array([[520 / 2, 700 / 2]]))
+    assert letterbox.canvas == canvas
+    middle = geometry.apply(letterbox.affine, np.array([[520 / 2, 700 / 2]]))
     np.testing.assert_allclose(middle, [[canvas[1] / 2, canvas[0] / 2]])
 
 
 def test_the_look_at_scale_one_is_the_letterbox_the_network_was_trained_on() -> None:
     np.testing.assert_array_equal(
-        look_at_scale((700, 520), (512, 384), 1.0, size_divisor=32).view, geometry.letterbox((700, 520), (512, 384))
+        letterbox_at_scale((700, 520), (512, 384), 1.0, size_divisor=32).affine,
+        geometry.letterbox((700, 520), (512, 384)),
     )

@@ -42,7 +42,7 @@ def make_sample(*categories: int, seed: int = 0, labelled: bool = True) -> Sampl
         boxes=boxes.astype(np.float32),
         categories=np.array(categories, np.int64),
         landmarks=landmarks,
-        view=np.eye(2, 3),
+        affine=np.eye(2, 3),
     )
 
 

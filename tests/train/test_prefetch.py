@@ -24,7 +24,7 @@ def a_batch(seed: int, *, pinned: bool = False) -> Batch:
                 boxes=rng.uniform(0, 32, (garments, 4)).astype(np.float32),
                 categories=rng.integers(0, 13, garments),
                 landmarks=rng.uniform(0, 32, (garments, 39, 3)).astype(np.float32),
-                view=np.eye(2, 3),
+                affine=np.eye(2, 3),
             )
         )
     return collate(samples, pinned=pinned)

@@ -59,7 +59,7 @@ def make_sample(*categories: int, seed: int = 0, labelled: bool = True) -> Sampl
         boxes=boxes.astype(np.float32),
         categories=np.array(categories, np.int64),
         landmarks=landmarks,
-        view=np.eye(2, 3),
+        affine=np.eye(2, 3),
     )
 
 
@@ -71,7 +71,7 @@ def one_garment(box: list[float], *points: tuple[float, float, int], category: i
         boxes=np.array([box], np.float32),
         categories=np.array([category]),
         landmarks=landmarks,
-        view=np.eye(2, 3),
+        affine=np.eye(2, 3),
     )
 
 
@@ -95,7 +95,7 @@ def test_a_sample_carries_at_most_10_kb_of_targets():
         "boxes": sample.boxes,
         "categories": sample.categories,
         "landmarks": sample.landmarks,
-        "view": sample.view,
+        "affine": sample.affine,
     }
 
     assert len(pickle.dumps(arrays)) < 10_000
@@ -266,7 +266,7 @@ def test_a_mirrored_picture_has_mirrored_targets():
         categories=sample.categories,
         landmarks=sample.landmarks * np.float32([-1, 1, 1])
         + np.float32([WIDTH, 0, 0]) * (sample.landmarks[..., 2:] > 0),
-        view=sample.view,
+        affine=sample.affine,
     )
 
     there, here = (make_targets(collate([one])) for one in (mirrored, sample))
