@@ -25,14 +25,14 @@ from deepmark.data.coco.export import coco_results, coco_truth
 from deepmark.data.coco.writer import write_coco_results
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS, SIGMAS
-from deepmark.types import Detections, Garment, ImageRecord
+from deepmark.types import Detections, Garment, ImageRecord, Prediction
 
 ITEMS_A_PICTURE = 52_490 / 32_153
 SHARES = np.array([category.released_items["validation"] for category in CATEGORIES], np.float64)
 FIGURES = (("box", "bbox", False), ("landmark_visible", "keypoints", True), ("landmark", "keypoints", False))
 
 
-def make_pictures(pictures: int, results: int) -> tuple[list[ImageRecord], list[tuple[int, Detections]]]:
+def make_pictures(pictures: int, results: int) -> tuple[list[ImageRecord], list[Prediction]]:
     """Items as frequent as in the released validation set; a good detection for most, the other detections strays."""
     rng = np.random.default_rng(0)
     probability = SHARES / SHARES.sum()
@@ -52,7 +52,8 @@ def make_pictures(pictures: int, results: int) -> tuple[list[ImageRecord], list[
                 garments=tuple(garments),
             )
         )
-        predictions.append((number, _detections(rng, garments, results, probability)))
+        found = _detections(rng, garments, results, probability)
+        predictions.append(Prediction(number, records[-1].file, found))
     return records, predictions
 
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from deepmark.data.predictions import read_predictions
 from deepmark.errors import DeepmarkError
-from deepmark.eval.metric.columns import Prediction
 from deepmark.eval.metric.compare import Difference, compare
 from deepmark.eval.metric.evaluate import PASSES
 from deepmark.files import need, new_file
 from deepmark.progress import progress
 from deepmark.report.tables.comparison_tables import comparison_frame
 from deepmark.schema import STRATEGIES
+from deepmark.types import Prediction
 from deepmark.workspace.layout import Workspace
 
 
@@ -51,8 +51,8 @@ def compare_predictions(workspace: Workspace, a: str, b: str, *, out: Path | Non
 
 
 def _read(file: Path, known: set[int]) -> list[Prediction]:
-    found = [(prediction.image_id, prediction.detections) for prediction in read_predictions(file)[0]]
-    if {image_id for image_id, _ in found} != known:
+    found = list(read_predictions(file)[0])
+    if {prediction.image_id for prediction in found} != known:
         raise DeepmarkError(
             f"{file}: predictions of {len(found)} pictures, and the validation records hold {len(known)}, not all the "
             "same. Two detectors can be compared on the same pictures only: predict again from this workspace's shards."

@@ -134,7 +134,7 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
 
     found, facts = read_predictions(workspace.predictions_file(strategy))
     records = list(read_records(need(workspace.records_file("validation"), "deepmark ingest --split validation")))
-    predictions = [(prediction.image_id, prediction.detections) for prediction in found]
+    predictions = list(found)
     params = workspace.params.evaluate
     with progress(f"evaluate {strategy}", PASSES + STEPS) as advance:
         report = measure(records, predictions, resamples=params.resamples, seed=params.seed, progress=advance)

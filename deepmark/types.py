@@ -4,11 +4,12 @@ Plain NumPy, so that nothing before the network needs torch; the network's own o
 Coordinates are continuous, (0, 0) is the outer corner of the first pixel, boxes are x0 y0 x1 y1 (see geometry.py).
 """
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
 
 from deepmark.schema import CATEGORIES
 
@@ -109,6 +110,17 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def __getitem__(self, rows: Int64[np.ndarray, " k"] | Bool[np.ndarray, " n"] | slice) -> "Detections":
+        """The detections of these rows, by index, mask or slice; scores must still never increase."""
+        return Detections(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Detections"]) -> "Detections":
+        """The detections of several results of one image, best first; of equal scores, the earlier result's first."""
+        names = [field.name for field in fields(cls)]
+        together = cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+        return together[np.argsort(-together.scores, kind="stable")]
+
     def as_dicts(self) -> list[dict[str, Any]]:
         """The same in plain words and numbers, as JSON wants them: one dictionary a garment, best first.
 
@@ -128,3 +140,13 @@ class Detections:
                 self.categories.tolist(), self.scores, self.boxes, self.landmarks, self.landmark_scores, strict=True
             )
         ]
+
+
+class Prediction(NamedTuple):
+    """The detections in one image of a data set."""
+
+    image_id: int
+    file: str
+    """As in its ImageRecord."""
+
+    detections: Detections

@@ -13,7 +13,6 @@ from jaxtyping import Complex, Float, Int64
 from deepmark.audit.labels import Labels
 from deepmark.audit.outlier_score import isotonic
 from deepmark.geometry import box_areas, box_iou
-from deepmark.infer.nms import select
 from deepmark.schema import MOST_LANDMARKS
 from deepmark.types import Detections
 
@@ -70,7 +69,7 @@ class Pairing:
 
 def noticeable(found: Detections) -> Detections:
     """The detections that are looked at; of a hundred a picture, some ten."""
-    return select(found, np.flatnonzero(found.scores >= FAINT))
+    return found[found.scores >= FAINT]
 
 
 def pair(labels: Labels, predictions: Iterable[tuple[int, Detections]], *, split: str) -> Pairing:

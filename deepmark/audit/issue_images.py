@@ -12,7 +12,6 @@ from deepmark.data.images import decode_jpeg
 from deepmark.data.shards.reader import ShardReader
 from deepmark.draw import Image, draw_detections, draw_truth
 from deepmark.geometry import box_iou
-from deepmark.infer.nms import select
 from deepmark.schema import CATEGORY_BY_NAME
 from deepmark.types import Detections, Garment, ImageRecord
 
@@ -117,14 +116,14 @@ def _chosen(suspect: Suspicion, items: Sequence[Garment], found: Detections) -> 
     """The detection that the entry is about, or the one of the label's category that is nearest to it."""
     if suspect.box is not None:
         off = np.abs(found.boxes - suspect.box).max(axis=1)
-        return select(found, np.array([int(off.argmin())]))
+        return found[np.array([int(off.argmin())])]
     if not items:
         return None
     same = np.flatnonzero(found.categories == items[0].category)
     if not len(same):
         return None
     overlaps = box_iou(items[0].box[None], found.boxes[same].astype(np.float64))[0]
-    return select(found, np.array([int(same[int(overlaps.argmax())])])) if overlaps.max() > 0 else None
+    return found[np.array([int(same[int(overlaps.argmax())])])] if overlaps.max() > 0 else None
 
 
 def _window(corners: Float[np.ndarray, "n 2"], image: Image) -> tuple[int, int, int, int]:

@@ -125,9 +125,8 @@ def _predictions(workspace: Path, strategy: str, out: Path) -> dict[str, Any]:
     from deepmark.workspace.layout import Workspace
 
     predictions, _ = read_predictions(Workspace(workspace.resolve()).predictions_file(strategy))
-    found = ((prediction.image_id, prediction.detections) for prediction in predictions)
     with progress("write pictures", 0) as advance:
-        return write_coco_results(out, found, progress=advance)
+        return write_coco_results(out, predictions, progress=advance)
 
 
 def _import(file: Path, images: Path, out: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +12,8 @@ import pyarrow.parquet as pq
 
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_file
-from deepmark.infer.nms import select
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS
-from deepmark.types import Detections
+from deepmark.types import Detections, Prediction
 
 ROWS = 512
 """Pictures in a row group: some 20 MB in memory, at 100 detections a picture."""
@@ -42,16 +41,6 @@ _COLUMNS: list[tuple[str, pa.DataType]] = [
 SCHEMA = pa.schema(_COLUMNS, metadata={"deepmark": _KIND})
 
 _COUNTS = np.array([category.landmarks for category in CATEGORIES])
-
-
-class Prediction(NamedTuple):
-    """What was found in one picture of the data set."""
-
-    image_id: int
-    file: str
-    """As in its ImageRecord."""
-
-    detections: Detections
 
 
 def write_predictions(
@@ -155,4 +144,4 @@ def _from_arrow(batch: pa.RecordBatch) -> Iterator[Prediction]:
     offsets = lists.offsets.to_numpy()
     names: Any = zip(batch.column("image_id").to_pylist(), batch.column("file").to_pylist(), strict=True)
     for (image_id, file), (start, stop) in zip(names, pairwise(offsets - offsets[0]), strict=True):
-        yield Prediction(image_id, file, select(everything, np.arange(start, stop)))
+        yield Prediction(image_id, file, everything[start:stop])

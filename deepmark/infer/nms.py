@@ -3,11 +3,10 @@
 Garments of different categories do not compete: a jacket lies over a shirt.
 """
 
-from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float64
 
 from deepmark import geometry
 from deepmark.types import Detections
@@ -20,7 +19,7 @@ def hard_nms(detections: Detections, *, iou: float) -> Detections:
     for i in np.flatnonzero(rivals.sum(axis=1) > 1):
         if kept[i]:
             kept[i + 1 :] &= ~rivals[i, i + 1 :]
-    return select(detections, np.flatnonzero(kept))
+    return detections[kept]
 
 
 def soft_nms(detections: Detections, *, sigma: float) -> Detections:
@@ -36,23 +35,7 @@ def soft_nms(detections: Detections, *, sigma: float) -> Detections:
         order[place], scores[place] = best, remaining[best]
         remaining *= factors[best]
         remaining[best] = -1
-    return select(detections, order, scores=scores.astype(np.float32))
-
-
-def join(parts: Sequence[Detections]) -> Detections:
-    """The detections of several passes over one image, best first; of equal scores, the earlier pass comes first."""
-    columns = {
-        field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Detections)
-    }
-    return select(Detections(**columns), np.argsort(-columns["scores"], kind="stable"))
-
-
-def select(
-    detections: Detections, rows: Int64[np.ndarray, " k"], *, scores: Float32[np.ndarray, " k"] | None = None
-) -> Detections:
-    """These rows, in this order, with new scores if given."""
-    columns = {field.name: getattr(detections, field.name)[rows] for field in fields(Detections)}
-    return Detections(**(columns if scores is None else columns | {"scores": scores}))
+    return replace(detections[order], scores=scores.astype(np.float32))
 
 
 def _overlaps(detections: Detections) -> Float64[np.ndarray, "n n"]:

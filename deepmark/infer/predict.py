@@ -17,16 +17,15 @@ from jaxtyping import Float, UInt8
 
 from deepmark.data.images import decode_and_warp, warp
 from deepmark.data.loader import default_threads, load_batches
-from deepmark.data.predictions import Prediction
 from deepmark.infer.decode import decode
-from deepmark.infer.nms import hard_nms, join, select, soft_nms
+from deepmark.infer.nms import hard_nms, soft_nms
 from deepmark.infer.tta import flipped_and_averaged, letterbox_at_scale
 from deepmark.model.autocast import autocast_dtype
 from deepmark.model.detector import Detector
 from deepmark.model.heads import HeadMaps
 from deepmark.params import PredictParams
 from deepmark.schema import STRATEGIES
-from deepmark.types import Detections, ImageRecord
+from deepmark.types import Detections, ImageRecord, Prediction
 
 
 def best_device() -> torch.device:
@@ -157,13 +156,13 @@ class Predictor:
 
     def _merge(self, parts: Sequence[Detections]) -> Detections:
         """The detections of all scales of one image, after the strategy's NMS."""
-        detections = join(parts)
+        detections = Detections.concatenate(parts)
         if self.nms and self.params.nms == "hard":
             detections = hard_nms(detections, iou=self.params.nms_iou)
         elif self.nms:
             detections = soft_nms(detections, sigma=self.params.soft_nms_sigma)
         good_enough = np.flatnonzero(detections.scores >= self.params.min_score)
-        return select(detections, good_enough[: self.params.max_detections])
+        return detections[good_enough[: self.params.max_detections]]
 
     def _now(self) -> float:
         """Milliseconds on a clock, read after the device has finished its work."""

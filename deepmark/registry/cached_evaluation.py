@@ -12,12 +12,12 @@ from functools import cached_property
 from pathlib import Path
 
 from deepmark.errors import DeepmarkError
-from deepmark.eval.metric.columns import Prediction
 from deepmark.files import file_sha256
 from deepmark.params import ModelParams
 from deepmark.registry.gate import ModelCost
 from deepmark.registry.versions import Registry, Version
 from deepmark.tracking.provenance import data_version
+from deepmark.types import Prediction
 from deepmark.workspace.layout import Workspace
 
 EVALUATION_TAG, NETWORK_TAG = "evaluation", "network"
@@ -144,7 +144,7 @@ class EvaluatedVersion:
         """
         from deepmark.data.predictions import read_predictions
 
-        return [(one.image_id, one.detections) for one in read_predictions(self._predictions)[0]]
+        return list(read_predictions(self._predictions)[0])
 
     def store_evaluation(self, figures: dict[str, float | None]) -> None:
         """Store predictions that were made now, with their figures; nothing where the stored ones were used."""

@@ -19,8 +19,8 @@ from deepmark.types import Detections, ImageRecord
 if TYPE_CHECKING:
     import pandas as pd
 
-    from deepmark.data.predictions import Prediction
     from deepmark.data.shards.reader import ShardReader
+    from deepmark.types import Prediction
 
 MOST_BYTES = 6_600_000
 """Of all pictures of a page together: 8.8 MB as text; all else takes 0.8 MB, and the page stays below 10 MB."""

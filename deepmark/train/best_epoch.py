@@ -16,7 +16,7 @@ from deepmark.infer.predict import Predictor, predict_shards
 from deepmark.params import PredictParams
 from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.step import Stepper
-from deepmark.types import Detections, ImageRecord
+from deepmark.types import ImageRecord, Prediction
 
 HIGHER_IS_BETTER: dict[str, bool] = {"landmark_ap": True, "box_ap": True, "loss": False}
 """The validation figures that an epoch can be chosen by (`train.best_by`), and which way is up."""
@@ -92,23 +92,21 @@ def measure_ap(stepper: Stepper, reader: ShardReader) -> dict[str, float | None]
     group.broadcast_buffers(detector)
     predictor = Predictor(detector, "nms", params, group.device)
     found = predict_shards(_Share(reader, group), predictor, batch_size=params.batch_size)
-    mine = [(prediction.image_id, prediction.detections) for prediction in found]
+    mine = list(found)
     detector.train(was_training)
     return _evaluated(reader, _gathered(mine, group), group)
 
 
-def _gathered(mine: list[tuple[int, Detections]], group: ProcessGroup) -> list[tuple[int, Detections]]:
+def _gathered(mine: list[Prediction], group: ProcessGroup) -> list[Prediction]:
     """What all processes found, at the first."""
     if group.world_size == 1:
         return mine
-    everything: list[list[tuple[int, Detections]] | None] | None = [None] * group.world_size if group.is_first else None
+    everything: list[list[Prediction] | None] | None = [None] * group.world_size if group.is_first else None
     dist.gather_object(mine, everything)
     return [each for part in everything or [] for each in part or []]
 
 
-def _evaluated(
-    reader: ShardReader, predictions: list[tuple[int, Detections]], group: ProcessGroup
-) -> dict[str, float | None]:
+def _evaluated(reader: ShardReader, predictions: list[Prediction], group: ProcessGroup) -> dict[str, float | None]:
     answer: list[dict[str, float | None]] = [{}]
     if group.is_first:
         records = [reader.record(position) for position in range(len(reader))]

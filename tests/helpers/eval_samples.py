@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, MOST_LANDMARKS
-from deepmark.types import Detections, Garment, ImageRecord
+from deepmark.types import Detections, Garment, ImageRecord, Prediction
 
 Box = tuple[float, float, float, float]
 
@@ -58,11 +58,16 @@ def detections(*found: tuple[str, Box, float]) -> Detections:
     )
 
 
+def prediction(number: int, found: Detections) -> Prediction:
+    """The detections of the image of `record(number)`."""
+    return Prediction(number, f"image/{number:06d}.jpg", found)
+
+
 def truth_as_detections(image: ImageRecord) -> Detections:
     return detections(*((CATEGORIES[item.category].name, tuple(item.box.tolist()), 0.9) for item in image.garments))
 
 
-def random_case(seed: int) -> tuple[list[ImageRecord], list[tuple[int, Detections]]]:
+def random_case(seed: int) -> tuple[list[ImageRecord], list[Prediction]]:
     """Pictures with and without garments, unlabelled and occluded landmarks, ties of scores, crowds of detections."""
     rng = np.random.default_rng(seed)
     names = [category.name for category in rng.choice(np.array(CATEGORIES, dtype=object), 4, replace=False)]
@@ -89,5 +94,5 @@ def random_case(seed: int) -> tuple[list[ImageRecord], list[tuple[int, Detection
             place = tuple((around.box + rng.normal(0, 5, 4) * [1, 1, 2, 2]).tolist()) if around else box()
             name = CATEGORIES[around.category].name if around and rng.random() < 0.8 else str(rng.choice(names))
             found.append((name, place, float(rng.integers(1, 12)) / 11 if seed % 2 else float(rng.random())))
-        predictions.append((number, detections(*found)))
+        predictions.append(prediction(number, detections(*found)))
     return records, predictions

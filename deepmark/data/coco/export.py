@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from deepmark.schema import CATEGORIES, LANDMARKS
-from deepmark.types import Detections, Garment, ImageRecord
+from deepmark.types import Garment, ImageRecord, Prediction
 
 Dataset = dict[str, list[dict[str, Any]]]
 """A COCO file in memory: its images, categories and annotations."""
@@ -76,14 +76,14 @@ def coco_truth(records: Iterable[ImageRecord], *, visible_only: bool = False) ->
     return {"images": images, "categories": categories, "annotations": annotations}
 
 
-def coco_results(predictions: Iterable[tuple[int, Detections]]) -> list[dict[str, Any]]:
+def coco_results(predictions: Iterable[Prediction]) -> list[dict[str, Any]]:
     """The detections as COCO results: one list that serves boxes and landmarks, scores as they are.
 
     A result carries its box beside its landmarks, because COCO would take its area from all 294 landmarks otherwise,
     zeros included.
     """
     results: list[dict[str, Any]] = []
-    for image_id, found in predictions:
+    for image_id, _, found in predictions:
         corners = found.boxes.astype(np.float64)
         boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1).tolist()
         scores, categories = found.scores.tolist(), found.categories.tolist()

@@ -14,7 +14,7 @@ import numpy as np
 from deepmark.data.coco.export import coco_results, coco_truth
 from deepmark.files import new_file
 from deepmark.schema import CATEGORIES, LANDMARKS
-from deepmark.types import Detections, Garment, ImageRecord
+from deepmark.types import Garment, ImageRecord, Prediction
 
 
 def _numbers(values: np.ndarray) -> list[float]:
@@ -58,14 +58,14 @@ def write_coco(
 
 
 def write_coco_results(
-    path: Path, predictions: Iterable[tuple[int, Detections]], *, progress: Callable[[int], None] = lambda count: None
+    path: Path, predictions: Iterable[Prediction], *, progress: Callable[[int], None] = lambda count: None
 ) -> dict[str, Any]:
     """Detections as COCO results, whole or not at all: boxes beside landmarks, scores as they are."""
     pictures = results = 0
     with new_file(path) as draft, draft.open("w", encoding="utf-8") as out:
         out.write("[")
-        for image_id, found in predictions:
-            for fields in coco_results([(image_id, found)]):
+        for prediction in predictions:
+            for fields in coco_results([prediction]):
                 results += 1
                 out.write(",\n" if results > 1 else "\n")
                 names = ("image_id", "category_id", "bbox", "score", "keypoints")

@@ -12,10 +12,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from deepmark.errors import DeepmarkError
 from deepmark.schema import MOST_LANDMARKS
-from deepmark.types import Detections, ImageRecord
-
-Prediction = tuple[int, Detections]
-"""A picture's id and what was found in it."""
+from deepmark.types import Detections, ImageRecord, Prediction
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,9 +84,9 @@ def result_columns(predictions: Iterable[Prediction], truth: Truth) -> Results:
 
     Raises DeepmarkError where predictions and truth are not of the same pictures.
     """
-    ordered = sorted(predictions, key=lambda prediction: prediction[0])
-    _check_pictures(truth.images.tolist(), [image_id for image_id, _ in ordered])
-    found = [detections for _, detections in ordered]
+    ordered = sorted(predictions, key=lambda prediction: prediction.image_id)
+    _check_pictures(truth.images.tolist(), [prediction.image_id for prediction in ordered])
+    found = [prediction.detections for prediction in ordered]
     none = Detections(
         boxes=np.empty((0, 4), np.float32),
         scores=np.empty(0, np.float32),

@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Float64
 
 from deepmark.eval.metric.bootstrap import Interval, draws, interval
-from deepmark.eval.metric.columns import Prediction, result_columns, truth_columns
+from deepmark.eval.metric.columns import result_columns, truth_columns
 from deepmark.eval.metric.figures import THRESHOLDS, Figures, matchings
 from deepmark.eval.metric.subsets import subset_items
 from deepmark.schema import CATEGORIES
-from deepmark.types import ImageRecord
+from deepmark.types import ImageRecord, Prediction
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

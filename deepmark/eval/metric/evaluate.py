@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deepmark.eval.metric.bootstrap import Interval, draws, interval
-from deepmark.eval.metric.columns import Prediction, result_columns, truth_columns
+from deepmark.eval.metric.columns import result_columns, truth_columns
 from deepmark.eval.metric.figures import KINDS, THRESHOLDS, Figures, matchings
 from deepmark.eval.metric.subsets import SCOPES, subset_items
 from deepmark.schema import CATEGORIES
-from deepmark.types import ImageRecord
+from deepmark.types import ImageRecord, Prediction
 
 if TYPE_CHECKING:
     import pandas as pd

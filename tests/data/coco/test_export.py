@@ -1,7 +1,7 @@
 """Records and detections in COCO's words."""
 
 import numpy as np
-from eval_samples import detections, garment, record
+from eval_samples import detections, garment, prediction, record
 
 from deepmark.data.coco.export import coco_results, coco_truth
 from deepmark.schema import CATEGORY_BY_NAME, LANDMARKS
@@ -38,7 +38,7 @@ def test_visible_only_turns_occluded_into_unlabelled_and_counts_again():
 def test_a_result_carries_its_box_its_own_categorys_landmarks_and_its_score_unrounded():
     score = float(np.float32(0.123456789))
     found = detections(("skirt", (0, 0, 10, 20), 0.123456789))
-    (result,) = coco_results([(5, found)])
+    (result,) = coco_results([prediction(5, found)])
 
     flat = np.asarray(result["keypoints"]).reshape(LANDMARKS, 3)
     skirt = CATEGORY_BY_NAME["skirt"]

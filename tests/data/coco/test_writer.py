@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from eval_samples import detections, garment, random_case, record
+from eval_samples import detections, garment, prediction, random_case, record
 
 from deepmark.data.coco.export import coco_results, coco_truth
 from deepmark.data.coco.writer import write_coco, write_coco_results
@@ -55,7 +55,7 @@ def test_written_results_are_the_detections_with_every_digit(tmp_path):
 
 
 def test_no_detections_are_an_empty_list(tmp_path):
-    write_coco_results(tmp_path / "results.json", [(1, detections())])
+    write_coco_results(tmp_path / "results.json", [prediction(1, detections())])
     write_coco(tmp_path / "truth.json", [])
 
     assert written(tmp_path / "results.json") == []

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from eval_samples import detections, garment, random_case, record
+from eval_samples import detections, garment, prediction, random_case, record
 
 from deepmark.errors import DeepmarkError
 from deepmark.eval.analysis.analyse import STEPS, diagnose, write_tables
@@ -26,9 +26,9 @@ COLUMNS = {
     ("records", "predictions"),
     [
         random_case(0),
-        ([record(1, garment())], [(1, detections())]),
-        ([record(1)], [(1, detections(("vest", (0, 0, 9, 9), 0.5)))]),
-        ([record(1)], [(1, detections())]),
+        ([record(1, garment())], [prediction(1, detections())]),
+        ([record(1)], [prediction(1, detections(("vest", (0, 0, 9, 9), 0.5)))]),
+        ([record(1)], [prediction(1, detections())]),
         ([], []),
     ],
     ids=["many pictures", "nothing found", "nothing to find", "an empty picture", "no pictures"],
@@ -58,10 +58,10 @@ def test_progress_is_told_every_step():
 
 def test_predictions_of_other_pictures_are_refused():
     with pytest.raises(DeepmarkError, match="1 of 1 pictures without predictions"):
-        diagnose([record(1, garment())], [(2, detections())])
+        diagnose([record(1, garment())], [prediction(2, detections())])
 
 
-@pytest.mark.parametrize(("records", "predictions"), [random_case(0), ([record(1)], [(1, detections())])])
+@pytest.mark.parametrize(("records", "predictions"), [random_case(0), ([record(1)], [prediction(1, detections())])])
 def test_files_hold_the_tables_with_every_digit(tmp_path, records, predictions):
     tables = diagnose(records, predictions)
 

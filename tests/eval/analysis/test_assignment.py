@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from eval_samples import Box, detections, garment, random_case, record
+from eval_samples import Box, detections, garment, prediction, random_case, record
 
 from deepmark.eval.analysis.assignment import FOUND_SCORE, SHOWN_SCORE, found_items
 from deepmark.eval.analysis.confusion import NO_DETECTION, NO_ITEM, confusion_table
@@ -20,7 +20,7 @@ LOW = FOUND_SCORE / 2
 
 def columns(*pictures: tuple[list[Garment], Detections]):
     truth = truth_columns([record(n, *items) for n, (items, _) in enumerate(pictures)])
-    return truth, result_columns([(n, found) for n, (_, found) in enumerate(pictures)], truth)
+    return truth, result_columns([prediction(n, found) for n, (_, found) in enumerate(pictures)], truth)
 
 
 def found_of(items: list[Garment], found: Detections) -> list[int]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from eval_samples import detections, garment, random_case, record
+from eval_samples import detections, garment, prediction, random_case, record
 
 from deepmark.eval.analysis.curves import calibration_table, curve_table
 from deepmark.eval.metric.average_precision import precision
@@ -33,7 +33,7 @@ def test_the_mean_of_a_curve_is_its_ap(seed):
 
 
 def test_without_items_there_are_columns_and_no_curves():
-    curves = curve_table({"box": precision(matched([record(1)], [(1, detections())]))})
+    curves = curve_table({"box": precision(matched([record(1)], [prediction(1, detections())]))})
 
     assert list(curves.columns) == ["kind", "category", "overlap", "recall", "precision"]
     assert curves.empty
@@ -45,7 +45,7 @@ def test_a_bin_of_scores_holds_the_share_that_is_right():
     scores = (0.71, 0.75, 1.0, 0.79)
     found = detections(*(("vest", box, score) for box, score in zip(boxes, scores, strict=True)))
 
-    rows = calibration_table(matched([record(1, *items)], [(1, found)])).set_index("score_low")
+    rows = calibration_table(matched([record(1, *items)], [prediction(1, found)])).set_index("score_low")
 
     assert rows["detections"].tolist() == [0, 0, 0, 0, 0, 0, 0, 3, 0, 1]
     assert rows.loc[0.7, "right"] == pytest.approx(2 / 3)

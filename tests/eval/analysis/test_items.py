@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from eval_samples import Box, detections, garment, random_case, record
+from eval_samples import Box, detections, garment, prediction, random_case, record
 
 from deepmark.eval.analysis.assignment import SHOWN_SCORE, found_items
 from deepmark.eval.analysis.confusion import NO_DETECTION, confusion_table
@@ -22,7 +22,7 @@ def table(records, predictions):
 def test_an_item_is_described_in_the_words_of_the_schema():
     item = garment("vest", HERE, scale=1, occlusion=3, zoom_in=2, viewpoint=3)
 
-    (row,) = table([record(7, item, source="user")], [(7, detections())]).to_dict("records")
+    (row,) = table([record(7, item, source="user")], [prediction(7, detections())]).to_dict("records")
 
     words = {"scale": "small", "occlusion": "heavy", "zoom_in": "medium", "viewpoint": "side or back"}
     described = {"image_id": 7, "item": "item1", "category": "vest", "source": "user", **words}
@@ -32,7 +32,7 @@ def test_an_item_is_described_in_the_words_of_the_schema():
 def test_a_perfect_detection_overlaps_its_item_wholly():
     found = detections(("skirt", FAR, 0.9), ("vest", HERE, 0.8))
 
-    (row,) = table([record(1, garment("vest", HERE))], [(1, found)]).to_dict("records")
+    (row,) = table([record(1, garment("vest", HERE))], [prediction(1, found)]).to_dict("records")
 
     assert (row["found_category"], row["detection"]) == ("vest", 1)
     assert row["score"] == pytest.approx(0.8)
@@ -40,13 +40,13 @@ def test_a_perfect_detection_overlaps_its_item_wholly():
 
 
 def test_a_missed_item_has_nothing():
-    rows = table([record(1, garment("vest", HERE))], [(1, detections())])
+    rows = table([record(1, garment("vest", HERE))], [prediction(1, detections())])
 
     assert rows[["found_category", "score", "detection", "iou", "oks", "oks_visible"]].isna().all(axis=None)
 
 
 def test_an_item_found_as_something_else_has_an_overlap_of_boxes_but_none_of_landmarks():
-    rows = table([record(1, garment("vest", HERE))], [(1, detections(("sling", HERE, 0.9)))])
+    rows = table([record(1, garment("vest", HERE))], [prediction(1, detections(("sling", HERE, 0.9)))])
 
     assert rows[["found_category", "iou"]].to_numpy().tolist() == [["sling", 1]]
     assert rows[["oks", "oks_visible"]].isna().all(axis=None)
@@ -56,7 +56,7 @@ def test_without_labelled_or_visible_landmarks_there_is_no_overlap_of_those():
     records = [record(1, garment("vest", HERE, v=1)), record(2, garment("vest", HERE, v=0))]
     found = detections(("vest", HERE, 0.9))
 
-    rows = table(records, [(1, found), (2, found)])
+    rows = table(records, [prediction(1, found), prediction(2, found)])
 
     assert rows["oks"].isna().tolist() == [False, True]
     assert rows["oks_visible"].isna().tolist() == [True, True]
@@ -64,7 +64,10 @@ def test_without_labelled_or_visible_landmarks_there_is_no_overlap_of_those():
 
 def test_items_are_in_the_order_of_the_pictures_whatever_that_of_the_records():
     records = [record(2, garment("vest", HERE)), record(1, garment("skirt", FAR), garment("vest", HERE))]
-    predictions = [(2, detections(("vest", HERE, 0.7))), (1, detections(("vest", HERE, 0.9), ("skirt", FAR, 0.8)))]
+    predictions = [
+        prediction(2, detections(("vest", HERE, 0.7))),
+        prediction(1, detections(("vest", HERE, 0.9), ("skirt", FAR, 0.8))),
+    ]
 
     rows = table(records, predictions)
 

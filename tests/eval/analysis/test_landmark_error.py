@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from eval_samples import Box, detections, garment, random_case, record
+from eval_samples import Box, detections, garment, prediction, random_case, record
 
 from deepmark.eval.analysis.assignment import found_items
 from deepmark.eval.analysis.landmark_error import landmark_table
@@ -25,7 +25,7 @@ def moved(found: Detections, *, landmark: int, by: tuple[float, float]) -> Detec
 
 def table(*pictures: tuple[Garment, Detections]):
     truth = truth_columns([record(n, item) for n, (item, _) in enumerate(pictures)])
-    results = result_columns([(n, found) for n, (_, found) in enumerate(pictures)], truth)
+    results = result_columns([prediction(n, found) for n, (_, found) in enumerate(pictures)], truth)
     return landmark_table(truth, results, found_items(truth, results)).set_index(["category", "landmark"])
 
 

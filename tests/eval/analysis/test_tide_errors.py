@@ -3,7 +3,7 @@
 import hotcoco
 import numpy as np
 import pytest
-from eval_samples import Box, detections, garment, random_case, record
+from eval_samples import Box, detections, garment, prediction, random_case, record
 
 from deepmark.eval.analysis import tide_errors as errors
 from deepmark.eval.analysis.tide_errors import ERRORS, error_table
@@ -27,7 +27,7 @@ Found = tuple[str, Box, float]
 
 def table(*pictures: tuple[list[Item], list[Found]]):
     records = [record(n, *(garment(*item) for item in items)) for n, (items, _) in enumerate(pictures)]
-    predictions = [(n, detections(*found)) for n, (_, found) in enumerate(pictures)]
+    predictions = [prediction(n, detections(*found)) for n, (_, found) in enumerate(pictures)]
     return errors_of(records, predictions).set_index("kind")
 
 
@@ -216,7 +216,7 @@ def reference(records, predictions):
         np.column_stack(
             [np.full(len(f), image), f.boxes[:, :2], f.boxes[:, 2:] - f.boxes[:, :2], f.scores, f.categories + 1]
         )
-        for image, f in predictions
+        for image, _, f in predictions
     ]
     evaluation = hotcoco.COCOeval(truth, truth.load_res(np.concatenate(results).astype(float)), "bbox")
     evaluation.evaluate()
@@ -231,7 +231,7 @@ def full_cases() -> list[int]:
     return [
         seed
         for seed, (records, predictions) in cases.items()
-        if any(one.garments for one in records) and any(len(found) for _, found in predictions)
+        if any(one.garments for one in records) and any(len(found) for *_, found in predictions)
     ]
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from eval_samples import detections, garment, random_case, record, truth_as_detections
+from eval_samples import detections, garment, prediction, random_case, record, truth_as_detections
 
 from deepmark.eval.metric.average_precision import precision
 from deepmark.eval.metric.bootstrap import draws, interval, resampled_ap
@@ -39,12 +39,14 @@ def test_a_resample_is_the_metric_on_the_pictures_it_drew(seed, kind):
     records, predictions = random_case(seed)
     matches = matched(records, predictions, kind)
     counts = draws(matches.pictures, resamples=5, seed=seed)
-    found = dict(predictions)
+    found = {one.image_id: one.detections for one in predictions}
     for resample, row in zip(resampled_ap(matches, counts), counts, strict=True):
         drawn = np.repeat(np.arange(len(records)), row).tolist()
         by_id = sorted(records, key=lambda picture: picture.id)
         copies = [replace(by_id[picture], id=place) for place, picture in enumerate(drawn)]
-        again = matched(copies, [(place, found[by_id[picture].id]) for place, picture in enumerate(drawn)], kind)
+        again = matched(
+            copies, [prediction(place, found[by_id[picture].id]) for place, picture in enumerate(drawn)], kind
+        )
 
         np.testing.assert_allclose(resample, mean_precision(again), rtol=0, atol=1e-12)
 
@@ -70,7 +72,7 @@ def test_a_resample_draws_as_many_pictures_as_there_are_and_the_same_ones_again(
 def half_found(pictures: int) -> tuple[list, list]:
     """A vest a picture, found in every second one: at precision 1 up to a recall of one half."""
     records = [record(number, garment("vest")) for number in range(pictures)]
-    return records, [(one.id, truth_as_detections(one) if one.id % 2 else detections()) for one in records]
+    return records, [prediction(one.id, truth_as_detections(one) if one.id % 2 else detections()) for one in records]
 
 
 def test_the_interval_is_that_of_a_share_where_the_figure_is_one():
@@ -85,7 +87,7 @@ def test_the_interval_is_that_of_a_share_where_the_figure_is_one():
 def test_every_figure_lies_in_its_interval_and_certain_ones_have_no_width():
     records, predictions = half_found(60)
     report = evaluate(records, predictions, resamples=200, seed=1)
-    perfect = evaluate(records, [(one.id, truth_as_detections(one)) for one in records], resamples=50, seed=1)
+    perfect = evaluate(records, [prediction(one.id, truth_as_detections(one)) for one in records], resamples=50, seed=1)
 
     for row in report.rows:
         assert (row.interval is None) == (row.value is None)

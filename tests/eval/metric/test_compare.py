@@ -1,7 +1,7 @@
 """A difference of two detectors is told from chance, on the same pictures."""
 
 import numpy as np
-from eval_samples import detections, garment, random_case, record, truth_as_detections
+from eval_samples import detections, garment, prediction, random_case, record, truth_as_detections
 
 from deepmark.eval.metric.bootstrap import draws, interval
 from deepmark.eval.metric.columns import result_columns, truth_columns
@@ -18,7 +18,7 @@ def vests(pictures: int) -> list[ImageRecord]:
 
 def finding(records: list[ImageRecord], found: np.ndarray) -> list:
     return [
-        (one.id, truth_as_detections(one) if is_found else detections())
+        prediction(one.id, truth_as_detections(one) if is_found else detections())
         for one, is_found in zip(records, found, strict=True)
     ]
 
@@ -31,7 +31,7 @@ def of(differences: list[Difference], metric: str, scope: str = "all") -> Differ
 def test_both_sides_are_the_figures_of_evaluate():
     records, a = random_case(10)
     _, b = random_case(12)
-    b = [(image_id, detections()) for image_id, _ in a[1:]] + [(a[0][0], b[0][1])]
+    b = [prediction(one.image_id, detections()) for one in a[1:]] + [prediction(a[0].image_id, b[0].detections)]
     differences = compare(records, a, b, resamples=0)
 
     for side, predictions in (("a", a), ("b", b)):

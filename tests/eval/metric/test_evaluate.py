@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from eval_samples import detections, garment, random_case, record, truth_as_detections
+from eval_samples import detections, garment, prediction, random_case, record, truth_as_detections
 
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.evaluate import PASSES, evaluate
@@ -25,7 +25,7 @@ def wardrobe() -> list:
 
 def test_perfect_predictions_reach_one_everywhere():
     records = wardrobe()
-    report = evaluate(records, [(image.id, truth_as_detections(image)) for image in records])
+    report = evaluate(records, [prediction(image.id, truth_as_detections(image)) for image in records])
 
     for metric in METRICS:
         assert report.value(metric) == pytest.approx(1)
@@ -35,7 +35,7 @@ def test_perfect_predictions_reach_one_everywhere():
 
 def test_the_right_place_with_the_wrong_category_is_worth_nothing():
     picture = record(1, garment("vest", (10, 10, 90, 110)))
-    report = evaluate([picture], [(1, detections(("sling", (10, 10, 90, 110), 0.9)))])
+    report = evaluate([picture], [prediction(1, detections(("sling", (10, 10, 90, 110), 0.9)))])
 
     assert [report.value(metric) for metric in METRICS] == [0] * 9
 
@@ -44,7 +44,7 @@ def test_occluded_landmarks_matter_to_the_metric_that_counts_them():
     true = garment("vest", (10, 10, 90, 110), v=[2] * 8 + [1] * 7)
     found = detections(("vest", (10, 10, 90, 110), 0.9))
     found.landmarks[0, 8:15] += 100
-    report = evaluate([record(1, true)], [(1, found)])
+    report = evaluate([record(1, true)], [prediction(1, found)])
 
     assert report.value("landmark_visible_ap") == pytest.approx(1)
     # 8 of 15 landmarks are right: OKS 0.533 passes the first of the ten thresholds.
@@ -53,7 +53,7 @@ def test_occluded_landmarks_matter_to_the_metric_that_counts_them():
 
 
 def test_what_cannot_be_found_has_no_figure():
-    report = evaluate([record(1, garment("vest"))], [(1, truth_as_detections(record(1, garment("vest"))))])
+    report = evaluate([record(1, garment("vest"))], [prediction(1, truth_as_detections(record(1, garment("vest"))))])
 
     assert report.value("box_ap", "category:skirt") is None
     assert report.value("box_ap", "source:user") is None
@@ -61,20 +61,20 @@ def test_what_cannot_be_found_has_no_figure():
 
 def test_items_without_labelled_landmarks_have_a_box_figure_alone():
     picture = record(1, garment("vest", v=0))
-    report = evaluate([picture], [(1, truth_as_detections(picture))])
+    report = evaluate([picture], [prediction(1, truth_as_detections(picture))])
 
     assert report.value("box_ap") == pytest.approx(1)
     assert report.value("landmark_ap") is None
 
 
 def test_pictures_without_garments_and_without_detections_have_no_figures_and_no_error():
-    report = evaluate([record(1)], [(1, detections())])
+    report = evaluate([record(1)], [prediction(1, detections())])
 
     assert {row.value for row in report.rows} == {None}
 
 
 def test_nothing_found_is_zero_not_unknown():
-    assert evaluate([record(1, garment())], [(1, detections())]).value("box_ap") == 0
+    assert evaluate([record(1, garment())], [prediction(1, detections())]).value("box_ap") == 0
 
 
 def test_the_order_of_pictures_does_not_matter():
@@ -102,7 +102,7 @@ def test_the_headline_keeps_every_digit_through_json():
 
 
 def test_the_frame_holds_the_rows_and_nan_for_what_cannot_be_found():
-    report = evaluate([record(1, garment("vest"))], [(1, detections())])
+    report = evaluate([record(1, garment("vest"))], [prediction(1, detections())])
     frame = report.to_frame()
 
     assert list(frame.columns) == ["metric", "scope", "value", "low", "high", "higher_is_better"]
@@ -112,7 +112,7 @@ def test_the_frame_holds_the_rows_and_nan_for_what_cannot_be_found():
 
 
 def test_the_plot_has_a_row_for_every_category():
-    frame = evaluate([record(1, garment("vest"))], [(1, detections())]).by_category()
+    frame = evaluate([record(1, garment("vest"))], [prediction(1, detections())]).by_category()
 
     assert list(frame.columns) == ["category", "box_ap", "landmark_ap"]
     assert frame.category.tolist() == [category.name for category in CATEGORIES]
@@ -136,4 +136,4 @@ def test_progress_is_told_after_every_pass():
 )
 def test_predictions_of_other_pictures_are_refused_with_a_way_out(predicted, fault):
     with pytest.raises(DeepmarkError, match=fault + r"\. .*run `deepmark predict` again"):
-        evaluate([record(1), record(2)], [(number, detections()) for number in predicted])
+        evaluate([record(1), record(2)], [prediction(number, detections()) for number in predicted])

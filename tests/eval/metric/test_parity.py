@@ -15,7 +15,7 @@ from deepmark.eval.metric.columns import result_columns, truth_columns
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.eval.metric.matching import Matching
 from deepmark.schema import CATEGORY_BY_NAME, LANDMARKS, SIGMAS
-from deepmark.types import Detections, ImageRecord
+from deepmark.types import ImageRecord, Prediction
 
 
 def plain_truth(records: list[ImageRecord], *, visible_only: bool) -> dict[str, Any]:
@@ -47,9 +47,9 @@ def plain_truth(records: list[ImageRecord], *, visible_only: bool) -> dict[str, 
     return {"images": [{"id": image.id} for image in records], "categories": categories, "annotations": annotations}
 
 
-def plain_results(predictions: list[tuple[int, Detections]]) -> list[dict[str, Any]]:
+def plain_results(predictions: list[Prediction]) -> list[dict[str, Any]]:
     results = []
-    for image_id, found in predictions:
+    for image_id, _, found in predictions:
         for i in range(len(found)):
             category = list(CATEGORY_BY_NAME.values())[found.categories[i]]
             flat = np.zeros((LANDMARKS, 3))
@@ -67,9 +67,7 @@ def plain_results(predictions: list[tuple[int, Detections]]) -> list[dict[str, A
     return results
 
 
-def stock(
-    records: list[ImageRecord], predictions: list[tuple[int, Detections]], kind: str, visible_only: bool
-) -> COCOeval:
+def stock(records: list[ImageRecord], predictions: list[Prediction], kind: str, visible_only: bool) -> COCOeval:
     """Stock pycocotools with nothing changed but the sigmas."""
     truth = COCO()
     truth.dataset = plain_truth(records, visible_only=visible_only)
@@ -86,7 +84,7 @@ def stock(
 
 def scored_cases() -> list[int]:
     """Cases in which there is a result at all: stock pycocotools cannot load an empty list of results."""
-    return [seed for seed in range(100) if any(len(found) for _, found in random_case(seed)[1])][:67]
+    return [seed for seed in range(100) if any(len(found) for *_, found in random_case(seed)[1])][:67]
 
 
 @pytest.mark.parametrize("seed", scored_cases())
@@ -111,7 +109,7 @@ def test_the_precisions_and_every_figure_are_those_of_stock_pycocotools(seed, me
 def test_random_cases_hold_what_makes_the_metric_hard():
     cases = [random_case(seed) for seed in scored_cases()]
     pictures = [picture for records, _ in cases for picture in records]
-    found = [one for _, predictions in cases for _, one in predictions]
+    found = [one for _, predictions in cases for *_, one in predictions]
     states = [item.landmarks[:, 2] for picture in pictures for item in picture.garments]
 
     assert any(not picture.garments for picture in pictures)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from eval_samples import detections, garment, random_case, record, truth_as_detections
+from eval_samples import detections, garment, prediction, random_case, record, truth_as_detections
 
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.eval.metric.subsets import SCOPES, subset_items
@@ -36,7 +36,7 @@ def test_a_subset_is_named_by_the_words_of_the_data_set():
 def test_a_result_on_an_item_outside_the_subset_does_not_count():
     picture = record(1, garment("vest", LEFT, scale=1), garment("vest", RIGHT, scale=3))
     # The better result lies on the large vest. Were it a false positive for "small", its precision would be 1/2.
-    report = evaluate([picture], [(1, detections(("vest", RIGHT, 0.9), ("vest", LEFT, 0.8)))])
+    report = evaluate([picture], [prediction(1, detections(("vest", RIGHT, 0.9), ("vest", LEFT, 0.8)))])
 
     assert report.value("box_ap", "scale:small") == pytest.approx(1)
     assert report.value("landmark_ap", "scale:small") == pytest.approx(1)
@@ -46,7 +46,9 @@ def test_a_result_on_an_item_outside_the_subset_does_not_count():
 def test_an_unmatched_result_counts_in_pictures_that_hold_an_item_of_the_subset_and_in_no_other():
     small, large = garment("vest", LEFT, scale=1), garment("vest", LEFT, scale=3)
     stray = detections(("vest", LEFT, 0.8), ("vest", RIGHT, 0.9))
-    report = evaluate([record(1, small), record(2, large)], [(1, detections(("vest", LEFT, 0.5))), (2, stray)])
+    report = evaluate(
+        [record(1, small), record(2, large)], [prediction(1, detections(("vest", LEFT, 0.5))), prediction(2, stray)]
+    )
 
     # All: ranks are stray .9, hit .8, hit .5: precision 2/3 up to recall 1.
     assert report.value("box_ap", "all") == pytest.approx(2 / 3)
@@ -59,8 +61,8 @@ def test_an_unmatched_result_of_another_category_counts_where_the_subset_has_tha
     first = record(1, garment("vest", LEFT, scale=1))
     second = record(2, garment("skirt", LEFT, scale=1))
     found = [
-        (1, detections(("vest", LEFT, 0.5))),
-        (2, detections(("skirt", LEFT, 0.9), ("vest", RIGHT, 0.8))),
+        prediction(1, detections(("vest", LEFT, 0.5))),
+        prediction(2, detections(("skirt", LEFT, 0.9), ("vest", RIGHT, 0.8))),
     ]
     report = evaluate([first, second], found)
 
@@ -70,7 +72,7 @@ def test_an_unmatched_result_of_another_category_counts_where_the_subset_has_tha
 
 def test_a_missed_item_lowers_its_own_subset_only():
     picture = record(1, garment("vest", LEFT, occlusion=1), garment("vest", BELOW, occlusion=3))
-    report = evaluate([picture], [(1, detections(("vest", LEFT, 0.9)))])
+    report = evaluate([picture], [prediction(1, detections(("vest", LEFT, 0.9)))])
 
     assert report.value("box_ap", "occlusion:slight") == pytest.approx(1)
     assert report.value("box_ap", "occlusion:heavy") == 0
@@ -82,7 +84,7 @@ def test_a_result_prefers_an_item_of_the_subset_to_an_ignored_one():
     inside, outside = (10, 10, 90, 110), (12, 10, 92, 110)
     picture = record(1, garment("vest", inside, scale=1), garment("vest", outside, scale=3))
     # The result overlaps the large vest more, and yet finds the small one when only small ones are asked for.
-    report = evaluate([picture], [(1, detections(("vest", outside, 0.9)))])
+    report = evaluate([picture], [prediction(1, detections(("vest", outside, 0.9)))])
 
     assert report.value("box_ap50", "scale:small") == pytest.approx(1)
     assert report.value("box_ap50", "scale:large") == pytest.approx(1)
@@ -90,7 +92,7 @@ def test_a_result_prefers_an_item_of_the_subset_to_an_ignored_one():
 
 def test_items_without_landmarks_stay_ignored_inside_a_subset():
     picture = record(1, garment("vest", LEFT, scale=1), garment("vest", RIGHT, scale=1, v=0))
-    report = evaluate([picture], [(1, truth_as_detections(picture))])
+    report = evaluate([picture], [prediction(1, truth_as_detections(picture))])
 
     assert report.value("landmark_ap", "scale:small") == pytest.approx(1)
     assert report.value("box_ap", "scale:small") == pytest.approx(1)
