@@ -1,21 +1,25 @@
-"""Workspaces with versions in their registry, whose figures are as a test wants them."""
+"""Workspaces with registered versions, whose figures are chosen by the test."""
 
 import json
+from collections.abc import Mapping
 
 import numpy as np
+import pytest
 
 from deepmark import stages
 from deepmark.data.predictions import write_predictions
 from deepmark.data.records import read_records
 from deepmark.files import file_sha256
+from deepmark.infer import predict_file
 from deepmark.model.detector import build_detector, save_detector
+from deepmark.registry.versions import Registry
 from deepmark.schema import MOST_LANDMARKS
 from deepmark.types import Detections, ImageRecord
 from deepmark.workspace.layout import Workspace
 
 
 def evaluated(workspace: Workspace, *, finds_every: int, seed: int | None = None) -> Workspace:
-    """The checkpoint, or an untrained one of this seed, evaluated as if it found all in every n-th picture."""
+    """Evaluate the checkpoint, or an untrained one of this seed, as if it detected all garments of every n-th image."""
     if seed is not None:
         save_detector(build_detector(workspace.params.model, seed=seed), workspace.model_file)
     strategy = workspace.params.promote.strategy
@@ -26,18 +30,18 @@ def evaluated(workspace: Workspace, *, finds_every: int, seed: int | None = None
         "device": "cpu",
         "ms": json.dumps({"read": 1.0, "network": float(finds_every), "decode": float(seed or 0)}),
     }
-    found = [
-        (one.id, one.file, _truth(one, everything=place % finds_every == 0))
+    predictions = [
+        (one.id, one.file, _truth(one, all_garments=place % finds_every == 0))
         for place, one in enumerate(read_records(workspace.records_file("validation")))
     ]
-    write_predictions(workspace.predictions_file(strategy), found, facts)
+    write_predictions(workspace.predictions_file(strategy), predictions, facts)
     stages.evaluate(workspace, strategy=strategy)
     return workspace
 
 
-def _truth(record: ImageRecord, *, everything: bool) -> Detections:
-    """All that is labelled, as if it had been found, or nothing."""
-    garments = record.garments if everything else ()
+def _truth(record: ImageRecord, *, all_garments: bool) -> Detections:
+    """The labels of an image as detections, or no detections."""
+    garments = record.garments if all_garments else ()
     landmarks = np.zeros((len(garments), MOST_LANDMARKS, 2), np.float32)
     for row, garment in zip(landmarks, garments, strict=True):
         row[: len(garment.landmarks)] = garment.landmarks[:, :2]
@@ -48,3 +52,22 @@ def _truth(record: ImageRecord, *, everything: bool) -> Detections:
         landmarks=landmarks,
         landmark_scores=np.zeros(landmarks.shape[:2], np.float32),
     )
+
+
+def aliases(workspace: Workspace) -> dict[int, tuple[str, ...]]:
+    """The aliases of every version, by its number."""
+    return {one.number: one.aliases for one in Registry(workspace.root).versions()}
+
+
+def tags(workspace: Workspace, number: int) -> Mapping[str, str]:
+    """The tags of a version."""
+    return next(one.tags for one in Registry(workspace.root).versions() if one.number == number)
+
+
+def cannot_predict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on a prediction fails the test."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("predicted")
+
+    monkeypatch.setattr(predict_file, "predict_file", refuse)
