@@ -1,6 +1,6 @@
-"""The checked records of a split as a Parquet file: one row a picture, its garments nested.
+"""Reads and writes the records of a split as a Parquet file: one row per image, with its garments nested.
 
-Built and read by columns, with NumPy between the file and the records: a row at a time would take ten times as long.
+Columns are converted as NumPy arrays; conversion row by row would take ten times as long.
 """
 
 from collections.abc import Iterable, Iterator, Sequence, Sized
@@ -12,16 +12,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from deepmark.data.record_fields import PLAIN_GARMENT, PLAIN_RECORD
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_file
 from deepmark.types import Garment, ImageRecord
 
 ROWS = 4096
-"""Pictures in a row group: some 12 MB in memory."""
+"""Images in a row group: about 12 MB in memory."""
 
 
 def _list_of(kind: pa.DataType) -> pa.ListType:
-    return pa.list_(pa.field("element", kind))  # the name that Parquet's specification has, and gives back
+    return pa.list_(pa.field("element", kind))  # the name that Parquet's specification gives it
 
 
 _POINT = pa.struct([("x", pa.float64()), ("y", pa.float64())])
@@ -41,7 +42,7 @@ GARMENT = pa.struct(
         ("polygons", _list_of(_list_of(_POINT))),
     ]
 )
-"""Fields as in types.Garment; the category counts from 0."""
+"""Fields as in types.Garment; categories are 0..12."""
 
 _COLUMNS: list[tuple[str, pa.DataType]] = [
     ("id", pa.int64()),
@@ -59,21 +60,17 @@ SCHEMA = pa.schema(_COLUMNS, metadata={"deepmark": "records, version 1"})
 """Fields as in types.ImageRecord."""
 
 Column = Any
-"""An Arrow array of lists or structs; which of the two, mypy cannot know."""
-
-_NESTED = ("box", "landmarks", "polygons")
-_PLAIN_GARMENT = [field.name for field in GARMENT if field.name not in _NESTED]
-_PLAIN_RECORD = [name for name in SCHEMA.names if name != "garments"]
+"""An Arrow array of lists or structs; mypy cannot tell which."""
 
 
 def _lists(parts: Iterable[Sized], values: Column) -> Column:
-    """`values`, cut into lists as long as the parts."""
+    """`values` split into lists of the lengths of `parts`."""
     offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts], dtype=np.int64)])
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values, type=_list_of(values.type))
 
 
 def _structs(rows: Sequence[np.ndarray], kind: pa.StructType) -> Column:
-    """All rows of all arrays, one struct a row, one field a column."""
+    """The rows of all arrays as structs, whose fields are the columns."""
     table = np.concatenate([np.empty((0, kind.num_fields)), *rows])
     columns = [pa.array(table[:, i].astype(field.type.to_pandas_dtype())) for i, field in enumerate(kind)]
     return pa.StructArray.from_arrays(columns, fields=list(kind))
@@ -88,7 +85,7 @@ def _garments_to_arrow(garments: Sequence[Garment]) -> Column:
         "landmarks": _lists(landmarks, _structs(landmarks, _LANDMARK)),
         "polygons": _lists([garment.polygons for garment in garments], _lists(polygons, _structs(polygons, _POINT))),
     }
-    for name in _PLAIN_GARMENT:
+    for name in PLAIN_GARMENT:
         columns[name] = pa.array([getattr(garment, name) for garment in garments], GARMENT.field(name).type)
     return pa.StructArray.from_arrays([columns[field.name] for field in GARMENT], fields=list(GARMENT))
 
@@ -96,13 +93,13 @@ def _garments_to_arrow(garments: Sequence[Garment]) -> Column:
 def _records_to_arrow(records: Sequence[ImageRecord]) -> pa.Table:
     garments = [record.garments for record in records]
     columns = {"garments": _lists(garments, _garments_to_arrow(list(chain.from_iterable(garments))))}
-    for name in _PLAIN_RECORD:
+    for name in PLAIN_RECORD:
         columns[name] = pa.array([getattr(record, name) for record in records], SCHEMA.field(name).type)
     return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
-def _cuts(lists: Column) -> list[tuple[int, int]]:
-    """Where each list begins and ends in `lists.flatten()`."""
+def _bounds(lists: Column) -> list[tuple[int, int]]:
+    """The start and the end of each list in `lists.flatten()`."""
     offsets = lists.offsets.to_numpy()
     return list(pairwise((offsets - offsets[0]).tolist()))
 
@@ -117,31 +114,31 @@ def _garments_from_arrow(structs: Column) -> list[Garment]:
     landmarks = _rows(columns["landmarks"].flatten())
     lists = columns["polygons"].flatten()
     points = _rows(lists.flatten())
-    polygons = [points[start:stop] for start, stop in _cuts(lists)]
-    plain = zip(*(columns[name].to_pylist() for name in _PLAIN_GARMENT), strict=True)
+    polygons = [points[start:stop] for start, stop in _bounds(lists)]
+    plain = zip(*(columns[name].to_pylist() for name in PLAIN_GARMENT), strict=True)
     return [
         Garment(
-            **dict(zip(_PLAIN_GARMENT, values, strict=True)),
+            **dict(zip(PLAIN_GARMENT, values, strict=True)),
             box=box,
-            landmarks=landmarks[slice(*landmark_cut)],
-            polygons=tuple(polygons[slice(*polygon_cut)]),
+            landmarks=landmarks[slice(*landmark_bounds)],
+            polygons=tuple(polygons[slice(*polygon_bounds)]),
         )
-        for values, box, landmark_cut, polygon_cut in zip(
-            plain, boxes, _cuts(columns["landmarks"]), _cuts(columns["polygons"]), strict=True
+        for values, box, landmark_bounds, polygon_bounds in zip(
+            plain, boxes, _bounds(columns["landmarks"]), _bounds(columns["polygons"]), strict=True
         )
     ]
 
 
 def records_from_batch(batch: pa.RecordBatch) -> Iterator[ImageRecord]:
-    """The records of some rows of the file."""
+    """The records in some rows of the file."""
     nested: Column = batch.column("garments")
     garments = _garments_from_arrow(nested.flatten())
-    for values, cut in zip(batch.select(_PLAIN_RECORD).to_pylist(), _cuts(nested), strict=True):
-        yield ImageRecord(**values, garments=tuple(garments[slice(*cut)]))
+    for values, bounds in zip(batch.select(list(PLAIN_RECORD)).to_pylist(), _bounds(nested), strict=True):
+        yield ImageRecord(**values, garments=tuple(garments[slice(*bounds)]))
 
 
 def write_records(path: Path, records: Iterable[ImageRecord]) -> None:
-    """The whole file or none: it takes its place when the last record is written."""
+    """Write the whole file or nothing: it replaces an old file when the last record is written."""
     rest = iter(records)
     with (
         new_file(path) as draft,
@@ -152,9 +149,9 @@ def write_records(path: Path, records: Iterable[ImageRecord]) -> None:
 
 
 def open_records(path: Path) -> pq.ParquetFile:
-    """The file, known to hold records.
+    """The opened file, after a check that it holds records.
 
-    Raises DeepmarkError where it is missing, no Parquet, or a Parquet of something else.
+    Raises DeepmarkError where it is missing, not Parquet, or holds something else.
     """
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
@@ -173,9 +170,9 @@ def _damaged(path: Path, error: Exception) -> DeepmarkError:
 
 
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """The rows as Arrow has them, some thousand at a time, their checksums verified.
+    """The rows as Arrow batches of a few thousand, with verified checksums.
 
-    Raises DeepmarkError, as `open_records` does and where a page of the file is damaged.
+    Raises DeepmarkError as `open_records` does, and where a page of the file is damaged.
     """
     with open_records(path) as file:
         try:
@@ -185,8 +182,8 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def read_records(path: Path) -> Iterator[ImageRecord]:
-    """The records in the order of the file, by pictures' numbers; a few thousand are in memory at a time.
+    """The records in the order of the file, which is by image id; a few thousand are in memory at a time.
 
-    Raises DeepmarkError where the file is missing, damaged, or not one of records.
+    Raises DeepmarkError where the file is missing, damaged, or holds something else.
     """
     return chain.from_iterable(map(records_from_batch, read_batches(path)))

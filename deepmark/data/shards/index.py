@@ -1,9 +1,9 @@
-"""index.json of a folder of shards: what lies where, and how to tell that it is intact.
+"""index.json of a folder of shards: the place and the checksum of every sample.
 
-A shard is a ustar archive of pairs, {key}.jpg then {key}.json, which end in two blocks of zeros. A sample is the whole
-stretch of one pair: header, JPEG, padding, header, JSON, padding. Its checksum (XXH3, 64 bits) covers all of that, so
-nothing between two samples goes unwatched; the sha256 of the shard covers the end as well. The index ends in its own
-sha256.
+A shard is a ustar archive of pairs, {key}.jpg then {key}.json, followed by two blocks of zeros. The span of a sample is
+everything that belongs to its pair: header, JPEG, padding, header, JSON, padding. Its checksum (XXH3, 64 bits) covers
+the whole span, so no byte between samples is unchecked. The sha256 of the shard covers the final zeros too. The index
+ends with its own sha256.
 """
 
 import hashlib
@@ -19,55 +19,66 @@ from jaxtyping import Int64, UInt64
 from deepmark.errors import DeepmarkError
 
 BLOCK = 512
-"""Bytes; a tar is made of them."""
+"""Bytes; a tar consists of blocks of this size."""
 
 END = 2 * BLOCK
-"""Zeros that close a tar."""
+"""Bytes; the zeros at the end of a tar."""
 
 _FORMAT = "deepmark shards, version 1"
 _FILE = re.compile(r"[A-Za-z0-9_]+-[0-9]{6,}\.tar", re.ASCII)
 _KEY = re.compile(r"[0-9]{6,9}", re.ASCII)
 _HEX64, _HEX256 = re.compile(r"[0-9a-f]{16}"), re.compile(r"[0-9a-f]{64}")
-_SEAL = re.compile(rb',"index_sha256":"([0-9a-f]{64})"\}\n')
-_SEAL_BYTES = 84
+_INDEX_SHA256 = re.compile(rb',"index_sha256":"([0-9a-f]{64})"\}\n')
+_INDEX_SHA256_BYTES = 84
 
 
 def padded(size: Any) -> Any:
-    """How much room a file of this size takes in a tar, without its header; also for arrays of sizes."""
+    """The bytes that a file of this size takes in a tar, without its header; also for arrays."""
     return -(-size // BLOCK) * BLOCK
 
 
-def sample_bytes(jpeg: Any, text: Any) -> Any:
-    """The length of the stretch of a sample; also for arrays of sizes."""
-    return BLOCK + padded(jpeg) + BLOCK + padded(text)
+def span_length(jpeg_bytes: Any, json_bytes: Any) -> Any:
+    """The length of a sample's span in bytes; also for arrays."""
+    return BLOCK + padded(jpeg_bytes) + BLOCK + padded(json_bytes)
+
+
+def jpeg_of(span: bytes, jpeg_bytes: int) -> bytes:
+    """The JPEG in a sample's span."""
+    return span[BLOCK : BLOCK + jpeg_bytes]
+
+
+def json_of(span: bytes, jpeg_bytes: int, json_bytes: int) -> bytes:
+    """The JSON in a sample's span."""
+    start = 2 * BLOCK + padded(jpeg_bytes)
+    return span[start : start + json_bytes]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Samples:
-    """The samples of a shard in their order, a column a property."""
+    """The samples of a shard in their order, one column per property."""
 
     key: list[str]
-    """The picture's number, as in its file name."""
+    """The image's number, as in its file name."""
 
     offset: list[int]
-    """Where the stretch begins in the shard, bytes."""
+    """Start of the span in the shard, bytes."""
 
     length: list[int]
-    """Of the stretch, bytes."""
+    """Length of the span, bytes."""
 
     jpeg_bytes: list[int]
     json_bytes: list[int]
     xxh3_64: list[str]
-    """Of the stretch, hexadecimal."""
+    """Checksum of the span, hexadecimal."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shard:
-    """One tar."""
+    """One tar file."""
 
     file: str
     count: int
-    """Samples in it."""
+    """Number of samples."""
 
     bytes: int
     sha256: str
@@ -86,7 +97,7 @@ class ShardIndex:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleTable:
-    """The samples of all shards, one after the other, ready for look-ups."""
+    """The samples of all shards joined, as arrays for fast access by position."""
 
     keys: list[str]
     shards: Int64[np.ndarray, " n"]
@@ -98,18 +109,18 @@ class SampleTable:
 
 
 def write_index(path: Path, index: ShardIndex) -> None:
-    """One line of JSON, the last field the sha256 of everything before it."""
+    """Write one line of JSON; its last field is the sha256 of everything before it."""
     body = json.dumps({"format": _FORMAT, **asdict(index)}, separators=(",", ":"), allow_nan=False)[:-1].encode()
     path.write_bytes(body + f',"index_sha256":"{hashlib.sha256(body).hexdigest()}"}}\n'.encode())
 
 
-def _require(condition: bool, what: str) -> None:
+def _require(condition: bool, subject: str) -> None:
     if not condition:
-        raise ValueError(what)
+        raise ValueError(subject)
 
 
 def _check_shard(shard: Shard) -> None:
-    """A shard's numbers fit together: no sample overlaps another, or leaves the file."""
+    """Raise ValueError unless the shard's numbers agree: samples follow each other and end within the file."""
     samples = shard.samples
     _require(bool(_FILE.fullmatch(shard.file)), "a shard's file name")
     _require(bool(_HEX256.fullmatch(shard.sha256)), "a shard's sha256")
@@ -120,7 +131,7 @@ def _check_shard(shard: Shard) -> None:
         _require(all(type(n) is int and 0 <= n < 2**48 for n in columns[name]), name)
     _require(all(map(_KEY.fullmatch, samples.key)), "a key")
     _require(all(map(_HEX64.fullmatch, samples.xxh3_64)), "a checksum")
-    lengths = sample_bytes(np.array(samples.jpeg_bytes), np.array(samples.json_bytes))
+    lengths = span_length(np.array(samples.jpeg_bytes), np.array(samples.json_bytes))
     _require(samples.length == lengths.tolist(), "a sample's length")
     ends = np.cumsum(lengths)
     _require(samples.offset == [0, *ends[:-1].tolist()], "a sample's offset")
@@ -128,8 +139,8 @@ def _check_shard(shard: Shard) -> None:
 
 
 def _parse(data: bytes) -> ShardIndex:
-    body, seal = data[:-_SEAL_BYTES], _SEAL.fullmatch(data[-_SEAL_BYTES:])
-    _require(seal is not None and seal[1].decode() == hashlib.sha256(body).hexdigest(), "its checksum differs")
+    body, ending = data[:-_INDEX_SHA256_BYTES], _INDEX_SHA256.fullmatch(data[-_INDEX_SHA256_BYTES:])
+    _require(ending is not None and ending[1].decode() == hashlib.sha256(body).hexdigest(), "its checksum differs")
     values = json.loads(data)
     _require(values.pop("format") == _FORMAT, f"expected the format '{_FORMAT}'")
     del values["index_sha256"]
@@ -146,9 +157,9 @@ def _parse(data: bytes) -> ShardIndex:
 
 
 def parse_index(data: bytes, name: str) -> ShardIndex:
-    """The index, its checksum verified and its numbers consistent; `name` is what to call the file.
+    """The index in `data`, after a check of its checksum and its numbers; errors call the file `name`.
 
-    Raises DeepmarkError where it is damaged or of another format.
+    Raises DeepmarkError where it is damaged or has another format.
     """
     try:
         return _parse(data)
@@ -159,9 +170,9 @@ def parse_index(data: bytes, name: str) -> ShardIndex:
 
 
 def read_index(path: Path) -> ShardIndex:
-    """The same of a file.
+    """The index in a file, checked as by `parse_index`.
 
-    Raises DeepmarkError also where it is missing.
+    Raises DeepmarkError where it is damaged, has another format, or is missing.
     """
     try:
         return parse_index(path.read_bytes(), str(path))
@@ -170,7 +181,7 @@ def read_index(path: Path) -> ShardIndex:
 
 
 def sample_table(index: ShardIndex) -> SampleTable:
-    """The columns of all shards joined."""
+    """The columns of all shards, joined."""
     columns = [shard.samples for shard in index.shards]
 
     def joined(name: str) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import xxhash
 
-from deepmark.data.shards.index import BLOCK, padded, sample_table
+from deepmark.data.shards.index import jpeg_of, json_of, sample_table
 from deepmark.data.shards.record_json import record_from_json
 from deepmark.data.shards.source import LocalShards, RemoteShards
 from deepmark.errors import DeepmarkError
@@ -22,16 +22,19 @@ def _close(descriptors: Mapping[int, int]) -> None:
 
 
 class ShardReader:
-    """The samples of a folder of shards, by position; the folder may lie on other storage.
+    """The samples in a folder of shards, by position; the folder may lie on other storage.
 
-    Every read verifies the sample's checksum. Threads may share a reader, a forked process may go on with it, and a
-    pickled one opens its files again.
+        reader = ShardReader("data/shards/train")
+        record, jpeg = reader[0]
 
-    Raises DeepmarkError, at opening, where the index is damaged or a file is missing or has another size than it says;
-    at reading, where a sample is damaged: the message names the file and the sample. Other storage may fail at both.
+    Every read verifies the sample's checksum. Threads may share a reader, a forked process may go on using it, and an
+    unpickled one opens its files again.
+
+    Raises DeepmarkError, when opened, if the index is damaged, or a file is missing or of another size than the index
+    says; when read, if a sample is damaged: the message names the file and the sample. Other storage can fail at both.
     """
 
-    def __init__(self, folder: Path | RemoteShards) -> None:
+    def __init__(self, folder: str | Path | RemoteShards) -> None:
         self._source = folder if isinstance(folder, RemoteShards) else LocalShards(Path(folder))
         index = self._source.index()
         self.split = index.split
@@ -50,56 +53,60 @@ class ShardReader:
 
     def __getitem__(self, position: int) -> tuple[ImageRecord, bytes]:
         """The record and the JPEG at a position."""
-        stretch = self._stretch(position)
-        return self._record(position, stretch), stretch[BLOCK : BLOCK + int(self._samples.jpeg_bytes[position])]
+        span = self.read_span(position)
+        return self._record(position, span), jpeg_of(span, int(self._samples.jpeg_bytes[position]))
 
     def record(self, position: int) -> ImageRecord:
-        """The record alone."""
-        return self._record(position, self._stretch(position))
+        """The record without the JPEG."""
+        return self._record(position, self.read_span(position))
 
     def key(self, position: int) -> str:
-        """The picture's number, as in its file name."""
+        """The image's number, as in its file name."""
         return self._samples.keys[position]
 
-    def _stretch(self, position: int) -> bytes:
+    def read_span(self, position: int) -> bytes:
+        """All bytes of a sample, verified: its part of the tar."""
         samples = self._samples
         if not 0 <= position < len(self):
             raise IndexError(f"sample {position} of {len(self)}")
         shard, length = int(samples.shards[position]), int(samples.lengths[position])
         descriptor = self._descriptors.get(shard)
         if descriptor is None:
-            descriptor = self._keep(shard, self._source.open(self._shards[shard]))
-        # Not a memory map: where a disk fails, or a file shrinks, that ends the process without a word.
+            descriptor = self._register(shard, self._source.open(self._shards[shard]))
+        # Not a memory map: if a disk fails or a file shrinks, a memory map kills the process without a message.
         try:
-            stretch = os.pread(descriptor, length, int(samples.offsets[position]))
+            span = os.pread(descriptor, length, int(samples.offsets[position]))
         except OSError as error:
             raise self._damage(position, f"cannot be read ({error.strerror})") from None
-        if xxhash.xxh3_64_intdigest(stretch) != int(samples.checksums[position]):
+        if xxhash.xxh3_64_intdigest(span) != int(samples.checksums[position]):
             raise self._damage(position, "is damaged")
-        return stretch
+        return span
 
-    def _keep(self, shard: int, descriptor: int) -> int:
-        kept = self._descriptors.setdefault(shard, descriptor)  # one step, so that of two threads one is second
-        if kept != descriptor:
+    def _register(self, shard: int, descriptor: int) -> int:
+        """The descriptor to use for the shard; if another thread was first, its descriptor, and this one is closed."""
+        registered = self._descriptors.setdefault(shard, descriptor)  # atomic
+        if registered != descriptor:
             os.close(descriptor)
-        return kept
+        return registered
 
-    def _record(self, position: int, stretch: bytes) -> ImageRecord:
-        start = 2 * BLOCK + padded(int(self._samples.jpeg_bytes[position]))
+    def _record(self, position: int, span: bytes) -> ImageRecord:
+        sizes = int(self._samples.jpeg_bytes[position]), int(self._samples.json_bytes[position])
         try:
-            return record_from_json(stretch[start : start + int(self._samples.json_bytes[position])])
+            return record_from_json(json_of(span, *sizes))
         except (ValueError, KeyError, TypeError):
             raise self._damage(position, "holds no record of this DeepMark") from None
 
-    def _damage(self, position: int, what: str) -> DeepmarkError:
+    def _damage(self, position: int, fault: str) -> DeepmarkError:
         name = self._source.name(self._shards[self._samples.shards[position]])
-        return DeepmarkError(f"{name}: sample '{self.key(position)}' {what}. {self._source.remedy}")
+        return DeepmarkError(f"{name}: sample '{self.key(position)}' {fault}. {self._source.remedy}")
 
     def verify(self, progress: Callable[[int], None] = lambda count: None) -> None:
-        """Compare every byte that is here with the index; `progress` hears how many further samples are known good.
+        """Compare the sha256 of every local shard with the index.
 
-        A shard of other storage that is not here yet is compared when it comes.
-        Raises DeepmarkError naming the first shard that differs.
+        `progress` is called with the number of further samples that are intact. A shard of other storage that has not
+        been fetched yet is compared when it is fetched.
+
+        Raises DeepmarkError, which names the first shard that differs.
         """
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             digests = pool.map(self._sha256, range(len(self._shards)))
@@ -110,13 +117,13 @@ class ShardReader:
                 progress(shard.count)
 
     def _sha256(self, number: int) -> str | None:
-        # Through the open file: a path may lead to another one by now.
+        # By descriptor, because the path may name another file by now.
         digest, position, descriptor = hashlib.sha256(), 0, self._descriptors.get(number)
         if descriptor is None:
-            found = self._source.find(self._shards[number])
-            if found is None:
+            cached = self._source.find(self._shards[number])
+            if cached is None:
                 return None
-            descriptor = self._keep(number, found)
+            descriptor = self._register(number, cached)
         try:
             while block := os.pread(descriptor, 2**20, position):
                 digest.update(block)

@@ -1,6 +1,6 @@
-"""A folder on other storage, named by an fsspec URL such as s3://bucket/shards, and read with patience.
+"""Reads a folder on other storage, named by an fsspec URL such as s3://bucket/shards, with repeated attempts.
 
-Who may read, and where the storage answers, is known as every tool for that storage knows it: for S3 by the environment
+Credentials and endpoints are taken from where every tool for that storage looks: for S3 the environment
 (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL …) or the files in ~/.aws.
 """
 
@@ -15,19 +15,19 @@ from typing import Any, TypeVar
 from deepmark.errors import DeepmarkError
 
 BLOCK_BYTES = 16 * 2**20
-"""Asked for at once: a lost connection costs no more than this again."""
+"""Bytes per request; a lost connection costs at most this much again."""
 
 _WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each further attempt."""
 
 _FINAL = {errno.EINVAL, errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR}
-"""Failures of which no attempt changes anything; every other one of the network or the server may pass."""
+"""Failures that another attempt cannot change; all others, of the network or the server, may be temporary."""
 
 _T = TypeVar("_T")
 
 
 def is_url(place: str) -> bool:
-    """Whether this names a folder on other storage, and not one on this machine."""
+    """Whether `place` is a URL, and not a path on this machine."""
     return "://" in place
 
 
@@ -35,42 +35,43 @@ def is_url(place: str) -> bool:
 class RemoteFolder:
     """A folder that an fsspec URL names.
 
-    Every method raises DeepmarkError, naming the object, where it is missing, where credentials are, and where the
-    storage does not answer well after all attempts.
+    Every method raises DeepmarkError, which names the object, if the object or the credentials are missing, or if the
+    storage still fails at the last attempt.
     """
 
     url: str
     timeout_seconds: float = 60.0
-    """How long S3 may be silent within an answer before it is asked again."""
+    """How long S3 may be silent within an answer before the request is repeated."""
 
     waits: tuple[float, ...] = _WAITS
+    """Seconds before each further attempt."""
 
     def name(self, file: str) -> str:
         """The URL of a file in the folder."""
         return f"{self.url.rstrip('/')}/{file}"
 
     def read(self, file: str) -> bytes:
-        """All of a file."""
-        return self._patiently(file, lambda system, path: system.cat_file(path))
+        """The content of a file."""
+        return self._retry(file, lambda system, path: system.cat_file(path))
 
     def sizes(self) -> dict[str, int | None]:
-        """The files in the folder and their bytes, None where the storage does not say."""
+        """The sizes of the files in the folder in bytes; None where the storage does not tell."""
 
         def ask(system: Any, path: str) -> dict[str, int | None]:
             system.invalidate_cache()
-            found = system.ls(path.rstrip("/"), detail=True)
-            return {one["name"].rstrip("/").rpartition("/")[2]: one["size"] for one in found}
+            entries = system.ls(path.rstrip("/"), detail=True)
+            return {entry["name"].rstrip("/").rpartition("/")[2]: entry["size"] for entry in entries}
 
-        return self._patiently("", ask)
+        return self._retry("", ask)
 
     def blocks(self, file: str, size: int) -> Iterator[bytes]:
-        """A file of so many bytes, piece after piece."""
+        """The content of a file of `size` bytes, block by block."""
         for start in range(0, size, BLOCK_BYTES):
             stop = min(start + BLOCK_BYTES, size)
-            yield self._patiently(file, partial(_whole_block, start=start, stop=stop))
+            yield self._retry(file, partial(_whole_block, start=start, stop=stop))
 
-    def _patiently(self, file: str, ask: Callable[[Any, str], _T]) -> _T:
-        """What `ask` gets from the file system and the path in it, after as many attempts as that takes."""
+    def _retry(self, file: str, ask: Callable[[Any, str], _T]) -> _T:
+        """The result of `ask`, which gets the file system and the path in it, with further attempts after failures."""
         for wait in (*self.waits, None):
             try:
                 system, path = self._open(file)
@@ -82,7 +83,10 @@ class RemoteFolder:
         raise AssertionError("the last attempt returns or raises")
 
     def _open(self, file: str) -> tuple[Any, str]:
-        """Made anew each time, which fsspec answers from its memory: its connections do not survive a fork."""
+        """The file system and the path in it; asked for each time, because connections do not survive a fork.
+
+        fsspec caches file systems by process, so this is cheap.
+        """
         from fsspec.core import url_to_fs
 
         try:
@@ -94,7 +98,7 @@ class RemoteFolder:
         except ValueError as error:
             raise DeepmarkError(f"{self.url}: {error}. Expected a URL such as s3://bucket/shards.") from None
         if hasattr(system, "retries"):
-            system.retries = 1  # the attempts are counted here
+            system.retries = 1  # _retry counts the attempts
         return system, path
 
     def _options(self) -> dict[str, Any]:
@@ -129,19 +133,20 @@ def _whole_block(system: Any, path: str, *, start: int, stop: int) -> bytes:
 
 
 def _failures() -> tuple[type[BaseException], ...]:
-    """What file systems raise. The libraries below say some of it themselves; where they raise, they are loaded."""
-    found: list[type[BaseException]] = [OSError]
+    """The exceptions of file systems; those of botocore and aiohttp only if these libraries are loaded."""
+    failures: list[type[BaseException]] = [OSError]
     for module, name in (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError")):
         if module in sys.modules:
-            found.append(getattr(sys.modules[module], name))
-    return tuple(found)
+            failures.append(getattr(sys.modules[module], name))
+    return tuple(failures)
 
 
 def _may_pass(error: BaseException) -> bool:
+    """Whether the failure may be temporary, so that another attempt can succeed."""
     if isinstance(error, OSError):
         return not isinstance(error, FileNotFoundError | PermissionError) and error.errno not in _FINAL
     if "botocore.exceptions" in sys.modules:
-        of_botocore = sys.modules["botocore.exceptions"]
-        if isinstance(error, of_botocore.BotoCoreError):  # of the others, most are about credentials and profiles
-            return isinstance(error, of_botocore.HTTPClientError | of_botocore.ConnectionError)
+        botocore = sys.modules["botocore.exceptions"]
+        if isinstance(error, botocore.BotoCoreError):  # most others are about credentials and profiles
+            return isinstance(error, botocore.HTTPClientError | botocore.ConnectionError)
     return True

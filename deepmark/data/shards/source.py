@@ -1,4 +1,4 @@
-"""Where a reader has its shards from: a folder of this machine, or other storage through a cache."""
+"""Where a reader gets its shards from: a local folder, or other storage through a cache."""
 
 import os
 from collections.abc import Iterator
@@ -25,16 +25,16 @@ class LocalShards:
         return read_index(self.folder / "index.json")
 
     def open_all(self, shards: tuple[Shard, ...]) -> Iterator[tuple[int, int]]:
-        """Each shard's place in the index and a descriptor: all of them, for opening is cheap."""
+        """The number of each shard in the index and a descriptor of it; opens all, because that is cheap."""
         for number, shard in enumerate(shards):
             yield number, self.open(shard)
 
     def find(self, shard: Shard) -> int | None:
-        """A descriptor of a shard that is on this machine, as all here are."""
+        """A descriptor of the shard, which is always on this machine."""
         return self.open(shard)
 
     def open(self, shard: Shard) -> int:
-        """A descriptor, to be closed by the caller.
+        """A descriptor of the shard, which the caller closes.
 
         Raises DeepmarkError where the file is missing or has another size than the index says.
         """
@@ -43,16 +43,16 @@ class LocalShards:
             descriptor = os.open(path, os.O_RDONLY)
         except OSError as error:
             raise DeepmarkError(f"{path}: cannot be opened ({error.strerror}). {self.remedy}") from None
-        found = os.fstat(descriptor).st_size
-        if found != shard.bytes:
+        size = os.fstat(descriptor).st_size
+        if size != shard.bytes:
             os.close(descriptor)
-            raise DeepmarkError(f"{path}: has {found:,} bytes, index.json says {shard.bytes:,}. {self.remedy}")
+            raise DeepmarkError(f"{path}: has {size:,} bytes, index.json says {shard.bytes:,}. {self.remedy}")
         return descriptor
 
 
 @dataclass(frozen=True)
 class RemoteShards:
-    """The same folder, copied to other storage: its shards come to this machine when they are first read."""
+    """A copy of that folder on other storage; a shard is fetched when it is first read."""
 
     folder: RemoteFolder
     cache: ShardCache
@@ -65,10 +65,10 @@ class RemoteShards:
         return parse_index(self.folder.read("index.json"), self.folder.name("index.json"))
 
     def open_all(self, shards: tuple[Shard, ...]) -> Iterator[tuple[int, int]]:
-        """None yet, but all are known to be there, and to fit.
+        """Opens none, but checks that all shards exist and fit into the cache.
 
         Raises DeepmarkError where an object is missing or has another size than the index says, and where the cache
-        cannot hold all at once: samples are read in any order, and each would be fetched again and again.
+        cannot hold all shards at once: samples are read in any order, so shards would be fetched again and again.
         """
         size = sum(shard.bytes for shard in shards)
         if size > self.cache.limit:
@@ -76,22 +76,22 @@ class RemoteShards:
                 f"{self.folder.url}: its shards hold {size / 2**30:.2f} GiB, the cache may hold "
                 f"{self.cache.limit / 2**30:.2f} GiB. Raise params.yaml: storage: cache_gib."
             )
-        found = self.folder.sizes()
+        sizes = self.folder.sizes()
         for shard in shards:
-            name, held = self.folder.name(shard.file), found.get(shard.file, -1)
-            if held == -1:
+            name, size_there = self.folder.name(shard.file), sizes.get(shard.file, -1)
+            if size_there == -1:
                 raise DeepmarkError(f"{name}: is not there, index.json names it. Copy the folder there again.")
-            if held not in (None, shard.bytes):
+            if size_there not in (None, shard.bytes):
                 raise DeepmarkError(
-                    f"{name}: has {held:,} bytes, index.json says {shard.bytes:,}. Copy the folder there again."
+                    f"{name}: has {size_there:,} bytes, index.json says {shard.bytes:,}. Copy the folder there again."
                 )
         return iter(())
 
     def find(self, shard: Shard) -> int | None:
-        """A descriptor of a shard that was fetched before."""
+        """A descriptor of the shard; None if it was not fetched yet."""
         return self.cache.find(shard.sha256, shard.bytes)
 
     def open(self, shard: Shard) -> int:
-        """A descriptor, to be closed by the caller, of the shard as fetched now or before."""
+        """A descriptor of the shard, which the caller closes; the shard is fetched if it was not yet."""
         blocks = self.folder.blocks(shard.file, shard.bytes)
         return self.cache.fetch(shard.sha256, shard.bytes, blocks, name=self.folder.name(shard.file))

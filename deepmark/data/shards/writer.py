@@ -1,6 +1,6 @@
-"""Records and their pictures in, WebDataset tars out: {key}.jpg as it came, {key}.json the checked record.
+"""Writes records and their images into WebDataset shards: {key}.jpg is the original file, {key}.json the record.
 
-What goes where follows from the records and the seed alone, so any number of processes writes the same bytes.
+The content of every shard depends on the records and the seed alone, so any number of processes writes the same bytes.
 """
 
 import hashlib
@@ -28,16 +28,16 @@ from deepmark.types import ImageRecord
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardPlan:
-    """A shard that is to be written."""
+    """A shard to be written."""
 
     file: str
     records: tuple[ImageRecord, ...]
 
 
 def plan_shards(jpeg_bytes: Int64[np.ndarray, " n"], *, target_bytes: float) -> list[slice]:
-    """Cut samples, in their order, into shards of about `target_bytes`.
+    """Split samples, in their order, into shards of about `target_bytes`.
 
-    Pictures decide; the records beside them add a few percent.
+    Only the sizes of the JPEGs are counted; the records beside them add a few percent.
     """
     before = np.concatenate([[0], np.cumsum(BLOCK + padded(jpeg_bytes))[:-1]])
     _, starts = np.unique(before // target_bytes, return_index=True)
@@ -45,7 +45,7 @@ def plan_shards(jpeg_bytes: Int64[np.ndarray, " n"], *, target_bytes: float) -> 
 
 
 def _member(name: str, content: bytes) -> tuple[bytes, bytes, bytes]:
-    """A file in a tar: header, content, padding; nothing in it tells when or by whom it was written."""
+    """Header, content and padding of a file in a tar; the header has no time and no owner."""
     info = tarfile.TarInfo(name)
     info.size = len(content)
     info.mode = 0o644
@@ -69,24 +69,24 @@ def _write_shard(plan: ShardPlan, *, raw: Path, folder: Path) -> Shard:
         for record in plan.records:
             key = f"{record.id:06d}"
             jpeg, text = _read_jpeg(raw / record.file, record), record_to_json(record)
-            stretch = b"".join(_member(f"{key}.jpg", jpeg) + _member(f"{key}.json", text))
+            span = b"".join(_member(f"{key}.jpg", jpeg) + _member(f"{key}.json", text))
             samples.key.append(key)
             samples.offset.append(end)
-            samples.length.append(len(stretch))
+            samples.length.append(len(span))
             samples.jpeg_bytes.append(len(jpeg))
             samples.json_bytes.append(len(text))
-            samples.xxh3_64.append(xxhash.xxh3_64_hexdigest(stretch))
-            shard.write(stretch)
-            digest.update(stretch)
-            end += len(stretch)
+            samples.xxh3_64.append(xxhash.xxh3_64_hexdigest(span))
+            shard.write(span)
+            digest.update(span)
+            end += len(span)
         shard.write(bytes(END))
         digest.update(bytes(END))
     return Shard(file=plan.file, count=len(plan.records), bytes=end + END, sha256=digest.hexdigest(), samples=samples)
 
 
 def _plans(records_file: Path, *, split: str, seed: int, target_mib: float) -> tuple[int, Iterator[ShardPlan]]:
-    """How many shards, and the shards."""
-    # All records in Arrow's form: about 0.6 GB for the whole of DeepFashion2. They are taken out a shard at a time.
+    """The number of shards, and the shards."""
+    # All records as an Arrow table: about 0.6 GB for the whole of DeepFashion2. They become objects shard by shard.
     table = pa.Table.from_batches(read_batches(records_file), SCHEMA)
     if not table.num_rows:
         raise DeepmarkError(f"{records_file}: holds no record. Run `deepmark ingest` on a folder with pictures.")
@@ -117,10 +117,10 @@ def write_shards(
     """Write the shards of a split and their index.json into the folder `out`, all of them or none.
 
     `raw` is the folder of the raw data, with a folder for each split. The bytes are the same for any number of workers
-    (None: one a core). `progress` hears how many further samples are done. Returns the number of samples, shards and
-    bytes.
+    (None: one per core). `progress` is called with the number of further samples that are done. Returns the number of
+    samples, shards and bytes.
 
-    Raises DeepmarkError where there are no records, and where a picture is gone or no longer the one ingested.
+    Raises DeepmarkError where there are no records, and where an image is missing or has changed since ingest.
     """
     count, plans = _plans(records_file, split=split, seed=seed, target_mib=target_mib)
     shards: list[Shard] = []

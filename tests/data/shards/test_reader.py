@@ -9,7 +9,7 @@ import pytest
 from tiny_dataset import same
 
 from deepmark.data.records import read_records
-from deepmark.data.shards.index import _SEAL_BYTES, read_index
+from deepmark.data.shards.index import _INDEX_SHA256_BYTES, read_index
 from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
 
@@ -242,5 +242,5 @@ def test_an_index_with_nonsense_under_a_valid_checksum_is_refused_or_leads_to_tr
     assert min(outcomes.values()) > 10
 
 
-def test_the_seal_of_the_index_has_the_length_that_is_looked_for(shards):
-    assert (shards / "index.json").read_bytes()[-_SEAL_BYTES:].startswith(b',"index_sha256":"')
+def test_the_checksum_at_the_end_of_the_index_has_the_expected_length(shards):
+    assert (shards / "index.json").read_bytes()[-_INDEX_SHA256_BYTES:].startswith(b',"index_sha256":"')
