@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from dataclasses import fields, replace
 
 import pytest
@@ -38,6 +39,21 @@ ALL = [
 ]
 
 
+@pytest.fixture(scope="module", params=ALL)
+def built(request: pytest.FixtureRequest) -> Detector:
+    return build_detector(request.param, seed=0)
+
+
+@pytest.fixture
+def detector(built: Detector) -> Iterator[Detector]:
+    """A new network of every kind; what a test did to it is undone."""
+    before = {name: buffer.clone() for name, buffer in built.named_buffers()}
+    yield built
+    built.train().zero_grad()
+    for name, buffer in built.named_buffers():
+        buffer.copy_(before[name])
+
+
 def some_cells(number: int) -> CellIndex:
     """CellIndex of the first picture, from the corner to the right."""
     column = torch.arange(number)
@@ -48,9 +64,9 @@ def total(readings: GatheredHeads) -> Tensor:
     return sum(getattr(readings, field.name).sum() for field in fields(readings))
 
 
-@pytest.mark.parametrize("params", ALL)
-def test_every_backbone_gives_the_six_maps_at_stride_4(params):
-    detector = build_detector(params, seed=0).eval()
+def test_every_backbone_gives_the_six_maps_at_stride_4(detector):
+    detector.eval()
+    params = detector.params
     pictures = torch.randint(0, 256, (2, *params.input_size, 3), dtype=torch.uint8)
 
     with torch.no_grad():
@@ -61,11 +77,8 @@ def test_every_backbone_gives_the_six_maps_at_stride_4(params):
         assert getattr(maps, name).shape == (2, channels, height, width), name
 
 
-@pytest.mark.parametrize("params", ALL)
-def test_every_parameter_takes_part(params):
-    detector = build_detector(params, seed=0)
-
-    stacks = detector(torch.randn(2, 3, *params.input_size), gather_at=(some_cells(2), some_cells(3)))
+def test_every_parameter_takes_part(detector):
+    stacks = detector(torch.randn(2, 3, *detector.params.input_size), gather_at=(some_cells(2), some_cells(3)))
     sum(map(total, stacks)).backward()
 
     assert [name for name, parameter in detector.named_parameters() if parameter.grad is None] == []
@@ -143,27 +156,20 @@ def test_building_leaves_the_generator_where_it_was(seed):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("params", ALL)
-def test_at_the_start_the_signal_neither_dies_nor_explodes(params):
-    detector = build_detector(params, seed=0)
-
-    for features in detector.backbone(torch.randn(2, 3, *params.input_size)):
+def test_at_the_start_the_signal_neither_dies_nor_explodes(detector):
+    for features in detector.backbone(torch.randn(2, 3, *detector.params.input_size)):
         assert 0.1 < features.std() < 10
 
 
-@pytest.mark.parametrize("params", ALL)
-def test_at_the_start_features_are_small_enough_for_half_precision_where_nothing_is_known_of_the_pictures(params):
-    detector = build_detector(params, seed=0).eval()
+def test_at_the_start_features_are_small_enough_for_half_precision_where_nothing_is_known_of_the_pictures(detector):
+    detector.eval()
 
     with torch.no_grad():
-        for features in detector.backbone(torch.randn(2, 3, *params.input_size)):
+        for features in detector.backbone(torch.randn(2, 3, *detector.params.input_size)):
             assert features.abs().max() < 1000
 
 
-@pytest.mark.slow
-def test_the_heads_of_every_stack_start_with_a_probability_of_a_tenth():
-    detector = build_detector(HOURGLASS, seed=0)
-
+def test_the_heads_of_every_stack_start_with_a_probability_of_a_tenth(detector):
     for heads in (*detector.earlier_heads, detector.heads):
         for head in (heads.center_heatmap, heads.landmark_heatmap):
             torch.testing.assert_close(head[2].bias.sigmoid(), torch.full_like(head[2].bias, 0.1), atol=0.01, rtol=0)
@@ -188,15 +194,14 @@ def test_normalized_pictures_have_their_channels_last_in_memory():
     assert normal.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("params", ALL)
-def test_a_saved_detector_comes_back_as_it_was(tmp_path, params):
-    detector = build_detector(params, seed=3).eval()
-    pictures = torch.randn(1, 3, *params.input_size)
+def test_a_saved_detector_comes_back_as_it_was(tmp_path, detector):
+    detector.eval()
+    pictures = torch.randn(1, 3, *detector.params.input_size)
 
     save_detector(detector, tmp_path / "model.safetensors", facts={"mlflow_run_id": "abc"})
     loaded = load_network(tmp_path / "model.safetensors")
 
-    assert loaded.params == params
+    assert loaded.params == detector.params
     assert loaded.facts == {"mlflow_run_id": "abc"}
     assert not loaded.training
     with torch.no_grad():

@@ -1,7 +1,9 @@
+import shutil
 from pathlib import Path
 
 import pytest
 from toy_workspace import REPOSITORY, make_workspace
+from workspaces import made_once
 
 from pipelines.materialize import materialize_all
 
@@ -15,8 +17,20 @@ def workspace(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """Such a workspace in which everything was made once, and what was said of it; copy it to change it."""
-    workspace, said = tmp_path_factory.mktemp("made"), []
-    make_workspace(workspace, (REPOSITORY / "dvc.yaml").read_text("utf-8"))
-    materialize_all(workspace, progress=said.append)
-    return workspace, said
+    """Such a workspace in which everything was made once, and what was said of it."""
+
+    def make(folder: Path) -> None:
+        said: list[str] = []
+        make_workspace(folder, (REPOSITORY / "dvc.yaml").read_text("utf-8"))
+        materialize_all(folder, progress=said.append)
+        folder.with_name("made.said").write_text("\n".join(said), "utf-8")
+        shutil.copytree(folder, folder.with_name("made.copy"), symlinks=True)
+
+    folder = made_once(tmp_path_factory, "made", make)
+    return folder, folder.with_name("made.said").read_text("utf-8").splitlines()
+
+
+@pytest.fixture(scope="session")
+def made_copy(made: tuple[Path, list[str]]) -> Path:
+    """A copy of it as it was then, whatever tests do with the other meanwhile; copy it to change it."""
+    return made[0].with_name("made.copy")

@@ -34,9 +34,9 @@ GROUPS = {
 
 
 @pytest.fixture(scope="module")
-def retrained(made, tmp_path_factory) -> Path:
+def retrained(made_copy, tmp_path_factory) -> Path:
     """A workspace with three candidates, in which a training would not end."""
-    workspace = Path(shutil.copytree(made[0], tmp_path_factory.mktemp("pages") / "workspace"))
+    workspace = Path(shutil.copytree(made_copy, tmp_path_factory.mktemp("pages") / "workspace"))
     toy_registry.install(workspace)
     job = build_definitions(workspace).resolve_job_def("release")
     with pytest.MonkeyPatch.context() as patch, open_instance(workspace) as instance:
