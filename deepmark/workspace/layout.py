@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, missing_extra
 from deepmark.params import Params, load_params
 from deepmark.workspace.environment import tool
 from deepmark.workspace.git import IDENTITY, git
@@ -133,6 +133,8 @@ def init_workspace(root: Path, profile: str) -> Workspace:
         raise DeepmarkError(f"{root}: not empty, and not a workspace. Give a new folder.")
     if shutil.which("git") is None:
         raise DeepmarkError("git: not found. A workspace is a git repository: install git.")
+    if not tool("dvc").is_file():
+        raise missing_extra("pipeline")
     root.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(profile_file(profile), root / "params.yaml")
     shutil.copyfile(_dvc_yaml(), root / "dvc.yaml")
