@@ -1,4 +1,4 @@
-"""The gate: every rule on its own, from figures that are given."""
+"""Every rule of the gate on its own, for given figures."""
 
 from dataclasses import replace
 

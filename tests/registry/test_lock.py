@@ -1,4 +1,4 @@
-"""One at a time, also after the holder of the lock was killed."""
+"""One process at a time changes the registry, also after the holder of the lock was killed."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ def registry(root):
 
 
 @pytest.fixture
-def impatient(monkeypatch):
+def short_timeout(monkeypatch):
     monkeypatch.setattr(registry_lock, "TIMEOUT_SECONDS", 0.3)
 
 
@@ -70,7 +70,7 @@ def test_the_lock_of_a_killed_process_is_taken_over(registry, root):
     assert registry_lock._holder(registry._client) is None
 
 
-def test_a_lock_of_another_machine_is_left_and_its_holder_named(registry, impatient):
+def test_a_lock_of_another_machine_is_left_and_its_holder_named(registry, short_timeout):
     registry._client.create_registered_model(registry_lock.LOCK_MODEL, tags={PROCESS_TAG: "elsewhere:7:1.00"})
     try:
         refusal = pytest.raises(DeepmarkError, match=r"by process elsewhere:7:1\.00.*delete the registered model")
@@ -80,13 +80,13 @@ def test_a_lock_of_another_machine_is_left_and_its_holder_named(registry, impati
         registry_lock._release(registry._client)
 
 
-def test_a_process_of_this_machine_that_keeps_the_lock_is_waited_for_and_then_told_of(registry, root, impatient):
+def test_a_process_of_this_machine_that_keeps_the_lock_is_waited_for_and_then_named(registry, root, short_timeout):
     refusal = pytest.raises(DeepmarkError, match=r"another process of this machine. Wait for it")
     with registry.exclusive(), refusal, Registry(root).exclusive():
         pass
 
 
-def test_an_error_inside_gives_the_lock_back(registry):
+def test_an_error_inside_releases_the_lock(registry):
     with pytest.raises(ValueError, match="mine"), registry.exclusive():
         raise ValueError("mine")
 

@@ -1,46 +1,17 @@
+"""What the served model takes and returns, and what it refuses."""
+
 import base64
-import os
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import simplejpeg
-from workspaces import copied
+from tiny_dataset import jpeg
 
 from deepmark.errors import DeepmarkError
-from deepmark.model.detector import build_detector, save_detector
-from deepmark.params import ModelParams
 from deepmark.schema import CATEGORY_BY_NAME
-from deepmark.tracking.tracker import Tracker
 from deepmark.types import Detections
-
-PROFILE = Path(__file__).parents[2] / "deepmark/workspace/profiles/demo.yaml"
-
-
-def picture(width: int = 60, height: int = 90) -> bytes:
-    pixels = np.random.default_rng(1).integers(0, 255, (height, width, 3), np.uint8)
-    return simplejpeg.encode_jpeg(pixels, 90, colorspace="RGB")
-
-
-@pytest.fixture(scope="module")
-def logged(sharded_once, tmp_path_factory):
-    """A workspace, and the URI of an untrained model logged from it."""
-    workspace = copied(sharded_once, tmp_path_factory.mktemp("logged")).root
-    text = PROFILE.read_text("utf-8").replace("max_megapixels: 50", "max_megapixels: 0.02")
-    # An untrained network is sure of nothing: every detection counts here.
-    (workspace / "params.yaml").write_text(text.replace("min_score: 0.3", "min_score: 0.0"))
-    detector = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1)
-    save_detector(detector, workspace / "model.safetensors")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        tracker = Tracker.start(workspace, params={}, tags={})
-        uri = tracker.log_model(workspace / "model.safetensors", picture())
-        assert "MLFLOW_TRACKING_URI" not in os.environ
-        assert tracker._client.get_run(tracker.run_id).info.status == "RUNNING"
-        tracker.finish()
-    return workspace, uri
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +29,7 @@ def model(logged):
 
 
 def test_a_logged_model_finds_garments_in_jpegs(model):
-    garments = model.predict(pd.DataFrame({"image": [picture(), picture(30, 40)]}))
+    garments = model.predict(pd.DataFrame({"image": [jpeg(1), jpeg(1, (40, 30))]}))
 
     assert len(garments) == 2
     best = garments[0][0]
@@ -70,9 +41,9 @@ def test_a_logged_model_finds_garments_in_jpegs(model):
 
 def test_bytes_base64_text_and_pixels_of_a_picture_give_the_same(model):
     served = model.unwrap_python_model()
-    jpeg = picture()
-    pixels = simplejpeg.decode_jpeg(jpeg, "RGB")
-    sent = (jpeg, base64.b64encode(jpeg).decode(), pixels)
+    image = jpeg(1)
+    pixels = simplejpeg.decode_jpeg(image, "RGB")
+    sent = (image, base64.b64encode(image).decode(), pixels)
     as_bytes, as_text, as_pixels = (served.predict(None, [each]) for each in sent)
 
     assert as_bytes == as_text == as_pixels
@@ -92,7 +63,7 @@ def test_nothing_that_is_logged_unpickles_code(logged):
     [
         (b"no picture", "picture 0: not a JPEG"),
         ("no base64!", "picture 0: not a JPEG, nor base64 of one"),
-        (picture(200, 200), "200 x 200 pixels are more than the 0.02 megapixels"),
+        (jpeg(1, (200, 200)), "200 x 200 pixels are more than the 0.02 megapixels"),
         (np.zeros((40, 30), np.uint8), r"picture 0: an array of uint8 and shape \(40, 30\); pixels are uint8"),
         (np.zeros((40, 30, 3), np.float32), "picture 0: an array of float32"),
     ],

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from test_pyfunc_model import logged, picture  # noqa: F401 - a fixture
+from tiny_dataset import jpeg
 
 from deepmark.registry.versions import CHAMPION, MODEL, Registry
 from deepmark.schema import CATEGORY_BY_NAME
@@ -25,7 +25,7 @@ URI = f"models:/{MODEL}@{CHAMPION}"
 
 
 @pytest.fixture(scope="module")
-def served_store(logged):  # noqa: F811
+def served_store(logged):
     """The environment in which MLflow finds the logged model as the champion."""
     workspace, uri = logged
     with pytest.MonkeyPatch.context() as patch:
@@ -91,7 +91,7 @@ def ask(url, *pictures):
 
 
 def test_the_champion_answers_pictures_over_http_with_boxes_and_named_landmarks(address):
-    garments, others = ask(address, picture(), picture(30, 40))
+    garments, others = ask(address, jpeg(1), jpeg(1, (40, 30)))
 
     best = garments[0]
     assert set(best) == {"category", "score", "box", "landmarks"}
@@ -129,7 +129,7 @@ def test_loading_and_asking_the_champion_unpickles_nothing(served_store):
     done = subprocess.run(
         [sys.executable, "-c", WATCHED, URI],
         env=served_store,
-        input=picture().hex(),
+        input=jpeg(1).hex(),
         capture_output=True,
         text=True,
         check=True,

@@ -1,4 +1,4 @@
-"""A process is known by more than its number."""
+"""A process is identified by more than its process id."""
 
 import os
 import subprocess
