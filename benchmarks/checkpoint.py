@@ -17,16 +17,16 @@ import torch
 
 from deepmark.model.detector import build_detector
 from deepmark.params import ModelParams, load_params
-from deepmark.train.best_epoch import better
-from deepmark.train.checkpoint import newest, restore, save_checkpoint
+from deepmark.train.best_epoch import update_best
+from deepmark.train.checkpoint import newest_checkpoint, restore_checkpoint, save_checkpoint
 from deepmark.train.distributed.process_group import ProcessGroup
-from deepmark.train.loop import Position
+from deepmark.train.loop import TrainState
 from deepmark.train.optim import build_optimizer
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.workspace.layout import profile_file
 
 
-def full_stepper(backbone: str) -> tuple[Stepper, Position]:
+def full_stepper(backbone: str) -> tuple[Stepper, TrainState]:
     """A network after one step of gradients that are all zero."""
     params = load_params(profile_file("modern")).train
     detector = build_detector(ModelParams(backbone=backbone, input_size=(512, 512)), seed=1)
@@ -35,7 +35,7 @@ def full_stepper(backbone: str) -> tuple[Stepper, Position]:
     for weight in detector.parameters():
         weight.grad = torch.zeros_like(weight)
     stepper.optimizer.step()
-    return stepper, Position(step=1, best=better(None, 0, {"landmark_ap": 0.5}, stepper))
+    return stepper, TrainState(step=1, best=update_best(None, 0, {"landmark_ap": 0.5}, stepper))
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:
@@ -48,16 +48,16 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
 
 
 def measure(backbone: str, folder: Path, repeats: int) -> str:
-    stepper, position = full_stepper(backbone)
+    stepper, state = full_stepper(backbone)
     plain = folder / "plain.pt"
     states = [stepper.detector.state_dict(), stepper.optimizer.state_dict(), stepper.kept.state_dict()]
-    states += [position.best.weights] if position.best else []
-    write = seconds(lambda: save_checkpoint(folder, stepper, position, facts={}, kept=2), repeats)
-    path = newest(folder)
+    states += [state.best.weights] if state.best else []
+    write = seconds(lambda: save_checkpoint(folder, stepper, state, facts={}, kept=2), repeats)
+    path = newest_checkpoint(folder)
     assert path is not None
     size = sum(file.stat().st_size for file in path.iterdir())
-    verify = seconds(lambda: newest(folder), repeats)
-    read = seconds(lambda: restore(path, stepper), repeats)
+    verify = seconds(lambda: newest_checkpoint(folder), repeats)
+    read = seconds(lambda: restore_checkpoint(path, stepper), repeats)
     plain_write = seconds(lambda: torch.save(states, plain), repeats)
     plain_read = seconds(lambda: torch.load(plain), repeats)
     return (

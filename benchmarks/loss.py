@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -21,10 +22,13 @@ from torch import Tensor
 from deepmark.model.heads import CellIndex
 from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.schema import CATEGORIES
-from deepmark.train.gaussians import Peaks, draw_cells, draw_heatmap
+from deepmark.train.gaussians import Peaks, draw_cells
 from deepmark.train.loss import focal_loss
 from deepmark.train.targets import Targets, collate, make_targets
 from deepmark.types import Sample
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
+from head_maps import draw_heatmap
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "4000000000"}
 """As in a training; else each call takes page faults for its maps, the plain way the more of them."""

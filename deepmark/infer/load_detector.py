@@ -8,25 +8,11 @@ from typing import overload
 import torch
 
 from deepmark.errors import DeepmarkError
-from deepmark.infer.predict import Predictor, best_device
+from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor, best_device
 from deepmark.infer.read_image import ImageSource, read_image
 from deepmark.model.detector import load_network
-from deepmark.params import PredictParams
 from deepmark.schema import STRATEGIES
 from deepmark.types import Detections
-
-PREDICT_PARAMS = PredictParams(
-    batch_size=8,
-    precision="fp32",
-    max_detections=100,
-    landmark_threshold=0.1,
-    nms="hard",
-    nms_iou=0.5,
-    soft_nms_sigma=0.5,
-    min_score=0.3,
-    scales=(1.0, 0.75),
-)
-"""How detectors predict outside a workspace: as the section `predict` of every profile says, but with a `min_score`."""
 
 
 class LoadedDetector:
@@ -76,7 +62,7 @@ def load_detector(
     *,
     device: torch.device | str | None = None,
     strategy: str = "nms",
-    min_score: float = PREDICT_PARAMS.min_score,
+    min_score: float = 0.3,
 ) -> LoadedDetector:
     """A detector from the model.safetensors of a training; the same numbers as `deepmark detect` gives.
 
@@ -89,7 +75,7 @@ def load_detector(
         raise DeepmarkError(f"strategy {strategy!r} is not one of {', '.join(STRATEGIES)}.")
     if not 0 <= min_score <= 1:
         raise DeepmarkError(f"min_score is {min_score:g}, and must be from 0 to 1.")
-    params = PREDICT_PARAMS.model_copy(update={"min_score": min_score})
+    params = PROFILE_PREDICT_PARAMS.model_copy(update={"min_score": min_score})
     path = Path(path)
     network = load_network(path)
     return LoadedDetector(path, Predictor(network, strategy, params, device or best_device()), strategy)

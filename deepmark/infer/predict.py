@@ -27,6 +27,19 @@ from deepmark.params import PredictParams
 from deepmark.schema import STRATEGIES
 from deepmark.types import Detections, ImageRecord, Prediction
 
+PROFILE_PREDICT_PARAMS = PredictParams(
+    batch_size=8,
+    precision="fp32",
+    max_detections=100,
+    landmark_threshold=0.1,
+    nms="hard",
+    nms_iou=0.5,
+    soft_nms_sigma=0.5,
+    min_score=0.0,
+    scales=(1.0, 0.75),
+)
+"""The section `predict` of every profile's params.yaml, for predictions outside a workspace."""
+
 
 def best_device() -> torch.device:
     """The first GPU, or the CPU where there is none."""

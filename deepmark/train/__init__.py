@@ -1,1 +1,1 @@
-"""Targets, loss, the training loop, checkpoints, and the processes of a training."""
+"""Training: targets, loss, the loop, checkpoints, and the processes that train together."""

@@ -1,49 +1,52 @@
-"""Which epoch's weights are kept: those that the validation set likes best.
+"""The choice of the epoch whose weights are kept: the one with the best figure on the validation set.
 
-The one place in training that looks ahead to detections and their metric.
+The only module of training that decodes detections and computes their metric.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor
 from torch import distributed as dist
 
 from deepmark.data.shards.reader import ShardReader
 from deepmark.eval.metric.evaluate import evaluate
-from deepmark.infer.predict import Predictor, predict_shards
-from deepmark.params import PredictParams
+from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor, predict_shards
 from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.step import Stepper
 from deepmark.types import ImageRecord, Prediction
 
 HIGHER_IS_BETTER: dict[str, bool] = {"landmark_ap": True, "box_ap": True, "loss": False}
-"""The validation figures that an epoch can be chosen by (`train.best_by`), and which way is up."""
+"""The validation figures that an epoch can be chosen by (`train.best_by`), and whether higher is better."""
+
+
+PREDICT_PARAMS = PROFILE_PREDICT_PARAMS.model_copy(update={"batch_size": 16})
+"""How epochs are measured, in the precision of the training. These are not the numbers of the stage `predict` in
+params.yaml, so that changing one of those does not mean another training."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Best:
+class BestEpoch:
     """The weights of the best epoch so far."""
 
     epoch: int
     """From 0."""
 
     value: float | None
-    """Of the figure it was chosen by; None where there is nothing to find."""
+    """Of the figure it was chosen by; None where the validation set has nothing to detect."""
 
     weights: dict[str, Tensor]
     """On the CPU."""
 
 
-def better(best: Best | None, epoch: int, figures: Mapping[str, float | None], stepper: Stepper) -> Best:
-    """The better of the best so far and of this epoch with its figures; of equals the earlier."""
+def update_best(best: BestEpoch | None, epoch: int, figures: Mapping[str, float | None], stepper: Stepper) -> BestEpoch:
+    """The better of the best epoch so far and this one, by its figures; the earlier one if they are equal."""
     by = stepper.params.best_by
     value = figures[by]
     if best is not None and not _beats(value, best.value, HIGHER_IS_BETTER[by]):
         return best
     weights = {name: tensor.detach().cpu().clone() for name, tensor in stepper.kept.state_dict().items()}
-    return Best(epoch=epoch, value=value, weights=weights)
+    return BestEpoch(epoch=epoch, value=value, weights=weights)
 
 
 def _beats(value: float | None, other: float | None, higher_is_better: bool) -> bool:
@@ -52,8 +55,8 @@ def _beats(value: float | None, other: float | None, higher_is_better: bool) -> 
     return value > other if higher_is_better else value < other
 
 
-class _Share:
-    """Every w-th sample of a reader, from the r-th on."""
+class _ReaderShare:
+    """This process's share of a reader: of w processes, rank r has every w-th sample from the r-th on."""
 
     def __init__(self, reader: ShardReader, group: ProcessGroup) -> None:
         self._reader = reader
@@ -66,39 +69,24 @@ class _Share:
         return self._reader[self._positions[position]]
 
 
-def _predict_params(precision: Literal["fp32", "bf16", "fp16"]) -> PredictParams:
-    """Fixed, and not those of the stage `predict`: changing one of these must not mean another training."""
-    return PredictParams(
-        batch_size=16,
-        precision=precision,
-        max_detections=100,
-        landmark_threshold=0.1,
-        nms="hard",
-        nms_iou=0.5,
-        soft_nms_sigma=0.5,
-        min_score=0.0,
-        scales=(1.0,),
-    )
-
-
 def measure_ap(stepper: Stepper, reader: ShardReader) -> dict[str, float | None]:
-    """Box AP and landmark AP (visible and occluded) of the weights that are kept, by the strategy "nms".
+    """Box AP and landmark AP (visible and occluded) of the kept weights, by the inference strategy "nms".
 
-    All processes share the pictures; all get the answer of the first.
+    The processes share the images; all get the result of the first.
     """
-    params = _predict_params(stepper.params.precision)
+    params = PREDICT_PARAMS.model_copy(update={"precision": stepper.params.precision})
     group, detector = stepper.group, stepper.kept
     was_training = detector.training
     group.broadcast_buffers(detector)
     predictor = Predictor(detector, "nms", params, group.device)
-    found = predict_shards(_Share(reader, group), predictor, batch_size=params.batch_size)
-    mine = list(found)
+    predictions = predict_shards(_ReaderShare(reader, group), predictor, batch_size=params.batch_size)
+    mine = list(predictions)
     detector.train(was_training)
     return _evaluated(reader, _gathered(mine, group), group)
 
 
 def _gathered(mine: list[Prediction], group: ProcessGroup) -> list[Prediction]:
-    """What all processes found, at the first."""
+    """The predictions of all processes, at the first; an empty list at the others."""
     if group.world_size == 1:
         return mine
     everything: list[list[Prediction] | None] | None = [None] * group.world_size if group.is_first else None
@@ -107,11 +95,11 @@ def _gathered(mine: list[Prediction], group: ProcessGroup) -> list[Prediction]:
 
 
 def _evaluated(reader: ShardReader, predictions: list[Prediction], group: ProcessGroup) -> dict[str, float | None]:
-    answer: list[dict[str, float | None]] = [{}]
+    result: list[dict[str, float | None]] = [{}]
     if group.is_first:
         records = [reader.record(position) for position in range(len(reader))]
         report = evaluate(records, predictions, by_subset=False)
-        answer = [{name: report.value(name) for name in ("box_ap", "landmark_ap")}]
+        result = [{name: report.value(name) for name in ("box_ap", "landmark_ap")}]
     if group.world_size > 1:
-        dist.broadcast_object_list(answer)
-    return answer[0]
+        dist.broadcast_object_list(result)
+    return result[0]

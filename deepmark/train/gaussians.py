@@ -1,6 +1,6 @@
 """Peaks of heatmaps, and the Gaussians that are drawn around them.
 
-On the device that trains, for all peaks of a batch at once: nothing here loops over them.
+All is computed on the training device for all peaks of a batch at once, without a loop over them.
 
 Source: Objects as Points, 2019, section 3; the box's radius as in its published code.
 """
@@ -18,17 +18,17 @@ from deepmark.schema import SIGMAS
 _OVERLAP = 0.7
 """The intersection over union that CenterNet's radius is derived from."""
 
-_FAINT_OKS = math.exp(-4.5)
+_EDGE_OKS = math.exp(-4.5)
 """The object keypoint similarity at a landmark's radius, 0.011: three standard deviations of the similarity's Gaussian.
 
 The drawn Gaussian's standard deviation is a third of its radius too, so a cell's heat is the similarity that a landmark
-found there would earn.
+placed there would earn.
 """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Peaks:
-    """CellIndex of a stack of heatmaps where something is, k of them."""
+    """The k cells of a batch of heatmaps where a point lies."""
 
     image: Int64[Tensor, " k"]
     channel: Int64[Tensor, " k"]
@@ -40,7 +40,7 @@ class Peaks:
     """x, y inside the cell, 0..1."""
 
     radius: Int64[Tensor, " k"]
-    """CellIndex around the peak that count as nearly right."""
+    """Distance from the peak, in cells, within which a cell counts as nearly right."""
 
     @property
     def cells(self) -> CellIndex:
@@ -51,35 +51,36 @@ class Peaks:
 
 
 def gaussian_radius(sizes: Float[Tensor, "n 2"]) -> Int64[Tensor, " n"]:
-    """How far from the middle a cell is still nearly right, for boxes of these sizes, all in cells.
+    """The distance from a centre within which a cell is still nearly right, for boxes of these sizes, all in cells.
 
-    CenterNet's published code to the digit: of its three solutions, the least is always that of a box which grows on
-    all sides, divided by 2 and not by 2 a = 5.6. So it is about three times as far as an overlap of 0.7 allows, and
-    that is for the better: box AP50 .74 with it, .66 with the true one, on the demo's data (docs/results.md).
+    The same numbers as CenterNet's published code. Of its three solutions the smallest is always that of a box which
+    grows on all sides, and it is divided by 2 instead of by 2 a = 5.6. The radius is therefore about three times what
+    an overlap of 0.7 allows, which is better: on the demo's data, box AP50 is .74 with it and .66 with the correct
+    radius (docs/results.md).
     """
     width, height = sizes.double().ceil().unbind(dim=1)
     a, b, c = 4 * _OVERLAP, -2 * _OVERLAP * (height + width), (_OVERLAP - 1) * width * height
     radius = (b + (b**2 - 4 * a * c).sqrt()) / 2
-    return (radius + 1e-9).long()  # a box of 15 x 70 has 7 exactly, which a device's square root may just miss
+    return (radius + 1e-9).long()  # a box of 15 x 70 has exactly 7, which a device's square root may just miss
 
 
-def precision_radius(landmarks: Int64[Tensor, " m"], sizes: Float[Tensor, "m 2"]) -> Int64[Tensor, " m"]:
-    """How far from flat landmarks of garments of these sizes a cell is still nearly right, all in cells.
+def sigma_radius(landmarks: Int64[Tensor, " m"], sizes: Float[Tensor, "m 2"]) -> Int64[Tensor, " m"]:
+    """The same distance from landmarks, given as flat indices with the sizes of their garments, all in cells.
 
-    The distance d at which OKS, exp(-d^2 / (2 area (2 sigma)^2)), falls to 0.011: 6 sigma sqrt(area). With the mean of
-    the 294 sigmas it is 0.24 of a square box's side, where the box's own radius is 0.27; with the least and the
-    greatest, 0.04 and 0.44. At least 1, since the landmark may lie on the border of its cell.
+    It is the distance d at which OKS, exp(-d^2 / (2 area (2 sigma)^2)), falls to 0.011: 6 sigma sqrt(area). With the
+    mean of the 294 sigmas it is 0.24 of a square box's side, where the box's own radius is 0.27; with the smallest and
+    the largest sigma, 0.04 and 0.44. It is at least 1, since the landmark may lie on the border of its cell.
 
     Source: the metric's definition (COCO); sigmas of DeepFashion2.
     """
     sigmas = torch.tensor(SIGMAS, dtype=torch.float64, device=sizes.device)[landmarks]
-    radius = 2 * sigmas * (2 * math.log(1 / _FAINT_OKS) * sizes.double().prod(dim=1)).sqrt()
+    radius = 2 * sigmas * (2 * math.log(1 / _EDGE_OKS) * sizes.double().prod(dim=1)).sqrt()
     return (radius + 1e-9).long().clamp(min=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DrawnCells:
-    """The cells that Gaussians cover; a cell under several of them appears once for each."""
+    """The cells that Gaussians cover; a cell that several cover appears once for each."""
 
     image: Int64[Tensor, " d"]
     channel: Int64[Tensor, " d"]
@@ -104,12 +105,3 @@ def draw_cells(peaks: Peaks, size: tuple[int, int]) -> DrawnCells:
     # The smallest value, in a corner of the window, is above exp(-9): nothing falls below the published eps.
     value = torch.exp(-square / (2 * sigma**2)[owner]).to(peaks.offset.dtype)
     return DrawnCells(image=peaks.image[owner], channel=peaks.channel[owner], x=x, y=y, value=value)
-
-
-def draw_heatmap(peaks: Peaks, *, shape: tuple[int, int, int, int]) -> Float[Tensor, "b c h w"]:
-    """The perfect heatmaps: Gaussians around the peaks, the greatest where several overlap, 0 elsewhere."""
-    cells = draw_cells(peaks, shape[2:])
-    heatmap = cells.value.new_zeros(shape)
-    index = ((cells.image * shape[1] + cells.channel) * shape[2] + cells.y) * shape[3] + cells.x
-    heatmap.view(-1).scatter_reduce_(0, index, cells.value, "amax")
-    return heatmap

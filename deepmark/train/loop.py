@@ -1,6 +1,6 @@
-"""The training loop: batches in, a better detector and one report an epoch out.
+"""The training loop: it trains a detector on batches and gives one report per epoch.
 
-A step is a pure function of the weights, the seed and the step's number, so a run that was cut off goes on exactly.
+A step is a pure function of the weights, the seed and the step's number, so an interrupted run resumes exactly.
 """
 
 import logging
@@ -18,7 +18,7 @@ from deepmark.data.sampling import batch_bounds, sample_order, shared_batches
 from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
 from deepmark.params import AugmentParams, TrainParams
-from deepmark.train.best_epoch import Best, better
+from deepmark.train.best_epoch import BestEpoch, update_best
 from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.distributed.stop_signal import StoppedError, StopSignal
 from deepmark.train.optim import learning_rate
@@ -27,18 +27,18 @@ from deepmark.train.step import LOSS_NAMES, Stepper, StepResult
 from deepmark.train.targets import Batch, collate
 from deepmark.types import Sample
 
-MOST_SKIPPED = 20
-"""Steps left out one after the other before the run stops all the same: it is not the batch, then."""
+MAX_SKIPPED_IN_A_ROW = 20
+"""After so many skipped steps in a row the run stops in any case: then the weights are at fault, not the batch."""
 
-_NAMED = 40
-"""Pictures of a bad batch that are named."""
+_MAX_NAMED = 40
+"""At most so many images of a bad batch are named."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EpochReport:
-    """What an epoch was like."""
+    """The figures of one epoch."""
 
     epoch: int
     """From 0."""
@@ -48,23 +48,23 @@ class EpochReport:
     """Mean over the steps of the total loss and of each part, weighted."""
 
     measured: dict[str, float | None]
-    """Box AP and landmark AP on the validation set, where they were measured after this epoch."""
+    """Box AP and landmark AP on the validation set, if they were measured after this epoch."""
 
     learning_rate: float
-    """At its last step."""
+    """Of its last step."""
 
     skipped: int
-    """Steps left out because their loss was not a number."""
+    """Steps that were skipped because their loss or gradient was not finite."""
 
     seconds: float
     samples_per_second: float
     waiting: float
-    """Share of the time in which the first process waited for samples."""
+    """The share of the time that the first process waited for samples, 0..1."""
 
 
 @dataclass(kw_only=True, slots=True)
-class Position:
-    """How far a run has come; with the weights and the optimiser it is all that is needed to go on."""
+class TrainState:
+    """The progress of a run: with the weights and the optimiser, all that is needed to resume it."""
 
     epoch: int = 0
     step: int = 0
@@ -74,22 +74,22 @@ class Position:
     """Of this epoch's steps, over all processes."""
 
     skipped: int = 0
-    """Steps of this epoch that were left out."""
+    """Steps of this epoch that were skipped."""
 
     skipped_in_a_row: int = 0
     samples: int = 0
     seconds: float = 0.0
     waited: float = 0.0
-    """Samples learnt in this epoch, the time it took so far, and the part of it spent waiting for samples."""
+    """Of this epoch so far: samples seen, seconds, and the part of these spent waiting for samples."""
 
     history: list[dict] = field(default_factory=list)
     """The reports of the finished epochs."""
 
-    best: Best | None = None
+    best: BestEpoch | None = None
     """The weights of the best epoch so far, where epochs are measured."""
 
     def count(self, result: StepResult) -> None:
-        """One more step is done, or left out."""
+        """Count one more step, done or skipped."""
         self.step += 1
         if result.is_finite:
             self.loss_sums = [a + b for a, b in zip(self.loss_sums, result.losses, strict=True)]
@@ -99,7 +99,7 @@ class Position:
             self.skipped_in_a_row += 1
 
     def finish_epoch(self, report: EpochReport) -> None:
-        """The epoch is over, and its report is history."""
+        """Add the report of the finished epoch to the history, and start the next one."""
         self.history.append(asdict(report))
         self.epoch, self.step, self.skipped = self.epoch + 1, 0, 0
         self.samples, self.seconds, self.waited = 0, 0.0, 0.0
@@ -107,8 +107,8 @@ class Position:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Data:
-    """What is learnt, and what is held against it."""
+class TrainData:
+    """The training and validation sets, and how they become samples."""
 
     train: ShardReader
     validation: ShardReader
@@ -118,14 +118,14 @@ class Data:
     augment: AugmentParams
 
     def steps_per_epoch(self, params: TrainParams) -> int:
-        """Enough steps for every sample to be seen once."""
+        """The number of steps in which every sample is seen once."""
         return len(batch_bounds(len(self.train), params.batch_size))
 
 
 def _load(
     order: np.ndarray, make: Callable[[int], Sample], params: TrainParams, group: ProcessGroup, *, first_step: int = 0
 ) -> Iterator[list[Batch]]:
-    """This process's share of each batch, on the device, in parts that fit it."""
+    """This process's share of each batch, on the device, in parts of at most `device_batch` samples."""
     shares = shared_batches(order, params.batch_size, first_step=first_step, rank=group.rank, world=group.world_size)
     pinned = group.device.type == "cuda"
 
@@ -137,10 +137,14 @@ def _load(
     return on_device(parts(), group.device)
 
 
-def _sampler(data: Data, reader: ShardReader, augment: AugmentParams | None, *words: int) -> Callable[[int], Sample]:
+def _sample_maker(
+    data: TrainData, reader: ShardReader, augment: AugmentParams | None, *seed: int
+) -> Callable[[int], Sample]:
+    """Makes the sample at an index; its random numbers depend on `seed` and the index only."""
+
     def make(index: int) -> Sample:
         record, jpeg = reader[index]
-        rng = np.random.default_rng([*words, index])
+        rng = np.random.default_rng([*seed, index])
         return make_sample(record, jpeg, canvas=data.canvas, augment=augment, rng=rng)
 
     return make
@@ -150,13 +154,13 @@ def _means(sums: Sequence[float], steps: int) -> dict[str, float]:
     return {name: value / max(1, steps) for name, value in zip(LOSS_NAMES, sums, strict=True)}
 
 
-def validate(stepper: Stepper, data: Data) -> dict[str, float]:
-    """The mean losses over the validation set, unaugmented, by the weights that are kept; all processes share it."""
+def validate(stepper: Stepper, data: TrainData) -> dict[str, float]:
+    """The mean losses of the kept weights over the unaugmented validation set, which all processes share."""
     group, detector = stepper.group, stepper.kept
     group.broadcast_buffers(detector)
     was_training = detector.training
     detector.eval()
-    order, make = np.arange(len(data.validation)), _sampler(data, data.validation, None)
+    order, make = np.arange(len(data.validation)), _sample_maker(data, data.validation, None)
     sums = torch.zeros(len(LOSS_NAMES), dtype=torch.float64, device=group.device)
     for parts in _load(order, make, stepper.params, group):
         sums += stepper.measure(parts)
@@ -166,97 +170,102 @@ def validate(stepper: Stepper, data: Data) -> dict[str, float]:
 
 def fit(
     stepper: Stepper,
-    data: Data,
-    position: Position,
+    data: TrainData,
+    state: TrainState,
     *,
     stop: StopSignal,
-    after_step: Callable[[Position], None],
+    after_step: Callable[[TrainState], None],
     measure: Callable[[Stepper], dict[str, float | None]],
 ) -> Iterator[EpochReport]:
-    """Train from `position` to the last epoch; one report an epoch.
+    """Train from `state` to the last epoch; yields one report per epoch.
 
-    `position` is kept up to date. `after_step` is called after every step; `measure`, for box AP and landmark AP by
-    the weights that are kept, after every `evaluate_every`-th epoch and the last.
+    `state` is kept up to date. `after_step` is called after every step. `measure` gives box AP and landmark AP of the
+    kept weights; it is called after every `evaluate_every`-th epoch and after the last.
 
-    Raises StoppedError where a process was told to end, DeepmarkError where the loss stops being a number.
+    Raises StoppedError where a process was told to end, DeepmarkError where a loss is not finite.
     """
     params = stepper.params
     stepper.detector.train()
-    for epoch in range(position.epoch, params.epochs):
+    for epoch in range(state.epoch, params.epochs):
         with stop.deferred():
-            _train_epoch(stepper, data, position, stop, after_step)
+            _train_epoch(stepper, data, state, stop, after_step)
         validation, measured = validate(stepper, data), {}
         if not math.isfinite(validation["total"]):
             raise DeepmarkError(
                 f"epoch {epoch + 1}: the validation loss is not a number, though the training loss is "
-                f"({position.loss_sums[0] / max(1, position.step):.4g}). Lower train.learning_rate or take another "
+                f"({state.loss_sums[0] / max(1, state.step):.4g}). Lower train.learning_rate or take another "
                 "train.precision, and go back: `deepmark train --fresh`."
             )
         every = params.evaluate_every
         if every and ((epoch + 1) % every == 0 or epoch + 1 == params.epochs):
             measured = measure(stepper)
             if stepper.group.is_first:
-                position.best = better(position.best, epoch, {**measured, "loss": validation["total"]}, stepper)
+                state.best = update_best(state.best, epoch, {**measured, "loss": validation["total"]}, stepper)
         steps = data.steps_per_epoch(params)
         report = EpochReport(
             epoch=epoch,
-            train=_means(position.loss_sums, position.step - position.skipped),
+            train=_means(state.loss_sums, state.step - state.skipped),
             validation=validation,
             measured=measured,
             learning_rate=learning_rate(params, step=(epoch + 1) * steps - 1, steps_per_epoch=steps),
-            skipped=position.skipped,
-            seconds=position.seconds,
-            samples_per_second=position.samples / position.seconds,
-            waiting=position.waited / position.seconds,
+            skipped=state.skipped,
+            seconds=state.seconds,
+            samples_per_second=state.samples / state.seconds,
+            waiting=state.waited / state.seconds,
         )
-        position.finish_epoch(report)
+        state.finish_epoch(report)
         yield report
 
 
 def _train_epoch(
-    stepper: Stepper, data: Data, position: Position, stop: StopSignal, after_step: Callable[[Position], None]
+    stepper: Stepper, data: TrainData, state: TrainState, stop: StopSignal, after_step: Callable[[TrainState], None]
 ) -> None:
-    """From `position` to the end of its epoch."""
-    params, epoch, first = stepper.params, position.epoch, position.step
+    """Train from `state` to the end of its epoch."""
+    params, epoch, first = stepper.params, state.epoch, state.step
     steps = data.steps_per_epoch(params)
     order = sample_order(len(data.train), seed=params.seed, epoch=epoch)
-    make = _sampler(data, data.train, data.augment, params.seed, epoch)
+    make = _sample_maker(data, data.train, data.augment, params.seed, epoch)
     loaded = _load(order, make, params, stepper.group, first_step=first)
     started = time.perf_counter()
     for batch in shared_batches(order, params.batch_size, first_step=first):
         asked = time.perf_counter()
         parts = next(loaded)
-        position.waited += time.perf_counter() - asked
-        rate = learning_rate(params, step=epoch * steps + position.step, steps_per_epoch=steps)
+        state.waited += time.perf_counter() - asked
+        rate = learning_rate(params, step=epoch * steps + state.step, steps_per_epoch=steps)
         result = stepper.step(parts, rate, stop=stop.is_received)
-        position.count(result)
+        state.count(result)
         if not result.is_finite:
-            _complain(stepper, data, position, batch, result)
-        position.samples += len(batch)
-        position.seconds, started = position.seconds + time.perf_counter() - started, time.perf_counter()
-        after_step(position)
+            _handle_not_finite(stepper, data, state, batch, result)
+        state.samples += len(batch)
+        state.seconds, started = state.seconds + time.perf_counter() - started, time.perf_counter()
+        after_step(state)
         if result.stop:
             raise StoppedError
 
 
-def _complain(stepper: Stepper, data: Data, position: Position, batch: Sequence[int], result: StepResult) -> None:
-    """Say at which pictures the loss stopped being a number; go on without them, or not."""
+def _handle_not_finite(
+    stepper: Stepper, data: TrainData, state: TrainState, batch: Sequence[int], result: StepResult
+) -> None:
+    """Name the images of a batch whose loss or gradient is not finite: in a warning, or in the error that ends the run.
+
+    Raises DeepmarkError where `not_finite` is "stop", and after too many skipped steps in a row.
+    """
     bad = [name for name, value in zip(LOSS_NAMES[1:], result.losses[1:], strict=True) if not np.isfinite(value)]
-    keys = [data.train.key(index) for index in batch[:_NAMED]]
+    keys = [data.train.key(index) for index in batch[:_MAX_NAMED]]
     what = f"the loss is not a number ({', '.join(bad)})" if bad else "the gradient is not a number"
     message = (
-        f"epoch {position.epoch + 1}, step {position.step}: {what}. "
-        f"Pictures: {', '.join(keys)}{' …' if len(batch) > _NAMED else ''}."
+        f"epoch {state.epoch + 1}, step {state.step}: {what}. "
+        f"Pictures: {', '.join(keys)}{' …' if len(batch) > _MAX_NAMED else ''}."
     )
     if stepper.params.not_finite == "stop":
         raise DeepmarkError(
             f"{message} Lower train.learning_rate, set train.clip_norm, or take train.precision bf16 or fp32; "
             "train.not_finite skip leaves such steps out."
         )
-    if position.skipped_in_a_row >= MOST_SKIPPED:
+    if state.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
         raise DeepmarkError(
-            f"{message} {MOST_SKIPPED} steps in a row were left out, so the weights are at fault. Go back with a lower "
-            "train.learning_rate: `deepmark train --fresh`."
+            f"{message} {MAX_SKIPPED_IN_A_ROW} steps in a row were left out, so the weights are at fault. Go back with "
+            "a lower train.learning_rate: `deepmark train --fresh`."
         )
     if stepper.group.is_first:
         _log.warning("%s The step is left out.", message)

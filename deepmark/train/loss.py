@@ -1,7 +1,7 @@
-"""How wrong the maps are: six losses and their weighted sum.
+"""The six losses, one per head, and their weighted sum.
 
-Heatmaps have a penalty-reduced focal loss, everything else the L1 distance where a target is. Nothing dense is built
-for 294 landmarks: the focal loss is the loss of empty maps, corrected at the cells that Gaussians cover.
+Heatmaps have a penalty-reduced focal loss, the other heads the L1 distance at the targets. No dense target maps are
+built for the 294 landmarks: the focal loss is that of empty maps, corrected at the cells that Gaussians cover.
 
 Source: Objects as Points, 2019, sections 3 and 4; DeepMark, 2019, section 3.
 """
@@ -25,7 +25,7 @@ from deepmark.train.targets import Targets
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Losses:
-    """One number a head, before weights, and the weighted total that training follows."""
+    """The loss of each head, before weighting, and the weighted total that training minimises."""
 
     total: Float[Tensor, ""]
     center_heatmap: Float[Tensor, ""]
@@ -47,46 +47,45 @@ def losses(
     """The losses of a batch, in float32 whatever the precision of the maps.
 
     `counts` are the numbers of centres and of labelled landmarks to divide by: `targets.counts` summed over processes,
-    so that the sum of the processes' losses is the loss of the whole batch. With "own", the landmark heatmaps of a
-    picture learn only on the channels of the categories that are in it.
+    so that the sum of the processes' losses is the loss of the whole batch. With "own", the landmark heatmaps of an
+    image are trained only on the channels of the categories that are in it.
     """
     centers, landmarks = targets.centers, targets.landmarks_on(maps.layout)
-    found = maps.gather_at(*targets.cells) if isinstance(maps, HeadMaps) else maps
-    vectors = found.landmark_vectors.unflatten(1, (-1, 2))[targets.landmark_garment, landmarks.channel]
+    heads = maps.gather_at(*targets.cells) if isinstance(maps, HeadMaps) else maps
+    vectors = heads.landmark_vectors.unflatten(1, (-1, 2))[targets.landmark_garment, landmarks.channel]
     garments, points = counts.clamp(min=1)
 
     center_cells, landmark_cells = (draw_cells(peaks, targets.maps[1:]) for peaks in (centers, landmarks))
     if landmark_channels == "all":
-        landmark_focal = focal_loss(found.landmark_heatmap, landmark_cells)
+        landmark_focal = focal_loss(heads.landmark_heatmap, landmark_cells)
     else:
         own = _own_channels(targets, maps.layout)
-        landmark_focal = _focal_loss_of_channels(found.landmark_heatmap, landmark_cells, own)
+        landmark_focal = _focal_loss_of_channels(heads.landmark_heatmap, landmark_cells, own)
     parts = {
-        "center_heatmap": focal_loss(found.center_heatmap, center_cells) / garments,
-        "size": _distance(found.size, targets.sizes) / (2 * garments),
-        "center_offset": _distance(found.center_offset, centers.offset) / (2 * garments),
+        "center_heatmap": focal_loss(heads.center_heatmap, center_cells) / garments,
+        "size": _l1(heads.size, targets.sizes) / (2 * garments),
+        "center_offset": _l1(heads.center_offset, centers.offset) / (2 * garments),
         "landmark_heatmap": landmark_focal / points,
-        "landmark_vectors": _distance(vectors, targets.landmark_vectors) / (2 * points),
-        "landmark_offset": _distance(found.landmark_offset, landmarks.offset) / (2 * points),
+        "landmark_vectors": _l1(vectors, targets.landmark_vectors) / (2 * points),
+        "landmark_offset": _l1(heads.landmark_offset, landmarks.offset) / (2 * points),
     }
     return Losses(total=sum(getattr(weights, name) * part for name, part in parts.items()), **parts)
 
 
 def mean_losses(stacks: Iterable[Losses]) -> Losses:
-    """The mean over a network's stacks, each of which learns the same targets."""
-    each = list(stacks)
+    """The mean over the stacks of a network, which all have the same targets."""
+    stacks = list(stacks)
     return Losses(
-        **{part.name: torch.stack([getattr(one, part.name) for one in each]).mean() for part in fields(Losses)}
+        **{part.name: torch.stack([getattr(stack, part.name) for stack in stacks]).mean() for part in fields(Losses)}
     )
 
 
-def _exact(values: Tensor) -> Tensor:
-    """In float32 at least."""
+def _at_least_float32(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-def _distance(found: Float[Tensor, "k 2"], wanted: Float[Tensor, "k 2"]) -> Float[Tensor, ""]:
-    return (_exact(found) - wanted).abs().sum()
+def _l1(predicted: Float[Tensor, "k 2"], target: Float[Tensor, "k 2"]) -> Float[Tensor, ""]:
+    return (_at_least_float32(predicted) - target).abs().sum()
 
 
 def focal_loss(logits: Float[Tensor, "b c h w"], cells: DrawnCells) -> Float[Tensor, ""]:
@@ -95,11 +94,11 @@ def focal_loss(logits: Float[Tensor, "b c h w"], cells: DrawnCells) -> Float[Ten
     Source: Objects as Points, 2019, equation 1, with alpha 2 and beta 4.
     """
     index, value = _merge((cells.image, cells.channel, cells.y, cells.x), cells.value, logits.shape)
-    return _FocalSum.apply(_exact(logits), value, *index)
+    return _FocalSum.apply(_at_least_float32(logits), value, *index)
 
 
 def _own_channels(targets: Targets, layout: LandmarkLayout) -> Bool[Tensor, "b c"]:
-    """Which landmark channels the categories in each picture have."""
+    """Which landmark channels belong to the categories in each image."""
     table = torch.zeros(len(CATEGORIES), layout.channels, dtype=torch.bool)
     for category in CATEGORIES:
         table[category.index, list(layout.channel_of[category.span])] = True
@@ -112,7 +111,7 @@ def _own_channels(targets: Targets, layout: LandmarkLayout) -> Bool[Tensor, "b c
 def _focal_loss_of_channels(
     logits: Float[Tensor, "b c h w"], cells: DrawnCells, own: Bool[Tensor, "b c"]
 ) -> Float[Tensor, ""]:
-    planes = _exact(logits[own])
+    planes = _at_least_float32(logits[own])
     number = own.flatten().cumsum(0).view(own.shape) - 1
     index, value = _merge((number[cells.image, cells.channel], cells.y, cells.x), cells.value, planes.shape)
     return _FocalSum.apply(planes, value, *index)
@@ -121,7 +120,7 @@ def _focal_loss_of_channels(
 def _merge(
     index: tuple[Int64[Tensor, " d"], ...], value: Float[Tensor, " d"], shape: torch.Size
 ) -> tuple[tuple[Tensor, ...], Tensor]:
-    """Every cell once, with the greatest value that was drawn on it."""
+    """Every cell once, with the largest value that was drawn on it."""
     flat = index[0]
     for axis, length in zip(index[1:], shape[1:], strict=True):
         flat = flat * length + axis
@@ -130,9 +129,9 @@ def _merge(
 
 
 class _FocalSum(torch.autograd.Function):
-    """The loss of maps that should be empty everywhere, but for cells given by index, each once, with their values.
+    """The focal loss of maps that should be 0 everywhere except in the given cells, each listed once with its value.
 
-    Written out with its derivative because autograd would keep and walk five tensors of the size of all maps.
+    Its derivative is written out because autograd would keep five tensors of the size of all maps.
     """
 
     @staticmethod
@@ -152,7 +151,7 @@ class _FocalSum(torch.autograd.Function):
 
 
 def _empty(logits: Tensor) -> Tensor:
-    """-log(1 - p) p^2: what a cell that should be 0 costs; with the sign of the logit changed, one that should be 1."""
+    """-log(1 - p) p^2: the loss of a cell that should be 0; of one that should be 1, with the logit negated."""
     return torch.sigmoid(logits).square_().mul_(F.softplus(logits))
 
 

@@ -1,4 +1,4 @@
-"""How the weights move: the optimiser, its learning rate, and the average that follows behind."""
+"""The optimiser, its learning rate schedule, and the moving average of the weights."""
 
 import math
 
@@ -10,20 +10,24 @@ from deepmark.params import TrainParams
 
 
 def build_optimizer(detector: nn.Module, params: TrainParams) -> torch.optim.Optimizer:
-    """Adam or AdamW over all parameters; biases and normalisation are not decayed."""
+    """Adam or AdamW over all parameters, without weight decay for biases and normalisation.
+
+    Its learning rate is 0 until `Stepper.step` sets the one of each step.
+    """
     weights = [weight for weight in detector.parameters() if weight.requires_grad]
     groups = [
         {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": params.weight_decay},
         {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
     ]
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[params.optimizer]
-    return kind(groups, lr=params.learning_rate, fused=True)
+    return kind(groups, lr=0.0, fused=True)
 
 
 def learning_rate(params: TrainParams, *, step: int, steps_per_epoch: int) -> float:
     """The learning rate of a step, counted from 0 over the whole run.
 
-    "steps" changes it at milestones (epochs from 0); "cosine" lets it fall to 0 at the end. Both rise linearly first.
+    The schedule "steps" changes it at milestones (epochs from 0), "cosine" lets it fall to 0 at the end. Both start
+    with a linear warm-up.
     """
     total = params.epochs * steps_per_epoch
     warm = params.warmup * total
@@ -38,7 +42,8 @@ def learning_rate(params: TrainParams, *, step: int, steps_per_epoch: int) -> fl
 def build_average(detector: nn.Module, decay: float) -> AveragedModel:
     """A moving average of weights and running statistics: after n steps it keeps min(decay, (1 + n) / (10 + n)).
 
-    The smaller decay of the first steps lets it forget the start values, which would else take 1 / (1 - decay) steps.
+    The smaller decay of the first steps lets it forget the start values, which would otherwise take 1 / (1 - decay)
+    steps.
     """
 
     def update(averages: PARAM_LIST, weights: PARAM_LIST, done: Tensor | int) -> None:

@@ -1,4 +1,4 @@
-"""A finished run as the outputs of its stage: the model, how it came about, figures, curves."""
+"""The outputs of the training stage: the model, its training history, figures and loss curves."""
 
 import csv
 import io
@@ -7,28 +7,28 @@ from typing import Any
 from deepmark.files import new_folder, write_json, write_text
 from deepmark.model.detector import count_parameters, save_detector
 from deepmark.tracking.tracker import Tracker
-from deepmark.train.loop import Position
+from deepmark.train.loop import TrainState
 from deepmark.train.step import Stepper
 from deepmark.workspace.layout import Workspace
 
 
-def export(workspace: Workspace, stepper: Stepper, position: Position, tracker: Tracker) -> None:
+def write_outputs(workspace: Workspace, stepper: Stepper, state: TrainState, tracker: Tracker) -> None:
     """Write data/checkpoint, metrics/train.json and plots/losses.csv.
 
     The model has the weights of the best epoch where epochs were measured, of the last one otherwise.
     """
-    detector, last = stepper.kept, position.history[-1]
-    kept: dict[str, Any] = {"epoch": position.epoch}
-    if position.best is not None:
-        detector.load_state_dict(position.best.weights)
-        kept = {"epoch": position.best.epoch + 1, "by": stepper.params.best_by, "value": position.best.value}
+    detector, last = stepper.kept, state.history[-1]
+    kept: dict[str, Any] = {"epoch": state.epoch}
+    if state.best is not None:
+        detector.load_state_dict(state.best.weights)
+        kept = {"epoch": state.best.epoch + 1, "by": stepper.params.best_by, "value": state.best.value}
     figures = {
-        "epochs": position.epoch,
+        "epochs": state.epoch,
         "kept_epoch": kept["epoch"],
         "loss": last["train"]["total"],
         "validation_loss": last["validation"]["total"],
-        "skipped_steps": sum(epoch["skipped"] for epoch in position.history),
-        "seconds": sum(epoch["seconds"] for epoch in position.history),
+        "skipped_steps": sum(epoch["skipped"] for epoch in state.history),
+        "seconds": sum(epoch["seconds"] for epoch in state.history),
         "samples_per_second": last["samples_per_second"],
         "waiting": last["waiting"],
         "parameters": count_parameters(detector),
@@ -36,10 +36,10 @@ def export(workspace: Workspace, stepper: Stepper, position: Position, tracker: 
     with new_folder(workspace.checkpoint) as draft:
         save_detector(detector, draft / workspace.model_file.name)
         origin = {"mlflow_run_id": tracker.run_id, "mlflow_url": tracker.url}
-        training = {**origin, "kept": kept, "history": position.history}
+        training = {**origin, "kept": kept, "history": state.history}
         write_json(draft / workspace.training_file.name, training)
     write_json(workspace.train_metrics_file, figures)
-    write_text(workspace.losses_file, _losses_csv(position.history))
+    write_text(workspace.losses_file, _losses_csv(state.history))
 
 
 def _losses_csv(history: list[dict]) -> str:

@@ -1,4 +1,4 @@
-"""Batches on their way to the device: the next one travels while this one is learnt."""
+"""Copies batches to the device one step ahead of training."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
@@ -9,17 +9,17 @@ from deepmark.train.targets import Batch
 
 
 def on_device(steps: Iterable[Sequence[Batch]], device: torch.device) -> Iterator[list[Batch]]:
-    """The batches of each step on the device, in order; each step's are sent before the step ahead of it is given out.
+    """The batches of each step on the device, in order; each step's are sent before the previous step's are yielded.
 
-    On CUDA they travel on a stream of their own; where their memory is pinned (`collate`), that overlaps with the work
-    on the current stream, and the consumer's thread does not wait for it.
+    On CUDA a separate stream copies them. Where their memory is pinned (`collate`), copying overlaps with the work on
+    the current stream, and the consumer's thread does not wait for it.
 
-    Raises what `steps` raises, one step early.
+    Raises the errors of `steps`, one step early.
     """
-    courier = torch.cuda.Stream(device) if device.type == "cuda" else None
+    copy_stream = torch.cuda.Stream(device) if device.type == "cuda" else None
     sent: tuple[list[Batch], torch.cuda.Event | None] | None = None
     for batches in steps:
-        following = _send(batches, device, courier)
+        following = _send(batches, device, copy_stream)
         if sent is not None:
             yield _receive(*sent)
         sent = following
@@ -28,11 +28,11 @@ def on_device(steps: Iterable[Sequence[Batch]], device: torch.device) -> Iterato
 
 
 def _send(
-    batches: Sequence[Batch], device: torch.device, courier: torch.cuda.Stream | None
+    batches: Sequence[Batch], device: torch.device, copy_stream: torch.cuda.Stream | None
 ) -> tuple[list[Batch], torch.cuda.Event | None]:
-    with torch.cuda.stream(courier):  # does nothing for None
+    with torch.cuda.stream(copy_stream):  # does nothing for None
         moved = [batch.to(device, non_blocking=True) for batch in batches]
-    return moved, None if courier is None else courier.record_event()
+    return moved, None if copy_stream is None else copy_stream.record_event()
 
 
 def _receive(batches: list[Batch], arrival: torch.cuda.Event | None) -> list[Batch]:
@@ -42,6 +42,6 @@ def _receive(batches: list[Batch], arrival: torch.cuda.Event | None) -> list[Bat
         current.wait_event(arrival)
         for batch in batches:
             for field in fields(batch):
-                # the memory was the courier's: it must not take it back before the current stream is done with it
+                # the memory is the copy stream's, which must not reuse it before the current stream is done with it
                 getattr(batch, field.name).record_stream(current)
     return batches

@@ -1,4 +1,4 @@
-"""One training from where it stands to its end: checkpoints, MLflow and progress around the loop."""
+"""Runs one training from its start or its last checkpoint to its end, with checkpoints, MLflow and progress."""
 
 import sys
 import time
@@ -18,12 +18,12 @@ from deepmark.tracking.dagster_events import report_epoch
 from deepmark.tracking.flatten import flatten
 from deepmark.tracking.tracker import Tracker
 from deepmark.train.best_epoch import measure_ap
-from deepmark.train.checkpoint import newest, only_one, restore, save_checkpoint
+from deepmark.train.checkpoint import newest_checkpoint, restore_checkpoint, run_lock, save_checkpoint
 from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.distributed.stop_signal import StoppedError, StopSignal
-from deepmark.train.loop import Data, Position, fit
+from deepmark.train.loop import TrainData, TrainState, fit
 from deepmark.train.optim import build_optimizer
-from deepmark.train.outputs import export
+from deepmark.train.outputs import write_outputs
 from deepmark.train.run_id import init_file
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.workspace.inputs import open_shards
@@ -34,31 +34,31 @@ def train_rank(workspace: Workspace, folder: Path, group: ProcessGroup, stop: St
     """This process's part of a training; the first process writes checkpoints to `folder`, logs, and writes outputs."""
     params = workspace.params
     train, validation = (open_shards(workspace, split) for split in ("train", "validation"))
-    data = Data(train=train, validation=validation, canvas=params.model.input_size, augment=params.augment)
-    with only_one(folder) if group.is_first else nullcontext():
+    data = TrainData(train=train, validation=validation, canvas=params.model.input_size, augment=params.augment)
+    with run_lock(folder) if group.is_first else nullcontext():
         detector = start_detector(workspace, group)
         stepper = make_stepper(detector, build_optimizer(detector, params.train), params.train, group)
-        position, facts = _position(folder, stepper)
-        watch = _Watch.start(workspace, folder, stepper, position, facts, data) if group.is_first else None
+        state, facts = _start_state(folder, stepper)
+        recorder = _Recorder.start(workspace, folder, stepper, state, facts, data) if group.is_first else None
         measure = partial(measure_ap, reader=validation)
-        with _closing(watch):
-            after_step = watch.after_step if watch is not None else lambda position: None
+        with _closing(recorder):
+            after_step = recorder.after_step if recorder is not None else lambda state: None
             try:
-                with watch.progress(position) if watch is not None else nullcontext():
-                    for _ in fit(stepper, data, position, stop=stop, after_step=after_step, measure=measure):
-                        if watch is not None:
-                            watch.after_epoch(position)
+                with recorder.progress(state) if recorder is not None else nullcontext():
+                    for _ in fit(stepper, data, state, stop=stop, after_step=after_step, measure=measure):
+                        if recorder is not None:
+                            recorder.after_epoch(state)
             except StoppedError:
-                if watch is not None:
-                    watch.save(position)
-                group.from_first(None)  # the others wait until the checkpoint is written
+                if recorder is not None:
+                    recorder.save(state)
+                group.from_first(None)  # the other processes wait here until the checkpoint is written
                 stop.exit()
-            if watch is not None:
-                watch.finish(position)
+            if recorder is not None:
+                recorder.finish(state)
 
 
 def start_detector(workspace: Workspace, group: ProcessGroup) -> Detector:
-    """The network as a run begins with it, on the group's device."""
+    """The network at the start of a run, on the group's device."""
     params, init = workspace.params, init_file(workspace)
     detector = build_detector(params.model, seed=params.train.seed, channels_last=params.train.channels_last)
     if init is not None:
@@ -69,33 +69,33 @@ def start_detector(workspace: Workspace, group: ProcessGroup) -> Detector:
     return detector.to(group.device)
 
 
-def _position(folder: Path, stepper: Stepper) -> tuple[Position, dict[str, Any]]:
-    """Where the run stands: at the checkpoint that the first process found sound, or at the beginning."""
+def _start_state(folder: Path, stepper: Stepper) -> tuple[TrainState, dict[str, Any]]:
+    """The train state and the facts of the newest checkpoint that the first process finds, or of a new run."""
     group = stepper.group
-    found = newest(folder) if group.is_first else None
-    name = group.from_first(found.name if found is not None else None)
-    return restore(folder / name, stepper) if name else (Position(), {})
+    path = newest_checkpoint(folder) if group.is_first else None
+    name = group.from_first(path.name if path is not None else None)
+    return restore_checkpoint(folder / name, stepper) if name else (TrainState(), {})
 
 
 @dataclass(kw_only=True, slots=True)
-class _Watch:
-    """The first process's duties beside training: checkpoints, progress, MLflow, Dagster."""
+class _Recorder:
+    """What only the first process does: checkpoints, progress, and reports to MLflow and Dagster."""
 
     workspace: Workspace
     folder: Path
     stepper: Stepper
     tracker: Tracker
-    data: Data
+    data: TrainData
     saved_at: float
     unsaved_steps: int = 0
     advance: Callable[[int], None] = lambda count: None
 
     @classmethod
     def start(
-        cls, workspace: Workspace, folder: Path, stepper: Stepper, position: Position, facts: dict, data: Data
-    ) -> "_Watch":
+        cls, workspace: Workspace, folder: Path, stepper: Stepper, state: TrainState, facts: dict, data: TrainData
+    ) -> "_Recorder":
         tracker = _start_tracking(workspace, folder, facts, stepper.group)
-        watch = cls(
+        recorder = cls(
             workspace=workspace,
             folder=folder,
             stepper=stepper,
@@ -103,46 +103,46 @@ class _Watch:
             data=data,
             saved_at=time.monotonic(),
         )
-        tracker.log_curves(_curves(position))
-        return watch
+        tracker.log_curves(_curves(state))
+        return recorder
 
-    def save(self, position: Position) -> None:
+    def save(self, state: TrainState) -> None:
         facts, kept = {"mlflow_run_id": self.tracker.run_id}, self.stepper.params.checkpoints_kept
-        save_checkpoint(self.folder, self.stepper, position, facts=facts, kept=kept)
+        save_checkpoint(self.folder, self.stepper, state, facts=facts, kept=kept)
         self.saved_at, self.unsaved_steps = time.monotonic(), 0
 
     @contextmanager
-    def progress(self, position: Position) -> Iterator[None]:
-        """A bar over all steps of the run, those done before included."""
+    def progress(self, state: TrainState) -> Iterator[None]:
+        """A progress bar over all steps of the run, including those before it was resumed."""
         params = self.stepper.params
         steps = self.data.steps_per_epoch(params)
-        with progress("train", steps * params.epochs, done=position.epoch * steps + position.step) as self.advance:
+        with progress("train", steps * params.epochs, done=state.epoch * steps + state.step) as self.advance:
             yield
 
-    def after_step(self, position: Position) -> None:
-        """A checkpoint where one is due, and before every validation, which may take long."""
+    def after_step(self, state: TrainState) -> None:
+        """Save a checkpoint where one is due, and before every validation, which may take long."""
         self.advance(1)
         params = self.stepper.params
         self.unsaved_steps += 1
         late = time.monotonic() - self.saved_at >= 60 * params.checkpoint_minutes
         many = params.checkpoint_steps is not None and self.unsaved_steps >= params.checkpoint_steps
-        if late or many or position.step == self.data.steps_per_epoch(params):
-            self.save(position)
+        if late or many or state.step == self.data.steps_per_epoch(params):
+            self.save(state)
 
-    def after_epoch(self, position: Position) -> None:
-        """The checkpoint is the truth, and MLflow follows it: a kill between the two is made good at the next start."""
-        self.save(position)
-        self.tracker.log_curves(_curves(position))
-        last = position.history[-1]
-        values = _curves(position)[last["epoch"] + 1]
+    def after_epoch(self, state: TrainState) -> None:
+        """Save a checkpoint, then update MLflow from it; after a kill in between, the next start updates MLflow."""
+        self.save(state)
+        self.tracker.log_curves(_curves(state))
+        last = state.history[-1]
+        values = _curves(state)[last["epoch"] + 1]
         brief = ("train_total", "validation_total", "validation_landmark_ap", "learning_rate", "samples_per_second")
         report_epoch({name: values[name] for name in brief if name in values}, last["epoch"] + 1)
         print(_describe(last, self.stepper.params.epochs), file=sys.stderr, flush=True)
 
-    def finish(self, position: Position) -> None:
-        """The outputs of the stage, and the model in MLflow, once."""
-        export(self.workspace, self.stepper, position, self.tracker)
-        if not self.tracker.is_finished:  # else DVC has only deleted the outputs of a run that is complete
+    def finish(self, state: TrainState) -> None:
+        """Write the outputs of the stage, and log the model in MLflow, once."""
+        write_outputs(self.workspace, self.stepper, state, self.tracker)
+        if not self.tracker.is_finished:  # if finished, DVC has only deleted the outputs of a complete run
             _, jpeg = self.data.validation[0]
             self.tracker.log_model(self.workspace.model_file, jpeg)
             self.tracker.log_artifact(self.workspace.losses_file, "tables")
@@ -150,19 +150,22 @@ class _Watch:
 
 
 @contextmanager
-def _closing(watch: _Watch | None) -> Iterator[None]:
+def _closing(recorder: _Recorder | None) -> Iterator[None]:
+    """Close the MLflow run where training fails or is stopped."""
     try:
         yield
     except BaseException as error:
-        if watch is not None:
-            watch.tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
+        if recorder is not None:
+            recorder.tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
         raise
 
 
 def _start_tracking(workspace: Workspace, folder: Path, facts: dict[str, Any], group: ProcessGroup) -> Tracker:
     if facts:
         return Tracker.resume(workspace.root, facts["mlflow_run_id"])
-    identity = folder / "identity"  # known before MLflow's run is made: a kill in between must not make two
+    identity = (
+        folder / "identity"
+    )  # written before MLflow's run is created, so that a kill in between does not lead to two
     if not identity.is_file():
         write_text(identity, uuid.uuid4().hex)
     params = dict(flatten(workspace.params.model_dump(mode="json")))
@@ -171,10 +174,10 @@ def _start_tracking(workspace: Workspace, folder: Path, facts: dict[str, Any], g
     return Tracker.start(workspace.root, params=params, tags=tags, identity=identity.read_text("utf-8"))
 
 
-def _curves(position: Position) -> dict[int, dict[str, float]]:
-    """What MLflow shows of each finished epoch, from 1."""
+def _curves(state: TrainState) -> dict[int, dict[str, float]]:
+    """The figures of each finished epoch for MLflow, by epoch, counted from 1."""
     curves = {}
-    for epoch in position.history:
+    for epoch in state.history:
         values = {f"train_{name}": value for name, value in epoch["train"].items()}
         values |= {f"validation_{name}": value for name, value in epoch["validation"].items()}
         values |= {f"validation_{name}": value for name, value in epoch["measured"].items() if value is not None}

@@ -1,4 +1,4 @@
-"""What decides how a training ends, and the folder that its checkpoints live in."""
+"""The id of a training run: a fingerprint of everything that decides its result. It names the checkpoint folder."""
 
 from pathlib import Path
 from typing import Any
@@ -6,29 +6,29 @@ from typing import Any
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
 from deepmark.schema import SPLITS
-from deepmark.train.checkpoint import digest
+from deepmark.train.checkpoint import fingerprint
 from deepmark.workspace.inputs import index_sha256
 from deepmark.workspace.layout import Workspace
 
-_NOT_OF_THE_RECIPE = {"checkpoint_minutes", "checkpoint_steps", "checkpoints_kept", "launch", "device_batch", "compile"}
-"""What a run may change when it goes on: how it is kept, and on which machines it runs."""
+_IRRELEVANT = {"checkpoint_minutes", "checkpoint_steps", "checkpoints_kept", "launch", "device_batch", "compile"}
+"""Parameters of `train` that may change when a run resumes: how it is saved, and on which machines it runs."""
 
 
-def recipe(workspace: Workspace) -> dict[str, Any]:
-    """Everything that decides what a training becomes: sections of params.yaml, the shards' and start weights' sums."""
+def training_inputs(workspace: Workspace) -> dict[str, Any]:
+    """All that decides the result of a training: sections of params.yaml, checksums of shards and initial weights."""
     params = workspace.params
     init = init_file(workspace)
     return {
         "model": params.model.model_dump(mode="json"),
         "augment": params.augment.model_dump(mode="json"),
-        "train": params.train.model_dump(mode="json", exclude=_NOT_OF_THE_RECIPE),
+        "train": params.train.model_dump(mode="json", exclude=_IRRELEVANT),
         "shards": {split: index_sha256(workspace, split) for split in SPLITS},
         "start": init and file_sha256(init),
     }
 
 
 def init_file(workspace: Workspace) -> Path | None:
-    """The start weights that params.yaml names, relative to the workspace; None where it names none.
+    """The file of the initial weights that params.yaml names, relative to the workspace; None where it names none.
 
     Raises DeepmarkError where the file is missing.
     """
@@ -45,5 +45,5 @@ def init_file(workspace: Workspace) -> Path | None:
 
 
 def run_folder(workspace: Workspace) -> Path:
-    """Where the working checkpoints of this recipe on this data live."""
-    return workspace.runs / "train" / digest(recipe(workspace))
+    """The folder of the checkpoints that this training resumes from; computing it reads and hashes its inputs."""
+    return workspace.runs / "train" / fingerprint(training_inputs(workspace))

@@ -1,4 +1,4 @@
-"""One step of a training: a batch in, better weights out, on one process or on many."""
+"""One training step on a batch, in one process or in many."""
 
 import math
 import os
@@ -29,13 +29,13 @@ LOSS_NAMES = tuple(part.name for part in fields(Losses))
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepResult:
-    """How a step went, the same on all processes."""
+    """The result of a step, the same on all processes."""
 
     losses: list[float]
     """The total of the whole batch and its weighted parts, in the order of LOSS_NAMES."""
 
     is_finite: bool
-    """Whether losses and gradient are numbers; where not, weights, average and statistics are as before."""
+    """Whether losses and gradient are finite; if not, weights, average and statistics are unchanged."""
 
     stop: bool
     """Whether any process was told to end."""
@@ -43,14 +43,14 @@ class StepResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stepper:
-    """A detector with what it takes to move it one step."""
+    """A detector with all that a training step needs."""
 
     detector: Detector
     model: nn.Module
     """The detector, or the detector inside DistributedDataParallel."""
 
     average: AveragedModel | None
-    """A moving average of the weights, behind them."""
+    """The moving average of the weights."""
 
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
@@ -59,14 +59,14 @@ class Stepper:
 
     @property
     def kept(self) -> Detector:
-        """The weights that are measured and kept: their average, or where there is none, themselves."""
+        """The detector whose weights are validated and kept: the average, or, without one, the detector itself."""
         return cast(Detector, self.average.module) if self.average is not None else self.detector
 
     def step(self, parts: Sequence[Batch], rate: float, *, stop: bool = False) -> StepResult:
         """One step of the optimiser for this process's share of a batch, which is on the group's device.
 
-        The share may come in parts that fit the device, whose gradients are added up; normalisation sees each part for
-        itself. `stop` says that this process was told to end, for all to hear.
+        The share may be split into parts that fit the device: their gradients are added up, and batch normalisation
+        sees each part by itself. `stop` says that this process was told to end, and is passed on to all processes.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -76,35 +76,35 @@ class Stepper:
         norm = self._clipped_norm()
         *sums, norms, stops = self.group.sum(torch.cat([total, torch.stack([norm, norm.new_tensor(stop)])])).tolist()
         is_finite = all(map(math.isfinite, sums)) and (self.scaler.is_enabled() or math.isfinite(norms))
-        if is_finite or self.scaler.is_enabled():  # a scaler leaves such steps out by itself, and must hear of them
+        if is_finite or self.scaler.is_enabled():  # a scaler skips such steps by itself, and must see them
             self.scaler.step(self.optimizer)
             self.scaler.update()
         if not is_finite:
-            self._restore(statistics)
+            self._restore_statistics(statistics)
         elif self.average is not None:
             self.average.update_parameters(self.detector)
         return StepResult(losses=sums, is_finite=is_finite, stop=stops > 0)
 
     def _backward(self, parts: Sequence[Batch]) -> Tensor:
-        """Gradients of the whole batch in the weights; this process's share of the losses."""
+        """Compute the gradients of the whole batch; returns this process's share of the losses."""
         total = torch.zeros(len(LOSS_NAMES), dtype=torch.float64, device=self.group.device)
         targets, counts = self._targets(parts)
         for number, (part, target) in enumerate(zip(parts, targets, strict=True), start=1):
-            with self._shared(number == len(parts)):
-                found = self._losses(part, target, counts, self.model)
-                # DistributedDataParallel takes the mean of gradients; the losses are shares of a global mean already
-                self.scaler.scale(found.total * self.group.world_size).backward()
-            total += _stacked(found, self.params.loss_weights)
+            with self._gradient_sync(number == len(parts)):
+                part_losses = self._losses(part, target, counts, self.model)
+                # DistributedDataParallel averages gradients; the losses are already shares of a global mean
+                self.scaler.scale(part_losses.total * self.group.world_size).backward()
+            total += _stacked(part_losses, self.params.loss_weights)
         return total
 
     def _targets(self, parts: Sequence[Batch]) -> tuple[list[Targets], Tensor]:
-        """The targets of each part, and how many there are in the whole batch, over all processes."""
+        """The targets of each part, and their number in the whole batch, over all processes."""
         radius = self.params.landmark_radius
         targets = [make_targets(part, landmark_radius=radius) for part in parts]
         return targets, self.group.sum(torch.stack([target.counts for target in targets]).sum(dim=0))
 
-    def _shared(self, last: bool) -> AbstractContextManager:
-        """Processes exchange their gradients once a step, after the last part."""
+    def _gradient_sync(self, last: bool) -> AbstractContextManager:
+        """Let the processes exchange their gradients once per step, after the last part."""
         waits = isinstance(self.model, DistributedDataParallel) and not last
         return cast(DistributedDataParallel, self.model).no_sync() if waits else nullcontext()
 
@@ -117,8 +117,8 @@ class Stepper:
         return norm.double()
 
     @torch.no_grad()
-    def _restore(self, statistics: Sequence[Tensor]) -> None:
-        """The running statistics of normalisation have seen the batch already: put them back."""
+    def _restore_statistics(self, statistics: Sequence[Tensor]) -> None:
+        """Restore the running statistics of batch normalisation, which the batch has already changed."""
         for buffer, before in zip(self.detector.buffers(), statistics, strict=False):
             buffer.copy_(before)
 
@@ -131,15 +131,15 @@ class Stepper:
             stacks = model(images, gather_at=targets.cells)
         weights, channels = self.params.loss_weights, self.params.landmark_channels
         return mean_losses(
-            losses(readings, targets, weights=weights, counts=counts, landmark_channels=channels) for readings in stacks
+            losses(heads, targets, weights=weights, counts=counts, landmark_channels=channels) for heads in stacks
         )
 
     @torch.no_grad()
     def measure(self, parts: Sequence[Batch]) -> Tensor:
-        """This process's share of the losses of a batch, by the weights that are kept; nothing learnt."""
+        """This process's share of the losses of a batch by the kept weights, without training."""
         targets, counts = self._targets(parts)
-        found = [self._losses(*each, counts, self.kept) for each in zip(parts, targets, strict=True)]
-        return torch.stack([_stacked(each, self.params.loss_weights) for each in found]).sum(dim=0)
+        results = [self._losses(*each, counts, self.kept) for each in zip(parts, targets, strict=True)]
+        return torch.stack([_stacked(result, self.params.loss_weights) for result in results]).sum(dim=0)
 
 
 def _stacked(parts: Losses, weights: LossWeights) -> Tensor:
@@ -150,9 +150,9 @@ def _stacked(parts: Losses, weights: LossWeights) -> Tensor:
 def make_stepper(
     detector: Detector, optimizer: torch.optim.Optimizer, params: TrainParams, group: ProcessGroup
 ) -> Stepper:
-    """Everything `fit` moves, on the group's device.
+    """The stepper for `fit`, on the group's device.
 
-    Raises DeepmarkError where torch.compile is asked for and there is no compiler.
+    Raises DeepmarkError where `compile` is set and there is no compiler.
     """
     is_cuda = group.device.type == "cuda"
     average = build_average(detector, params.ema) if params.ema is not None else None
@@ -160,7 +160,7 @@ def make_stepper(
         _compile(detector.backbone)
     model: nn.Module = detector
     if group.world_size > 1:
-        # said of 1x1 weights, whose sides of one cell may have any stride
+        # about 1x1 weights, whose sides of length 1 may have any stride
         warnings.filterwarnings("ignore", "Grad strides do not match")
         model = DistributedDataParallel(detector, device_ids=[group.device.index] if is_cuda else None)
     scaler = torch.amp.GradScaler(group.device.type, enabled=is_cuda and params.precision == "fp16")
@@ -176,7 +176,7 @@ def make_stepper(
 
 
 def _compile(backbone: nn.Module) -> None:
-    """The backbone alone: its shapes never change, those of the heads do with every batch's number of garments."""
+    """Compile the backbone only: its shapes never change, those of the heads do with the number of garments."""
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None and shutil.which("clang++") is None:
         raise DeepmarkError(

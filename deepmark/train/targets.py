@@ -1,7 +1,7 @@
-"""What the maps should say, from a batch's garments.
+"""The training targets of a batch, from its garments.
 
-A sample carries boxes and points; peaks are worked out on the device that trains, for all pictures of a batch at once.
-Nothing here loops over garments.
+Samples carry boxes and points; the peaks are computed on the training device, for all images of a batch at once and
+without a loop over garments.
 
 Source: Objects as Points, 2019, section 3.
 """
@@ -18,13 +18,13 @@ from torch import Tensor
 from deepmark.model.heads import STRIDE, CellIndex
 from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.schema import CATEGORIES
-from deepmark.train.gaussians import Peaks, gaussian_radius, precision_radius
+from deepmark.train.gaussians import Peaks, gaussian_radius, sigma_radius
 from deepmark.types import Sample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """Samples on their way to the device: pictures stacked, garments of all pictures in one list."""
+    """Samples as tensors: the images stacked, the garments of all images in one list."""
 
     images: UInt8[Tensor, "b h w 3"]
     """RGB."""
@@ -38,7 +38,7 @@ class Batch:
     """x, y in pixels of `images`, and v; not labelled where v = 0."""
 
     image_index: Int64[Tensor, " n"]
-    """Which picture of the batch the garment is in."""
+    """The image of the batch that the garment is in."""
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
         moved = {field.name: getattr(self, field.name).to(device, non_blocking=non_blocking) for field in fields(self)}
@@ -46,9 +46,9 @@ class Batch:
 
 
 def collate(samples: Sequence[Sample], *, pinned: bool = False) -> Batch:
-    """The samples as one batch; at least one, all of one size.
+    """The samples, at least one and all of one size, as one batch.
 
-    In pinned memory a batch can travel to a GPU while the GPU works on another; only machines with CUDA have some.
+    From pinned memory a batch is copied to a GPU while the GPU works on another; this needs CUDA.
     """
     images = torch.empty((len(samples), *samples[0].image.shape), dtype=torch.uint8, pin_memory=pinned)
     np.stack([sample.image for sample in samples], out=images.numpy())
@@ -64,32 +64,32 @@ def collate(samples: Sequence[Sample], *, pinned: bool = False) -> Batch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Targets:
-    """What a batch's maps should say."""
+    """What the maps of a batch should show."""
 
     maps: tuple[int, int, int]
-    """Number of pictures, height and width of their maps."""
+    """Number of images, height and width of their maps."""
 
     centers: Peaks
-    """One a garment; the channel is its category."""
+    """One per garment; the channel is its category."""
 
     sizes: Float[Tensor, "n 2"]
     """Width and height of the box of every centre, cells."""
 
     landmarks: Peaks
-    """One a labelled landmark inside its picture; the channel is its place in the flat list of 294.
+    """One per labelled landmark inside its image; the channel is its index in the flat list of 294.
 
-    What channel that is in a network's maps is up to their layout: see `landmarks_on`.
+    The layout of a network's maps decides which of their channels that is: see `landmarks_on`.
     """
 
     landmark_garment: Int64[Tensor, " m"]
-    """The number, in `centers`, of the garment that a landmark belongs to."""
+    """The index, in `centers`, of the garment that a landmark belongs to."""
 
     landmark_vectors: Float[Tensor, "m 2"]
     """From the middle of the garment's box to the landmark, cells."""
 
     @property
     def cells(self) -> tuple[CellIndex, CellIndex]:
-        """Where the loss will look: at centres and at landmarks."""
+        """The cells that the loss needs: of centres and of landmarks."""
         return self.centers.cells, self.landmarks.cells
 
     def landmarks_on(self, layout: LandmarkLayout) -> Peaks:
@@ -99,16 +99,16 @@ class Targets:
 
     @property
     def counts(self) -> Float[Tensor, "2"]:
-        """How many centres and how many labelled landmarks there are, to be summed over processes."""
+        """The numbers of centres and of labelled landmarks, to be summed over processes."""
         return self.sizes.new_tensor([len(self.centers), len(self.landmarks)])
 
 
 def make_targets(batch: Batch, *, landmark_radius: Literal["box", "sigma"] = "box") -> Targets:
     """The peaks of a batch.
 
-    A landmark counts, visible or occluded, where it lies inside the picture. A garment without landmarks keeps its
-    centre and its size. Heat around a landmark reaches as far as around the middle of its box, or as far as people's
-    precision says.
+    Landmarks count, visible or occluded, if they lie inside the image. A garment without landmarks still has a centre
+    and a size. The Gaussian around a landmark has the radius of its garment's box ("box"), or one that follows from the
+    precision of human annotators ("sigma").
     """
     images, height, width, _ = batch.images.shape
     limits = batch.boxes.new_tensor([width, height])
@@ -133,7 +133,7 @@ def make_targets(batch: Batch, *, landmark_radius: Literal["box", "sigma"] = "bo
             positions,
             image=batch.image_index[garment],
             channel=flat,
-            radius=radii[garment] if landmark_radius == "box" else precision_radius(flat, sizes[garment]),
+            radius=radii[garment] if landmark_radius == "box" else sigma_radius(flat, sizes[garment]),
             last_cells=last_cells,
         ),
         landmark_garment=garment,
@@ -142,6 +142,6 @@ def make_targets(batch: Batch, *, landmark_radius: Literal["box", "sigma"] = "bo
 
 
 def _peaks(positions: Tensor, *, image: Tensor, channel: Tensor, radius: Tensor, last_cells: Tensor) -> Peaks:
-    cells = positions.long().minimum(last_cells)  # the middle of an empty box may lie on the far border
+    cells = positions.long().minimum(last_cells)  # the centre of an empty box may lie on the far border
     x, y = cells.unbind(dim=1)
     return Peaks(image=image, channel=channel, x=x, y=y, offset=positions - cells, radius=radius)

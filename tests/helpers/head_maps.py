@@ -4,12 +4,14 @@ from dataclasses import fields, replace
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from deepmark import geometry
 from deepmark.model.heads import HeadMaps, head_channels
 from deepmark.model.landmark_channels import SEPARATE, LandmarkLayout
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS
-from deepmark.train.gaussians import draw_heatmap
+from deepmark.train.gaussians import Peaks, draw_cells
 from deepmark.train.targets import Targets, collate, make_targets
 from deepmark.types import Sample
 
@@ -47,6 +49,15 @@ def realistic_maps(seed: int, *, garments: int = 12, side: int = 128) -> HeadMap
             vector = np.array(point) - (column, row) + rng.normal(0, 1, 2)
             maps.landmark_vectors[0, 2 * number : 2 * number + 2, row, column] = torch.tensor(vector)
     return maps
+
+
+def draw_heatmap(peaks: Peaks, *, shape: tuple[int, int, int, int]) -> Float[Tensor, "b c h w"]:
+    """The perfect heatmaps: Gaussians around the peaks, the maximum where several overlap, 0 elsewhere."""
+    cells = draw_cells(peaks, shape[2:])
+    heatmap = cells.value.new_zeros(shape)
+    index = ((cells.image * shape[1] + cells.channel) * shape[2] + cells.y) * shape[3] + cells.x
+    heatmap.view(-1).scatter_reduce_(0, index, cells.value, "amax")
+    return heatmap
 
 
 def ideal_maps(targets: Targets, layout: LandmarkLayout = SEPARATE) -> HeadMaps:

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from deepmark.errors import DeepmarkError
-from deepmark.infer.load_detector import PREDICT_PARAMS, load_detector
+from deepmark.infer.load_detector import load_detector
+from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams, load_params
 from deepmark.schema import STRATEGIES
@@ -70,7 +71,7 @@ def test_the_numbers_are_those_of_deepmark_detect(detector, deepmark, model, tmp
 
 
 def test_a_list_gives_a_list_in_its_order_over_several_batches(detector):
-    images = [pixels(seed, (30 + seed, 60)) for seed in range(PREDICT_PARAMS.batch_size + 2)]
+    images = [pixels(seed, (30 + seed, 60)) for seed in range(PROFILE_PREDICT_PARAMS.batch_size + 2)]
 
     results = detector(images)
 
@@ -152,7 +153,7 @@ def test_options_that_cannot_be_are_refused(model, options, message):
 
 @pytest.mark.parametrize("profile", ["demo", "paper", "modern"])
 def test_outside_a_workspace_the_numbers_are_those_of_the_profiles(profile):
-    assert PREDICT_PARAMS.model_copy(update={"min_score": 0.0}) == load_params(profile_file(profile)).predict
+    assert load_params(profile_file(profile)).predict == PROFILE_PREDICT_PARAMS
 
 
 def test_strategies_are_those_of_the_command_line(model):

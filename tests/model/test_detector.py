@@ -55,7 +55,7 @@ def detector(built: Detector) -> Iterator[Detector]:
 
 
 def some_cells(number: int) -> CellIndex:
-    """CellIndex of the first picture, from the corner to the right."""
+    """Cells of the first picture, from the corner to the right."""
     column = torch.arange(number)
     return CellIndex(image=torch.zeros_like(column), x=column, y=torch.zeros_like(column))
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from head_maps import draw_heatmap
 from torch import Tensor
 
 from deepmark.model.detector import build_detector
@@ -14,7 +15,7 @@ from deepmark.model.heads import HEAD_CHANNELS, HeadMaps, head_channels
 from deepmark.model.landmark_channels import LAYOUTS, SEPARATE, LandmarkLayout
 from deepmark.params import LossWeights, ModelParams
 from deepmark.schema import CATEGORIES, LANDMARKS
-from deepmark.train.gaussians import draw_cells, draw_heatmap
+from deepmark.train.gaussians import draw_cells
 from deepmark.train.loss import Losses, focal_loss, losses
 from deepmark.train.targets import Batch, Targets, collate, make_targets
 from deepmark.types import Sample

@@ -5,10 +5,11 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from head_maps import draw_heatmap
 
 from deepmark.model.heads import STRIDE
 from deepmark.schema import CATEGORIES, LANDMARKS, SIGMAS
-from deepmark.train.gaussians import Peaks, draw_heatmap, gaussian_radius
+from deepmark.train.gaussians import Peaks, gaussian_radius
 from deepmark.train.targets import collate, make_targets
 from deepmark.types import Sample
 

@@ -19,11 +19,11 @@ from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
 from deepmark.model.detector import Detector, build_detector, load_network
 from deepmark.train import loop
-from deepmark.train.best_epoch import better, measure_ap
-from deepmark.train.checkpoint import newest, only_one, restore, save_checkpoint
+from deepmark.train.best_epoch import measure_ap, update_best
+from deepmark.train.checkpoint import newest_checkpoint, restore_checkpoint, run_lock, save_checkpoint
 from deepmark.train.distributed.process_group import ProcessGroup, make_deterministic
 from deepmark.train.distributed.stop_signal import StoppedError, StopSignal
-from deepmark.train.loop import Data, EpochReport, Position, fit
+from deepmark.train.loop import EpochReport, TrainData, TrainState, fit
 from deepmark.train.optim import build_optimizer
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.train.targets import collate
@@ -52,15 +52,15 @@ def new_stepper(workspace: Workspace) -> Stepper:
 def train(
     workspace: Workspace,
     stepper: Stepper,
-    position: Position,
-    after_step: Callable[[Position], None] = lambda position: None,
+    state: TrainState,
+    after_step: Callable[[TrainState], None] = lambda state: None,
     stop: StopSignal | None = None,
 ) -> list[EpochReport]:
     learnt, measured = (ShardReader(workspace.shards(split)) for split in ("train", "validation"))
     params = workspace.params
-    data = Data(train=learnt, validation=measured, canvas=params.model.input_size, augment=params.augment)
+    data = TrainData(train=learnt, validation=measured, canvas=params.model.input_size, augment=params.augment)
     measure = partial(measure_ap, reader=measured)
-    return list(fit(stepper, data, position, stop=stop or StopSignal(), after_step=after_step, measure=measure))
+    return list(fit(stepper, data, state, stop=stop or StopSignal(), after_step=after_step, measure=measure))
 
 
 def fingerprint(stepper: Stepper) -> str:
@@ -73,29 +73,29 @@ def fingerprint(stepper: Stepper) -> str:
     return digest.hexdigest()
 
 
-def save(folder: Path, stepper: Stepper, position: Position) -> Path:
-    return save_checkpoint(folder, stepper, position, facts={"mlflow_run_id": "7"}, kept=2)
+def save(folder: Path, stepper: Stepper, state: TrainState) -> Path:
+    return save_checkpoint(folder, stepper, state, facts={"mlflow_run_id": "7"}, kept=2)
 
 
-def resume(folder: Path, stepper: Stepper) -> tuple[Position, dict]:
-    path = newest(folder)
+def resume(folder: Path, stepper: Stepper) -> tuple[TrainState, dict]:
+    path = newest_checkpoint(folder)
     assert path is not None
-    return restore(path, stepper)
+    return restore_checkpoint(path, stepper)
 
 
 @pytest.fixture(scope="module", params=["plain", "everything"])
 def finished(
     request: pytest.FixtureRequest, sharded_once: Workspace, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Workspace, str, Position]:
+) -> tuple[Workspace, str, TrainState]:
     """Trained to the end: the demo's recipe, and one with all that a run may carry from step to step."""
     workspace = copied(sharded_once, tmp_path_factory.mktemp("finished"))
     if request.param == "everything":
         set_params(workspace, train={"ema": 0.9, "evaluate_every": 1, "not_finite": "skip", "device_batch": 3})
     workspace = Workspace(workspace.root)
     make_deterministic(ALONE.device)
-    stepper, position = new_stepper(workspace), Position()
-    train(workspace, stepper, position)
-    return workspace, fingerprint(stepper), position
+    stepper, state = new_stepper(workspace), TrainState()
+    train(workspace, stepper, state)
+    return workspace, fingerprint(stepper), state
 
 
 def losses_of(history: list[dict]) -> list[tuple[dict, dict]]:
@@ -105,7 +105,7 @@ def losses_of(history: list[dict]) -> list[tuple[dict, dict]]:
 def test_the_same_recipe_gives_the_same_weights(finished):
     workspace, expected, _ = finished
     stepper = new_stepper(workspace)
-    train(workspace, stepper, Position())
+    train(workspace, stepper, TrainState())
     assert fingerprint(stepper) == expected
 
 
@@ -113,7 +113,7 @@ def test_the_number_of_threads_changes_nothing(finished, monkeypatch):
     workspace, expected, _ = finished
     monkeypatch.setenv("DEEPMARK_LOADER_THREADS", "5")
     stepper = new_stepper(workspace)
-    train(workspace, stepper, Position())
+    train(workspace, stepper, TrainState())
     assert fingerprint(stepper) == expected
 
 
@@ -122,35 +122,35 @@ def test_a_run_cut_off_after_any_step_goes_on_to_the_same_end(finished, tmp_path
     workspace, expected, whole = finished
     stepper, done = new_stepper(workspace), 0
 
-    def cut_off(position: Position) -> None:
+    def cut_off(state: TrainState) -> None:
         nonlocal done
         done += 1
         if done == cut:
-            save(tmp_path, stepper, position)
+            save(tmp_path, stepper, state)
             raise CutOffError
 
     with pytest.raises(CutOffError):
-        train(workspace, stepper, Position(), cut_off)
+        train(workspace, stepper, TrainState(), cut_off)
     again = new_stepper(workspace)
-    position, facts = resume(tmp_path, again)
+    state, facts = resume(tmp_path, again)
     assert facts == {"mlflow_run_id": "7"}
-    train(workspace, again, position)
+    train(workspace, again, state)
     assert fingerprint(again) == expected
-    assert losses_of(position.history) == losses_of(whole.history)
-    assert (position.best is None) == (whole.best is None)
-    if position.best is not None and whole.best is not None:
-        assert (position.best.epoch, position.best.value) == (whole.best.epoch, whole.best.value)
-        assert all(torch.equal(position.best.weights[name], value) for name, value in whole.best.weights.items())
+    assert losses_of(state.history) == losses_of(whole.history)
+    assert (state.best is None) == (whole.best is None)
+    if state.best is not None and whole.best is not None:
+        assert (state.best.epoch, state.best.value) == (whole.best.epoch, whole.best.value)
+        assert all(torch.equal(state.best.weights[name], value) for name, value in whole.best.weights.items())
 
 
 def test_training_lowers_the_loss(sharded):
-    stepper, position = new_stepper(sharded), Position()
-    reports = train(sharded, stepper, position)
+    stepper, state = new_stepper(sharded), TrainState()
+    reports = train(sharded, stepper, state)
     assert reports[1].train["total"] < reports[0].train["total"]
 
 
 def test_the_parts_of_the_loss_add_up_to_the_total(sharded):
-    report = train(sharded, new_stepper(sharded), Position())[0]
+    report = train(sharded, new_stepper(sharded), TrainState())[0]
     parts = {name: value for name, value in report.train.items() if name != "total"}
     assert len(parts) == 6
     assert sum(parts.values()) == pytest.approx(report.train["total"], rel=1e-5)
@@ -190,15 +190,15 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_pictures(sharded, 
     key = poisoned(poisoned_key(sharded))
 
     with pytest.raises(DeepmarkError, match=rf"epoch 1, step 2: the loss is not a number \(.*{key}.*learning_rate"):
-        train(sharded, new_stepper(sharded), Position())
+        train(sharded, new_stepper(sharded), TrainState())
 
 
 def test_the_step_of_such_a_batch_can_be_left_out_and_leaves_no_trace(sharded, poisoned, caplog):
     workspace = set_params(sharded, train={"not_finite": "skip", "ema": 0.9})
     key = poisoned(poisoned_key(sharded))
-    stepper, position, seen = new_stepper(workspace), Position(), []
+    stepper, state, seen = new_stepper(workspace), TrainState(), []
 
-    reports = train(workspace, stepper, position, lambda position: seen.append(fingerprint(stepper)))
+    reports = train(workspace, stepper, state, lambda state: seen.append(fingerprint(stepper)))
 
     assert [report.skipped for report in reports] == [1, 1]
     assert f"Pictures: {key}" in caplog.text
@@ -214,7 +214,7 @@ def test_a_run_whose_weights_are_spoiled_stops_even_where_steps_may_be_left_out(
         next(stepper.detector.parameters()).fill_(float("nan"))
 
     with pytest.raises(DeepmarkError, match=r"20 steps in a row.*--fresh"):
-        train(workspace, stepper, Position(step=0, skipped_in_a_row=18))
+        train(workspace, stepper, TrainState(step=0, skipped_in_a_row=18))
 
 
 def test_a_batch_in_parts_gives_the_gradient_of_the_whole(sharded):
@@ -240,13 +240,13 @@ def test_the_average_follows_the_weights_and_is_what_is_measured(sharded):
     weight, average = next(stepper.detector.parameters()), next(stepper.kept.parameters())
     expected, steps = [], []
 
-    def after_step(position: Position) -> None:
+    def after_step(state: TrainState) -> None:
         done = len(steps)
         decay = min(0.5, (1 + done) / (10 + done))
         expected.append(decay * expected[-1] + (1 - decay) * weight.detach() if steps else weight.detach().clone())
-        steps.append(position.step)
+        steps.append(state.step)
 
-    train(sharded, stepper, Position(), after_step)
+    train(sharded, stepper, TrainState(), after_step)
 
     assert stepper.kept is not stepper.detector
     torch.testing.assert_close(average.detach(), expected[-1])
@@ -259,13 +259,13 @@ def test_the_weights_of_the_best_epoch_are_kept(sharded, monkeypatch):
     monkeypatch.setattr(
         "test_training.measure_ap", lambda stepper, reader: {"box_ap": 0.0, "landmark_ap": next(figures)}
     )
-    stepper, position, seen = new_stepper(workspace), Position(), []
-    train(workspace, stepper, position, lambda position: seen.append(next(stepper.detector.parameters()).clone()))
+    stepper, state, seen = new_stepper(workspace), TrainState(), []
+    train(workspace, stepper, state, lambda state: seen.append(next(stepper.detector.parameters()).clone()))
 
-    assert position.best is not None
-    assert (position.best.epoch, position.best.value) == (1, 0.4)
-    assert torch.equal(next(iter(position.best.weights.values())), seen[5])
-    assert [epoch["measured"]["landmark_ap"] for epoch in position.history] == [0.1, 0.4, 0.4, 0.3]
+    assert state.best is not None
+    assert (state.best.epoch, state.best.value) == (1, 0.4)
+    assert torch.equal(next(iter(state.best.weights.values())), seen[5])
+    assert [epoch["measured"]["landmark_ap"] for epoch in state.history] == [0.1, 0.4, 0.4, 0.3]
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_a_figure_knows_which_way_is_better(sharded, by, figures, kept):
     stepper = new_stepper(set_params(sharded, train={"best_by": by}))
     best = None
     for epoch, value in enumerate(figures):
-        best = better(best, epoch, {by: value}, stepper)
+        best = update_best(best, epoch, {by: value}, stepper)
 
     assert best is not None
     assert (best.epoch, best.value) == (kept, figures[kept])
@@ -300,21 +300,21 @@ def test_ap_in_training_is_that_of_the_stages(trained):
 
 
 def test_a_second_training_of_the_same_recipe_is_kept_out(tmp_path, monkeypatch):
-    monkeypatch.setattr("deepmark.train.checkpoint.PATIENCE", 0.0)
+    monkeypatch.setattr("deepmark.train.checkpoint.LOCK_SECONDS", 0.0)
     with (
-        only_one(tmp_path),
+        run_lock(tmp_path),
         pytest.raises(DeepmarkError, match=rf"being trained already, by process {os.getpid()} on .*stop it"),
-        only_one(tmp_path),
+        run_lock(tmp_path),
     ):
         pass
-    with only_one(tmp_path):
+    with run_lock(tmp_path):
         pass
 
 
 def test_only_the_last_checkpoints_are_kept(sharded, tmp_path):
     stepper = new_stepper(sharded)
     for step in range(1, 6):
-        save(tmp_path / "run", stepper, Position(step=step))
+        save(tmp_path / "run", stepper, TrainState(step=step))
 
     names = sorted(path.name for path in (tmp_path / "run").iterdir())
     assert names == ["epoch-0000-step-00000004", "epoch-0000-step-00000005"]
@@ -322,7 +322,7 @@ def test_only_the_last_checkpoints_are_kept(sharded, tmp_path):
 
 def test_what_a_killed_process_left_half_written_is_cleared_away(sharded, tmp_path):
     (tmp_path / "run/epoch-0000-step-00000001.unfinished").mkdir(parents=True)
-    save(tmp_path / "run", new_stepper(sharded), Position(step=2))
+    save(tmp_path / "run", new_stepper(sharded), TrainState(step=2))
 
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["epoch-0000-step-00000002"]
 
@@ -342,7 +342,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(full_checkpoint,
     if damage != "remove":
         path.write_bytes(data[: len(data) // 2] if damage == "cut" else data)
 
-    assert newest(tmp_path) == tmp_path / "epoch-0000-step-00000001"
+    assert newest_checkpoint(tmp_path) == tmp_path / "epoch-0000-step-00000001"
     assert "step-00000002: damaged" in caplog.text
 
 
@@ -351,17 +351,17 @@ def full_checkpoint(sharded_once: Workspace, tmp_path_factory: pytest.TempPathFa
     """Two checkpoints with everything that one may hold."""
     workspace = copied(sharded_once, tmp_path_factory.mktemp("full"))
     stepper = new_stepper(set_params(workspace, train={"ema": 0.9, "epochs": 1}))
-    position = Position()
-    train(Workspace(workspace.root), stepper, position)
-    best = better(None, 0, {"landmark_ap": 0.5}, stepper)
+    state = TrainState()
+    train(Workspace(workspace.root), stepper, state)
+    best = update_best(None, 0, {"landmark_ap": 0.5}, stepper)
     folder = tmp_path_factory.mktemp("checkpoints")
     for step in (1, 2):
-        save(folder, stepper, Position(step=step, best=best))
+        save(folder, stepper, TrainState(step=step, best=best))
     return folder
 
 
 def test_without_a_checkpoint_a_run_starts_anew(tmp_path):
-    assert newest(tmp_path / "nothing") is None
+    assert newest_checkpoint(tmp_path / "nothing") is None
 
 
 class ToldAfter(StopSignal):
@@ -378,9 +378,9 @@ class ToldAfter(StopSignal):
 
 
 def test_told_to_end_a_run_stops_after_the_step_with_all_of_it_counted(sharded):
-    stepper, position = new_stepper(sharded), Position()
+    stepper, state = new_stepper(sharded), TrainState()
 
     with pytest.raises(StoppedError):
-        train(sharded, stepper, position, stop=ToldAfter(1))
+        train(sharded, stepper, state, stop=ToldAfter(1))
 
-    assert (position.epoch, position.step) == (0, 2)
+    assert (state.epoch, state.step) == (0, 2)
