@@ -3,13 +3,13 @@
 import os
 
 import pytest
-from deepmark.workspace.layout import profile_file
 from tiny_dataset import jpeg
 from workspaces import copied
 
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams
 from deepmark.tracking.tracker import Tracker
+from deepmark.workspace.layout import profile_file
 
 
 @pytest.fixture(scope="module")

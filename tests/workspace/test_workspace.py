@@ -18,7 +18,7 @@ from deepmark.cli import options as cli_options
 from deepmark.errors import DeepmarkError
 from deepmark.params import Params
 from deepmark.schema import SPLITS, STRATEGIES
-from deepmark.train.run_id import recipe
+from deepmark.train.run_id import training_inputs
 from deepmark.workspace.layout import PROFILES, Workspace, init_workspace
 from pipelines.definitions import build_definitions
 
@@ -191,7 +191,7 @@ def sections_of(workspace: Workspace) -> dict[str, set[str]]:
 
 def test_a_stage_is_made_again_when_a_section_that_it_reads_changes(trained):
     declared = sections_of(trained)
-    assert declared["train"] == (recipe(trained).keys() - {"shards", "start"}) | {"storage"}
+    assert declared["train"] == (training_inputs(trained).keys() - {"shards", "start"}) | {"storage"}
     assert set().union(*declared.values()) == Params.model_fields.keys() - {"automation", "promote"}  # of no stage
 
     def used(name: str, **choice: str) -> set[str]:
