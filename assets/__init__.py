@@ -1,1 +1,1 @@
-"""The assets a person sees in Dagster, a module per group; dvc.yaml says how they hang together."""
+"""The assets that Dagster shows, one module a group; dvc.yaml says how they depend on each other."""

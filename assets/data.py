@@ -1,4 +1,4 @@
-"""raw_deepfashion2, records and shards: what there is, and what is made of it."""
+"""The group `data`: raw_deepfashion2, and the records and shards that are made from it."""
 
 import dagster as dg
 

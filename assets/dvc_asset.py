@@ -1,47 +1,30 @@
-"""dvc.yaml as Dagster assets: a stage is an asset, its items are partitions, making it is `dvc repro` of that stage."""
+"""dvc.yaml as Dagster assets: a stage is an asset, its items are partitions, and `dvc repro` materializes it."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
 
+from assets.checks.asset_check import AssetCheck, Materialized, unknown
+from assets.dvc.dvc_internals import is_up_to_date
 from assets.dvc.graph import Edge, Graph, StageFamily, read_data_version
-from assets.dvc.repro import Outcome, StageEndedError, StageFailedError, is_up_to_date, repro
-from assets.metadata.code_references import code_links
+from assets.dvc.repro import Outcome, StageEndedError, StageFailedError, repro
+from assets.metadata.code_references import stage_links
 from assets.metadata.format import rounded
 from deepmark.errors import DeepmarkError
 
 Facts = Callable[[Path, str | None], Mapping[str, Any]]
-"""What a person wants to see of something made: workspace and partition -> Dagster's metadata."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Made:
-    """Something that was made just now, as a check sees it."""
-
-    root: Path
-    """The workspace."""
-
-    item: str | None
-    """The partition."""
-
-    before: Mapping[str, Any]
-    """What the last materialization of the same partition showed; empty where this is the first."""
-
-
-Check = Callable[[Made], dg.AssetCheckResult]
-"""Whether it may be used. Its name and docstring are what people read; ERROR stops what comes after, WARN does not."""
+"""Workspace and partition -> the metadata that Dagster shows of a materialization."""
 
 DVC_POOL = "dvc"
-"""Of every stage that has no pool of its own: stages that wait in a queue do not fight for DVC's lock."""
+"""The pool of every stage that names none: waiting in its queue is better than waiting for DVC's lock."""
 
 RETRIES = 2
-"""Of a stage that was ended from outside; a training goes on from its checkpoint."""
+"""Of a stage that was ended from outside; a training continues from its checkpoint."""
 
 RETRY_SECONDS = 10.0
 
@@ -51,12 +34,12 @@ def dvc_assets(
     *,
     group: str,
     facts: Mapping[str, Facts] = MappingProxyType({}),
-    checks: Mapping[str, Sequence[Check]] = MappingProxyType({}),
+    checks: Mapping[str, Sequence[AssetCheck]] = MappingProxyType({}),
     sources: Mapping[str, Path] = MappingProxyType({}),
 ) -> list[dg.AssetsDefinition]:
-    """The assets of one group, with what to show and what to check by asset name.
+    """The assets of one group. `facts` and `checks` are by the name of an asset.
 
-    `sources` are assets that no stage makes, by name, with the folder that each stands for. Facts and checks are read
+    `sources` are assets that no stage makes: name -> the folder that they stand for. Facts are read and checks are made
     after every materialization, also one that changed nothing.
     """
     return [
@@ -77,10 +60,10 @@ def dvc_asset(
     family: StageFamily,
     *,
     facts: Facts | None = None,
-    checks: Sequence[Check] = (),
+    checks: Sequence[AssetCheck] = (),
     sources: Sequence[str] = (),
 ) -> dg.AssetsDefinition:
-    """One stage of dvc.yaml as an asset: named, placed and connected as the graph says."""
+    """One stage of dvc.yaml as an asset, with the name, the group and the dependencies that the graph gives it."""
     hints = family.hints
 
     @dg.asset(
@@ -89,7 +72,7 @@ def dvc_asset(
         description=hints.description or None,
         kinds=set(hints.kinds),
         owners=list(hints.owners),
-        metadata=code_links(graph.workspace, family.name),
+        metadata=stage_links(graph.workspace, family.name),
         pool=hints.pool or DVC_POOL,
         partitions_def=dg.StaticPartitionsDefinition(list(family.items)) if family.items else None,
         deps=[*sources, *(_dep(edge, family) for edge in graph.edges(family))],
@@ -98,24 +81,28 @@ def dvc_asset(
             for check in checks
         ],
     )
-    def made_by_dvc(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        item = context.partition_key if context.has_partition_key else None
-        stage = family.stage(item)
-        made = Made(root=graph.workspace, item=item, before=_shown_last(context, hints.asset, item) if checks else {})
-        outcome = _brought_up_to_date(context, graph.workspace, stage.address)
+    def materialize(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        partition = context.partition_key if context.has_partition_key else None
+        stage = family.stage(partition)
+        previous = _last_metadata(context, hints.asset, partition) if checks else {}
+        outcome = _bring_up_to_date(context, graph.workspace, stage.address)
         version = read_data_version(graph.workspace, stage)
-        shown = facts(graph.workspace, item) if facts else {}
+        materialized = Materialized(workspace=graph.workspace, partition=partition, previous=previous)
         return dg.MaterializeResult(
-            metadata={"dvc": outcome, "command": stage.command, **rounded(shown)},
+            metadata={
+                "dvc": outcome,
+                "command": stage.command,
+                **rounded(facts(graph.workspace, partition) if facts else {}),
+            },
             data_version=dg.DataVersion(version) if version else None,
-            check_results=[_checked(check, made) for check in checks],
+            check_results=[_run_check(check, materialized) for check in checks],
         )
 
-    return made_by_dvc
+    return materialize
 
 
-def _brought_up_to_date(context: dg.AssetExecutionContext, workspace: Path, stage: str) -> Outcome:
-    """By `dvc repro`, where DVC finds something to do: starting it is most of what an unchanged stage costs."""
+def _bring_up_to_date(context: dg.AssetExecutionContext, workspace: Path, stage: str) -> Outcome:
+    """Start `dvc repro` only if there is something to do: its start is most of the time of an unchanged stage."""
     if is_up_to_date(workspace, stage):
         print(f"Stage '{stage}' didn't change, skipping", flush=True)
         return "unchanged"
@@ -129,10 +116,10 @@ def repro_in_run(
     options: Sequence[str] = ("--single-item",),
     env: Mapping[str, str] = MappingProxyType({}),
 ) -> Outcome:
-    """`dvc repro` under Pipes: what the commands report, however deep below, is in the run's event log at once."""
+    """`dvc repro` in a Pipes session: what processes below it report is in the run's log at once."""
     with ExitStack() as stack:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Dagster's own use of what it calls deprecated, and a preview
+            warnings.simplefilter("ignore")  # Dagster calls its own code deprecated, and Pipes a preview
             pipes = dg.open_pipes_session(
                 context=context,
                 context_injector=dg.PipesTempFileContextInjector(),
@@ -144,21 +131,20 @@ def repro_in_run(
         except StageEndedError as error:
             raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_SECONDS) from error
         except StageFailedError as error:
-            # What failed will fail again: most often a user's mistake.
+            # The same would fail again: it is most often a user's mistake.
             raise dg.Failure(description=str(error), allow_retries=False) from None
 
 
-def _checked(check: Check, made: Made) -> dg.AssetCheckResult:
+def _run_check(check: AssetCheck, materialized: Materialized) -> dg.AssetCheckResult:
     try:
-        result = check(made)
-        return result._replace(check_name=check.__name__, metadata=rounded(result.metadata))
-    except DeepmarkError as error:  # a file that is missing or of another release: nothing is known
-        why = dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, description=str(error))
-        return why._replace(check_name=check.__name__)
+        result = check(materialized)
+    except DeepmarkError as error:  # a file that is missing or of another release
+        result = unknown(str(error))
+    return result._replace(check_name=check.__name__, metadata=rounded(result.metadata))
 
 
-def _shown_last(context: dg.AssetExecutionContext, asset: str, item: str | None) -> dict[str, Any]:
-    chosen = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[item] if item else None)
+def _last_metadata(context: dg.AssetExecutionContext, asset: str, partition: str | None) -> dict[str, Any]:
+    chosen = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[partition] if partition else None)
     for record in context.instance.fetch_materializations(chosen, limit=1).records:
         if record.asset_materialization:
             return {name: value.value for name, value in record.asset_materialization.metadata.items()}
@@ -170,12 +156,12 @@ def _dep(edge: Edge, user: StageFamily) -> dg.AssetDep:
 
 
 def _mapping(edge: Edge, user: StageFamily) -> dg.PartitionMapping | None:
-    """Which partitions of the upstream asset each partition of its user is made from; None where Dagster knows."""
+    """The partitions of the upstream asset that each partition of `user` depends on; None for Dagster's default."""
     every = edge.upstream.items
     if every is None:
         return None
     used = set(edge.uses.values())
-    if len(used) == 1:  # all users use the same
+    if len(used) == 1:  # every partition depends on the same ones
         items = next(iter(used))
         chosen = [item for item in every if item in items]
         return dg.AllPartitionMapping() if len(chosen) == len(every) else dg.SpecificPartitionsPartitionMapping(chosen)
@@ -186,11 +172,11 @@ def _mapping(edge: Edge, user: StageFamily) -> dg.PartitionMapping | None:
     )
 
 
-def broken(file: str, error: Exception) -> dg.AssetsDefinition:
-    """One asset that stands for a file which cannot be read, so that the error is seen where people look."""
+def broken_file_asset(file: str, error: Exception) -> dg.AssetsDefinition:
+    """An asset that shows why a file cannot be read, in the graph, where people look first."""
 
     @dg.asset(name=f"{file.replace('.', '_')}_is_broken", group_name="error", description=f"```\n{error}\n```")
-    def unreadable() -> None:
+    def fail() -> None:
         raise dg.Failure(description=str(error), allow_retries=False)
 
-    return unreadable
+    return fail

@@ -1,4 +1,4 @@
-"""predictions, metrics, report: how good the detector is; suspected labels: how good what it is held against."""
+"""The group `evaluation`: the quality of the detector (predictions, metrics, report) and of its labels."""
 
 import dagster as dg
 

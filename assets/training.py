@@ -1,4 +1,4 @@
-"""checkpoint: the trained detector."""
+"""The group `training`: the checkpoint, which is the trained detector."""
 
 import dagster as dg
 

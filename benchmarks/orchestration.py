@@ -22,9 +22,10 @@ import dagster as dg
 from startup import JOBS, REPOSITORY, median, process, timed
 
 from deepmark.workspace.environment import child_environment
-from pipelines.definitions import build_definitions
+from pipelines.code_location import build_definitions
 from pipelines.instance import dagster_home, open_instance
-from pipelines.materialize import PlannedRun, _execute, materialize_all
+from pipelines.jobs.runs import PlannedRun, execute_run
+from pipelines.materialize import materialize_all
 
 sys.path.insert(0, str(REPOSITORY / "tests" / "helpers"))
 from toy_workspace import DVC, make_workspace, wait_for
@@ -76,7 +77,7 @@ def measure_assets(workspace: Path, instance: dg.DagsterInstance, times: int) ->
     shard = workspace / "data/shards/train/index.json"
     ways = {
         "dvc repro": process([str(DVC), "repro", "--single-item", "train"], workspace),
-        "asset": lambda: _execute(defs, instance, TRAIN, {}),
+        "asset": lambda: execute_run(defs, instance, TRAIN),
     }
 
     def change() -> None:

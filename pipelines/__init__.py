@@ -1,1 +1,1 @@
-"""Dagster over DVC: the assets, jobs and runs that dvc.yaml describes."""
+"""Dagster over DVC: jobs, runs, schedule, sensors and experiments, and the servers that show them."""

@@ -13,9 +13,10 @@ from deepmark.errors import DeepmarkError
 
 
 def dagster_home(workspace: Path) -> Path:
-    """The folder to name as DAGSTER_HOME; made on first use, after that its dagster.yaml is the team's own.
+    """The folder to name as DAGSTER_HOME. It is made on first use; later its dagster.yaml is the team's to change.
 
-    Raises DeepmarkError where there is no workspace, and where its dagster.yaml needs what is not there.
+    Raises DeepmarkError where there is no workspace, and where its dagster.yaml needs packages or environment variables
+    that are missing.
     """
     if not (workspace / "dvc.yaml").is_file():
         raise DeepmarkError(
@@ -30,9 +31,9 @@ def dagster_home(workspace: Path) -> Path:
 
 
 def open_instance(workspace: Path) -> dg.DagsterInstance:
-    """The same instance that `dagster dev` shows for this workspace.
+    """The instance that `dagster dev` shows for this workspace.
 
-    Raises DeepmarkError where it is kept in a Postgres that cannot be used, besides what `dagster_home` raises.
+    Raises DeepmarkError where `dagster_home` does, and where it is in a Postgres that cannot be used.
     """
     home = dagster_home(workspace)
     if not _is_in_postgres(_settings(home)):
@@ -50,7 +51,7 @@ def open_instance(workspace: Path) -> dg.DagsterInstance:
 
 
 def _check_needs(home: Path) -> None:
-    """Dagster's own words for a missing package or variable are a page of traceback."""
+    """Raise DeepmarkError for a missing package or variable, where Dagster prints a page of traceback."""
     settings, file = _settings(home), home / "dagster.yaml"
     if _is_in_postgres(settings) and find_spec("dagster_postgres") is None:
         raise DeepmarkError(
@@ -72,7 +73,7 @@ def _is_in_postgres(settings: dict[str, Any]) -> bool:
 
 
 def _variables(settings: Any) -> Iterator[str]:
-    """The environment variables that are named in it, as {env: NAME}."""
+    """The environment variables that settings name, as {env: NAME}."""
     if isinstance(settings, dict):
         if settings.keys() == {"env"}:
             yield settings["env"]

@@ -1,4 +1,4 @@
-"""Dagster and MLflow over one workspace, for this machine's browser: `python -m pipelines.ui --workspace DIR`."""
+"""The servers of Dagster and MLflow for one workspace: `python -m pipelines.ui --workspace DIR`."""
 
 import argparse
 import os
@@ -11,19 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from assets.dvc.repro import guarded
 from deepmark.errors import DeepmarkError
 from deepmark.tracking.mlflow_store import tracking_uri
 from deepmark.workspace.environment import child_environment
 from pipelines.instance import dagster_home
 
 HOST = "127.0.0.1"
-_STARTING_TAKES = 120.0
-"""Seconds; on a slow machine Dagster's three processes need half a minute."""
+_START_SECONDS = 120.0
+"""How long a server may take to answer; on a slow machine Dagster's three processes take half a minute."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A process with a page."""
+    """A process with a web page."""
 
     name: str
     port: int
@@ -35,11 +36,11 @@ class Server:
 
 
 def serve(workspace: Path, *, dagster_port: int = 3000, mlflow_port: int = 5000) -> None:
-    """Start the servers, say where they are, and keep them until Ctrl-C; nothing of them is left then.
+    """Start the servers, print their addresses, and keep them running until Ctrl-C, which ends all their processes.
 
-    MLflow's is not started where MLFLOW_TRACKING_URI names one that runs elsewhere.
+    MLflow's is not started where MLFLOW_TRACKING_URI names a server that runs elsewhere.
 
-    Raises DeepmarkError where a port is taken or a server ends by itself.
+    Raises DeepmarkError where a port is in use or a server ends by itself.
     """
     workspace = workspace.resolve()
     home, store = dagster_home(workspace), tracking_uri(workspace)
@@ -73,7 +74,7 @@ def _dagster(port: int) -> tuple[str, ...]:
     return (
         *(sys.executable, "-m", "dagster", "dev", "--module-name", "pipelines.definitions"),
         *("--host", HOST, "--port", str(port), "--log-level", "warning"),
-        "--use-legacy-code-server-behavior",  # the other one does not start a killed code server again
+        "--use-legacy-code-server-behavior",  # the new behaviour does not start a killed code server again
     )
 
 
@@ -90,17 +91,17 @@ def _log(server: Server, home: Path) -> Path:
 
 
 def _start(server: Server, workspace: Path, home: Path) -> subprocess.Popen[bytes]:
-    """Below a guard, because both servers leave children behind when they are told to end."""
+    """Start a server below a guard, because both leave child processes behind when they are told to end."""
     env = {
         **child_environment(),
         "DAGSTER_HOME": str(home),
         "DEEPMARK_WORKSPACE": str(workspace),
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its workers for language models: five processes less
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its five processes for evaluating language models
     }
     with _log(server, home).open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "assets.dvc.process_guard", *server.command],
+            guarded(server.command),
             cwd=workspace,
             env=env,
             stdin=subprocess.PIPE,
@@ -117,7 +118,7 @@ def _check(running: Mapping[Server, subprocess.Popen[bytes]], home: Path) -> Non
 
 
 def _await(running: Mapping[Server, subprocess.Popen[bytes]], home: Path) -> None:
-    deadline = time.monotonic() + _STARTING_TAKES
+    deadline = time.monotonic() + _START_SECONDS
     for server in running:
         while not _answers(server.port):
             _check(running, home)
@@ -144,7 +145,7 @@ def main() -> None:
     except DeepmarkError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        print("All is ended.")
+        print("Dagster and MLflow have ended.")
 
 
 if __name__ == "__main__":

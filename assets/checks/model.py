@@ -1,36 +1,34 @@
-"""What must hold for a checkpoint and for what was measured with it; shown as checks beside the asset."""
+"""Checks of a checkpoint, and of the metrics of its predictions."""
 
 import csv
-import json
 import math
-from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
-from assets.dvc_asset import Made
+from assets.checks.asset_check import Materialized, unknown
+from assets.metadata.stages import read_json
 from deepmark.schema import STRATEGIES
 from deepmark.workspace.layout import Workspace
 
 SLOWER = 1.25
-"""Times the milliseconds a picture took; below it, machines differ from themselves."""
+"""Times the previous milliseconds an image; below it, one machine differs from itself."""
 
 WORSE = 0.001
-"""AP. A strategy that adds to a simpler one may lose this much by chance of a few boxes."""
+"""AP that a strategy may lose to a simpler one by chance, of a few boxes."""
 
 
-def loss_is_finite(made: Made) -> dg.AssetCheckResult:
+def loss_is_finite(materialized: Materialized) -> dg.AssetCheckResult:
     """The last epoch's losses, of training and of validation, are numbers."""
-    figures = read_json(Workspace(made.root).train_metrics_file)
+    figures = read_json(Workspace(materialized.workspace).train_metrics_file)
     if figures is None:
         return unknown("metrics/train.json is missing")
     losses = {name: float(figures[name]) for name in ("loss", "validation_loss")}
     return dg.AssetCheckResult(passed=all(map(math.isfinite, losses.values())), metadata=losses)
 
 
-def loss_falls(made: Made) -> dg.AssetCheckResult:
+def loss_falls(materialized: Materialized) -> dg.AssetCheckResult:
     """The last epoch's training loss is below the first's."""
-    file = Workspace(made.root).losses_file
+    file = Workspace(materialized.workspace).losses_file
     if not file.is_file():
         return unknown("plots/losses.csv is missing")
     losses = [float(row["train"]) for row in csv.DictReader(file.read_text("utf-8").splitlines())]
@@ -41,11 +39,11 @@ def loss_falls(made: Made) -> dg.AssetCheckResult:
     )
 
 
-def ap_is_not_below_the_simpler_strategy(made: Made) -> dg.AssetCheckResult:
-    """Each strategy adds to the one before it: box and landmark AP are not lower (by more than chance)."""
-    strategy = made.item or ""
+def ap_is_not_below_the_simpler_strategy(materialized: Materialized) -> dg.AssetCheckResult:
+    """Each strategy adds to the one before it: its box and landmark AP are not lower, by more than chance."""
+    strategy = materialized.partition or ""
     simpler = STRATEGIES[max(0, STRATEGIES.index(strategy) - 1)]
-    now, other = (read_json(Workspace(made.root).metrics_file(name)) for name in (strategy, simpler))
+    now, other = (read_json(Workspace(materialized.workspace).metrics_file(name)) for name in (strategy, simpler))
     if now is None or other is None:
         return unknown(f"metrics/{simpler if now else strategy}.json is missing")
     gains = {
@@ -62,23 +60,17 @@ def ap_is_not_below_the_simpler_strategy(made: Made) -> dg.AssetCheckResult:
     )
 
 
-def latency_has_not_grown(made: Made) -> dg.AssetCheckResult:
-    """A picture takes about as many milliseconds as at the last materialization."""
-    figures, before = read_json(Workspace(made.root).metrics_file(made.item or "")), made.before.get("ms total")
+def latency_has_not_grown(materialized: Materialized) -> dg.AssetCheckResult:
+    """An image takes about as many milliseconds as at the last materialization."""
+    figures, before = (
+        read_json(Workspace(materialized.workspace).metrics_file(materialized.partition or "")),
+        materialized.previous.get("ms total"),
+    )
     if figures is None:
-        return unknown(f"metrics/{made.item}.json is missing")
+        return unknown(f"metrics/{materialized.partition}.json is missing")
     now = float(figures["ms"]["total"])
     return dg.AssetCheckResult(
         passed=before is None or now <= SLOWER * before,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"ms": now} if before is None else {"ms": now, "ms before": float(before)},
     )
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    return json.loads(path.read_text("utf-8")) if path.is_file() else None
-
-
-def unknown(why: str) -> dg.AssetCheckResult:
-    """Nothing can be said; it stops nobody."""
-    return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, description=why)

@@ -1,10 +1,8 @@
-"""dvc.yaml as a graph of what is made from what; knows nothing of Dagster.
+"""dvc.yaml as a graph of stages and the files they exchange; knows nothing of Dagster.
 
-Read from that one file, not through DVC's index: the index also walks the data and every dvc.yaml below the workspace.
+Only that one file is read, not DVC's index, which also walks the data and every dvc.yaml below the workspace.
 """
 
-import contextlib
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from assets.dvc import dvc_internals
 from deepmark.errors import DeepmarkError, nearest
 from deepmark.workspace.dvc_lock import joined_md5, locked_outs
 
@@ -21,20 +20,20 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
 class Hints(BaseModel):
-    """`meta: dagster:` of a stage: how what it makes is called and shown."""
+    """What a stage says under `meta: dagster:`: the name of its asset, and how Dagster shows it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     asset: Name
     group: Name = "default"
     job: Name | None = None
-    """The job that makes it, together with others of the same partitions; its group where not given."""
+    """The job that makes it, together with other assets of the same partitions; the group's name where not given."""
 
     description: str = ""
     kinds: Annotated[frozenset[str], Field(max_length=3)] = frozenset()
     pool: Name | None = None
     owners: tuple[str, ...] = ("team:deepmark",)
-    """Whom to ask: "team:NAME" or an address."""
+    """Whom to ask about it: "team:NAME" or an e-mail address."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,24 +44,24 @@ class Stage:
     command: str
     deps: tuple[str, ...]
     outs: tuple[str, ...]
-    """Full paths."""
+    """Absolute paths."""
 
     @property
     def item(self) -> str | None:
-        """What follows the @: the stage's item of a foreach, or combination of a matrix."""
+        """What follows the @: the item of a foreach stage, or the combination of a matrix stage."""
         return self.address.partition("@")[2] or None
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageFamily:
-    """A stage of dvc.yaml with all its items: what Dagster calls an asset and its partitions."""
+    """A stage of dvc.yaml with all its items; in Dagster an asset with its partitions."""
 
     name: str
     hints: Hints
     stages: tuple[Stage, ...]
 
     def uses(self, folder: Path) -> bool:
-        """Whether one of its stages reads something in `folder`."""
+        """Whether one of its stages depends on something in `folder`."""
         return any(_overlap(dep, str(folder)) for stage in self.stages for dep in stage.deps)
 
     @property
@@ -76,11 +75,11 @@ class StageFamily:
 
 @dataclass(frozen=True, kw_only=True)
 class Edge:
-    """One family uses what another makes."""
+    """A family depends on outputs of another, `upstream`."""
 
     upstream: StageFamily
     uses: dict[str | None, frozenset[str | None]]
-    """Item of the user -> the items it uses of `upstream`; None stands for a stage without items."""
+    """Item of the dependent family -> the items of `upstream` that it uses; None stands for a stage without items."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class Graph:
     families: tuple[StageFamily, ...]
 
     def edges(self, family: StageFamily) -> list[Edge]:
-        """What `family` uses, in the order of the graph."""
+        """The families that `family` depends on, in the order of the graph."""
         edges = []
         for upstream in self.families:
             uses = {
@@ -109,9 +108,9 @@ class Graph:
 
     @cached_property
     def jobs(self) -> dict[str, list[StageFamily]]:
-        """Families by the job that makes them; jobs, and families within, in an order in which they can run.
+        """Families by job; jobs, and the families of a job, are in an order in which they can run.
 
-        Raises DeepmarkError where a job mixes partitions, or two jobs wait for each other.
+        Raises DeepmarkError where the families of a job differ in their items, or two jobs depend on each other.
         """
         jobs: dict[str, list[StageFamily]] = {}
         for family in self.families:
@@ -134,8 +133,8 @@ class Graph:
 def read_graph(workspace: Path) -> Graph:
     """The stages of the workspace's dvc.yaml.
 
-    Raises DeepmarkError, naming file and place, for a file that is missing or that DVC cannot read, for hints that are
-    not known, and for stages that wait for each other.
+    Raises DeepmarkError, with the file and the place in it, for a file that is missing or that DVC cannot read, for
+    unknown hints, and for stages that depend on each other.
     """
     file = workspace / "dvc.yaml"
     if not file.is_file():
@@ -143,7 +142,7 @@ def read_graph(workspace: Path) -> Graph:
             f"{file}: no such file. `deepmark init DIR` makes a workspace; name it as DEEPMARK_WORKSPACE."
         )
     families: dict[str, tuple[Hints, list[Stage]]] = {}
-    for address, stage in _load(file).items():
+    for address, stage in dvc_internals.load_stages(file).items():
         name = address.partition("@")[0]
         hints = _hints(f"{file}: {name}: meta: dagster", name, stage.meta)
         families.setdefault(name, (hints, []))[1].append(
@@ -156,33 +155,18 @@ def read_graph(workspace: Path) -> Graph:
         )
     if not families:
         raise DeepmarkError(f"{file}: has no stages. Take one from a fresh `deepmark init DIR`.")
-    found = {name: StageFamily(name=name, hints=h, stages=tuple(s)) for name, (h, s) in families.items()}
-    graph = Graph(workspace, tuple(found.values()))
+    by_name = {name: StageFamily(name=name, hints=h, stages=tuple(s)) for name, (h, s) in families.items()}
+    graph = Graph(workspace, tuple(by_name.values()))
     needs = {family.name: {edge.upstream.name for edge in graph.edges(family)} for family in graph.families}
-    return Graph(workspace, tuple(found[name] for name in _in_order(needs, f"{file}: the stages")))
+    return Graph(workspace, tuple(by_name[name] for name in _in_order(needs, f"{file}: the stages")))
 
 
 def read_data_version(workspace: Path, stage: Stage) -> str | None:
-    """The md5 that dvc.lock holds for what the stage made, one for all its outs; None before it has run."""
+    """The md5 that dvc.lock has of the stage's output, or one md5 of all its outputs; None before it has run."""
     sums = [out["md5"] for out in locked_outs(workspace).get(stage.address, [])]
     if len(sums) < 2:
         return sums[0] if sums else None
     return joined_md5(sums)
-
-
-def _load(file: Path) -> dict[str, Any]:
-    from dvc.dvcfile import load_file
-    from dvc.exceptions import DvcException, PrettyDvcException
-    from dvc.repo import Repo
-
-    try:
-        return dict(load_file(Repo(str(file.parent), uninitialized=True), str(file)).stages)
-    except PrettyDvcException as error:
-        with contextlib.redirect_stderr(io.StringIO()) as told, contextlib.suppress(ValueError):
-            error.__pretty_exc__()
-        raise DeepmarkError(f"{file}: DVC cannot read it.\n{told.getvalue().strip() or error}") from error
-    except DvcException as error:
-        raise DeepmarkError(f"{file}: DVC cannot read it: {error}") from error
 
 
 def _hints(where: str, stage: str, meta: dict[str, Any] | None) -> Hints:

@@ -1,9 +1,10 @@
-"""Runs a command, and leaves nothing of it behind: `python -m assets.dvc.process_guard COMMAND…`
+"""Runs a command, and leaves none of its processes behind: `python -m assets.dvc.process_guard COMMAND…`
 
 `dvc repro` ignores an interrupt while its command runs, dies of SIGTERM without ending that command, and the ranks of
-a training have sessions of their own, out of a process group's reach. So the guard ends every process below it: when
-it is told to stop, and when the one who started it is gone, which shows as the end of the guard's stdin.
-It opens Dagster's Pipes, so that a command with nothing to report does not look like one that failed to.
+a training have sessions of their own, which signals to a process group do not reach. So the guard ends every process
+below it when it is told to stop, and when the process that started it is gone, which closes the guard's stdin.
+It opens a Dagster Pipes session, because Dagster warns of a session that no process opened; a command that reports
+nothing opens none.
 """
 
 import ctypes
@@ -18,38 +19,37 @@ from types import FrameType
 import psutil
 
 STEPS = ((signal.SIGINT, 1.5), (signal.SIGTERM, 1.0), (signal.SIGKILL, 1.0))
-"""What is sent, and for how many seconds the processes may then tidy up: 3.5 together, of the 5 a person waits."""
+"""Signals, and the seconds that processes then have to tidy up: 3.5 in all, of the 5 that a person waits."""
 
 _PR_SET_CHILD_SUBREAPER = 36
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
-def run_guarded(command: list[str]) -> int:
-    """The command's exit status. Told to stop, it raises SystemExit(128 + signal) once all is ended."""
+def run_and_clean_up(command: list[str]) -> int:
+    """The command's exit status. Told to stop, it raises SystemExit(128 + signal) once every process has ended."""
     for number in _STOPS:
         signal.signal(number, _stop)
     _adopt_orphans()
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    threading.Thread(target=_watch_starter, daemon=True).start()
+    threading.Thread(target=_stop_without_starter, daemon=True).start()
     try:
         child.returncode = _wait_and_reap(child.pid)
         return child.returncode
     finally:
         for number in _STOPS:
             signal.signal(number, signal.SIG_IGN)
-        end_all_below()
+        _end_all_below()
 
 
 def _wait_and_reap(child: int) -> int:
-    """The child's exit status; what was adopted and ended before it does not stay as a zombie."""
+    """The child's exit status. Adopted processes that end before it are reaped, so that none stays as a zombie."""
     while True:
         process, status = os.wait()
         if process == child:
             return os.waitstatus_to_exitcode(status)
 
 
-def end_all_below() -> None:
-    """End every process below this one: politely, firmly, for certain."""
+def _end_all_below() -> None:
     alive: set[psutil.Process] = set()
     for number, patience in STEPS:
         alive.update(psutil.Process().children(recursive=True))
@@ -60,12 +60,15 @@ def end_all_below() -> None:
 
 
 def _adopt_orphans() -> None:
-    """What loses its parent becomes our child, and is found; on a Mac a killed torchrun still hides its ranks."""
+    """Become the parent of processes below us that lose theirs, so that `_end_all_below` finds them.
+
+    Linux only: on a Mac the ranks of a killed torchrun are not found.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _watch_starter() -> None:
+def _stop_without_starter() -> None:
     while os.read(sys.stdin.fileno(), 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
@@ -77,7 +80,7 @@ def _stop(number: int, _: FrameType | None) -> None:
 
 def main() -> None:
     with _pipes():
-        status = run_guarded(sys.argv[1:])
+        status = run_and_clean_up(sys.argv[1:])
     raise SystemExit(status)
 
 

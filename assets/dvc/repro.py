@@ -1,4 +1,4 @@
-"""Makes stages of a workspace through DVC, as a process that cannot outlive us; knows nothing of Dagster."""
+"""Makes stages of a workspace by `dvc repro`, as a process that cannot outlive us; knows nothing of Dagster."""
 
 import re
 import subprocess
@@ -9,43 +9,21 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from assets.dvc import dvc_internals
 from deepmark.workspace.environment import child_environment
 
 Outcome = Literal["ran", "restored", "unchanged"]
 
-_BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by")
-_CHATTER = re.compile(
-    r"$|To track the changes with git|\tgit add |To enable auto staging|\tdvc config core.autostage|Use `dvc push`|"
-    r"(Generating|Updating) lock file"
-)
-"""What DVC repeats at every stage, to people who run it by hand."""
-
-
-_ENDED = re.compile(r"failed to run: .*, exited with (-\d+|1[345]\d)|killed by SIG[A-Z]+|LostMachineError")
-"""A signal ended the command (a shell says 128 + its number) or a rank of the training; or a machine was lost."""
+_RANK_OR_MACHINE_LOST = re.compile(r"killed by SIG[A-Z]+|LostMachineError")
+"""In what `deepmark train` prints: a signal ended a rank, or a machine was lost."""
 
 
 class StageFailedError(Exception):
-    """The stage's command, or DVC itself, exited with an error; the message is what it said last."""
+    """The stage's command, or DVC itself, exited with an error; the message is the last that it printed."""
 
 
 class StageEndedError(StageFailedError):
-    """The stage was ended from outside (no memory, a reboot, a lock nobody gave back): it may work the next time."""
-
-
-def is_up_to_date(workspace: Path, stage: str) -> bool:
-    """Whether DVC finds nothing to do for a stage; False where that cannot be told now.
-
-    Asked in this process: 0.1 s, where starting `dvc` takes 0.65 s before it finds the same.
-    """
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    try:
-        with Repo(str(workspace)) as repo:
-            return not repo.status(targets=[f"{workspace}/dvc.yaml:{stage}"])
-    except DvcException:
-        return False  # another process is at work, or a file cannot be read: `dvc repro` waits, or says so
+    """The stage was ended from outside (out of memory, a reboot, a lock that was never released): try it again."""
 
 
 def repro(
@@ -53,40 +31,40 @@ def repro(
     *stages: str,
     options: Sequence[str] = ("--single-item",),
     env: Mapping[str, str] = MappingProxyType({}),
-    tell: Callable[[str], None] = print,
+    progress: Callable[[str], None] = print,
     patience: float = 600.0,
 ) -> Outcome:
     """Bring stages up to date by `dvc repro`: by default these alone, and what they depend on stays as it is.
 
-    `tell` gets each line it prints, as it comes. While another process holds DVC's lock, or works on the same files,
-    it tries again, for `patience` seconds. Interrupted by whatever exception, it first ends every process it started.
+    `progress` gets each line that is printed, at once. While another process holds DVC's lock, or works on the same
+    files, it tries again, for `patience` seconds. On any exception, it first ends every process that it started.
 
     Returns whether a command ran, DVC restored earlier results, or nothing had changed.
     Raises StageEndedError where trying again may help, StageFailedError where it will not.
     """
     deadline, pause = time.monotonic() + patience, 0.5
     while True:
-        status, lines = run_guarded(["dvc", "repro", *options, *stages], workspace, env, tell)
+        status, lines = run_guarded(["dvc", "repro", *options, *stages], workspace, env, progress)
         text = "\n".join(lines)
         if status == 0:
             return _outcome(text)
-        is_busy = _BUSY.search(text)
+        is_busy = dvc_internals.is_busy(text)
         if not is_busy or time.monotonic() + pause > deadline:
-            # DVC itself exits with 255 for whatever went wrong; below that, 256 - n or 128 + n stand for a signal.
-            ended = is_busy or status < 0 or 128 < status < 255 or _ENDED.search(text)
-            raise (StageEndedError if ended else StageFailedError)(_last_words(lines))
-        tell(f"Another DVC process is at work in {workspace}: trying again in {pause:.1f} s.")
+            ended = is_busy or _was_killed(status, text)
+            message = "\n".join(dvc_internals.error_lines(lines)[-20:]) or "it failed and printed nothing"
+            raise (StageEndedError if ended else StageFailedError)(message)
+        progress(f"Another DVC process is at work in {workspace}: trying again in {pause:.1f} s.")
         time.sleep(pause)
         pause = min(1.5 * pause, 10.0)
 
 
 def run_guarded(
-    command: list[str], folder: Path, env: Mapping[str, str], tell: Callable[[str], None]
+    command: list[str], folder: Path, env: Mapping[str, str], progress: Callable[[str], None]
 ) -> tuple[int, list[str]]:
-    """A command that cannot outlive us, in `folder`: its exit status, and the lines it printed."""
+    """Run a command that cannot outlive us, in `folder`; returns its exit status and the lines that it printed."""
     lines = []
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "assets.dvc.process_guard", *command],
+        guarded(command),
         cwd=folder,
         env={**child_environment(), "PYTHONUNBUFFERED": "1", "DVC_NO_ANALYTICS": "true", **env},
         stdin=subprocess.PIPE,  # never written: its end tells the guard that we are gone
@@ -100,24 +78,26 @@ def run_guarded(
         try:
             for line in guard.stdout:
                 lines.append(line.rstrip())
-                if not _CHATTER.match(lines[-1]):
-                    tell(lines[-1])
+                if not dvc_internals.is_advice(lines[-1]):
+                    progress(lines[-1])
         except BaseException:
             guard.terminate()
             raise
     return guard.returncode, lines
 
 
+def guarded(command: Sequence[str]) -> list[str]:
+    """The command below assets.dvc.process_guard, which ends it when the other end of its stdin is closed."""
+    return [sys.executable, "-P", "-m", "assets.dvc.process_guard", *command]
+
+
+def _was_killed(status: int, text: str) -> bool:
+    """DVC itself, a stage's command or a rank of a training, by a signal: -n, 256 - n or 128 + n as exit status."""
+    dvc_was = status < 0 or 128 < status < dvc_internals.OTHER_ERROR
+    return dvc_was or dvc_internals.command_was_killed(text) or bool(_RANK_OR_MACHINE_LOST.search(text))
+
+
 def _outcome(text: str) -> Outcome:
-    if "Running stage" in text:
+    if dvc_internals.has_run(text):
         return "ran"
-    return "restored" if "is cached - skipping run" in text else "unchanged"
-
-
-def _last_words(lines: list[str]) -> str:
-    """What the last command said before it failed; what DVC said, where it did not get as far as the command."""
-    said = [line for line in lines if line.strip()]
-    started = max((number for number, line in enumerate(said) if line.startswith("Running stage '")), default=None)
-    if started is not None:  # the next line is the command
-        said = [line for line in said[started + 2 :] if not line.startswith("ERROR: failed to reproduce")]
-    return "\n".join(said[-20:]) or "it failed without a word"
+    return "restored" if dvc_internals.has_restored(text) else "unchanged"

@@ -1,1 +1,1 @@
-"""What Dagster shows of an asset: facts, tables, links to code."""
+"""The metadata of assets: numbers, tables, links to code."""

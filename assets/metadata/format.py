@@ -1,4 +1,4 @@
-"""Metadata as Dagster's pages show it best: numbers of a few digits, tables without a click where that can be."""
+"""Metadata in the form in which Dagster's pages show it best: numbers of few digits, tables that fit a page."""
 
 import math
 import re
@@ -10,36 +10,38 @@ import dagster as dg
 from deepmark.report.tables.table import Row, Table, to_markdown
 
 DIGITS = 4
-"""Of an AP or milliseconds, a person compares no more; the files have all of them."""
+"""Enough to compare APs or milliseconds by eye; the files have all digits."""
 
 
 def rounded(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The same, its fractions to `DIGITS` digits; whole numbers, and what stands before the point, stay as they are."""
+    """The same with fractions of `DIGITS` significant digits; integers and digits before the point stay."""
     return {name: _rounded(value) for name, value in metadata.items()}
 
 
-def written(table: Table) -> dg.MarkdownMetadataValue:
-    """A table for an asset's page, as narrow as can be; without spaces, which count in the 1,000 characters that the
-    page shows at once. A longer one is behind a link."""
+def markdown_table(table: Table) -> dg.MarkdownMetadataValue:
+    """A table for an asset's page, which shows up to 1,000 characters at once and a longer text behind a link.
+
+    Spaces count, so there are none around the cells.
+    """
     return dg.MetadataValue.md(re.sub(r" ?\| ?", "|", to_markdown(table)))
 
 
-def gridded(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> dg.TableMetadataValue:
-    """A table for a check's page, where markdown is always behind a link; and one whose cells are read again."""
+def metadata_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> dg.TableMetadataValue:
+    """A table for a check's page, where markdown is always behind a link, or one whose cells are read again."""
     names = [name or "\N{NO-BREAK SPACE}" for name in columns]
     records = [dg.TableRecord(dict(zip(names, row, strict=True))) for row in rows]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns=[dg.TableColumn(name) for name in names]))
 
 
-def turned(table: Table, what: str) -> Table:
-    """Our rows as columns, for a table that is wider than a page; `what` names the first column."""
+def transposed(table: Table, title: str) -> Table:
+    """Our rows as columns, for a table that is wider than a page; `title` is the first column's."""
     ours = [row.cells for row in table.rows if row.ours]
     rows = (Row(cells=cells) for cells in zip(table.columns[1:], *(cells[1:] for cells in ours), strict=True))
-    return Table(title=table.title, columns=(what, *(cells[0] for cells in ours)), rows=tuple(rows))
+    return Table(title=table.title, columns=(title, *(cells[0] for cells in ours)), rows=tuple(rows))
 
 
 def link(text: str, address: str) -> dg.MarkdownMetadataValue:
-    """A few words to click; an address is wider than the page."""
+    """A few words to click, because an address is wider than the page."""
     return dg.MetadataValue.md(f"[{text}]({address})")
 
 

@@ -1,6 +1,7 @@
 """Commands of the model registry: which version serves, and how that changes."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,13 +11,20 @@ from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, tell
 if TYPE_CHECKING:
     from deepmark.registry.promote import Promotion
 
+OutOption = Annotated[Path | None, typer.Option("--out", hidden=True)]
+"""A file for the same facts as JSON, for the assets that run these commands."""
 
-def register(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
+
+def register(workspace: WorkspaceOption = HERE, as_json: JsonOption = False, out: OutOption = None) -> None:
     """Make the evaluated checkpoint a version of the registered model: the challenger."""
+    from deepmark.files import write_json
     from deepmark.registry.register import register
     from deepmark.workspace.layout import Workspace
 
-    tell(register(Workspace(workspace.resolve())), as_json)
+    facts = register(Workspace(workspace.resolve()))
+    if out:
+        write_json(out, facts)
+    tell(facts, as_json)
 
 
 def promote(
@@ -27,21 +35,27 @@ def promote(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and move no alias.")] = False,
     every: Annotated[bool, typer.Option("--all", help="Every rule, not only those that matter.")] = False,
     as_json: JsonOption = False,
+    out: OutOption = None,
 ) -> None:
     """Make the challenger the champion, which serves, if it is not worse.
 
     Both are compared on the same validation pictures; exit code 1 where the challenger is refused, with the rules that
     failed.
     """
-    from deepmark.registry.promote import RefusedError, promote
+    from deepmark.files import write_json
+    from deepmark.registry.promote import RefusedError, list_models, promote
     from deepmark.workspace.layout import Workspace
 
+    place, refused = Workspace(workspace.resolve()), None
     try:
-        promotion = promote(Workspace(workspace.resolve()), force=force, dry_run=dry_run)
-    except RefusedError as refused:
-        _show(refused.promotion, every=every, as_json=as_json)
-        raise
+        promotion = promote(place, force=force, dry_run=dry_run)
+    except RefusedError as error:
+        promotion, refused = error.promotion, error
+    if out:
+        write_json(out, {**promotion.facts(), "versions": list_models(place)})
     _show(promotion, every=every, as_json=as_json)
+    if refused:
+        raise refused
     if not as_json:
         typer.echo(promotion.message)
 

@@ -1,4 +1,4 @@
-"""A params.yaml with other values: comments and order stay, and what the file may not hold is refused."""
+"""Changes values of a params.yaml; comments and order stay, and values that it may not have are refused."""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -20,10 +20,10 @@ _Representer.add_representer(type(None), lambda writer, _: writer.represent_scal
 
 
 def override(file: Path, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The text of a params.yaml with some values changed, and what was changed, by the name that DVC gives it.
+    """The text of a params.yaml with some values changed, and these values by the names that DVC gives them.
 
-    `given` has values by name, such as {"train.epochs": 2}, or by section: {"train": {"epochs": 2}}. Only the lines of
-    these differ from the file's.
+    `given` has values by name, such as {"train.epochs": 2}, or by section: {"train": {"epochs": 2}}. Only their lines
+    differ from the file's.
 
     Raises DeepmarkError for a name or a value that params.yaml may not have.
     """
@@ -35,17 +35,17 @@ def override(file: Path, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]
     for name, value in names.items():
         _put(values, name, value)
     checked = check_params(values, "params").model_dump()
-    found = {name: _get(checked, name) for name in names}  # "1e-3", text to some readers of YAML, is a number here
-    for name, value in found.items():
-        _put(values, name, _in_a_line(value))
+    changed = {name: _get(checked, name) for name in names}  # "1e-3" is text for ruamel, a number after the check
+    for name, value in changed.items():
+        _put(values, name, _flow_style(value))
     text = io.StringIO()
     yaml.dump(values, text)
-    return text.getvalue(), found
+    return text.getvalue(), changed
 
 
-def _by_name(given: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+def _by_name(given: Mapping[str, Any], parents: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     for key, value in given.items():
-        path = (*above, *str(key).split("."))
+        path = (*parents, *str(key).split("."))
         if isinstance(value, Mapping) and _is_section(path):
             yield from _by_name(value, path)
         else:
@@ -67,8 +67,8 @@ def _keys(name: str) -> list[str | int]:
 
 
 def _put(tree: Any, name: str, value: Any) -> None:
-    *above, last = _keys(name)
-    for key in above:
+    *parents, last = _keys(name)
+    for key in parents:
         if not isinstance(tree.get(key), dict):
             tree[key] = {}
         tree = tree[key]
@@ -81,9 +81,10 @@ def _get(tree: Any, name: str) -> Any:
     return tree
 
 
-def _in_a_line(value: Any) -> Any:
+def _flow_style(value: Any) -> Any:
+    """Lists and mappings in one line: [64, 128]."""
     if not isinstance(value, dict | list | tuple):
         return value
-    written = CommentedMap(value) if isinstance(value, dict) else CommentedSeq(value)
-    written.fa.set_flow_style()
-    return written
+    collection = CommentedMap(value) if isinstance(value, dict) else CommentedSeq(value)
+    collection.fa.set_flow_style()
+    return collection

@@ -8,16 +8,16 @@ import pytest
 from workspaces import set_params
 
 from assets.checks import data as data_checks
-from assets.checks import model as checks
-from assets.dvc_asset import Made
+from assets.checks import model as model_checks
+from assets.checks.asset_check import Materialized
 from assets.metadata.stages import CATEGORIES, records_facts
 from deepmark.data.records import read_records, write_records
 from deepmark.errors import DeepmarkError
 from deepmark.workspace.layout import Workspace
 
 
-def made(workspace: Workspace, item: str | None, **before: object) -> Made:
-    return Made(root=workspace.root, item=item, before=before)
+def made(workspace: Workspace, partition: str | None, **previous: object) -> Materialized:
+    return Materialized(workspace=workspace.root, partition=partition, previous=previous)
 
 
 def change_statistics(workspace: Workspace, **values: object) -> dict:
@@ -63,7 +63,7 @@ def test_a_share_of_rejects_near_the_limit_is_a_warning(sharded):
     result = data_checks.rejected_share_is_far_from_its_limit(made(workspace, "train"))
 
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert result.description == "6.00% of the files were set aside; the stage stops above 10.00%."
+    assert result.description == "6.00% of the files were rejected; the stage stops above 10.00%."
 
 
 def test_fewer_pictures_than_the_last_time_are_a_warning(sharded):
@@ -98,7 +98,7 @@ def test_the_first_materialization_has_nothing_to_be_held_against(sharded, empty
     metrics(empty, "nms")
 
     assert data_checks.nothing_has_shrunk(made(sharded, "train")).passed
-    assert checks.latency_has_not_grown(made(empty, "nms")).passed
+    assert model_checks.latency_has_not_grown(made(empty, "nms")).passed
 
 
 def test_a_picture_of_both_splits_is_found_by_its_bytes(sharded):
@@ -139,7 +139,7 @@ def test_mirrored_landmark_numbers_stop_what_comes_after(sharded, monkeypatch):
 def test_a_loss_that_is_no_number_stops_what_comes_after(empty, loss, passed):
     empty.train_metrics_file.parent.mkdir()
     empty.train_metrics_file.write_text(json.dumps({"loss": 1.0, "validation_loss": loss}))
-    result = checks.loss_is_finite(made(empty, None))
+    result = model_checks.loss_is_finite(made(empty, None))
 
     assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.ERROR)
 
@@ -149,7 +149,7 @@ def test_a_loss_that_is_no_number_stops_what_comes_after(empty, loss, passed):
 )
 def test_a_loss_that_ends_no_lower_than_it_began_is_a_warning(empty, values, passed):
     losses(empty, *values)
-    result = checks.loss_falls(made(empty, None))
+    result = model_checks.loss_falls(made(empty, None))
 
     assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
 
@@ -158,7 +158,7 @@ def test_a_loss_that_ends_no_lower_than_it_began_is_a_warning(empty, values, pas
 def test_a_strategy_below_the_simpler_one_is_a_warning(empty, ap, passed):
     metrics(empty, "nms", ap=0.5)
     metrics(empty, "flip", ap=ap)
-    result = checks.ap_is_not_below_the_simpler_strategy(made(empty, "flip"))
+    result = model_checks.ap_is_not_below_the_simpler_strategy(made(empty, "flip"))
 
     assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
     assert passed or result.description.startswith("box AP is 0.0100 below that of 'nms'")
@@ -167,7 +167,7 @@ def test_a_strategy_below_the_simpler_one_is_a_warning(empty, ap, passed):
 @pytest.mark.parametrize(("ms", "passed"), [(5.0, True), (12.5, True), (12.6, False)])
 def test_a_slower_detector_than_the_last_time_is_a_warning(empty, ms, passed):
     metrics(empty, "nms", ms=ms)
-    result = checks.latency_has_not_grown(made(empty, "nms", **{"ms total": 10.0}))
+    result = model_checks.latency_has_not_grown(made(empty, "nms", **{"ms total": 10.0}))
 
     assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
 
@@ -178,10 +178,10 @@ def test_a_slower_detector_than_the_last_time_is_a_warning(empty, ms, passed):
         (data_checks.every_file_is_accounted_for, "train", "statistics file"),
         (data_checks.rejected_share_is_far_from_its_limit, "train", "statistics file"),
         (data_checks.nothing_has_shrunk, "train", "statistics file"),
-        (checks.loss_is_finite, None, "metrics/train.json"),
-        (checks.loss_falls, None, "plots/losses.csv"),
-        (checks.ap_is_not_below_the_simpler_strategy, "none", "metrics/none.json"),
-        (checks.latency_has_not_grown, "none", "metrics/none.json"),
+        (model_checks.loss_is_finite, None, "metrics/train.json"),
+        (model_checks.loss_falls, None, "plots/losses.csv"),
+        (model_checks.ap_is_not_below_the_simpler_strategy, "none", "metrics/none.json"),
+        (model_checks.latency_has_not_grown, "none", "metrics/none.json"),
     ],
 )
 def test_a_check_without_its_file_does_not_pass_and_stops_nobody(empty, check, item, file):

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 from toy_workspace import REPOSITORY
 
-from pipelines.definitions import build_definitions
+from pipelines.code_location import build_definitions
 
 
 @pytest.fixture(scope="module")

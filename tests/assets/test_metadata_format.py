@@ -5,7 +5,7 @@ import math
 import dagster as dg
 import pandas as pd
 
-from assets.metadata.format import gridded, link, rounded, turned, written
+from assets.metadata.format import link, markdown_table, metadata_table, rounded, transposed
 from deepmark.eval.metric.subsets import SCOPES
 from deepmark.report.tables.metric_tables import category_table, subset_table
 from deepmark.report.tables.table import Row, Table
@@ -43,8 +43,11 @@ def test_the_numbers_of_a_check_are_rounded_too():
     assert rounded(result.metadata) == {"share": dg.MetadataValue.float(0.3333), "files": dg.MetadataValue.int(3)}
 
 
-def test_a_written_table_wastes_no_characters():
-    assert written(TABLE).value == "||small|large|\n|---|---:|---:|\n|**box AP**|**0.1**|**0.2**|\n|theirs|0.3|0.4|\n"
+def test_a_markdown_table_wastes_no_characters():
+    assert (
+        markdown_table(TABLE).value
+        == "||small|large|\n|---|---:|---:|\n|**box AP**|**0.1**|**0.2**|\n|theirs|0.3|0.4|\n"
+    )
 
 
 def test_what_was_measured_is_shown_without_a_click():
@@ -52,21 +55,21 @@ def test_what_was_measured_is_shown_without_a_click():
     metrics = ["box_ap", "box_ap50", "box_ap75", "landmark_visible_ap", "landmark_ap", "landmark_ap50"]
     frame = pd.DataFrame({"metric": metric, "scope": scope, "value": 0.5} for metric in metrics for scope in scopes)
 
-    for table in (category_table(frame), turned(subset_table(frame), "subset")):
-        text = written(table).value or ""
+    for table in (category_table(frame), transposed(subset_table(frame), "subset")):
+        text = markdown_table(table).value or ""
         assert text.count("0.500") == len(table.rows) * (len(table.columns) - 1)
         assert len(text) < 1000
 
 
 def test_a_table_in_a_grid_keeps_its_cells_and_a_nameless_column_a_place():
-    table = gridded(("", "items"), [("vest", 3), ("sling", 4)])
+    table = metadata_table(("", "items"), [("vest", 3), ("sling", 4)])
 
     assert [column.name.strip() for column in table.schema.columns] == ["", "items"]
     assert [list(row.data.values()) for row in table.records] == [["vest", 3], ["sling", 4]]
 
 
-def test_a_turned_table_has_our_rows_as_columns():
-    table = turned(TABLE, "size")
+def test_a_transposed_table_has_our_rows_as_columns():
+    table = transposed(TABLE, "size")
 
     assert table.columns == ("size", "box AP")
     assert [row.cells for row in table.rows] == [("small", "0.1"), ("large", "0.2")]

@@ -8,9 +8,9 @@ import toy_registry
 from toy_registry import REFUSED, answers
 from toy_workspace import REPOSITORY
 
-from assets import release
+from assets import registry_command, release
 from assets.dvc.graph import read_graph
-from pipelines.definitions import build_definitions
+from pipelines.code_location import build_definitions
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def make(tmp_path, monkeypatch):
     for name in ("dvc.yaml", "params.yaml"):
         (tmp_path / name).write_text((REPOSITORY / name).read_text("utf-8"))
     toy_registry.install(tmp_path)
-    monkeypatch.setattr(release, "COMMAND", toy_registry.COMMAND)
+    monkeypatch.setattr(registry_command, "COMMAND", toy_registry.COMMAND)
 
     def made(said: dict) -> tuple[dg.ExecuteInProcessResult, list[str]]:
         toy_registry.tell(tmp_path, said)
@@ -44,7 +44,7 @@ def test_a_candidate_that_passes_the_gate_becomes_champion(make):
     candidate, champion = shown(result, "candidate"), shown(result, "champion")
 
     assert result.success
-    assert asked == ["register", "promote --dry-run", "models", "promote", "models"]
+    assert asked == ["register", "promote --dry-run", "promote"]
     assert (candidate["version"], candidate["landmark AP"], champion["version"]) == (2, 0.25, 2)
     assert "|landmark AP|0.5000|0.2500|" in candidate["gate"]
     assert "|landmark AP of vest|0.5000|0.2500|" in candidate["gate"]

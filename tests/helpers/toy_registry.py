@@ -5,20 +5,20 @@ import sys
 from pathlib import Path
 
 COMMAND = (sys.executable, "registry.py")
-"""For assets.release.COMMAND: run in the workspace."""
+"""For assets.registry_command.COMMAND: run in the workspace."""
 
 COMMANDS = r"""
 import json, pathlib, os, sys
 
 said = json.loads(pathlib.Path("said.json").read_text())
-words = [word for word in sys.argv[1:] if word != "--json"]
+*words, _, out = sys.argv[1:]
 with pathlib.Path("asked").open("a") as file:
     file.write(" ".join(words) + "\n")
 pathlib.Path("run").write_text(os.environ["DAGSTER_RUN_ID"])
 print("a line of progress", file=sys.stderr)
 answer = said[" ".join(words)]
 if "facts" in answer:
-    print(json.dumps(answer["facts"]))
+    pathlib.Path(out).write_text(json.dumps(answer["facts"]))
 print(answer.get("error", ""), file=sys.stderr)
 sys.exit(answer.get("status", 0))
 """
@@ -32,10 +32,6 @@ RULE = {
     "interval": {"low": -0.3, "high": -0.2},
 }
 HELD = RULE | {"name": "landmark AP of vest", "condition": "difference >= -0.5", "holds": True}
-PASSED = {"champion": 1, "before": 1, "challenger": 2, "failed": [], "said": "fine"}
-PASSED |= {"rules": [RULE | {"holds": True}, HELD]}
-REFUSED = PASSED | {"failed": ["landmark AP: champion 0.5000, challenger 0.2500"], "rules": [RULE, HELD]}
-REFUSED |= {"said": "refused"}
 VERSION = {
     "aliases": [],
     "created": "2026-01-02T03:04:05+00:00",
@@ -47,6 +43,10 @@ VERSION = {
     "data_version": None,
     "mlflow_run": "ab12",
 }
+PASSED = {"champion": 1, "before": 1, "challenger": 2, "failed": [], "said": "fine"}
+PASSED |= {"rules": [RULE | {"holds": True}, HELD], "versions": [VERSION | {"version": 2}, VERSION | {"version": 1}]}
+REFUSED = PASSED | {"failed": ["landmark AP: champion 0.5000, challenger 0.2500"], "rules": [RULE, HELD]}
+REFUSED |= {"said": "refused"}
 
 
 def answers(**changes) -> dict:
@@ -55,7 +55,6 @@ def answers(**changes) -> dict:
         "register": {"facts": {"version": 2}},
         "promote --dry-run": {"facts": PASSED},
         "promote": {"facts": PASSED | {"champion": 2}},
-        "models": {"facts": [VERSION | {"version": 2}, VERSION | {"version": 1}]},
     }
     return facts | changes
 
@@ -63,8 +62,8 @@ def answers(**changes) -> dict:
 def challenge(aps: list[float]) -> dict:
     """The last of the versions with these APs wants to be champion, and is refused if it is below the one before."""
     number, ap, before = len(aps), aps[-1], aps[-2] if len(aps) > 1 else None
-    known = [VERSION | {"version": version, "landmark_ap": one} for version, one in enumerate(aps, 1)]
-    facts = PASSED | {"champion": number, "before": number - 1 or None, "challenger": number}
+    versions = [VERSION | {"version": version, "landmark_ap": one} for version, one in enumerate(aps, 1)]
+    facts = PASSED | {"champion": number, "before": number - 1 or None, "challenger": number, "versions": versions}
     facts |= {"said": f"version {number} becomes the champion"}
     if before is None:
         facts["rules"] = []
@@ -76,7 +75,7 @@ def challenge(aps: list[float]) -> dict:
             facts |= {"champion": number - 1, "failed": [refusal], "said": f"version {number} is refused"}
     told = {"facts": facts, "status": 1 if facts["failed"] else 0}
     register = {"facts": {"version": number}}
-    return {"register": register, "promote --dry-run": told, "promote": told, "models": {"facts": known}}
+    return {"register": register, "promote --dry-run": told, "promote": told}
 
 
 def install(workspace: Path) -> None:

@@ -1,10 +1,12 @@
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from toy_workspace import REPOSITORY, make_workspace
 from workspaces import made_once
 
+from assets.dvc import dvc_internals
 from pipelines.materialize import materialize_all
 
 
@@ -13,6 +15,19 @@ def workspace(tmp_path: Path) -> Path:
     """A git and DVC repository with the project's own graph and three raw files a split; nothing is made yet."""
     make_workspace(tmp_path, (REPOSITORY / "dvc.yaml").read_text("utf-8"))
     return tmp_path
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Every dvc.yaml that is read for its graph, in order."""
+    files, load_stages = [], dvc_internals.load_stages
+
+    def load(file: Path) -> dict[str, Any]:
+        files.append(file)
+        return load_stages(file)
+
+    monkeypatch.setattr(dvc_internals, "load_stages", load)
+    return files
 
 
 @pytest.fixture(scope="session")

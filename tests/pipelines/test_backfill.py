@@ -44,7 +44,7 @@ def server(workspace: Path, tmp_path: Path) -> Iterator[WorkspaceProcessContext]
     """What the webserver and the daemon share: an instance, and the code location of the workspace."""
     location = workspace / "location.py"
     location.write_text(
-        "from pathlib import Path\nfrom pipelines.definitions import build_definitions\n"
+        "from pathlib import Path\nfrom pipelines.code_location import build_definitions\n"
         f"defs = build_definitions(Path({str(workspace)!r}))\n"
     )
     origin = LoadableTargetOrigin(executable_path=sys.executable, python_file=str(location))

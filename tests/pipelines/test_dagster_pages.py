@@ -9,9 +9,9 @@ import toy_registry
 from ui_server import running
 from workspaces import set_params
 
-from assets import release
+from assets import registry_command, release
 from deepmark.workspace.layout import Workspace
-from pipelines.definitions import build_definitions
+from pipelines.code_location import build_definitions
 from pipelines.instance import open_instance
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make setup")
@@ -40,7 +40,7 @@ def retrained(made_copy, tmp_path_factory) -> Path:
     toy_registry.install(workspace)
     job = build_definitions(workspace).resolve_job_def("release")
     with pytest.MonkeyPatch.context() as patch, open_instance(workspace) as instance:
-        patch.setattr(release, "COMMAND", toy_registry.COMMAND)
+        patch.setattr(registry_command, "COMMAND", toy_registry.COMMAND)
         for number in range(1, len(APS) + 1):
             toy_registry.tell(workspace, toy_registry.challenge(APS[:number]))
             job.execute_in_process(instance=instance, raise_on_error=False)

@@ -10,9 +10,9 @@ from toy_workspace import REPOSITORY, make_workspace
 
 from assets import dvc_asset as dvc_assets
 from assets.dvc.graph import Graph
-from pipelines import definitions
-from pipelines.definitions import build_definitions
-from pipelines.jobs import CHAINED
+from pipelines import code_location
+from pipelines.code_location import build_definitions
+from pipelines.jobs.names import CHAIN_TAG
 
 TWO_STEPS = """
 stages:
@@ -54,16 +54,17 @@ def test_the_jobs_are_those_of_dvc_yaml_two_chains_and_experiments():
     assert sorted(names) == sorted(["__ASSET_JOB", *stages, "release", "train_and_evaluate", "retrain", "experiment"])
 
 
-def test_a_chain_is_one_run_that_makes_the_others_in_order(tmp_path, instance):
+def test_a_chain_is_one_run_that_makes_the_others_in_order_and_dvc_yaml_is_read_once(tmp_path, instance, reads):
     result = execute(toy(tmp_path, "echo 1 > one"), "train_and_evaluate", instance)
 
     assert result.success
+    assert reads == [tmp_path / "dvc.yaml"]
     assert runs(instance) == [
         ("train_and_evaluate", "SUCCESS"),
         ("training", "SUCCESS"),
         ("evaluation", "SUCCESS"),
     ]
-    links = [run.tags[CHAINED] for run in instance.get_runs() if run.job_name != "train_and_evaluate"]
+    links = [run.tags[CHAIN_TAG] for run in instance.get_runs() if run.job_name != "train_and_evaluate"]
     assert links == [result.run_id] * 2
 
 
@@ -109,7 +110,7 @@ def test_a_release_comes_last_in_retrain_and_has_a_job_of_its_own(tmp_path, inst
 
         return [candidate, champion]
 
-    monkeypatch.setitem(definitions.GROUPS, "release", release)
+    monkeypatch.setitem(code_location.GROUPS, "release", release)
     workspace = toy(tmp_path, "echo 1 > one")
 
     assert execute(workspace, "train_and_evaluate", instance).success

@@ -9,7 +9,7 @@ from pipelines.instance import dagster_home, open_instance
 from pipelines.materialize import materialize_all
 
 
-def test_a_failing_stage_says_why_and_what_comes_after_it_is_not_tried(workspace):
+def test_a_failing_stage_says_why_and_what_comes_after_it_is_not_tried(workspace, reads):
     for number in range(3, 13):
         (workspace / "data/raw/train" / f"{number}.jpg").touch()
 
@@ -20,6 +20,7 @@ def test_a_failing_stage_says_why_and_what_comes_after_it_is_not_tried(workspace
     with open_instance(workspace) as instance:
         (run,) = instance.get_runs()
         assert run.status == dg.DagsterRunStatus.FAILURE
+    assert reads == [workspace / "dvc.yaml"]
 
 
 def test_a_name_that_is_no_asset_is_refused_with_the_nearest(workspace):

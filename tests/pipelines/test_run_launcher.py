@@ -16,7 +16,7 @@ from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_ite
 from toy_workspace import REPOSITORY, processes_in, wait_for
 
 from pipelines.instance import open_instance
-from pipelines.run_launcher import HOST
+from pipelines.jobs.names import HOST_TAG
 
 
 def monitor(instance: dg.DagsterInstance) -> None:
@@ -88,7 +88,7 @@ def test_a_run_on_another_machine_is_left_alone(monkeypatch):
     ours = {"run_launcher": {"module": "pipelines.run_launcher", "class": "WatchfulRunLauncher"}}
     with dg.instance_for_test(overrides=ours) as instance:
         here, there = (
-            nothing.execute_in_process(instance=instance, tags={HOST: host}).dagster_run
+            nothing.execute_in_process(instance=instance, tags={HOST_TAG: host}).dagster_run
             for host in (os.uname().nodename, "another")
         )
         monkeypatch.setattr(psutil, "Process", gone)

@@ -59,7 +59,7 @@ TARGETS: dict[str, Pick] = {
     "data": lambda team: _stages(team, "ingest", "shard"),
     "training": _training,
     "evaluation": lambda team: _stages(team, "predict", "evaluate", "audit", "report"),
-    "release": lambda team: _stages(team, "register", "promote", "models"),
+    "release": lambda team: _stages(team, "register", "promote"),
     "run worker": _run_workers,
     "daemon": lambda team: _commands(team, "dagster._daemon"),
     "code server": lambda team: _commands(team, "dagster", "grpc"),

@@ -22,8 +22,8 @@ from workspaces import REPOSITORY, set_params
 
 from deepmark.registry.versions import CHAMPION, Registry, Version, with_alias
 from deepmark.workspace.layout import Workspace, init_workspace
-from pipelines.automation.retry_sensor import AGAIN
 from pipelines.instance import dagster_home, open_instance
+from pipelines.jobs.names import RETRY_TAG
 
 SENSOR = "raw_data_settled"
 
@@ -122,7 +122,7 @@ class Team:
     def asked_for(self) -> list[dg.DagsterRun]:
         """The retrainings that were asked for, the first first, without those that were killed and started again."""
         runs = self.instance.get_runs(dg.RunsFilter(job_name="retrain"))
-        return [run for run in reversed(runs) if run.parent_run_id is None and AGAIN not in run.tags]
+        return [run for run in reversed(runs) if run.parent_run_id is None and RETRY_TAG not in run.tags]
 
     def _ended(self, number: int) -> dg.DagsterRun | None:
         if len(self.asked_for()) < number:

@@ -20,7 +20,7 @@ from deepmark.params import Params
 from deepmark.schema import SPLITS, STRATEGIES
 from deepmark.train.run_id import training_inputs
 from deepmark.workspace.layout import PROFILES, Workspace, init_workspace
-from pipelines.definitions import build_definitions
+from pipelines.code_location import build_definitions
 
 COMMANDS = typer.main.get_command(cli.app).commands
 NOT_STAGES = {"init", "synth", "compare", "detect", "demo", "import-checkpoint", "model", "score", "convert"}

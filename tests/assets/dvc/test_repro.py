@@ -5,7 +5,8 @@ import sys
 import pytest
 from toy_workspace import make_repository
 
-from assets.dvc.repro import StageEndedError, StageFailedError, is_up_to_date, repro
+from assets.dvc.dvc_internals import is_up_to_date
+from assets.dvc.repro import StageEndedError, StageFailedError, repro
 
 STAGES = """
 stages:
@@ -65,11 +66,11 @@ def test_of_a_graph_that_dvc_cannot_use_nothing_is_up_to_date(stages):
         assert not is_up_to_date(stages, "copy")
 
 
-def test_what_the_command_prints_is_told_and_dvcs_advice_is_not(stages):
-    told = []
-    repro(stages, "copy", tell=told.append)
+def test_the_lines_of_the_command_are_passed_on_and_the_advice_of_dvc_is_not(stages):
+    printed = []
+    repro(stages, "copy", progress=printed.append)
 
-    assert told == ["Running stage 'copy':", "> exec python imitate.py", "copying"]
+    assert printed == ["Running stage 'copy':", "> exec python imitate.py", "copying"]
 
 
 def test_a_failing_command_is_quoted(stages):
@@ -103,15 +104,15 @@ def lock_holder(stages):
 
 
 def test_a_lock_held_by_another_process_is_waited_for(stages, lock_holder):
-    told = []
+    printed = []
 
-    def tell(line):
-        told.append(line)
+    def progress(line):
+        printed.append(line)
         if "Another DVC process is at work" in line:
             lock_holder.kill()
 
-    assert repro(stages, "copy", tell=tell) == "ran"
-    assert any("Another DVC process is at work" in line for line in told)
+    assert repro(stages, "copy", progress=progress) == "ran"
+    assert any("Another DVC process is at work" in line for line in printed)
 
 
 def test_a_lock_that_is_never_released_is_reported_after_a_while(stages, lock_holder):

@@ -19,50 +19,50 @@ from assets.raw_data import RAW, version_of_records
 from deepmark.errors import DeepmarkError
 from deepmark.params import load_params
 from deepmark.workspace.layout import Workspace
-from pipelines.automation.definitions import Watch, look
-from pipelines.definitions import build_definitions
+from pipelines.automation.raw_data_sensor import SensorState, next_state
+from pipelines.code_location import build_definitions
 from pipelines.instance import open_instance
 from pipelines.materialize import materialize_all
 
 
-def looks(*versions: str, of_records: str | None = None, settled: float = 3.0) -> list[str | None]:
-    """The run keys of looks a second apart, the first at second 100."""
-    keys, watch = [], Watch()
+def run_keys(*versions: str, of_records: str | None = None, settle_seconds: float = 3.0) -> list[str | None]:
+    """The run keys of evaluations a second apart, the first at second 100."""
+    keys, state = [], SensorState()
     for now, version in enumerate(versions, 100):
-        watch, key = look(watch, now=now, version=version, of_records=of_records, settled=settled)
+        state, key = next_state(state, now=now, version=version, of_records=of_records, settle_seconds=settle_seconds)
         keys.append(key)
     return keys
 
 
 def test_a_changed_version_is_retrained_on_once_it_has_settled_and_only_once():
-    assert looks("a", "b", "b", "b", "b", "b", "b", of_records="a") == [
+    assert run_keys("a", "b", "b", "b", "b", "b", "b", of_records="a") == [
         *[None, None, None, None],
         *["raw b since 101", None, None],
     ]
 
 
 def test_files_that_go_on_changing_are_waited_for():
-    assert looks("a", "b", "c", "d", "e", "f", "g", of_records="a") == [None] * 7
+    assert run_keys("a", "b", "c", "d", "e", "f", "g", of_records="a") == [None] * 7
 
 
 def test_what_results_were_made_from_is_no_news():
-    assert looks("a", "a", "a", "a", "a", "a", of_records="a") == [None] * 6
-    assert looks("b", "a", "a", "a", "a", "a", of_records="a") == [None] * 6
+    assert run_keys("a", "a", "a", "a", "a", "a", of_records="a") == [None] * 6
+    assert run_keys("b", "a", "a", "a", "a", "a", of_records="a") == [None] * 6
 
 
 def test_a_workspace_in_which_nothing_was_made_yet_is_trained():
-    assert looks("a", "a", "a", "a") == [None, None, None, "raw a since 100"]
+    assert run_keys("a", "a", "a", "a") == [None, None, None, "raw a since 100"]
 
 
 def test_files_that_are_put_back_as_they_were_are_news():
-    keys = looks("a", "b", "a", "b", of_records="b", settled=0)
+    keys = run_keys("a", "b", "a", "b", of_records="b", settle_seconds=0)
 
     assert keys == ["raw a since 100", None, "raw a since 102", None]
 
 
 def test_a_look_whose_end_was_not_recorded_asks_for_the_same_run_again():
-    before = Watch(version="b", since=101.0, used="a")
-    first, again = (look(before, now=now, version="b", of_records="a", settled=3)[1] for now in (104, 105))
+    before = SensorState(version="b", since=101.0, used="a")
+    first, again = (next_state(before, now=now, version="b", of_records="a", settle_seconds=3)[1] for now in (104, 105))
 
     assert first == again == "raw b since 101"
 

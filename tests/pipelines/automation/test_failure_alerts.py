@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from pipelines.automation import failure_alerts as alerts
-from pipelines.jobs import CHAINED, WHOLE
+from pipelines.jobs.names import CHAIN_TAG, FAILURE_ALERT_SENSOR, WHOLE_CHAIN
 
 
 @dataclass
@@ -64,7 +64,7 @@ def failed_run(instance: dg.DagsterInstance, **tags: str) -> dg.RunFailureSensor
 def failure_of(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> dg.RunFailureSensorContext:
     (event,) = [event for event in result.all_events if event.is_failure and not event.is_step_event]
     return dg.build_run_status_sensor_context(
-        sensor_name="tell_of_failures", dagster_instance=instance, dagster_run=result.dagster_run, dagster_event=event
+        sensor_name=FAILURE_ALERT_SENSOR, dagster_instance=instance, dagster_run=result.dagster_run, dagster_event=event
     ).for_run_failure()
 
 
@@ -78,7 +78,7 @@ def test_the_webhook_gets_the_words_of_the_step_that_failed(webhook, failed, mon
     monkeypatch.setenv(alerts.WEBHOOK, webhook.url)
     context = failed()
 
-    assert alerts.tell_of_failures(context) is None
+    assert alerts.failure_alert_sensor(context) is None
     (message,) = webhook.got
     assert message["text"] == "train failed: deepmark train: no shards. Make them."
     assert message["run_id"] == context.dagster_run.run_id
@@ -86,7 +86,7 @@ def test_the_webhook_gets_the_words_of_the_step_that_failed(webhook, failed, mon
 
 def test_of_a_run_that_was_killed_it_is_said_that_it_starts_again(webhook, failed, monkeypatch):
     monkeypatch.setenv(alerts.WEBHOOK, webhook.url)
-    alerts.tell_of_failures(failed(**{"dagster/will_retry": "true"}))
+    alerts.failure_alert_sensor(failed(**{"dagster/will_retry": "true"}))
 
     assert webhook.got[0]["text"].endswith("\nIt is started again.")
 
@@ -101,7 +101,7 @@ def test_a_check_that_stops_a_run_is_told_with_what_it_found(webhook, monkeypatc
     job = dg.Definitions(assets=[candidate], jobs=[dg.define_asset_job("release")]).resolve_job_def("release")
     with dg.DagsterInstance.ephemeral() as instance:
         result = job.execute_in_process(instance=instance, raise_on_error=False)
-        alerts.tell_of_failures(failure_of(instance, result))
+        alerts.failure_alert_sensor(failure_of(instance, result))
 
     (message,) = webhook.got
     assert message["text"] == "release failed: candidate: the check gate failed: landmark AP: 0.1, needed 0.2"
@@ -109,22 +109,22 @@ def test_a_check_that_stops_a_run_is_told_with_what_it_found(webhook, monkeypatc
 
 def test_without_a_webhook_failures_are_logged(failed, monkeypatch, capsys):
     monkeypatch.delenv(alerts.WEBHOOK, raising=False)
-    alerts.tell_of_failures(failed())
+    alerts.failure_alert_sensor(failed())
 
     assert "train failed: deepmark train: no shards. Make them." in capsys.readouterr().err
 
 
 def test_a_chain_and_its_runs_are_one_failure(webhook, failed, monkeypatch):
     monkeypatch.setenv(alerts.WEBHOOK, webhook.url)
-    alerts.tell_of_failures(failed(**{CHAINED: "0b1c"}))
+    alerts.failure_alert_sensor(failed(**{CHAIN_TAG: "0b1c"}))
     assert webhook.got == []
 
-    alerts.tell_of_failures(failed(**{CHAINED: WHOLE}))
+    alerts.failure_alert_sensor(failed(**{CHAIN_TAG: WHOLE_CHAIN}))
     assert len(webhook.got) == 1
 
 
 def test_a_webhook_that_hangs_is_given_up(webhook, monkeypatch):
-    monkeypatch.setattr(alerts, "SECONDS", 0.1)
+    monkeypatch.setattr(alerts, "TIMEOUT_SECONDS", 0.1)
     webhook.hangs = True
 
     assert alerts.post(webhook.url, {"text": "?"}) == "TimeoutError: timed out"
@@ -134,7 +134,7 @@ def test_a_webhook_that_refuses_is_reported_and_stops_nothing(webhook, failed, m
     monkeypatch.setenv(alerts.WEBHOOK, webhook.url)
     webhook.status = 503
 
-    assert alerts.tell_of_failures(failed()) is None
+    assert alerts.failure_alert_sensor(failed()) is None
     assert f"{alerts.WEBHOOK}: answered 503 Service Unavailable" in capsys.readouterr().err
 
 

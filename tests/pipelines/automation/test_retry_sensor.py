@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 import dagster as dg
 import pytest
 
-from pipelines.automation import retry_sensor as again
-from pipelines.automation.retry_sensor import AGAIN, MOST, second_tries
+from assets.dagster_internals import RETRY_DROPPED
+from pipelines.automation.retry_sensor import MAX_RETRIES, retry_sensor
+from pipelines.jobs.names import RETRY_TAG
 
 
 @dg.job(executor_def=dg.in_process_executor)
@@ -42,23 +43,23 @@ def killed(
 
 
 def requests(instance: dg.DagsterInstance, *, cursor: str | None = None) -> list[dg.RunRequest]:
-    sensor = second_tries([retrain, prepare])
+    sensor = retry_sensor([retrain, prepare])
     context = dg.build_sensor_context(instance, cursor=cursor, definitions=dg.Definitions(jobs=[retrain, prepare]))
     return list(sensor.evaluate_tick(context).run_requests or [])
 
 
 def test_a_run_whose_second_try_was_dropped_is_asked_for_again(instance):
-    run = killed(instance, "Failed to retry run")
+    run = killed(instance, RETRY_DROPPED)
     (request,) = requests(instance)
 
     assert (request.job_name, request.run_key) == ("retrain", f"again {run.run_id}")
-    assert request.tags[AGAIN] == "1"
+    assert request.tags[RETRY_TAG] == "1"
     assert request.tags["deepmark/chain"] == "whole"
     assert "dagster/will_retry" not in request.tags
 
 
 def test_its_partition_is_the_same(instance):
-    killed(instance, "Failed to retry run", job=prepare, tags={"dagster/partition": "train"})
+    killed(instance, RETRY_DROPPED, job=prepare, tags={"dagster/partition": "train"})
     (request,) = requests(instance)
 
     assert (request.job_name, request.partition_key) == ("prepare", "train")
@@ -72,19 +73,19 @@ def test_runs_that_dagster_starts_again_itself_or_that_failed_of_a_mistake_are_l
 
 
 def test_runs_of_jobs_that_are_not_ours_are_left_alone(instance):
-    killed(instance, "Failed to retry run", job=of_others)
+    killed(instance, RETRY_DROPPED, job=of_others)
 
     assert requests(instance) == []
 
 
 def test_what_is_killed_every_time_is_given_up(instance):
-    killed(instance, "Failed to retry run", tags={AGAIN: str(MOST)})
+    killed(instance, RETRY_DROPPED, tags={RETRY_TAG: str(MAX_RETRIES)})
 
     assert requests(instance) == []
 
 
 def test_old_failures_are_looked_at_once(instance):
-    killed(instance, "Failed to retry run")
+    killed(instance, RETRY_DROPPED)
     later = datetime.now().astimezone() + timedelta(seconds=1)
 
     assert requests(instance, cursor=later.isoformat()) == []
@@ -94,4 +95,4 @@ def test_dagster_still_says_so_in_these_words():
     from dagster._daemon.auto_run_reexecution import auto_run_reexecution
 
     source = auto_run_reexecution.__loader__.get_source(auto_run_reexecution.__name__)
-    assert f'"{again._DROPPED}"' in source
+    assert f'"{RETRY_DROPPED}"' in source

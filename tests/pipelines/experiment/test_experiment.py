@@ -18,9 +18,9 @@ from assets import dvc_asset as dvc_assets
 from deepmark.errors import DeepmarkError
 from deepmark.workspace.git import IDENTITY
 from deepmark.workspace.layout import init_workspace
-from pipelines.definitions import build_definitions
-from pipelines.experiment.job import EXPERIMENT, NAME_TAG, PARAMS_TAG
-from pipelines.experiment.workspace_copy import copied, keep
+from pipelines.code_location import build_definitions
+from pipelines.experiment.workspace_copy import keep, workspace_copy
+from pipelines.jobs.names import EXPERIMENT, EXPERIMENT_TAG, PARAMS_TAG
 
 GRAPH = """
 stages:
@@ -176,7 +176,7 @@ def test_epochs_are_in_the_runs_log_and_stages_that_nothing_reaches_do_not_run(r
 
 
 def test_the_run_says_what_it_was_asked_and_shows_it_beside_the_workspace(ran):
-    assert ran.tags[NAME_TAG] == "slow-start"
+    assert ran.tags[EXPERIMENT_TAG] == "slow-start"
     assert ran.tags[PARAMS_TAG] == 'train.epochs: 2, train.init: "data/start.safetensors"'
     assert "| params.yaml: train.epochs | 10 | 2 |" in ran.shown["params"]
     assert "| metrics/train.json: loss | 0.8 | 4 |" in ran.shown["metrics"]
@@ -218,7 +218,7 @@ def test_a_killed_training_goes_on_and_raw_files_are_there_for_who_reads_them(ma
 def test_a_cancelled_experiment_leaves_no_process_and_no_copy(made):
     (made / "endless").touch()
     program = (
-        "import sys, pathlib; from pipelines.definitions import build_definitions;"
+        "import sys, pathlib; from pipelines.code_location import build_definitions;"
         "build_definitions(pathlib.Path(sys.argv[1])).resolve_job_def('experiment')"
         ".execute_in_process(run_config={'name': 'x', 'params': {'train.epochs': 1}})"
     )
@@ -256,9 +256,9 @@ def test_an_experiment_of_another_run_keeps_its_name(ran):
 def test_two_of_one_name_do_not_work_in_each_others_copy(made):
     params = (made / "params.yaml").read_text()
     with (
-        copied(made, "twice", params) as copy,
-        pytest.raises(DeepmarkError, match=r"'twice' is being run already\. Wait for it"),
-        copied(made, "twice", params),
+        workspace_copy(made, "twice", params) as copy,
+        pytest.raises(DeepmarkError, match=r"'twice' is running already\. Wait for it"),
+        workspace_copy(made, "twice", params),
     ):
         pass
     assert not copy.exists()
@@ -266,7 +266,7 @@ def test_two_of_one_name_do_not_work_in_each_others_copy(made):
 
 def test_a_name_that_was_taken_meanwhile_stays_with_who_was_first(made):
     params = (made / "params.yaml").read_text()
-    with copied(made, "one", params) as one, copied(made, "other", params) as other:
+    with workspace_copy(made, "one", params) as one, workspace_copy(made, "other", params) as other:
         keep(made, one, "both", "the first")
         first = git(made, "for-each-ref")
         with pytest.raises(DeepmarkError, match=r"'both' was taken while the experiment ran\. Launch it again"):
@@ -277,11 +277,11 @@ def test_a_name_that_was_taken_meanwhile_stays_with_who_was_first(made):
 
 @pytest.mark.parametrize(
     ("gone", "words"),
-    [(".git/refs/heads/main", "has no commit.*git add --all"), (".dvc", "DVC does not know it. .*dvc init")],
+    [(".git/refs/heads/main", "has no commit.*git add --all"), (".dvc", "not a DVC repository. .*dvc init")],
 )
 def test_what_an_experiment_needs_of_a_workspace_is_said(made, gone, words):
     shutil.rmtree(made / gone, ignore_errors=True)
     (made / gone).unlink(missing_ok=True)
 
-    with pytest.raises(DeepmarkError, match=words), copied(made, "x", ""):
+    with pytest.raises(DeepmarkError, match=words), workspace_copy(made, "x", ""):
         pass
