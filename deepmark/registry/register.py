@@ -5,7 +5,6 @@ import json
 import os
 from typing import Any
 
-from deepmark.compare import predictions_of
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256, need
 from deepmark.registry.cached_evaluation import FIGURES, evaluation_tag, log_predictions, network_tag
@@ -55,11 +54,11 @@ def _checked_metrics(workspace: Workspace) -> dict[str, Any]:
     from deepmark.data.predictions import read_predictions
 
     strategy = workspace.params.promote.strategy
-    predictions = predictions_of(workspace, strategy)
+    predictions = need(workspace.predictions_file(strategy), f"deepmark predict --strategy {strategy}")
     _, facts = read_predictions(predictions)
     if facts["checkpoint_sha256"] != file_sha256(workspace.model_file):
         raise DeepmarkError(
-            f"{predictions}: found by another model than {workspace.model_file}. Predict and evaluate again: "
+            f"{predictions}: predicted by another model than {workspace.model_file}. Predict and evaluate again: "
             f"`deepmark predict --strategy {strategy}`, `deepmark evaluate --strategy {strategy}`, or `dvc repro`."
         )
     file = need(workspace.metrics_file(strategy), f"deepmark evaluate --strategy {strategy}")
@@ -67,7 +66,7 @@ def _checked_metrics(workspace: Workspace) -> dict[str, Any]:
     # metrics.json has no checksum of its predictions, so their timings identify them: no two runs have the same.
     if not json.loads(facts["ms"]).items() <= metrics["ms"].items():
         raise DeepmarkError(
-            f"{file}: of other predictions than {predictions}. Evaluate again: `deepmark evaluate --strategy "
+            f"{file}: computed from other predictions than {predictions}. Evaluate again: `deepmark evaluate --strategy "
             f"{strategy}`, or `dvc repro`."
         )
     return metrics
