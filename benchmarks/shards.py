@@ -1,8 +1,7 @@
-"""How fast samples come out of shards: our reader, the plain webdataset library, and plain files.
+"""Measures how fast samples are read from shards: our reader, the webdataset library plain and with our stage, files.
 
-Draws a folder of pictures of the dataset's usual size, ingests and shards it, and reads everything in each way: every
-way ends with the JPEG's bytes and the parsed JSON in hand, no picture is decoded. Prints CPU time, and ratios to
-webdataset.
+Draws a folder of images of the dataset's usual size, ingests and shards it, and reads everything in each way: the
+result is the JPEG's bytes and the parsed JSON; no image is decoded. Prints CPU time, and ratios to webdataset.
 """
 
 import argparse
@@ -21,6 +20,7 @@ from deepmark.data.ingest.ingest import ingest_split
 from deepmark.data.records import read_records
 from deepmark.data.sampling import sample_order
 from deepmark.data.shards.reader import ShardReader
+from deepmark.data.shards.web_dataset import web_dataset
 from deepmark.data.shards.writer import write_shards
 from deepmark.params import IngestParams
 from deepmark.schema import CATEGORIES
@@ -109,6 +109,7 @@ def main() -> None:
                 (sample["jpg"], json.loads(sample["json"]))
                 for sample in webdataset.WebDataset(tars, shardshuffle=False)
             ),
+            "web_dataset, checked": lambda: web_dataset(folder, "shards"),
             "plain files": lambda: ((files[i].read_bytes(), json.loads(texts[i].read_bytes())) for i in order),
             "our reader, checked": lambda: (reader[i] for i in order),
             "our reader, bytes only": lambda: (reader.read_span(i) for i in order),

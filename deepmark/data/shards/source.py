@@ -95,3 +95,21 @@ class RemoteShards:
         """A descriptor of the shard, which the caller closes; the shard is fetched if it was not yet."""
         blocks = self.folder.blocks(shard.file, shard.bytes)
         return self.cache.fetch(shard.sha256, shard.bytes, blocks, name=self.folder.name(shard.file))
+
+
+@dataclass(frozen=True)
+class StreamedShards:
+    """The same copy without a cache: shards are read from start to end and not kept."""
+
+    folder: RemoteFolder
+    remedy = "Copy the folder that `deepmark shard` made there again."
+
+    def name(self, shard: Shard) -> str:
+        return self.folder.name(shard.file)
+
+    def index(self) -> ShardIndex:
+        return parse_index(self.folder.read("index.json"), self.folder.name("index.json"))
+
+    def blocks(self, shard: Shard) -> Iterator[bytes]:
+        """The content of the shard, block by block."""
+        return self.folder.blocks(shard.file, shard.bytes)
