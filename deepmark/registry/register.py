@@ -66,8 +66,8 @@ def _checked_metrics(workspace: Workspace) -> dict[str, Any]:
     # metrics.json has no checksum of its predictions, so their timings identify them: no two runs have the same.
     if not json.loads(facts["ms"]).items() <= metrics["ms"].items():
         raise DeepmarkError(
-            f"{file}: computed from other predictions than {predictions}. Evaluate again: `deepmark evaluate --strategy "
-            f"{strategy}`, or `dvc repro`."
+            f"{file}: computed from other predictions than {predictions}. Evaluate again: "
+            f"`deepmark evaluate --strategy {strategy}`, or `dvc repro`."
         )
     return metrics
 
