@@ -27,13 +27,13 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-SLOW_FIXTURES = {"trained_once", "two_once"}
-"""Whoever asks for one of these waits for a training."""
+SLOW_FIXTURES = {"trained_once", "two_once", "made"}
+"""Whoever asks for one of these waits for a training, or for a whole graph."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what waits for a training, and begin with the files of slow tests: two workers then end together."""
+    """Mark as slow what waits for those, and begin with the files of slow tests: two workers then end together."""
     for item in items:
         if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)

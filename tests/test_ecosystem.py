@@ -16,6 +16,7 @@ def test_dagster_reads_selection_strings(text):
     assert str(dg.AssetSelection.from_string(text)) == text
 
 
+@pytest.mark.slow
 def test_dvc_runs_an_experiment_with_changed_params(tmp_path):
     (tmp_path / "params.yaml").write_text("train:\n  epochs: 63\n")
     (tmp_path / "dvc.yaml").write_text(

@@ -44,6 +44,7 @@ def empty(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
 
 
+@pytest.mark.slow
 def test_files_that_became_neither_record_nor_reject_are_missed(sharded):
     assert data_checks.every_file_is_accounted_for(made(sharded, "train")).passed
 

@@ -95,6 +95,7 @@ stages:
     assert dep.partition_mapping == dg.StaticPartitionMapping({"x": ["x-1", "x-2"], "y": ["y-1", "y-2"]})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["stages:\n  a: [", (REPOSITORY / "dvc.yaml").read_text("utf-8") + "\n  : ["])
 def test_a_broken_dvc_yaml_is_an_asset_that_shows_the_error(tmp_path, text):
     (tmp_path / "dvc.yaml").write_text(text)
@@ -119,6 +120,7 @@ def test_two_stages_with_the_same_asset_name_do_not_take_the_code_location_down(
     assert "same" in (spec.description or "")
 
 
+@pytest.mark.slow
 def test_loading_the_code_location_imports_neither_torch_nor_mlflow():
     program = (
         "import sys, pipelines.definitions as location; location.defs.get_repository_def();"
@@ -129,6 +131,7 @@ def test_loading_the_code_location_imports_neither_torch_nor_mlflow():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_dagster_finds_our_assets_through_workspace_yaml():
     dagster = Path(sys.executable).with_name("dagster")
     command = [dagster, "definitions", "validate", "--workspace", "workspace.yaml", "--log-level", "error"]

@@ -39,6 +39,7 @@ def failures(result: dg.ExecuteInProcessResult) -> list[dg.DagsterEvent]:
     return [event for event in result.all_events if event.is_step_failure]
 
 
+@pytest.mark.slow
 def test_a_candidate_that_passes_the_gate_becomes_champion(make):
     result, asked = make(answers())
     candidate, champion = shown(result, "candidate"), shown(result, "champion")
@@ -52,6 +53,7 @@ def test_a_candidate_that_passes_the_gate_becomes_champion(make):
     assert (make.folder / "run").read_text() == result.run_id
 
 
+@pytest.mark.slow
 def test_a_candidate_that_fails_the_gate_is_a_failed_check_and_the_champion_is_left_alone(make):
     result, asked = make(answers() | {"promote --dry-run": {"facts": REFUSED, "status": 1, "error": "refused"}})
     (check,) = result.get_asset_check_evaluations()
@@ -66,6 +68,7 @@ def test_a_candidate_that_fails_the_gate_is_a_failed_check_and_the_champion_is_l
     assert not result.asset_materializations_for_node("champion")
 
 
+@pytest.mark.slow
 def test_a_champion_that_was_overtaken_says_why(make):
     result, _ = make(answers(promote={"facts": REFUSED, "status": 1}))
     (failure,) = failures(result)

@@ -171,6 +171,7 @@ def test_one_entry_an_item_names_its_other_kinds():
     assert second == other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("category", CATEGORIES, ids=lambda category: category.name)
 def test_a_lone_item_of_a_category_is_judged_by_its_drawing(category):
     points = 50 + np.array(category.shape.points) * [200 * category.shape.aspect, 200]

@@ -64,6 +64,7 @@ def test_visible_only_is_no_question_for_boxes(deepmark, files):
     assert refused(deepmark("score", *files, "--kind", "bbox", "--visible-only"), "boxes have no landmarks")
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_scored_is_one_message(deepmark, files):
     done = deepmark("score", *reversed(files), "--kind", "bbox")
 

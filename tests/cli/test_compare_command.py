@@ -12,6 +12,8 @@ from deepmark.data.predictions import write_predictions
 from deepmark.data.records import read_records
 from deepmark.workspace.layout import Workspace
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def predicted(sharded: Workspace) -> Workspace:

@@ -57,6 +57,7 @@ def test_records_come_back_as_they_went_to_the_last_bit(tmp_path):
     assert same(tuple(records), tuple(back))
 
 
+@pytest.mark.slow
 def test_records_of_several_row_groups_come_back_in_order(tmp_path):
     record = make_record(2)
     write_records(tmp_path / "r.parquet", (record for _ in range(2 * ROWS + 3)))

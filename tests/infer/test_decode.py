@@ -306,6 +306,7 @@ def test_garments_of_two_categories_that_share_channels_both_come_back(one: str,
     assert_comes_back(sample, found)
 
 
+@pytest.mark.slow
 @each_layout
 def test_mirrored_maps_decode_as_the_maps_of_the_mirrored_picture(layout: LandmarkLayout) -> None:
     affine = np.eye(2, 3)

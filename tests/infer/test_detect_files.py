@@ -68,6 +68,7 @@ def test_detections_on_standard_output_are_json_and_nothing_else(deepmark, model
     assert 0 <= y0 <= y1 <= 40
 
 
+@pytest.mark.slow
 def test_detections_are_written_to_a_file_and_drawn(deepmark, model, tmp_path):
     picture(tmp_path / "in/a.png")
     picture(tmp_path / "in/b.jpg", seed=1)

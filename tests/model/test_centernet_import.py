@@ -43,6 +43,7 @@ def import_and_compare(deepmark, folder, published: Published, weights: dict[str
     return done.facts
 
 
+@pytest.mark.slow
 def test_imported_dla34_answers_as_published(deepmark, tmp_path, dla_weights):
     facts = import_and_compare(deepmark, tmp_path, DLA, dla_weights, "dla34")
 
@@ -62,6 +63,7 @@ def test_imported_hourglass_answers_as_published(deepmark, tmp_path):
     assert facts["backbone_tensors_taken"] == sum(map(HOURGLASS.of_backbone, HOURGLASS.shapes))
 
 
+@pytest.mark.slow
 def test_what_was_taken_and_left_is_told_to_people(deepmark, tmp_path, dla_weights):
     source = write(tmp_path / "published.pth", dla_weights)
     done = deepmark(
@@ -74,6 +76,7 @@ def test_what_was_taken_and_left_is_told_to_people(deepmark, tmp_path, dla_weigh
     assert load_network(tmp_path / "m").params.input_size == (256, 192)
 
 
+@pytest.mark.slow
 def test_the_model_knows_its_origin_and_how_pictures_are_normalised(tmp_path, dla_weights):
     source = write(tmp_path / "ctdet_coco_dla_2x.pth", dla_weights)
     import_checkpoint(source, tmp_path / "model.safetensors", PARAMS)
@@ -87,6 +90,7 @@ def test_the_model_knows_its_origin_and_how_pictures_are_normalised(tmp_path, dl
     torch.testing.assert_close(detector.std, torch.tensor(STD))
 
 
+@pytest.mark.slow
 def test_a_head_that_does_not_fit_has_its_start_values(tmp_path, dla_weights):
     import_checkpoint(write(tmp_path / "a.pth", dla_weights), tmp_path / "model.safetensors", PARAMS)
 
@@ -96,6 +100,7 @@ def test_a_head_that_does_not_fit_has_its_start_values(tmp_path, dla_weights):
     assert all(torch.equal(found[name], start[name]) for name in start)
 
 
+@pytest.mark.slow
 def test_heads_for_pose_are_taken_where_they_fit(tmp_path, dla_weights):
     pose = {
         f"{name}.{layer}.{kind}": torch.full((*shape, *tail), 0.25)
@@ -111,6 +116,7 @@ def test_heads_for_pose_are_taken_where_they_fit(tmp_path, dla_weights):
     assert facts["left"]["heads.landmark_heatmap"] == "at its start values: hm_hp has 17 channels, 294 are needed"
 
 
+@pytest.mark.slow
 def test_the_same_checkpoint_is_the_same_model_every_time(tmp_path, dla_weights):
     source = write(tmp_path / "a.pth", dla_weights)
     for name in "bc":
@@ -202,6 +208,7 @@ def test_weights_of_a_stranger_are_refused_with_what_would_do(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["base.level2.tree1.conv1.weight", "wh.2.bias"])
 def test_a_missing_tensor_is_named(tmp_path, dla_weights, name):
     weights = {key: value for key, value in dla_weights.items() if key != name}
@@ -209,6 +216,7 @@ def test_a_missing_tensor_is_named(tmp_path, dla_weights, name):
     refused(write(tmp_path / "a.pth", weights), "1 of the network's tensors are missing")
 
 
+@pytest.mark.slow
 def test_a_tensor_of_another_shape_is_named_with_both(tmp_path, dla_weights):
     name = "base.level2.tree1.conv1.weight"
 

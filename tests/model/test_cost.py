@@ -36,6 +36,7 @@ def test_counting_on_a_device_that_computes_gives_the_same():
     assert counted == flop_on_meta(layer, 1, 3, 8, 10)
 
 
+@pytest.mark.slow
 def test_the_published_networks_cost_what_is_known_of_them():
     dla, hourglass = (cost(ModelParams(backbone=name, input_size=(512, 512))) for name in ("dla34", "hourglass104"))
 
@@ -46,6 +47,7 @@ def test_the_published_networks_cost_what_is_known_of_them():
     assert dla["output_megabytes"] == hourglass["output_megabytes"] == pytest.approx(59, abs=0.1)
 
 
+@pytest.mark.slow
 def test_detecting_saves_the_heads_of_the_earlier_stack():
     facts = cost(ModelParams(backbone="hourglass104", input_size=(128, 128)))
     hidden, channels = 6 * 256 * 256 * 9, 256 * 901
@@ -55,6 +57,7 @@ def test_detecting_saves_the_heads_of_the_earlier_stack():
     assert saved == pytest.approx(2 * 32 * 32 * (hidden + channels))
 
 
+@pytest.mark.slow
 def test_plain_convolutions_cost_less():
     deformable, plain = (
         cost(ModelParams(backbone="dla34", input_size=(64, 64), deformable=deformable)) for deformable in (True, False)
@@ -79,12 +82,14 @@ def test_a_measured_time_says_where_it_was_measured():
     assert facts["device"] == f"CPU, {torch.get_num_threads()} threads"
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_costs_of_the_configuration(deepmark, sharded):
     facts = deepmark("model", "--workspace", sharded.root, "--no-time", "--json").facts
 
     assert facts == cost(ModelParams(backbone="mobile", input_size=(64, 64)))
 
 
+@pytest.mark.slow
 def test_the_command_takes_another_backbone_and_measures_its_time(deepmark, sharded):
     done = deepmark("model", "--workspace", sharded.root, "--backbone", "dla34")
 

@@ -65,6 +65,7 @@ def test_its_gradients_equal_those_of_its_definition():
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_its_gradients_equal_finite_differences():
     assert torch.autograd.gradcheck(deform_conv2d, make_inputs(seed=3, requires_grad=True))
 
@@ -177,6 +178,7 @@ print("equal")
 NO_COMPILER = pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler: no g++ here")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=[pytest.mark.slow, NO_COMPILER])])
 def test_compiled_it_is_one_graph_with_the_same_results_and_gradients(backend):
     done = subprocess.run([sys.executable, "-c", COMPILED, backend], capture_output=True, text=True, check=False)

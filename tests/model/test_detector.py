@@ -119,6 +119,7 @@ def test_detecting_never_computes_the_heads_of_earlier_stacks():
     Detector(TwoStacks(), Heads(3, hidden=4), MOBILE, earlier_heads=[earlier])(torch.randn(1, 3, 4, 4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("params", [DLA34, PLAIN], ids=["deformable", "plain"])
 def test_it_learns_with_and_without_deformable_convolutions(params):
     detector = build_detector(params, seed=0)

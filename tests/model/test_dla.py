@@ -15,6 +15,7 @@ def test_the_weights_have_the_names_and_shapes_of_the_published_checkpoint():
     assert ours == {key: shape for key, shape in DLA.shapes.items() if DLA.of_backbone(key)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_the_maps_equal_those_of_the_published_network(memory_format):
     check_backbone(DLA, DLA34(), memory_format=memory_format)

@@ -14,6 +14,7 @@ def test_the_weights_have_the_names_and_shapes_of_the_published_checkpoint():
     assert ours == {key: shape for key, shape in HOURGLASS.shapes.items() if HOURGLASS.of_backbone(key)}
 
 
+@pytest.mark.slow
 def test_every_stack_gives_features_at_stride_4():
     with torch.device("meta"):
         features = Hourglass104()(torch.empty(2, 3, 128, 256))

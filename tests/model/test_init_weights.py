@@ -87,6 +87,7 @@ def layer_pair(old: Detector, new: Detector):
     return old.get_submodule(name), new.get_submodule(name)
 
 
+@pytest.mark.slow
 def test_a_plain_convolution_starts_as_the_deformable_one_where_that_sees_nothing(tmp_path):
     old, new = build_detector(DLA34, seed=1), build_detector(PLAIN, seed=2)
     for layer in old.modules():
@@ -102,6 +103,7 @@ def test_a_plain_convolution_starts_as_the_deformable_one_where_that_sees_nothin
     assert facts["tensors_left"] == 0
 
 
+@pytest.mark.slow
 def test_a_deformable_convolution_starts_as_the_plain_one(tmp_path):
     old, new = build_detector(PLAIN, seed=1), build_detector(DLA34, seed=2)
 

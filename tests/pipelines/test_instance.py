@@ -15,6 +15,7 @@ def test_a_folder_that_is_no_workspace_gets_no_instance(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_ui_before_the_demo_says_what_to_do_in_one_message(tmp_path):
     command = [sys.executable, "-m", "pipelines.ui", "--workspace", str(tmp_path / "demo")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -14,6 +14,8 @@ from pipelines import code_location
 from pipelines.code_location import build_definitions
 from pipelines.jobs.names import CHAIN_TAG
 
+pytestmark = pytest.mark.slow
+
 TWO_STEPS = """
 stages:
   first: {cmd: '%s', outs: [one], meta: {dagster: {asset: first, group: training}}}

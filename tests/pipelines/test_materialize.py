@@ -9,6 +9,7 @@ from pipelines.instance import dagster_home, open_instance
 from pipelines.materialize import materialize_all
 
 
+@pytest.mark.slow
 def test_a_failing_stage_says_why_and_what_comes_after_it_is_not_tried(workspace, reads):
     for number in range(3, 13):
         (workspace / "data/raw/train" / f"{number}.jpg").touch()
@@ -38,6 +39,7 @@ def test_a_team_may_change_the_dagster_yaml_of_its_workspace(workspace):
     assert (home / "dagster.yaml").read_text() == "telemetry: {enabled: false}"
 
 
+@pytest.mark.slow
 def test_nothing_outlives_an_interrupted_run(workspace):
     """Nor a killed one: see test_run_launcher.py."""
     (workspace / "endless").touch()

@@ -58,6 +58,7 @@ def test_two_at_once_take_turns(registry, root):
     assert most == [1, 1, 1]
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_killed_process_is_taken_over(registry, root):
     done = subprocess.run([sys.executable, "-c", KILLED, root], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL

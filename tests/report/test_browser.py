@@ -12,7 +12,10 @@ from deepmark.schema import STRATEGIES
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make setup")
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="neither Chromium nor Chrome is installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BROWSER is None, reason="neither Chromium nor Chrome is installed"),
+]
 
 LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 

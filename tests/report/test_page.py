@@ -10,6 +10,8 @@ from measurements import content, measured, metrics
 
 from deepmark.report.page import render_page, write_report
 
+pytestmark = pytest.mark.slow
+
 
 class Elements(HTMLParser):
     """The elements of a page: their names, attributes, and text."""

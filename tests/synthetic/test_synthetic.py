@@ -92,6 +92,7 @@ def test_every_picture_has_its_annotation_and_a_number_of_six_digits(drawn: Path
         assert sorted(path.name for path in (drawn / split / "annos").iterdir()) == [f"{name}.json" for name in names]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_for_any_number_of_workers(tmp_path: Path):
     done: list[int] = []
     alone = draw_dataset(tmp_path / "alone", train=18, validation=3, seed=9, workers=1)
@@ -267,6 +268,7 @@ def test_the_same_style_is_the_same_piece_of_clothing_in_both_pictures_of_a_pair
     assert found > 5
 
 
+@pytest.mark.slow
 def test_some_items_have_no_labelled_landmark_as_in_the_real_files():
     empty = 0
     for index in range(200):

@@ -24,7 +24,7 @@ def test_a_profile_learns_and_detects(sharded_once: Workspace, tmp_path, deepmar
     workspace = copied(sharded_once, tmp_path)
     (workspace.root / "params.yaml").write_text(profile_file(profile).read_text("utf-8"), "utf-8")
     small = {"init": None, "epochs": 2, "batch_size": 4, "evaluate_every": 1, "launch": {"nproc_per_node": 1}}
-    workspace = set_params(Workspace(workspace.root), model={"input_size": [64, 64]}, train=small)
+    workspace = set_params(Workspace(workspace.root), model={"input_size": [32, 32]}, train=small)
     train_rank(workspace, run_folder(workspace), ALONE, StopSignal())
 
     history = json.loads(workspace.training_file.read_text("utf-8"))["history"]

@@ -94,6 +94,7 @@ def test_a_workspace_without_data_trains_the_same_weights_from_s3(sharded, train
     assert "up to date" in dvc(away.root, "status", "train")
 
 
+@pytest.mark.slow
 def test_raw_data_is_for_dvc_and_its_small_file_for_git(tmp_path):
     root = init_workspace(tmp_path / "new", "demo").root
     picture = root / "data/raw/train/image/000001.jpg"

@@ -8,6 +8,8 @@ from toy_workspace import make_repository
 from assets.dvc.dvc_internals import is_up_to_date
 from assets.dvc.repro import StageEndedError, StageFailedError, repro
 
+pytestmark = pytest.mark.slow
+
 STAGES = """
 stages:
   copy: {cmd: exec python imitate.py, deps: [source], outs: [made]}

@@ -231,6 +231,7 @@ def _mutate(values, rng):
         return values
 
 
+@pytest.mark.slow
 def test_a_mutated_annotation_is_read_as_garments_in_the_picture_or_is_unfit():
     rng = random.Random(0)
     outcomes = {"read": 0, "error": 0}

@@ -46,6 +46,7 @@ def test_a_box_past_the_border_is_clipped_and_counted(raw):
     assert result.notes["boxes_clipped"] == statistics_of(raw)["boxes_clipped"] == 1
 
 
+@pytest.mark.slow
 def test_every_number_of_workers_writes_the_same_files(raw):
     write_split(raw / "train", 150)
     (raw / "train/image/000017.jpg").unlink()
@@ -93,6 +94,7 @@ def test_as_many_rejects_as_allowed_do_not_stop_the_stage(raw):
     assert result.rejected == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_interrupted_ingest_leaves_the_old_files(raw, workers):
     write_split(raw / "train", 130)

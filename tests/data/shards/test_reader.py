@@ -81,6 +81,7 @@ def test_a_reader_that_is_gone_holds_no_file_open(shards):
     assert len(os.listdir("/dev/fd")) == before  # noqa: PTH208
 
 
+@pytest.mark.slow
 def test_damage_to_any_byte_of_a_shard_is_reported(shards):
     rng = random.Random(0)
     for path in sorted(shards.glob("*.tar")):
@@ -221,6 +222,7 @@ def _mutated(value, rng):
     return rng.choice([None, True, -1, 0, 1, 0.5, 2**70, 2**47, "", "x", "../train-000000.tar", [], {}, [[]]])
 
 
+@pytest.mark.slow
 def test_an_index_with_nonsense_under_a_valid_checksum_is_refused_or_leads_to_true_samples(shards):
     rng = random.Random(3)
     path = shards / "index.json"

@@ -48,6 +48,7 @@ def equal(reader: ShardReader, local: ShardReader) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_shards_on_s3_give_the_samples_of_the_folder_that_was_copied(source, shards):
     reader = ShardReader(source())
     reader.verify()
@@ -86,6 +87,7 @@ def test_a_shard_larger_than_one_request_arrives_whole(source, shards, s3, monke
     assert len(tars(s3)) > 2 * len(files(shards))
 
 
+@pytest.mark.slow
 def test_a_forked_process_goes_on_reading(source, shards):
     reader, local = ShardReader(source()), ShardReader(shards)
     assert reader.record(0) is not None  # connections and threads are there

@@ -51,6 +51,7 @@ def test_members_tell_nothing_about_who_wrote_them_and_when(shards):
                 assert member.isfile()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the library leaves closing its files to the collector
 def test_the_plain_webdataset_library_reads_the_same_samples(shards, records_file, raw):
     import webdataset
@@ -82,6 +83,7 @@ def test_the_index_says_what_the_files_are(shards):
                 assert tar.getnames() == [f"{key}.jpg", f"{key}.json"]
 
 
+@pytest.mark.slow
 def test_every_number_of_workers_writes_the_same_bytes(records_file, raw, tmp_path):
     for workers in (1, 2, 3):
         write(records_file, raw, tmp_path / f"by{workers}", workers=workers)
@@ -142,6 +144,7 @@ def test_new_shards_take_the_place_of_all_old_ones(records_file, raw, tmp_path):
     assert sorted(contents(tmp_path / "out")) == ["index.json", "train-000000.tar"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_interrupted_run_leaves_the_old_shards_and_nothing_else(records_file, raw, tmp_path, workers):
     folder = tmp_path / "split" / "out"
@@ -169,6 +172,7 @@ def test_what_a_killed_run_left_behind_is_cleared_by_the_next(records_file, raw,
     assert "train-000999.tar" not in contents(tmp_path / "split/out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_picture_that_changed_since_ingest_is_named(records_file, raw, tmp_path, workers):
     file = raw / "train/image/000005.jpg"

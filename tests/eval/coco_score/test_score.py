@@ -52,7 +52,7 @@ def official(truth: dict[str, Any], results: list[dict[str, Any]], kind: str, *,
     return evaluation
 
 
-@pytest.mark.parametrize("seed", CASES)
+@pytest.mark.parametrize("seed", [pytest.param(seed, marks=[pytest.mark.slow] if seed >= 20 else []) for seed in CASES])
 def test_every_figure_and_the_whole_precision_are_those_of_stock_pycocotools(tmp_path, seed):
     truth, results = random_files(seed)
     kind, visible_only = QUESTIONS[seed % 4 % 3]
@@ -78,6 +78,7 @@ def test_both_engines_make_the_same_of_the_same_files(tmp_path, seed):
         assert ours.keys() == judge.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_random_files_hold_what_makes_the_metric_hard(question):
     cases = [random_files(seed) for seed in CASES if QUESTIONS[seed % 4 % 3] == question]
@@ -100,6 +101,7 @@ def test_random_files_hold_what_makes_the_metric_hard(question):
     assert {"bbox" in results[0] for results in found} == {True, False}
 
 
+@pytest.mark.slow
 def test_over_two_hundred_random_cases_are_compared():
     assert sum(bool(random_files(seed)[1]) for seed in CASES) >= 200
 

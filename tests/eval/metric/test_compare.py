@@ -1,6 +1,7 @@
 """A difference of two detectors is told from chance, on the same pictures."""
 
 import numpy as np
+import pytest
 from eval_samples import detections, garment, prediction, random_case, record, truth_as_detections
 
 from deepmark.eval.metric.bootstrap import draws, interval
@@ -41,6 +42,7 @@ def test_both_sides_are_the_figures_of_evaluate():
         ]
 
 
+@pytest.mark.slow
 def test_a_detector_does_not_differ_from_itself():
     records, predictions = random_case(4)
 
@@ -50,6 +52,7 @@ def test_a_detector_does_not_differ_from_itself():
         assert not one.is_real
 
 
+@pytest.mark.slow
 def test_a_better_detector_is_found_real_and_the_other_way_round_it_is_worse():
     records = vests(60)
     some, more = np.arange(60) % 3 == 0, np.arange(60) % 3 != 1
@@ -62,6 +65,7 @@ def test_a_better_detector_is_found_real_and_the_other_way_round_it_is_worse():
     assert (back.difference, back.interval.low, back.b_wins) == (-forth.difference, -forth.interval.high, 0)
 
 
+@pytest.mark.slow
 def test_pairs_tell_what_two_intervals_cannot():
     """Half of the pictures are hard for both; B finds a twentieth more."""
     records = vests(200)
@@ -77,6 +81,7 @@ def test_pairs_tell_what_two_intervals_cannot():
     assert one.is_real
 
 
+@pytest.mark.slow
 def test_detectors_that_are_equally_good_are_rarely_called_different():
     """Each finds a random half: of 200 pairs some 10 should pass by chance; more than 20 would be 1 in 1,000."""
     records = vests(80)

@@ -98,6 +98,7 @@ def sense(folder: Path, instance: dg.DagsterInstance, cursor: str | None) -> dg.
     return defs.resolve_sensor_def("raw_data_settled")(context)
 
 
+@pytest.mark.slow
 def test_records_remember_which_raw_files_they_were_made_from(used):
     _, instance = used
     (observed,) = instance.fetch_observations(dg.AssetKey(RAW), limit=1).records
@@ -105,6 +106,7 @@ def test_records_remember_which_raw_files_they_were_made_from(used):
     assert version_of_records(instance) == observed.asset_observation.tags["dagster/data_version"]
 
 
+@pytest.mark.slow
 def test_the_sensor_observes_new_files_and_asks_for_retrain_once(used):
     first = sense(*used, None)
     (used[0] / "data/raw/train/9.jpg").touch()
@@ -136,6 +138,7 @@ def test_a_cursor_that_somebody_edited_is_a_fresh_start(tmp_path):
         assert sense(plain_workspace(tmp_path).root, instance, "edited").run_requests
 
 
+@pytest.mark.slow
 def test_the_button_in_the_graph_observes_the_same_version_as_the_sensor(tmp_path):
     root = plain_workspace(tmp_path).root
     with dg.instance_for_test() as instance:

@@ -22,6 +22,8 @@ from pipelines.code_location import build_definitions
 from pipelines.experiment.workspace_copy import keep, workspace_copy
 from pipelines.jobs.names import EXPERIMENT, EXPERIMENT_TAG, PARAMS_TAG
 
+pytestmark = pytest.mark.slow
+
 GRAPH = """
 stages:
   ingest: {cmd: exec python commands.py ingest, deps: [data/raw/train], params: [ingest], outs: [data/records]}

@@ -37,6 +37,7 @@ def drawings():
     return all_drawings()
 
 
+@pytest.mark.slow
 def test_every_colour_is_one_of_the_page(drawings):
     for one in drawings:
         assert re.findall(r"#[0-9a-fA-F]{6}\b", one.svg) == [], one.title
@@ -59,6 +60,7 @@ def test_letters_stay_letters_and_no_date_is_kept(drawings):
         assert "<?xml" not in one.svg
 
 
+@pytest.mark.slow
 def test_the_same_figures_give_the_same_bytes(drawings):
     assert [one.svg for one in all_drawings()] == [one.svg for one in drawings]
 
@@ -105,6 +107,7 @@ def test_each_category_with_measured_landmarks_is_drawn_with_its_hardest_numbere
     assert garment_drawings(landmarks().assign(labelled=0)) == []
 
 
+@pytest.mark.slow
 def test_a_precise_landmark_has_another_colour_than_one_that_is_not():
     one = landmarks()
     precise, coarse = (garment_drawings(one.assign(pck05=value))[0].svg for value in (0.99, 0.1))

@@ -58,6 +58,7 @@ def test_fresh_trains_anew_to_the_same_weights(trained_once, tmp_path):
     assert list(mlflow_runs(workspace).values()) == ["FINISHED", "FINISHED"]
 
 
+@pytest.mark.slow
 def test_a_rank_that_dies_of_a_bug_shows_its_own_traceback(sharded, tmp_path):
     set_params(sharded, train={"launch": {"nproc_per_node": 2}})
     bug = (
@@ -74,6 +75,7 @@ def test_a_rank_that_dies_of_a_bug_shows_its_own_traceback(sharded, tmp_path):
     assert "in build_detector" in done.err
 
 
+@pytest.mark.slow
 def test_what_the_user_can_mend_is_one_message_whichever_rank_meets_it(sharded):
     set_params(sharded, train={"launch": {"nproc_per_node": 2}})
     done = train(sharded, MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
@@ -84,6 +86,7 @@ def test_what_the_user_can_mend_is_one_message_whichever_rank_meets_it(sharded):
     assert done.err.count("cannot be used") == 1
 
 
+@pytest.mark.slow
 def test_a_rank_that_was_killed_is_named_with_the_signal(sharded, tmp_path):
     set_params(sharded, train={"launch": {"nproc_per_node": 2}})
     death = "import os\nif os.environ.get('RANK') == '0':\n    os.kill(os.getpid(), 9)\n"

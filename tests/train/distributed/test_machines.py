@@ -97,6 +97,7 @@ def tell(hosts: tuple[Host, Host], workspace: Workspace, *, after: int) -> None:
     assert "Traceback" not in err + told[2]
 
 
+@pytest.mark.slow
 def test_what_the_user_can_mend_on_one_machine_is_told_on_both(hosts, sharded):
     workspace = over(hosts, sharded)
     offline = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
@@ -123,6 +124,7 @@ def test_a_process_that_is_killed_is_named_where_it_ran(hosts, sharded):
     assert "was lost" not in err
 
 
+@pytest.mark.slow
 def test_a_machine_that_does_not_come_is_missed(sharded):
     launch = {"nnodes": 2, "rendezvous": f"127.0.0.1:{PORT}", "timeout_seconds": 3}
     done = run("deepmark", "train", cwd=set_params(sharded, train={"launch": launch}).root)
