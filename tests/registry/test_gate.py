@@ -61,7 +61,7 @@ def test_no_category_and_no_subset_may_lose_more_than_is_allowed():
     assert failed(EQUAL, *parts) == ["landmark AP of vest", "landmark AP of scale small"]
 
 
-def test_a_category_without_labelled_items_is_no_rule():
+def test_a_category_without_labelled_items_has_no_rule():
     names = [rule.name for rule in gate(EQUAL, difference("category:sling", None, None)).rules]
 
     assert names == ["landmark AP", "latency, ms", "size, MB"]
@@ -85,6 +85,6 @@ def test_a_rule_says_both_numbers_and_what_was_needed():
 
 
 @pytest.mark.parametrize("primary", [replace(EQUAL, interval=None), difference("all", None, None)])
-def test_without_an_interval_nothing_is_judged(primary):
+def test_without_an_interval_the_gate_raises_an_error(primary):
     with pytest.raises(DeepmarkError, match=r"landmark AP has no interval.*evaluate\.resamples.*data/raw/validation"):
         gate(primary)

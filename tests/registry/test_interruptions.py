@@ -16,12 +16,12 @@ def without_gate(monkeypatch):
     monkeypatch.setattr(promote_module, "compare_versions", lambda *_, **__: (None, []))
 
 
-class CutError(BaseException):
+class KillError(BaseException):
     """Stands for a kill: no code catches it."""
 
 
-def cut_at(monkeypatch, count):
-    """Let this many writes to the registry happen, and raise CutError at the next."""
+def kill_at(monkeypatch, count):
+    """Let this many writes to the registry happen, and raise KillError at the next."""
     left = [count]
 
     def counted(name):
@@ -30,7 +30,7 @@ def cut_at(monkeypatch, count):
         def wrapped(*words, **options):
             left[0] -= 1
             if left[0] < 0:
-                raise CutError
+                raise KillError
             return write(*words, **options)
 
         return wrapped
@@ -40,10 +40,10 @@ def cut_at(monkeypatch, count):
 
 
 @pytest.mark.parametrize("count", range(4))
-def test_a_promotion_cut_off_anywhere_is_finished_by_the_next(pair, without_gate, count):
+def test_a_promotion_interrupted_anywhere_is_finished_by_the_next(pair, without_gate, count):
     with pytest.MonkeyPatch.context() as patch:
-        cut_at(patch, count)
-        with pytest.raises(CutError):
+        kill_at(patch, count)
+        with pytest.raises(KillError):
             promote(pair)
 
     promote(pair)
@@ -55,11 +55,11 @@ def test_a_promotion_cut_off_anywhere_is_finished_by_the_next(pair, without_gate
 
 
 @pytest.mark.parametrize("count", range(2))
-def test_a_rollback_cut_off_anywhere_is_finished_by_the_next(pair, without_gate, count):
+def test_a_rollback_interrupted_anywhere_is_finished_by_the_next(pair, without_gate, count):
     promote(pair)
     with pytest.MonkeyPatch.context() as patch:
-        cut_at(patch, count)
-        with pytest.raises(CutError):
+        kill_at(patch, count)
+        with pytest.raises(KillError):
             rollback(pair)
 
     rollback(pair)
@@ -68,11 +68,11 @@ def test_a_rollback_cut_off_anywhere_is_finished_by_the_next(pair, without_gate,
 
 
 @pytest.mark.parametrize("count", range(3))
-def test_a_registration_cut_off_anywhere_is_finished_by_the_next(pair, count):
+def test_a_registration_interrupted_anywhere_is_finished_by_the_next(pair, count):
     evaluated(pair, finds_every=3, seed=9)
     with pytest.MonkeyPatch.context() as patch:
-        cut_at(patch, count)
-        with pytest.raises(CutError):
+        kill_at(patch, count)
+        with pytest.raises(KillError):
             register(pair)
 
     assert register(pair)["version"] == 3

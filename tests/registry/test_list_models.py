@@ -25,7 +25,7 @@ def test_a_registry_that_cannot_be_reached_is_named(deepmark, trained, monkeypat
         assert refused(done, "MLflow at http://127.0.0.1:9 cannot be used", "MLFLOW_TRACKING_URI")
 
 
-def test_versions_of_another_hand_are_listed_without_what_is_not_known_of_them(deepmark, pair):
+def test_versions_that_were_registered_otherwise_are_listed_without_what_is_unknown(deepmark, pair):
     registry = Registry(pair.root)
     version = registry.versions()[0]
     source = registry._client.get_model_version("deepmark", str(version.number)).source

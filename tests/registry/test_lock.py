@@ -39,7 +39,7 @@ with Registry(Path(sys.argv[1])).exclusive():
 """
 
 
-def test_two_at_once_take_turns(registry, root):
+def test_processes_change_the_registry_one_at_a_time(registry, root):
     inside, most = [], []
 
     def enter():

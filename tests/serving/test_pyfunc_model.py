@@ -18,12 +18,12 @@ from deepmark.types import Detections
 def model(logged):
     workspace, uri = logged
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow's, on loading
+        warnings.simplefilter("ignore")  # warnings of MLflow, when it loads a model
         import mlflow
 
         store = f"sqlite:///{workspace}/mlflow.db"
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("MLFLOW_TRACKING_URI", store)  # MLflow sets it too, and leaves it so
+            patch.setenv("MLFLOW_TRACKING_URI", store)  # MLflow sets it too, and does not restore it
             mlflow.set_tracking_uri(store)
             return mlflow.pyfunc.load_model(uri)
 
@@ -73,7 +73,7 @@ def test_what_is_not_a_usable_picture_is_refused_with_its_number(model, sent, wo
         model.unwrap_python_model().predict(None, [sent])
 
 
-def test_detections_become_words_and_plain_numbers():
+def test_detections_as_dicts_hold_names_and_plain_numbers():
     vest = CATEGORY_BY_NAME["vest"]
     detections = Detections(
         boxes=np.array([[1, 2, 3, 4]], np.float32),

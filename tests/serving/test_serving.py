@@ -138,7 +138,7 @@ def test_loading_and_asking_the_champion_unpickles_nothing(served_store):
     assert done.stdout.splitlines() == ["1 []", "True"]
 
 
-@pytest.mark.filterwarnings("ignore")  # MLflow's, on loading
+@pytest.mark.filterwarnings("ignore")  # warnings of MLflow, when it loads a model
 def test_the_champion_has_a_signature_and_an_example(served_store):
     from mlflow.models import get_model_info
 

@@ -18,11 +18,11 @@ def test_a_process_that_ended_is_dead():
     assert is_dead(ended.stdout.strip())
 
 
-def test_another_process_with_the_same_number_is_not_the_same():
+def test_another_process_with_the_same_id_is_not_the_same():
     host, number, _ = this_process().rsplit(":", 2)
 
     assert is_dead(f"{host}:{number}:1000.00")
 
 
-def test_of_other_machines_nothing_is_known():
+def test_a_process_of_another_machine_counts_as_alive():
     assert not is_dead(f"{os.uname().nodename}.elsewhere:1:1000.00")

@@ -69,7 +69,7 @@ def test_curves_are_logged_once_however_often_their_history_is_given(tracker, wo
     assert points(tracker, "ap") == [(1, 0.1)]
 
 
-def test_what_a_kill_kept_from_the_store_is_made_good(tracker, workspace):
+def test_what_a_kill_kept_from_the_store_is_logged_later(tracker, workspace):
     tracker.log_metrics({"loss": 3.0}, step=1)  # and killed before "ap"
     Tracker.resume(workspace, tracker.run_id).log_curves(CURVES)
 
@@ -97,16 +97,16 @@ def test_runs_of_dead_processes_are_closed_as_killed_and_those_of_living_ones_ar
     assert stored(tracker).info.status == "RUNNING"
 
 
-def test_a_run_begun_under_an_identity_goes_on_until_it_has_ended(workspace):
-    begun = Tracker.start(workspace, params={"train.epochs": 2}, tags={}, identity="7f")
+def test_an_unfinished_run_of_the_same_identity_is_resumed(workspace):
+    first = Tracker.start(workspace, params={"train.epochs": 2}, tags={}, identity="7f")
     again = Tracker.start(workspace, params={"train.epochs": 2}, tags={}, identity="7f")
-    assert again.run_id == begun.run_id
+    assert again.run_id == first.run_id
     again.finish("KILLED")
-    assert Tracker.start(workspace, params={"train.epochs": 2}, tags={}, identity="7f").run_id == begun.run_id
-    assert stored(begun).info.status == "RUNNING"
+    assert Tracker.start(workspace, params={"train.epochs": 2}, tags={}, identity="7f").run_id == first.run_id
+    assert stored(first).info.status == "RUNNING"
     again.finish()
 
-    assert Tracker.start(workspace, params={"train.epochs": 2}, tags={}, identity="7f").run_id != begun.run_id
+    assert Tracker.start(workspace, params={"train.epochs": 2}, tags={}, identity="7f").run_id != first.run_id
 
 
 def test_a_metric_is_in_the_store_when_logging_returns(tracker):
@@ -123,7 +123,7 @@ def test_more_parameters_and_metrics_than_one_request_carries_are_all_kept(works
     assert (len(run.data.params), len(run.data.metrics)) == (250, 1100)
 
 
-def test_a_run_that_was_cut_short_runs_again_when_resumed(tracker, workspace):
+def test_an_interrupted_run_is_running_again_when_resumed(tracker, workspace):
     tracker.finish("KILLED")
     again = Tracker.resume(workspace, tracker.run_id)
 
