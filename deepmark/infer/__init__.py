@@ -1,1 +1,1 @@
-"""Network output to detections: decoding, test-time augmentation, NMS."""
+"""Images to detections: prediction, decoding, test-time augmentation, NMS."""

@@ -1,8 +1,9 @@
-"""From the network's maps to garments: centre peaks, their boxes and landmarks, in pixels of the original picture.
+"""Decodes the network's maps: centre peaks become garments, with boxes and landmarks in pixels of the original image.
 
-The published way computes a probability for each of 294 x 128 x 128 cells, the 100 best peaks of each of 294 maps, and
-all distances between them. The same result comes from the few cells above the landmark threshold and the landmarks of
-each garment's own category. Peaks are found on the device of the maps; only peaks travel to the host.
+The published decoding computes a probability for each of 294 x 128 x 128 cells, the 100 best peaks of each of 294 maps,
+and all distances between them. This one computes the same result from the few cells above the landmark threshold and
+the landmarks of each garment's own category. Peaks are found on the device of the maps, and only they are copied to the
+host.
 
 Source: Objects as Points (CenterNet), 2019, sections 3 and 5 (human pose); DeepMark, 2019, section 3.
 """
@@ -25,14 +26,15 @@ from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS
 from deepmark.types import Detections
 
-PEAKS_A_LANDMARK = 100
-"""Peaks of one landmark's heatmap that may place a landmark (CenterNet's decoding)."""
+MAX_PEAKS_PER_LANDMARK = 100
+"""The strongest peaks of a landmark's heatmap, of which one may place the landmark (CenterNet's decoding)."""
 
-REACH = 0.3
-"""A peak further from the coarse landmark than this share of the box's longer side does not place it (CenterNet's)."""
-
+MAX_PEAK_DISTANCE = 0.3
+"""The largest distance of a peak from the coarse landmark that it places, as a share of the box's longer side
+(CenterNet's decoding)."""
 
 _OWN = np.array([np.arange(MOST_LANDMARKS) < category.landmarks for category in CATEGORIES])
+"""Row c: which of 39 landmarks the category c has."""
 
 
 @cache
@@ -45,22 +47,23 @@ def _channels(layout: LandmarkLayout) -> Int64[np.ndarray, "13 39"]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Garments:
-    """What stands at the centre peaks of one picture, best first; coordinates in cells."""
+    """The garments at the centre peaks of one image, best first; coordinates in cells."""
 
     scores: Float32[np.ndarray, " n"]
     categories: Int64[np.ndarray, " n"]
     boxes: Float32[np.ndarray, "n 4"]
     channels: Int64[np.ndarray, "n 39"]
-    """Of the landmark maps, where the category has so many landmarks."""
+    """The channel of each landmark; meaningless in rows past the category's own landmarks."""
 
     coarse: Float32[np.ndarray, "n 39 2"]
+    """Landmark positions from the vectors of the centre."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Peaks:
-    """The landmark peaks of one picture, a row a channel, strongest first; coordinates in cells.
+    """The landmark peaks of one image, one row per channel, strongest first; coordinates in cells.
 
-    Free places are infinitely far away.
+    Unused entries are infinitely far away.
     """
 
     points: Float32[np.ndarray, "c k 2"]
@@ -75,23 +78,23 @@ def decode(
     max_detections: int,
     landmark_threshold: float,
 ) -> list[Detections]:
-    """The garments each picture's maps show, best first; at most `max_detections` over all categories.
+    """The garments in each image's maps, best first; at most `max_detections` over all categories.
 
-    `affines` lead from each original picture to the network's input, `sizes` are the originals' (height, width). Boxes
-    are clipped to the original. Landmarks are not: a hidden hem may well lie below the picture's border.
-    A cell is a peak where it equals the maximum of its 3 x 3 window; of equal peaks the first by row is the stronger.
+    `affines` map each original image to the network's input, `sizes` are (height, width) of the originals. Boxes are
+    clipped to the original. Landmarks are not: a hidden hem may lie below the border of the image.
+    A cell is a peak if it equals the maximum of its 3 x 3 window; of equal peaks the first by row counts as stronger.
     """
     garments = _read_garments(maps, max_detections)
     peaks = _read_landmark_peaks(maps, landmark_threshold)
-    return [_place(*each) for each in zip(garments, peaks, affines, sizes, strict=True)]
+    return [_to_detections(*each) for each in zip(garments, peaks, affines, sizes, strict=True)]
 
 
-def _host(tensor: Tensor) -> np.ndarray:
+def _to_host(tensor: Tensor) -> np.ndarray:
     return tensor.cpu().numpy()
 
 
 def _window_maxima(heatmap: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """3 x 3 maxima, one direction after the other: on a CPU a twelfth of the time of max_pool2d."""
+    """3 x 3 maxima, by rows and then by columns: on a CPU this takes a twelfth of the time of max_pool2d."""
     padded = F.pad(heatmap, (1, 1, 1, 1), value=-math.inf)
     rows = torch.maximum(padded[..., :-2], padded[..., 1:-1])
     torch.maximum(rows, padded[..., 2:], out=rows)
@@ -100,17 +103,17 @@ def _window_maxima(heatmap: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"
 
 
 def _center_cells(logits: Float[Tensor, "b c h w"], most: int) -> tuple[Tensor, Tensor]:
-    """Picture and flat cell of the strongest peaks of each picture, best first."""
-    pictures, cells = (logits >= _window_maxima(logits)).flatten(1).nonzero(as_tuple=True)
-    heights = _host(logits.flatten(1)[pictures, cells])
-    bounds = np.searchsorted(_host(pictures), np.arange(len(logits) + 1))
+    """Image and flat cell of the strongest peaks of each image, best first."""
+    images, cells = (logits >= _window_maxima(logits)).flatten(1).nonzero(as_tuple=True)
+    heights = _to_host(logits.flatten(1)[images, cells])
+    bounds = np.searchsorted(_to_host(images), np.arange(len(logits) + 1))
     best = [start + _strongest(heights[start:end], most) for start, end in pairwise(bounds)]
     chosen = torch.from_numpy(np.concatenate(best)).to(logits.device)
-    return pictures[chosen], cells[chosen]
+    return images[chosen], cells[chosen]
 
 
 def _strongest(heights: Float32[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " k"]:
-    """Places of the `most` highest, best first; of equals the first."""
+    """Indices of the `most` highest values, best first; of equal values the first."""
     places = np.arange(len(heights))
     if most < len(heights):
         places = np.flatnonzero(heights >= np.partition(heights, -most)[-most])
@@ -120,27 +123,27 @@ def _strongest(heights: Float32[np.ndarray, " n"], most: int) -> Int64[np.ndarra
 def _read_garments(maps: HeadMaps, most: int) -> list[_Garments]:
     logits = maps.center_heatmap.float().contiguous()
     count, _, height, width = logits.shape
-    picture, flat = _center_cells(logits, most)
+    image, flat = _center_cells(logits, most)
     category, cell = flat // (height * width), flat % (height * width)
     y, x = cell // width, cell % width
-    middle = torch.stack([x, y], dim=1) + maps.center_offset[picture, :, y, x].float()
-    half = maps.size[picture, :, y, x].float().clamp(min=0) / 2
+    middle = torch.stack([x, y], dim=1) + maps.center_offset[image, :, y, x].float()
+    half = maps.size[image, :, y, x].float().clamp(min=0) / 2
     channels = torch.as_tensor(_channels(maps.layout), device=logits.device)[category]
-    picture_, y_, x_ = picture[:, None], y[:, None], x[:, None]
-    vectors = [maps.landmark_vectors[picture_, 2 * channels + axis, y_, x_].float() for axis in (0, 1)]
-    scores = logits.flatten(1)[picture, flat].sigmoid()
+    image_, y_, x_ = image[:, None], y[:, None], x[:, None]
+    vectors = [maps.landmark_vectors[image_, 2 * channels + axis, y_, x_].float() for axis in (0, 1)]
+    scores = logits.flatten(1)[image, flat].sigmoid()
     boxes = torch.cat([middle - half, middle + half], dim=1)
     columns = (scores, category, boxes, channels, middle[:, None] + torch.stack(vectors, dim=2))
-    bounds = np.searchsorted(_host(picture), np.arange(1, count))
-    parts = zip(*(np.split(_host(column), bounds) for column in columns), strict=True)
+    bounds = np.searchsorted(_to_host(image), np.arange(1, count))
+    parts = zip(*(np.split(_to_host(column), bounds) for column in columns), strict=True)
     return [_Garments(scores=s, categories=c, boxes=b, channels=j, coarse=v) for s, c, b, j, v in parts]
 
 
 def _peaks_above(heatmap: Float[Tensor, "b c h w"], bound: float) -> tuple[Tensor, ...]:
-    """Picture, channel, row and column of every 3 x 3 maximum above `bound`.
+    """Image, channel, row and column of every 3 x 3 maximum above `bound`.
 
-    Reads in the order of memory, since heads are channels-last where the network is. Windows are looked at around the
-    cells above `bound` only; the neighbours in the same row come first, for they rule out most cells.
+    Values are read in the order of memory, since the maps of a channels-last network are channels-last too. Windows are
+    checked only around the cells above `bound`, neighbours in the same row first, because these rule out most cells.
     """
     order = sorted(range(4), key=heatmap.stride, reverse=True)
     ordered = heatmap.permute(order)
@@ -158,27 +161,27 @@ def _peaks_above(heatmap: Float[Tensor, "b c h w"], bound: float) -> tuple[Tenso
 
 
 def _step(places: Int64[Tensor, " p"], by: int, step: int, length: int) -> Int64[Tensor, " p"]:
-    """How far in memory a neighbour lies; 0 where it would lie outside the map."""
+    """The distance of a neighbour in memory; 0 where it would be outside the map."""
     at = places // step % length
     return ((at + by).clamp(0, length - 1) - at) * step
 
 
 def _places_above(values: Float[Tensor, " n"], bound: float) -> Int64[Tensor, " m"]:
-    if values.device.type == "cpu":  # where NumPy compares and collects five times faster than torch
+    if values.device.type == "cpu":  # NumPy compares and collects five times faster than torch here
         return torch.from_numpy(np.flatnonzero(values.numpy() > np.float32(bound)))
     return (values > bound).nonzero()[:, 0]
 
 
 def _read_landmark_peaks(maps: HeadMaps, threshold: float) -> list[_Peaks]:
-    """The landmark peaks above the threshold in each picture."""
+    """The landmark peaks above the threshold in each image."""
     logits = maps.landmark_heatmap.float()
-    picture, channel, y, x = _peaks_above(logits, float(torch.logit(torch.tensor(threshold))))
-    points = torch.stack([x, y], dim=1) + maps.landmark_offset[picture, :, y, x].float()
-    scores = logits[picture, channel, y, x].sigmoid()
-    columns = [_host(column) for column in (picture, channel, scores, y, x, points)]
+    image, channel, y, x = _peaks_above(logits, float(torch.logit(torch.tensor(threshold))))
+    points = torch.stack([x, y], dim=1) + maps.landmark_offset[image, :, y, x].float()
+    scores = logits[image, channel, y, x].sigmoid()
+    columns = [_to_host(column) for column in (image, channel, scores, y, x, points)]
     order = np.lexsort((columns[4], columns[3], -columns[2], columns[1], columns[0]))
-    pictures, channels, heights, _, _, places = (column[order] for column in columns)
-    bounds = np.searchsorted(pictures, np.arange(1, len(logits)))
+    images, channels, heights, _, _, places = (column[order] for column in columns)
+    bounds = np.searchsorted(images, np.arange(1, len(logits)))
     parts = zip(*(np.split(each, bounds) for each in (channels, places, heights)), strict=True)
     return [_peak_rows(*each, count=logits.shape[1]) for each in parts]
 
@@ -190,9 +193,9 @@ def _peak_rows(
     *,
     count: int,
 ) -> _Peaks:
-    """The strongest of these peaks, which are in the order of their channels, for each of `count` channels."""
+    """The strongest of these peaks, which are sorted by channel, for each of `count` channels."""
     rank = np.arange(len(channels)) - np.searchsorted(channels, np.arange(count))[channels]
-    kept = rank < PEAKS_A_LANDMARK
+    kept = rank < MAX_PEAKS_PER_LANDMARK
     row, rank = channels[kept], rank[kept]
     shape = (count, max(1, 1 + int(rank.max(initial=0))))
     rows = _Peaks(points=np.full((*shape, 2), np.inf, np.float32), scores=np.zeros(shape, np.float32))
@@ -201,22 +204,24 @@ def _peak_rows(
 
 
 def _refine(garments: _Garments, peaks: _Peaks) -> tuple[Float32[np.ndarray, "n 39 2"], Float32[np.ndarray, "n 39"]]:
-    """Each coarse landmark moved to the nearest peak of its channel, where that lies in the box and within reach."""
+    """Move each coarse landmark to the nearest peak of its channel, if that lies in the box and near enough."""
     points, scores, channels = peaks.points, peaks.scores, garments.channels
     apart = points[channels] - garments.coarse[:, :, None]
     distances = np.sqrt(apart[..., 0] * apart[..., 0] + apart[..., 1] * apart[..., 1])
     nearest = distances.argmin(axis=2)
     candidates = points[channels, nearest]
     low, high = garments.boxes[:, None, :2], garments.boxes[:, None, 2:]
-    reach = np.float32(REACH) * (high - low).max(axis=2)
+    reach = np.float32(MAX_PEAK_DISTANCE) * (high - low).max(axis=2)
     taken = ((candidates >= low) & (candidates <= high)).all(axis=2) & (distances.min(axis=2) <= reach)
     taken &= _OWN[garments.categories]
     landmarks = np.where(taken[..., None], candidates, garments.coarse)
     return landmarks, np.where(taken, scores[channels, nearest], np.float32(0))
 
 
-def _place(garments: _Garments, peaks: _Peaks, affine: Float[np.ndarray, "2 3"], size: tuple[int, int]) -> Detections:
-    """The garments in pixels of the original picture."""
+def _to_detections(
+    garments: _Garments, peaks: _Peaks, affine: Float[np.ndarray, "2 3"], size: tuple[int, int]
+) -> Detections:
+    """The garments as detections, in pixels of the original image."""
     landmarks, landmark_scores = _refine(garments, peaks)
     back = geometry.inverse(affine) @ np.diag([STRIDE, STRIDE, 1.0])
     boxes = geometry.clip_boxes(geometry.apply_to_boxes(back, garments.boxes.astype(np.float64)), size)

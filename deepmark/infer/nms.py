@@ -1,6 +1,6 @@
-"""One garment, one detection: overlapping detections of the same category are removed, or lose their confidence.
+"""Non-maximum suppression: overlapping detections of the same category are removed (hard) or get lower scores (soft).
 
-Garments of different categories do not compete: a jacket lies over a shirt.
+Detections of different categories do not compete: a jacket lies over a shirt.
 """
 
 from dataclasses import replace
@@ -13,7 +13,7 @@ from deepmark.types import Detections
 
 
 def hard_nms(detections: Detections, *, iou: float) -> Detections:
-    """Without the detections that overlap a better one of their category by more than `iou`."""
+    """Remove the detections that overlap a better one of their category by more than `iou`."""
     rivals = (_overlaps(detections) > iou) & _same_category(detections)
     kept = np.ones(len(detections), bool)
     for i in np.flatnonzero(rivals.sum(axis=1) > 1):
@@ -23,7 +23,7 @@ def hard_nms(detections: Detections, *, iou: float) -> Detections:
 
 
 def soft_nms(detections: Detections, *, sigma: float) -> Detections:
-    """All detections, best first by scores that each better one of their category lowers by exp(-iou² / sigma).
+    """Multiply each score by exp(-iou² / sigma) for every better detection of its category; best first again.
 
     Source: Soft-NMS, 2017, section 3, the Gaussian form.
     """

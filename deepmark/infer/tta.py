@@ -1,6 +1,6 @@
 """Test-time augmentation: detection also in the mirrored image and in smaller copies of it.
 
-Source: DeepMark, 2019, section 4 (inference strategies): heads of the picture and of its mirror image are averaged
+Source: DeepMark, 2019, section 4 (inference strategies): the maps of the image and of its mirror image are averaged
 with equal weights; detections at scales 1 and 0.75 are merged by NMS.
 """
 
@@ -23,7 +23,7 @@ class Letterbox:
     """Where an image lies on a canvas."""
 
     affine: Float[np.ndarray, "2 3"]
-    """From the picture to the canvas, pixels."""
+    """From the image to the canvas, pixels."""
 
     canvas: tuple[int, int]
     """Height and width."""
@@ -32,10 +32,10 @@ class Letterbox:
 def letterbox_at_scale(
     size: tuple[int, int], input_size: tuple[int, int], scale: float, *, size_divisor: int
 ) -> Letterbox:
-    """A picture of `size` at `scale` times what fits the network's input, in the middle of a canvas.
+    """Place an image of `size` in the middle of a canvas, at `scale` times the size that fits the network's input.
 
-    The canvas is the least in which every picture fits and whose sides are multiples of `size_divisor`, as the network
-    needs them; the picture's own size does not matter, so that all pictures of a batch share it.
+    The canvas is the smallest that holds every image and whose sides are multiples of `size_divisor`, as the network
+    needs them. It does not depend on the size of the image, so all images of a batch share it.
     """
     height, width = (size_divisor * int(np.ceil(side * scale / size_divisor)) for side in input_size)
     affine = geometry.letterbox(size, input_size, scale=scale)
@@ -44,9 +44,9 @@ def letterbox_at_scale(
 
 
 def flipped_and_averaged(detector: Detector, images: Float[Tensor, "b 3 h w"]) -> HeadMaps:
-    """The mean of what the network says about the pictures and, mirrored back, about their mirror images.
+    """The mean of the maps of the images and, mirrored back, of their mirror images.
 
-    Mirroring happens on the device of `images`, and the network sees both halves as one batch.
+    Images are mirrored on their own device, and the network sees both halves as one batch.
     """
     both = detector(torch.cat([images, images.flip(-1)]))
     halves = [HeadMaps(**{name: getattr(both, name).chunk(2)[i] for name in _NAMES}) for i in (0, 1)]
@@ -54,9 +54,9 @@ def flipped_and_averaged(detector: Detector, images: Float[Tensor, "b 3 h w"]) -
 
 
 def average(maps: HeadMaps, others: HeadMaps) -> HeadMaps:
-    """The mean of two answers with equal weights: of heatmaps as probabilities, given back as logits.
+    """The mean of two outputs with equal weights; heatmaps are averaged as probabilities and returned as logits.
 
-    Offsets are those of `maps`: where two answers put a peak in different cells, a mean would fit neither (CenterNet's
+    Offsets are those of `maps`: where the two have a peak in different cells, a mean would fit neither (CenterNet's
     published code does the same).
     """
 

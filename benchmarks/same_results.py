@@ -1,0 +1,161 @@
+"""Do two versions of DeepMark give the same results? The demo's graph with each, and the sha256 of every output.
+
+    git worktree add ../before v0.1
+    python benchmarks/same_results.py ../before . [--train 60] [--validation 20] [--epochs 3]
+
+Each version draws the pictures, ingests, shards, trains, predicts with all four strategies, evaluates, and detects in
+one picture, with the same seed and one thread, in a temporary folder. Files are compared byte by byte where they hold
+nothing but results. Predictions are compared without the facts of their making, and metrics and tables by their
+numbers, without times, so that a column may have another name. Exits with 1 where anything differs.
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ruamel.yaml import YAML
+
+STRATEGIES = ("none", "nms", "flip", "multiscale")
+TIMES = {"ms", "seconds", "samples_per_second", "waiting"}
+
+
+class Version:
+    """A source tree, and a folder in which its commands work."""
+
+    def __init__(self, tree: Path, folder: Path) -> None:
+        self.tree, self.folder = tree.resolve(), folder
+        project = tomllib.loads((self.tree / "pyproject.toml").read_text("utf-8"))["project"]
+        module, name = project["scripts"]["deepmark"].split(":")
+        self.code = f"import sys; sys.argv[0] = 'deepmark'; from {module} import {name}; {name}()"
+
+    def run(self, *words: object) -> str:
+        environment = os.environ | {"PYTHONPATH": str(self.tree), "OMP_NUM_THREADS": "1"}
+        environment.pop("MLFLOW_TRACKING_URI", None)
+        command = [sys.executable, "-c", self.code, *map(str, words)]
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"{self.tree}: deepmark {' '.join(map(str, words))}:\n{done.stderr}")
+        return done.stdout
+
+
+def make_everything(version: Version, *, train: int, validation: int, epochs: int) -> dict[str, str]:
+    """The sha256 of every output, by its name."""
+    workspace = version.folder / "workspace"
+    version.run("init", workspace, "--profile", "demo")
+    yaml, file = YAML(), workspace / "params.yaml"
+    params = yaml.load(file.read_text("utf-8"))
+    # the best epoch and the average of the weights are parts of the result
+    params["train"] |= {"epochs": epochs, "evaluate_every": 1, "ema": 0.9}
+    params["train"]["launch"]["nproc_per_node"] = 1
+    yaml.dump(params, file)
+    version.folder = workspace
+    version.run("synth", "data/raw", "--train", train, "--validation", validation)
+    for split in ("train", "validation"):
+        version.run("ingest", "--split", split)
+        version.run("shard", "--split", split)
+    version.run("train")
+    for strategy in STRATEGIES:
+        version.run("predict", "--strategy", strategy)
+        version.run("evaluate", "--strategy", strategy)
+    image = next(iter(sorted((workspace / "data/raw/validation/image").iterdir()))).relative_to(workspace)
+    model = "data/checkpoint/model.safetensors"
+    detections = version.run("detect", image, "--model", model, "--min-score", "0.05", "--json", "-")
+    return {**dict(outputs(workspace)), "deepmark detect": sha256(detections.encode())}
+
+
+def outputs(workspace: Path) -> Iterator[tuple[str, str]]:
+    for folder in ("data/raw", "data/records", "data/shards"):
+        files = sorted(file for file in (workspace / folder).rglob("*") if file.is_file())
+        yield folder, sha256(*(file.read_bytes() for file in files))
+    yield "data/checkpoint/model.safetensors", sha256((workspace / "data/checkpoint/model.safetensors").read_bytes())
+    yield "metrics/train.json", sha256_of_json(workspace / "metrics/train.json")
+    yield "plots/losses.csv", sha256((workspace / "plots/losses.csv").read_bytes())
+    for strategy in STRATEGIES:
+        name = f"data/predictions/{strategy}.parquet"
+        yield name, sha256(bytes(without_metadata(pq.read_table(workspace / name))))
+        yield f"metrics/{strategy}.json", sha256_of_json(workspace / f"metrics/{strategy}.json")
+        for file in sorted((workspace / "tables" / strategy).glob("*.csv")):
+            rows = list(csv.reader(file.read_text("utf-8").splitlines()))
+            yield str(file.relative_to(workspace)), sha256_of(cell for row in rows for cell in row if is_number(cell))
+
+
+def sha256(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def sha256_of(numbers: Iterator[str]) -> str:
+    return sha256("\n".join(sorted(numbers)).encode())
+
+
+def sha256_of_json(file: Path) -> str:
+    return sha256_of(numbers_in(json.loads(file.read_text("utf-8"))))
+
+
+def numbers_in(value: Any) -> Iterator[str]:
+    """All numbers of a JSON document, times left out."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name not in TIMES:
+                yield from numbers_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from numbers_in(inner)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield repr(value)
+
+
+def is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def without_metadata(table: pa.Table) -> pa.Buffer:
+    table = table.replace_schema_metadata(None).combine_chunks()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return sink.getvalue()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "trees", type=Path, nargs=2, metavar="TREE", help="A source tree: the folder of pyproject.toml."
+    )
+    parser.add_argument("--train", type=int, default=60)
+    parser.add_argument("--validation", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=3)
+    options = parser.parse_args()
+    sizes = {"train": options.train, "validation": options.validation, "epochs": options.epochs}
+    results = []
+    for tree in options.trees:
+        with TemporaryDirectory(prefix="deepmark-same-") as folder:
+            results.append(make_everything(Version(tree, Path(folder)), **sizes))
+    before, after = results
+    for name in sorted(before.keys() | after.keys()):
+        same = before.get(name) == after.get(name)
+        print(f"{name:44} {before.get(name, '-')[:16]:16} {'equal' if same else after.get(name, '-')[:16]}")
+    if before != after:
+        sys.exit(1)
+    print(f"all {len(before)} outputs are equal")
+
+
+if __name__ == "__main__":
+    main()
