@@ -3,19 +3,16 @@
 import json
 
 import pytest
-import torch
+from one_process import ALONE
 from workspaces import copied, set_params
 
 from deepmark.data.predictions import read_predictions
 from deepmark.model.detector import load_network
 from deepmark.params import load_params
-from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.distributed.stop_signal import StopSignal
 from deepmark.train.run import train_rank
 from deepmark.train.run_id import run_folder
 from deepmark.workspace.layout import Workspace, profile_file
-
-ALONE = ProcessGroup(rank=0, world_size=1, local_world_size=1, device=torch.device("cpu"))
 
 
 @pytest.mark.slow

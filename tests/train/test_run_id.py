@@ -4,15 +4,13 @@ import shutil
 
 import pytest
 import torch
+from one_process import ALONE
 from workspaces import set_params
 
 from deepmark.errors import DeepmarkError
 from deepmark.model.detector import load_network
-from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.run import start_detector
 from deepmark.train.run_id import run_folder
-
-ALONE = ProcessGroup(rank=0, world_size=1, local_world_size=1, device=torch.device("cpu"))
 
 
 @pytest.mark.parametrize(

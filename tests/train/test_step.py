@@ -5,19 +5,17 @@ import json
 import numpy as np
 import pytest
 import torch
+from one_process import ALONE
 from workspaces import run, set_params
 
 from deepmark.data.augment import make_sample
 from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
-from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.optim import build_optimizer
 from deepmark.train.run import start_detector
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.train.targets import Batch, collate
 from deepmark.workspace.layout import Workspace
-
-ALONE = ProcessGroup(rank=0, world_size=1, local_world_size=1, device=torch.device("cpu"))
 
 
 def stepper_of(workspace: Workspace) -> Stepper:

@@ -1,0 +1,38 @@
+"""Trainings in the process of the test."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+
+from deepmark.data.shards.reader import ShardReader
+from deepmark.model.detector import build_detector
+from deepmark.train.best_epoch import measure_ap
+from deepmark.train.distributed.process_group import ProcessGroup
+from deepmark.train.distributed.stop_signal import StopSignal
+from deepmark.train.loop import EpochReport, TrainData, TrainState, fit
+from deepmark.train.optim import build_optimizer
+from deepmark.train.step import Stepper, make_stepper
+from deepmark.workspace.layout import Workspace
+
+ALONE = ProcessGroup(rank=0, world_size=1, local_world_size=1, device=torch.device("cpu"))
+
+
+def new_stepper(workspace: Workspace) -> Stepper:
+    params = workspace.params
+    detector = build_detector(params.model, seed=params.train.seed)
+    return make_stepper(detector, build_optimizer(detector, params.train), params.train, ALONE)
+
+
+def train(
+    workspace: Workspace,
+    stepper: Stepper,
+    state: TrainState,
+    after_step: Callable[[TrainState], None] = lambda state: None,
+    stop: StopSignal | None = None,
+) -> list[EpochReport]:
+    learnt, measured = (ShardReader(workspace.shards(split)) for split in ("train", "validation"))
+    params = workspace.params
+    data = TrainData(train=learnt, validation=measured, canvas=params.model.input_size, augment=params.augment)
+    measure = partial(measure_ap, reader=measured)
+    return list(fit(stepper, data, state, stop=stop or StopSignal(), after_step=after_step, measure=measure))

@@ -1,0 +1,118 @@
+"""The file of a model: whole, the same every time, and refused with the reason where it is not one."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from deepmark.errors import DeepmarkError
+from deepmark.model import detector as detector_module
+from deepmark.model.detector import (
+    build_detector,
+    load_network,
+    save_detector,
+)
+from deepmark.model.landmark_channels import LAYOUTS
+from deepmark.params import ModelParams
+from deepmark.schema import CATEGORIES
+
+MOBILE = ModelParams(backbone="mobile", input_size=(64, 96))
+
+
+GROUPED = ModelParams(backbone="mobile", input_size=(64, 96), landmark_maps="grouped")
+
+
+def test_the_mean_of_the_pictures_is_kept_with_the_weights(tmp_path):
+    detector = build_detector(MOBILE, seed=0)
+    detector.mean.fill_(0.25)
+
+    save_detector(detector, tmp_path / "model.safetensors")
+
+    assert load_network(tmp_path / "model.safetensors").mean.tolist() == [0.25] * 3
+
+
+def test_the_file_says_what_it_holds_to_any_reader(tmp_path):
+    save_detector(build_detector(MOBILE, seed=0), tmp_path / "model.safetensors")
+
+    head = (tmp_path / "model.safetensors").read_bytes()
+    metadata = json.loads(head[8 : 8 + int.from_bytes(head[:8], "little")])["__metadata__"]
+    description = json.loads(metadata["deepmark"])
+
+    assert json.loads(description["model"])["backbone"] == "mobile"
+    assert json.loads(description["categories"]) == [category.name for category in CATEGORIES]
+
+
+def test_the_same_model_is_the_same_file_every_time(tmp_path):
+    detector = build_detector(MOBILE, seed=0)
+    for name in "abcdef":
+        save_detector(detector, tmp_path / name, facts={"run": "7", "data": "3"})
+
+    assert len({(tmp_path / name).read_bytes() for name in "abcdef"}) == 1
+
+
+def test_a_model_whose_maps_show_other_groups_of_landmarks_is_refused(tmp_path, monkeypatch):
+    swapped = replace(LAYOUTS["grouped"], channel_of=LAYOUTS["grouped"].channel_of[::-1])
+    with monkeypatch.context() as then:
+        then.setattr(detector_module, "LAYOUTS", {"grouped": swapped})
+        save_detector(build_detector(GROUPED, seed=0), tmp_path / "model.safetensors")
+
+    with pytest.raises(DeepmarkError, match=r"model\.safetensors: its maps show other landmarks .* grouped"):
+        load_network(tmp_path / "model.safetensors")
+
+
+def test_a_missing_model_is_named(tmp_path):
+    with pytest.raises(DeepmarkError, match=r"nothing\.safetensors: no such file"):
+        load_network(tmp_path / "nothing.safetensors")
+
+
+def test_a_damaged_model_is_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_detector(build_detector(MOBILE, seed=0), path)
+    path.write_bytes(path.read_bytes()[:-1000])
+
+    with pytest.raises(DeepmarkError, match=r"model\.safetensors: damaged, or not a safetensors file"):
+        load_network(path)
+
+
+def test_a_picture_is_not_a_model(tmp_path):
+    path = tmp_path / "picture.jpg"
+    path.write_bytes(b"\xff\xd8\xff\xe0 not weights")
+
+    with pytest.raises(DeepmarkError, match=r"picture\.jpg: damaged, or not a safetensors file"):
+        load_network(path)
+
+
+def test_another_project_s_safetensors_are_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    save_file({"weight": torch.zeros(3)}, path)
+
+    with pytest.raises(DeepmarkError, match=r"other\.safetensors: not a DeepMark model"):
+        load_network(path)
+
+
+def test_a_model_with_an_unreadable_description_is_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    description = {"format": "deepmark detector 1", "model": '{"backbone": "resnet"}'}
+    save_file({"weight": torch.zeros(3)}, path, {"deepmark": json.dumps(description)})
+
+    with pytest.raises(DeepmarkError, match=r"model\.safetensors: its description cannot be read"):
+        load_network(path)
+
+
+@pytest.mark.parametrize("change", ["missing", "wrong shape", "extra"])
+def test_a_model_whose_tensors_do_not_fit_is_refused(tmp_path, change):
+    path = tmp_path / "model.safetensors"
+    detector = build_detector(MOBILE, seed=0)
+    head = detector.heads.size[2]
+    if change == "missing":
+        head.bias = None
+    elif change == "wrong shape":
+        head.bias = torch.nn.Parameter(torch.zeros(7))
+    else:
+        head.register_buffer("unknown", torch.zeros(1))
+    save_detector(detector, path)
+
+    with pytest.raises(DeepmarkError, match=r"model\.safetensors: 1 tensors? do(es)? not fit .*heads\.size\.2"):
+        load_network(path)
