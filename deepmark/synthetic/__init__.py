@@ -1,8 +1,8 @@
-"""Drawn pictures of clothes in DeepFashion2's own files, for everyone who has not got DeepFashion2.
+"""Draws images of clothes in the file format of DeepFashion2, for people who do not have the data set.
 
-A picture is made as a stylist would make it: `wardrobe` decides what goes together, `tailor` cuts each garment from the
-landmark figure of its category, `doll` dresses a figure, `camera` looks at it, `picture` paints it on a `backdrop`, and
-`annotate` writes down where everything ended. Lengths before the camera are in shoulder widths.
+`outfit` chooses garments that are worn together and designs them, `garment_shape` computes their landmarks from the
+landmark figure of their category, `body` draws the wearer, `camera` projects everything into the image, `scene` paints
+it before a `background`, and `annotate` writes the annotation. Lengths before the camera are in shoulder widths.
 """
 
 from deepmark.synthetic.dataset import draw_dataset

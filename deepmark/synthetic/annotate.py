@@ -1,6 +1,6 @@
-"""What DeepFashion2's files say about a garment, read off the canvas it was painted on.
+"""Writes the annotation of a garment in the format of DeepFashion2, from the canvas it was painted on.
 
-The three subset fields use the bounds of the dataset's paper (DeepFashion2, 2019, section 2).
+Scale, occlusion and zoom-in use the bounds of the data set's paper (DeepFashion2, 2019, section 2).
 """
 
 from typing import Any
@@ -12,28 +12,28 @@ from jaxtyping import Float, Int
 from deepmark.schema import CATEGORIES
 from deepmark.synthetic.canvas import Canvas, Size
 from deepmark.synthetic.garment_shape import Points
-from deepmark.synthetic.render_garment import Painted
+from deepmark.synthetic.render_garment import PaintedGarment
 
 SMALL, LARGE = 0.1, 0.4
-"""Shares of the picture that the box of a moderate garment takes."""
+"""Shares of the image; the box of a garment of moderate scale is between them."""
 
 SLIGHT, HEAVY = 0.2, 0.5
-"""Shares of the landmarks that are occluded: less than SLIGHT is slight, more than HEAVY heavy."""
+"""Shares of occluded landmarks: less than SLIGHT is slight, more than HEAVY is heavy."""
 
 ZOOMED = 0.3
-"""Share of the landmarks outside the picture past which the zoom is large."""
+"""Share of landmarks outside the image above which the zoom is large."""
 
 _LEAST_VISIBLE = 0.12
-"""Share of a garment's cloth that must be seen for anyone to annotate it."""
+"""Least visible share of a garment's cloth for it to be annotated."""
 
 _LEAST_SIDE = 20
-"""Pixels; smaller boxes are not annotated."""
+"""Pixels; garments with smaller boxes are not annotated."""
 
 
-def annotate(canvas: Canvas, painted: Painted, *, labelled: bool = True) -> dict[str, Any] | None:
-    """One item of the JSON file; None where too little of the garment is seen.
+def annotate(canvas: Canvas, painted: PaintedGarment, *, labelled: bool = True) -> dict[str, Any] | None:
+    """One item of the JSON file; None if too little of the garment is visible.
 
-    `labelled` false leaves all landmarks at 0, 0, 0, as some items of the real files have them.
+    Without `labelled`, all landmarks are 0, 0, 0, as in some items of the real files.
     """
     size = canvas.size
     placed = painted.placed
@@ -47,14 +47,14 @@ def annotate(canvas: Canvas, painted: Painted, *, labelled: bool = True) -> dict
         return None
     landmarks = read_landmarks(canvas, painted)
     values = landmarks if labelled else np.zeros_like(landmarks)
-    category = CATEGORIES[placed.look.category]
+    category = CATEGORIES[placed.design.category]
     return {
         "segmentation": [np.rint(part).astype(int).reshape(-1).tolist() for part in visible],
         "scale": _scale(box, size),
         "viewpoint": placed.viewpoint,
         "zoom_in": _zoom_in(landmarks),
         "landmarks": values.reshape(-1).tolist(),
-        "style": placed.look.style,
+        "style": placed.design.style,
         "bounding_box": box.tolist(),
         "category_id": category.index + 1,
         "occlusion": _occlusion(landmarks),
@@ -62,8 +62,8 @@ def annotate(canvas: Canvas, painted: Painted, *, labelled: bool = True) -> dict
     }
 
 
-def read_landmarks(canvas: Canvas, painted: Painted) -> Int[np.ndarray, "k 3"]:
-    """x, y and v: 0 outside the picture or in its outermost row or column, 1 under something, 2 otherwise."""
+def read_landmarks(canvas: Canvas, painted: PaintedGarment) -> Int[np.ndarray, "k 3"]:
+    """x, y and v: v is 0 outside the image or in its outermost row or column, 1 if hidden, 2 otherwise."""
     height, width = canvas.size
     points = np.rint(painted.placed.landmarks).astype(int)
     inside = ((points >= 1) & (points <= (width - 1, height - 1))).all(axis=1)
@@ -75,7 +75,7 @@ def read_landmarks(canvas: Canvas, painted: Painted) -> Int[np.ndarray, "k 3"]:
 
 
 def clip(polygon: Float[np.ndarray, "n 2"], size: Size) -> Float[np.ndarray, "m 2"]:
-    """The part of a polygon inside a picture of this height and width; empty where there is none.
+    """The part of a polygon inside an image of this size; empty if there is none.
 
     Source: Sutherland and Hodgman, 1974.
     """
@@ -94,7 +94,7 @@ def clip(polygon: Float[np.ndarray, "n 2"], size: Size) -> Float[np.ndarray, "m 
     return polygon
 
 
-def _visible_share(canvas: Canvas, painted: Painted, cloth: list[Points]) -> float:
+def _visible_share(canvas: Canvas, painted: PaintedGarment, cloth: list[Points]) -> float:
     first, last = painted.cloth
     seen = cv2.countNonZero(cv2.inRange(canvas.layers, first, last))
     whole = sum(cv2.contourArea(polygon.astype(np.float32)) for polygon in cloth)

@@ -1,25 +1,25 @@
-"""What is around the clothes: walls, floors, furniture and things held before them."""
+"""Paints backgrounds (walls, floors, furniture), and objects before the clothes."""
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 from numpy.random import Generator
 
-from deepmark.synthetic.body import at, limb
+from deepmark.synthetic.body import limb, point
 from deepmark.synthetic.camera import Box
 from deepmark.synthetic.canvas import Canvas, Size
-from deepmark.synthetic.texture import Color, hsv, lay, pick_color, shaded, weave
+from deepmark.synthetic.texture import Color, hsv, pick_color, sample_texture, shaded, tile_texture
 
 
-def paint_backdrop(rng: Generator, size: Size, *, source: str) -> UInt8[np.ndarray, "h w 3"]:
-    """A shop's plain studio, or a user's room with clutter. Painted at half the size, so that it is softer."""
+def paint_background(rng: Generator, size: Size, *, source: str) -> UInt8[np.ndarray, "h w 3"]:
+    """A plain studio for shops, a room with furniture for users. Painted at half the size, so that it is soft."""
     half = (size[0] // 2 + 1, size[1] // 2 + 1)
     image = _studio(rng, half) if source == "shop" else _room(rng, half)
     return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 
 def paint_surface(rng: Generator, size: Size) -> UInt8[np.ndarray, "h w 3"]:
-    """A bed, a table or a floor seen from above, for clothes laid out."""
+    """A surface seen from above, such as a bed, a table or a floor, for clothes laid out."""
     half = (size[0] // 2 + 1, size[1] // 2 + 1)
     image = _wall(rng, half, strength=rng.uniform(0.1, 0.35))
     return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
@@ -37,7 +37,7 @@ def _studio(rng: Generator, size: Size) -> UInt8[np.ndarray, "h w 3"]:
 def _wall(rng: Generator, size: Size, *, strength: float) -> UInt8[np.ndarray, "h w 3"]:
     angle, zoom = rng.uniform(-0.4, 0.4), rng.uniform(0.4, 1.2)
     axes = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return lay(weave(rng, strength=strength).tile, size, axes, None)
+    return tile_texture(sample_texture(rng, strength=strength).tile, size, axes, None)
 
 
 def _room(rng: Generator, size: Size) -> UInt8[np.ndarray, "h w 3"]:
@@ -52,7 +52,7 @@ def _room(rng: Generator, size: Size) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _furniture(rng: Generator, image: UInt8[np.ndarray, "h w 3"], floor: int) -> None:
-    """One thing in the room: a door or wardrobe, a picture or mirror, a shelf, a lamp, a plant, a passer-by's head."""
+    """Paints one object: a door or wardrobe, a picture or mirror, a shelf, a lamp, a plant, or the head of a person."""
     height, width = image.shape[:2]
     color, edge = pick_color(rng, strength=0.5), pick_color(rng, strength=0.4)
     x, y = int(rng.integers(-width // 8, width)), int(rng.integers(0, height))
@@ -86,7 +86,7 @@ def _furniture(rng: Generator, image: UInt8[np.ndarray, "h w 3"], floor: int) ->
 
 
 def paint_objects(rng: Generator, canvas: Canvas, box: Box) -> None:
-    """One thing before the clothes: a bag, a phone, a strap, a chair's back, leaves."""
+    """Paints one object before the clothes: a bag, a phone, a strap, the back of a chair, or leaves."""
     x0, y0, x1, y1 = box
     span = np.array([x1 - x0, y1 - y0])
     place = np.array([x0, y0]) + span * rng.uniform(0.1, 0.9, 2)
@@ -123,5 +123,6 @@ def _bag(canvas: Canvas, center: np.ndarray, side: float, color: Color) -> None:
     canvas.fill(center + side * np.array([(-0.5, 0), (0.5, 0), (0.3, 0.3), (-0.3, 0.3)]), shaded(color, 0.8))
     for x in (-0.32, 0.32):
         canvas.fill(
-            limb(center + at(x * side, 0.0), center + at(0.3 * x * side, -0.7 * side), 3.0, 3.0), shaded(color, 0.6)
+            limb(center + point(x * side, 0.0), center + point(0.3 * x * side, -0.7 * side), 3.0, 3.0),
+            shaded(color, 0.6),
         )

@@ -1,4 +1,4 @@
-"""The files of a drawn data set."""
+"""Writes the files of a drawn data set."""
 
 import json
 import multiprocessing
@@ -12,13 +12,13 @@ import simplejpeg
 from deepmark.data.parallel import map_in_order, worker_count
 from deepmark.errors import DeepmarkError
 from deepmark.schema import SPLITS
-from deepmark.synthetic.scene import draw_picture
+from deepmark.synthetic.scene import draw_image
 
 RECIPE = "synthetic.json"
-"""The file beside train/ and validation/ that says what was drawn; a folder that has it may be drawn over."""
+"""A file beside train/ and validation/ with the arguments; only a folder that has it is drawn over."""
 
 _CHUNK = 16
-"""Pictures a task; small enough for a smooth progress bar."""
+"""Images per task; small enough for a smooth progress bar."""
 
 _QUALITY = 90
 
@@ -32,12 +32,12 @@ def draw_dataset(
     workers: int | None = None,
     progress: Callable[[int], None] = lambda n: None,
 ) -> dict[str, int]:
-    """Draw a data set in DeepFashion2's own layout; returns how many pictures each split has, and all their garments.
+    """Draw a data set in the layout of DeepFashion2; returns the number of images of each split and of all garments.
 
-    `progress(n)` hears that n more pictures are done. The bytes depend on the seed alone, not on `workers`; picture n
-    of a split does not depend on how many are drawn. A draw that was interrupted is repeated over what it left.
+    `progress(n)` is called when n more images are done. The bytes depend on the seed alone, not on `workers`; image n
+    of a split does not depend on how many are drawn. After an interruption, the same call draws everything again.
 
-    Raises DeepmarkError where `out` holds anything but an earlier draw of the same numbers, or a number is negative.
+    Raises DeepmarkError if `out` holds anything but an earlier draw with the same arguments, or a number is negative.
     """
     counts = {"train": train, "validation": validation}
     for name, value in {**counts, "seed": seed}.items():
@@ -54,14 +54,14 @@ def draw_dataset(
     ]
     garments = 0
     with closing(map_in_order(_draw_chunk, chunks, workers=worker_count(workers, len(chunks)))) as done:
-        for pictures, items in done:
+        for images, items in done:
             garments += items
-            progress(pictures)
+            progress(images)
     return {**counts, "garments": garments}
 
 
 def _claim(out: Path, recipe: dict[str, str | int]) -> None:
-    """Make the folder ours, or refuse it."""
+    """Create the folder with its recipe, or check that it holds a draw with the same recipe."""
     mark, text = out / RECIPE, json.dumps(recipe, indent=2) + "\n"
     if out.exists() and not out.is_dir():
         raise DeepmarkError(f"{out}: is a file. Name a folder to draw into.")
@@ -80,16 +80,16 @@ _Chunk = tuple[Path, str, int, range]
 
 
 def _draw_chunk(chunk: _Chunk) -> tuple[int, int]:
-    """Pictures and garments that were drawn."""
+    """Draw one task; returns the number of images and of garments."""
     out, split, seed, indices = chunk
     if multiprocessing.parent_process() is not None:
-        cv2.setNumThreads(1)  # the cores are taken by the other workers
+        cv2.setNumThreads(1)  # the other workers use the other cores
     garments = 0
     for index in indices:
-        picture = draw_picture(seed=seed, split=split, index=index)
+        drawn = draw_image(seed=seed, split=split, index=index)
         name = f"{index + 1:06d}"
-        jpeg = simplejpeg.encode_jpeg(picture.image, quality=_QUALITY, colorspace="RGB")
+        jpeg = simplejpeg.encode_jpeg(drawn.image, quality=_QUALITY, colorspace="RGB")
         (out / split / "image" / f"{name}.jpg").write_bytes(jpeg)
-        (out / split / "annos" / f"{name}.json").write_text(json.dumps(picture.annotation), "utf-8")
-        garments += sum(key.startswith("item") for key in picture.annotation)
+        (out / split / "annos" / f"{name}.json").write_text(json.dumps(drawn.annotation), "utf-8")
+        garments += sum(key.startswith("item") for key in drawn.annotation)
     return len(indices), garments

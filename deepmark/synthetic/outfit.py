@@ -1,11 +1,11 @@
-"""What is worn together, and what each garment looks like."""
+"""Samples outfits, and the design of each garment."""
 
 from dataclasses import dataclass
 
 from numpy.random import Generator
 
 from deepmark.schema import CATEGORIES
-from deepmark.synthetic.texture import Fabric, weave
+from deepmark.synthetic.texture import Texture, sample_texture
 
 TOPS = tuple(c.index for c in CATEGORIES if c.name.endswith(" top") or c.name in ("vest", "sling"))
 OUTWEAR = tuple(c.index for c in CATEGORIES if c.name.endswith("outwear"))
@@ -13,41 +13,42 @@ BOTTOMS = tuple(c.index for c in CATEGORIES if c.name in ("shorts", "trousers", 
 DRESSES = tuple(c.index for c in CATEGORIES if c.name.endswith("dress"))
 
 _LEADS = (*range(len(CATEGORIES)), *range(len(CATEGORIES)), *DRESSES)
-"""Dresses lead more often because they are seldom anyone's companion: so all 13 categories become about as frequent."""
+"""The leading categories of pairs, in turns. Dresses lead more often, because they seldom accompany other garments: so
+all 13 categories become about equally frequent."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Look:
-    """All that makes two pictures show the same piece of clothing; numbers in 0..1 unless said otherwise."""
+class GarmentDesign:
+    """Everything that two images of the same piece of clothing share; numbers are in 0..1 unless stated."""
 
     category: int
     """0..12."""
 
     style: int
-    """Its number inside the pair; 0 where nothing in the pair is the same."""
+    """Its number in the pair; 0 if the other image of the pair does not show it."""
 
-    fabric: Fabric
+    texture: Texture
     width: float
     length: float
     sleeve: float
     flare: float
     neck: float
     opening: float
-    """Where in its category's range of cuts the garment lies (tailor.py)."""
+    """Position of the garment in the ranges of its category (garment_shape.py)."""
 
     buttons: bool
     print_size: float
-    """Of the drawing on the chest, shoulder widths; 0 for none."""
+    """Size of the print on the chest, shoulder widths; 0 for none."""
 
 
-def design(rng: Generator, category: int, *, style: int = 0) -> Look:
+def sample_design(rng: Generator, category: int, *, style: int = 0) -> GarmentDesign:
     """A new garment of the category."""
     width, length, sleeve, flare, neck, opening = rng.random(6)
     has_print = category in TOPS and rng.random() < 0.25
-    return Look(
+    return GarmentDesign(
         category=category,
         style=style,
-        fabric=weave(rng),
+        texture=sample_texture(rng),
         width=width,
         length=length,
         sleeve=sleeve,
@@ -59,8 +60,8 @@ def design(rng: Generator, category: int, *, style: int = 0) -> Look:
     )
 
 
-def companions(rng: Generator, lead: int) -> list[tuple[int, ...]]:
-    """The kinds of garment that join the lead, each as the categories it may be."""
+def sample_companions(rng: Generator, lead: int) -> list[tuple[int, ...]]:
+    """The further garments of an outfit, each as the categories it may have."""
     chance = rng.random()
     if lead in TOPS:
         return [BOTTOMS] if chance < 0.45 else [OUTWEAR] if chance < 0.53 else []
@@ -73,27 +74,27 @@ def companions(rng: Generator, lead: int) -> list[tuple[int, ...]]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
-    """What the pictures of one pair have in common: garments that are the same, and kinds that are chosen anew."""
+    """The common part of the images of one pair: identical garments, and garments of which only the kind is fixed."""
 
-    styled: tuple[Look, ...]
+    styled: tuple[GarmentDesign, ...]
     free: tuple[tuple[int, ...], ...]
 
 
-def plan_pair(rng: Generator, number: int) -> Pair:
-    """The outfit of a pair; `number` counts pairs from 0 and sets the leading category, so that none is rare."""
+def sample_pair(rng: Generator, number: int) -> Pair:
+    """The outfit of a pair; `number` counts pairs from 0 and sets the leading category, so that no category is rare."""
     lead = _LEADS[number % len(_LEADS)]
-    kinds: list[tuple[int, ...]] = [(lead,), *companions(rng, lead)]
-    styled: list[Look] = []
+    kinds: list[tuple[int, ...]] = [(lead,), *sample_companions(rng, lead)]
+    styled: list[GarmentDesign] = []
     free: list[tuple[int, ...]] = []
     for kind in kinds:
         if rng.random() < 0.6:
-            styled.append(design(rng, int(rng.choice(kind)), style=len(styled) + 1))
+            styled.append(sample_design(rng, int(rng.choice(kind)), style=len(styled) + 1))
         else:
             free.append(kind)
     return Pair(styled=tuple(styled), free=tuple(free))
 
 
-def choose_outfit(rng: Generator, pair: Pair) -> list[Look]:
-    """The garments of one picture of the pair, innermost first: bottoms, top or dress, outwear."""
-    looks = [*pair.styled, *(design(rng, int(rng.choice(kind))) for kind in pair.free)]
-    return sorted(looks, key=lambda look: (look.category in OUTWEAR, look.category not in BOTTOMS))
+def sample_outfit(rng: Generator, pair: Pair) -> list[GarmentDesign]:
+    """The garments of one image of the pair, innermost first: bottoms, top or dress, outwear."""
+    designs = [*pair.styled, *(sample_design(rng, int(rng.choice(kind))) for kind in pair.free)]
+    return sorted(designs, key=lambda design: (design.category in OUTWEAR, design.category not in BOTTOMS))

@@ -1,4 +1,4 @@
-"""The closed pieces of cloth a garment is painted from, and their smooth edges."""
+"""The closed pieces of cloth that a garment is painted from, and their smooth edges."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -11,15 +11,15 @@ from deepmark.schema import CATEGORIES, Category
 from deepmark.synthetic.garment_shape import left_sleeve
 
 STEPS = 4
-"""Points a curve has between two landmarks."""
+"""Points of a curve per landmark."""
 
 _CORNER = 0.75
-"""Cosine of the turn past which a contour has a corner instead of a curve: about 41 degrees."""
+"""Cosine of the turn beyond which a contour has a corner instead of a curve: about 41 degrees."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Piece:
-    """Landmarks around a piece of cloth; for a strap, the two ends of it."""
+    """The landmarks around a piece of cloth; for a strap, its two ends."""
 
     kind: Literal["lining", "strap", "panel", "sleeve"]
     loop: tuple[int, ...]
@@ -33,7 +33,7 @@ def _without(loop: tuple[int, ...], landmarks: set[int]) -> tuple[int, ...]:
 def pieces(category: int, *, from_behind: bool) -> tuple[Piece, ...]:
     """The pieces of a category, the farthest first.
 
-    From behind there is neither neckline nor opening: one panel up to the collar's outer edge.
+    From behind, neckline and opening are hidden: there is one panel, up to the outer edge of the collar.
     """
     kind = CATEGORIES[category]
     left = left_sleeve(kind)
@@ -53,15 +53,15 @@ def pieces(category: int, *, from_behind: bool) -> tuple[Piece, ...]:
 
 @cache
 def hidden_from_behind(category: int) -> tuple[int, ...]:
-    """Landmarks of neckline and opening, which the back of the garment covers."""
+    """Landmarks of neckline and opening, which the back of the garment hides."""
     shape = CATEGORIES[category].shape
     seen = {*shape.outline, *(landmark for strap in shape.straps for landmark in strap)}
     return tuple(landmark for landmark in range(len(shape.points)) if landmark not in seen)
 
 
 @cache
-def _bending(category: int, loop: tuple[int, ...], closed: bool) -> Float[np.ndarray, "n 1"]:
-    """How smoothly the contour passes each landmark: 1 for straight on, 0 at a corner, judged by the figure."""
+def _smoothness(category: int, loop: tuple[int, ...], closed: bool) -> Float[np.ndarray, "n 1"]:
+    """How smoothly the contour passes each landmark in the figure: 1 if straight, 0 at a corner."""
     shape = CATEGORIES[category].shape
     points = np.array(shape.points)[list(loop)] * (shape.aspect, 1)
     before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
@@ -79,14 +79,14 @@ def contour(
     *,
     closed: bool = True,
 ) -> Float[np.ndarray, "n 2"]:
-    """The smooth line that passes exactly through the landmarks of `loop`, with corners where the figure has them."""
+    """The smooth line through the landmarks of `loop`, with corners where the figure has them."""
     here = points[list(loop)]
     chord = np.roll(here, -1, axis=0) - here
     length = np.linalg.norm(chord, axis=1, keepdims=True)
     along = np.roll(here, -1, axis=0) - np.roll(here, 1, axis=0)
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
-    smooth = _bending(category.index, loop, closed)
-    # Hermite's cubic, written as the chord plus what the tangents at its two ends add.
+    smooth = _smoothness(category.index, loop, closed)
+    # Cubic Hermite spline, written as the chord plus the contributions of the tangents at both ends.
     leaving = (smooth * along * length - smooth * chord)[:, None]
     arriving = (np.roll(smooth * along, -1, axis=0) * length - np.roll(smooth, -1, axis=0) * chord)[:, None]
     share = (np.arange(STEPS) / STEPS)[None, :, None]

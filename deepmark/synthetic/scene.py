@@ -1,4 +1,4 @@
-"""One picture: clothes worn by a figure or laid out, with what is around and before them."""
+"""Draws one image: clothes that are worn or laid out, with background and objects before them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,84 +10,104 @@ from numpy.random import Generator
 
 from deepmark.schema import CATEGORIES, SOURCES, SPLITS
 from deepmark.synthetic.annotate import annotate
-from deepmark.synthetic.background import paint_backdrop, paint_objects, paint_surface
-from deepmark.synthetic.body import Part, Pose, Stance, body, strike
-from deepmark.synthetic.camera import Box, Camera, set_up
+from deepmark.synthetic.background import paint_background, paint_objects, paint_surface
+from deepmark.synthetic.body import BodyShape, Part, Pose, body_parts, sample_pose
+from deepmark.synthetic.camera import Box, Camera, sample_camera
 from deepmark.synthetic.canvas import Canvas, Size
-from deepmark.synthetic.garment_shape import Arm, Point, Points, cut, girth, hem, joint_of, left_sleeve
-from deepmark.synthetic.outfit import BOTTOMS, OUTWEAR, Look, choose_outfit, plan_pair
-from deepmark.synthetic.render_garment import Painted, Placed, paint_cloth, paint_lining, place
+from deepmark.synthetic.garment_shape import (
+    Arm,
+    Point,
+    Points,
+    chest_half_width,
+    hem_depth,
+    left_sleeve,
+    shape_garment,
+    shoulder_joint,
+)
+from deepmark.synthetic.outfit import BOTTOMS, OUTWEAR, GarmentDesign, sample_outfit, sample_pair
+from deepmark.synthetic.render_garment import PaintedGarment, PlacedGarment, paint_cloth, paint_lining, place_garment
 
-PAIR = len(SOURCES)
-"""Pictures of a pair: the shop's and the user's."""
+IMAGES_PER_PAIR = len(SOURCES)
+"""The shop's and the user's."""
 
 _WORN = {"shop": 0.8, "user": 0.88}
 _SIDEWAYS, _FROM_BEHIND = 0.1, 0.09
 _CROPPED = 0.34
 _WITH_OBJECTS = {"shop": 0.12, "user": 0.45}
 _UNLABELLED = 0.005
+"""Probabilities: clothes are worn; the wearer is seen from the side or from behind; the image is cropped; objects lie
+before the clothes; an item has no labels."""
+
 _JITTER = 0.008
-"""Standard deviation of every landmark, shoulder widths: 1 to 2 pixels."""
+"""Standard deviation of the noise on every landmark, shoulder widths: 1 to 2 pixels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Picture:
-    """What becomes one JPEG file and one JSON file."""
+class DrawnImage:
+    """The content of one JPEG file and one JSON file."""
 
     image: UInt8[np.ndarray, "h w 3"]
     """RGB."""
 
     annotation: dict[str, Any]
-    painted: tuple[Painted, ...]
-    """Every garment, annotated or not: the truth behind the annotation."""
+    painted: tuple[PaintedGarment, ...]
+    """Every garment, annotated or not: the ground truth of the annotation."""
 
 
-def draw_picture(*, seed: int, split: str, index: int) -> Picture:
-    """Picture number `index` (from 0) of a split; nothing but these three values decides what it shows."""
+def draw_image(*, seed: int, split: str, index: int) -> DrawnImage:
+    """Image number `index` (from 0) of a split; it depends on these three values only."""
     stream = SPLITS.index(split)
     rng = np.random.default_rng([seed, stream, index])
-    # The 1 keeps pair n's numbers apart from picture n's.
-    outfit = plan_pair(np.random.default_rng([seed, stream, index // PAIR, 1]), index // PAIR)
-    source = SOURCES[index % PAIR]
-    looks = choose_outfit(rng, outfit)
+    # The 1 keeps the random numbers of pair n apart from those of image n.
+    outfit = sample_pair(np.random.default_rng([seed, stream, index // IMAGES_PER_PAIR, 1]), index // IMAGES_PER_PAIR)
+    source = SOURCES[index % IMAGES_PER_PAIR]
+    designs = sample_outfit(rng, outfit)
     size = int(rng.integers(540, 721)), int(rng.integers(400, 561))
     for simple in (False, True):
-        canvas, painted = _paint(rng, looks, size, source=source, simple=simple)
+        canvas, painted = _paint(rng, designs, size, source=source, simple=simple)
         items = [annotate(canvas, one, labelled=bool(rng.random() >= _UNLABELLED)) for one in painted]
         items = [item for item in items if item is not None]
         if items:
             break
-    assert items, f"nothing to be seen in picture {index} of {split}, seed {seed}"
-    annotation: dict[str, Any] = {"source": source, "pair_id": index // PAIR + 1}
+    assert items, f"nothing is visible in image {index} of {split}, seed {seed}"
+    annotation: dict[str, Any] = {"source": source, "pair_id": index // IMAGES_PER_PAIR + 1}
     annotation |= {f"item{number}": item for number, item in enumerate(items, 1)}
-    return Picture(image=_develop(rng, canvas.image, source), annotation=annotation, painted=tuple(painted))
+    return DrawnImage(
+        image=_add_camera_effects(rng, canvas.image, source), annotation=annotation, painted=tuple(painted)
+    )
 
 
-def _paint(rng: Generator, looks: list[Look], size: Size, *, source: str, simple: bool) -> tuple[Canvas, list[Painted]]:
-    """The whole canvas; a `simple` picture crops nothing and puts nothing before the clothes."""
+def _paint(
+    rng: Generator, designs: list[GarmentDesign], size: Size, *, source: str, simple: bool
+) -> tuple[Canvas, list[PaintedGarment]]:
+    """The painted canvas; a `simple` image is not cropped and has no objects before the clothes."""
     if rng.random() < _WORN[source]:
-        canvas = Canvas(paint_backdrop(rng, size, source=source))
-        painted = _paint_worn(rng, canvas, looks, cropped=not simple and bool(rng.random() < _CROPPED))
+        canvas = Canvas(paint_background(rng, size, source=source))
+        painted = _paint_worn(rng, canvas, designs, cropped=not simple and bool(rng.random() < _CROPPED))
     else:
         clean = source == "shop"
-        canvas = Canvas(paint_backdrop(rng, size, source=source) if clean else paint_surface(rng, size))
-        painted = _paint_laid_out(rng, canvas, looks)
+        canvas = Canvas(paint_background(rng, size, source=source) if clean else paint_surface(rng, size))
+        painted = _paint_laid_out(rng, canvas, designs)
     if not simple and rng.random() < _WITH_OBJECTS[source]:
         paint_objects(rng, canvas, _bounds([one.placed for one in painted], size))
     return canvas, painted
 
 
-def _paint_worn(rng: Generator, canvas: Canvas, looks: list[Look], *, cropped: bool) -> list[Painted]:
-    view = rng.random()
-    sideways, behind = view < _SIDEWAYS, _SIDEWAYS <= view < _SIDEWAYS + _FROM_BEHIND
-    pose = strike(rng, bare_forearms=not any("long sleeve" in CATEGORIES[look.category].name for look in looks))
-    garments, stance = _dress(rng, looks, pose)
-    camera = set_up(rng, sideways=sideways, tilt=0.06)
+def _paint_worn(rng: Generator, canvas: Canvas, designs: list[GarmentDesign], *, cropped: bool) -> list[PaintedGarment]:
+    chance = rng.random()
+    sideways, behind = chance < _SIDEWAYS, _SIDEWAYS <= chance < _SIDEWAYS + _FROM_BEHIND
+    pose = sample_pose(
+        rng, bare_forearms=not any("long sleeve" in CATEGORIES[design.category].name for design in designs)
+    )
+    garments, body_shape = _dress(rng, designs, pose)
+    camera = sample_camera(rng, sideways=sideways, tilt=0.06)
     frame = _cropping_frame(rng, canvas.size) if cropped else _frame(rng, canvas.size)
     camera = camera.framed(np.concatenate([points for _, points in garments]), box=frame)
     viewpoint = 3 if sideways or behind else 2
-    placed = [place(look, points, camera, from_behind=behind, viewpoint=viewpoint) for look, points in garments]
-    under, over = body(pose, stance, from_behind=behind)
+    placed = [
+        place_garment(design, points, camera, from_behind=behind, viewpoint=viewpoint) for design, points in garments
+    ]
+    under, over = body_parts(pose, body_shape, from_behind=behind)
     linings = {id(one): paint_lining(canvas, one) for one in reversed(placed)}
     _paint_parts(canvas, camera, under)
     painted = [paint_cloth(rng, canvas, one, lining=linings[id(one)]) for one in placed]
@@ -95,39 +115,43 @@ def _paint_worn(rng: Generator, canvas: Canvas, looks: list[Look], *, cropped: b
     return painted
 
 
-def _dress(rng: Generator, looks: list[Look], pose: Pose) -> tuple[list[tuple[Look, Points]], Stance]:
-    """The garments on the body, innermost first, and where the body is inside them."""
-    garments = {look.category: (look, jittered(rng, cut(look, pose.arms))) for look in looks}
-    stance = Stance()
+def _dress(
+    rng: Generator, designs: list[GarmentDesign], pose: Pose
+) -> tuple[list[tuple[GarmentDesign, Points]], BodyShape]:
+    """The garments on the body, innermost first, and the shape of the body in them."""
+    garments = {design.category: (design, jitter(rng, shape_garment(design, pose.arms))) for design in designs}
+    body_shape = BodyShape()
     uppers = [pair for pair in garments.values() if pair[0].category not in BOTTOMS]
-    for look, points in uppers:
-        category = CATEGORIES[look.category]
-        stance.girth = min(stance.girth, 0.92 * girth(look, points))
+    for design, points in uppers:
+        category = CATEGORIES[design.category]
+        body_shape.half_width = min(body_shape.half_width, 0.92 * chest_half_width(design, points))
         if left_sleeve(category):
             mirror_image = points[list(category.mirror)]
-            stance.joints = [joint_of(category, points), joint_of(category, mirror_image)]
-    for look, points in garments.values():
-        if look.category in BOTTOMS:
+            body_shape.joints = [shoulder_joint(category, points), shoulder_joint(category, mirror_image)]
+    for design, points in garments.values():
+        if design.category in BOTTOMS:
             inner = next((pair for pair in uppers if pair[0].category not in OUTWEAR), None)
             if inner is not None:
-                stance.waist = hem(*inner) - rng.uniform(0.05, 0.28)
-            points += (0, stance.waist)
-            stance.ankles = _ankles(look, points, stance)
+                body_shape.waist = hem_depth(*inner) - rng.uniform(0.05, 0.28)
+            points += (0, body_shape.waist)
+            body_shape.ankles = _ankles(design, points, body_shape)
     order = list(garments.values())
     if len(order) > 1 and order[0][0].category in BOTTOMS and rng.random() < 0.4:
         order[:2] = order[1::-1]
-    return order, stance
+    return order, body_shape
 
 
-def _ankles(look: Look, points: Points, stance: Stance) -> list[Point]:
-    """Inside the trousers' legs, or straight below."""
-    if CATEGORIES[look.category].name == "trousers":
-        return [points[[5, 6]].mean(axis=0), points[[10, 11]].mean(axis=0)]
-    return [np.array([side * 0.24, stance.waist + 2.2]) for side in (-1, 1)]
+def _ankles(design: GarmentDesign, points: Points, body_shape: BodyShape) -> list[Point]:
+    """The ankles: inside the legs of trousers, or straight below the hips."""
+    parts = CATEGORIES[design.category].parts
+    if "left ankle outer" in parts:
+        ends = [[parts.index(f"{side} ankle {edge}") for edge in ("inner", "outer")] for side in ("left", "right")]
+        return [points[end].mean(axis=0) for end in ends]
+    return [np.array([side * 0.24, body_shape.waist + 2.2]) for side in (-1, 1)]
 
 
-def jittered(rng: Generator, points: Points) -> Points:
-    """No two garments of a category have quite the same shape."""
+def jitter(rng: Generator, points: Points) -> Points:
+    """The landmarks with noise, so that no two garments of a category have the same shape."""
     return points + np.clip(rng.normal(0, _JITTER, points.shape), -2 * _JITTER, 2 * _JITTER)
 
 
@@ -136,27 +160,27 @@ def _paint_parts(canvas: Canvas, camera: Camera, parts: list[Part]) -> None:
         canvas.fill(camera(polygon), color)
 
 
-def _paint_laid_out(rng: Generator, canvas: Canvas, looks: list[Look]) -> list[Painted]:
-    """Each garment by itself in its part of the picture."""
+def _paint_laid_out(rng: Generator, canvas: Canvas, designs: list[GarmentDesign]) -> list[PaintedGarment]:
+    """Each garment in its own part of the image."""
     painted = []
-    for look, cell in zip(looks, _cells(rng, canvas.size, len(looks)), strict=True):
+    for design, cell in zip(designs, _cells(rng, canvas.size, len(designs)), strict=True):
         arms = tuple(Arm(lift=rng.uniform(0.15, 1.2), bend=rng.uniform(-0.1, 0.4)) for _ in range(2))
-        points = jittered(rng, cut(look, (arms[0], arms[1])))
-        camera = set_up(rng, sideways=False, tilt=0.16).framed(points, box=cell)
-        placed = place(look, points, camera, from_behind=bool(rng.random() < 0.06), viewpoint=1)
-        if look.category not in BOTTOMS and rng.random() < 0.4:
-            _hang(canvas, placed)
+        points = jitter(rng, shape_garment(design, (arms[0], arms[1])))
+        camera = sample_camera(rng, sideways=False, tilt=0.16).framed(points, box=cell)
+        placed = place_garment(design, points, camera, from_behind=bool(rng.random() < 0.06), viewpoint=1)
+        if design.category not in BOTTOMS and rng.random() < 0.4:
+            _draw_hanger(canvas, placed)
         painted.append(paint_cloth(rng, canvas, placed, lining=paint_lining(canvas, placed)))
     return painted
 
 
-def _hang(canvas: Canvas, placed: Placed) -> None:
+def _draw_hanger(canvas: Canvas, placed: PlacedGarment) -> None:
     wire = np.array([(-0.42, 0.14), (0, -0.1), (0, -0.25), (0.06, -0.3), (0, -0.36), (0, -0.1), (0.42, 0.14)])
     canvas.line(placed.camera(wire), (90, 84, 80), max(2, round(0.025 * placed.camera.scale)))
 
 
 def _frame(rng: Generator, size: Size) -> Box:
-    """Where in the picture the clothes are to be: mostly large, sometimes farther away."""
+    """The part of the image that the clothes fill: mostly large, sometimes small."""
     height, width = size
     tall = height * (rng.uniform(0.66, 0.96) if rng.random() < 0.8 else rng.uniform(0.4, 0.66))
     wide = width * rng.uniform(0.75, 0.97)
@@ -165,7 +189,7 @@ def _frame(rng: Generator, size: Size) -> Box:
 
 
 def _cropping_frame(rng: Generator, size: Size) -> Box:
-    """A frame that reaches out of the picture: mostly below, as a person before a mirror is cropped."""
+    """A frame that reaches beyond the image: mostly below, as a person before a mirror is cropped."""
     height, width = size
     tall, wide = height * rng.uniform(1.0, 1.35), width * rng.uniform(1.0, 1.3)
     side = rng.random()
@@ -179,7 +203,7 @@ def _cropping_frame(rng: Generator, size: Size) -> Box:
 
 
 def _cells(rng: Generator, size: Size, count: int) -> list[Box]:
-    """Parts of the picture for garments laid out: one, side by side or one above the other, or one above two."""
+    """Parts of the image for garments laid out: one; two side by side or one above the other; or one above two."""
     height, width = size
     split, middle = height * rng.uniform(0.45, 0.55), width / 2
     if count == 1:
@@ -196,15 +220,15 @@ def _cells(rng: Generator, size: Size, count: int) -> list[Box]:
     return [(x0 + inset, y0 + inset, x1 - inset, y1 - inset) for x0, y0, x1, y1 in cells]
 
 
-def _bounds(placed: list[Placed], size: Size) -> Box:
-    """The clothes' part of the picture."""
+def _bounds(placed: list[PlacedGarment], size: Size) -> Box:
+    """The bounding box of the clothes in the image."""
     points = np.clip(np.concatenate([one.landmarks for one in placed]), 0, (size[1], size[0]))
     (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
     return float(x0), float(y0), float(x1), float(y1)
 
 
-def _develop(rng: Generator, image: UInt8[np.ndarray, "h w 3"], source: str) -> UInt8[np.ndarray, "h w 3"]:
-    """The camera's own share: edges softened, a user's light and colour less even than a shop's."""
+def _add_camera_effects(rng: Generator, image: UInt8[np.ndarray, "h w 3"], source: str) -> UInt8[np.ndarray, "h w 3"]:
+    """Softens edges and varies light and colour, in a user's image more than in a shop's."""
     uneven = 0.04 if source == "shop" else 0.14
     gains = np.clip((1 + rng.normal(0, uneven)) * (1 + rng.normal(0, uneven / 4, 3)), 0.6, 1.25)
     table = np.clip(np.arange(256)[:, None] * gains, 0, 255).astype(np.uint8)[None]

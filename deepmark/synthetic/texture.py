@@ -1,4 +1,4 @@
-"""Colours and woven patterns: small square tiles that repeat without a seam."""
+"""Colours and patterns of cloth: small square tiles that repeat without a seam."""
 
 import colorsys
 from collections.abc import Callable
@@ -10,35 +10,35 @@ from jaxtyping import Float, UInt8
 from numpy.random import Generator
 
 TILE = 192
-"""Side of a tile, pixels; one shoulder width of cloth."""
+"""Side of a tile, pixels; it covers one shoulder width of cloth."""
 
 Color = tuple[int, int, int]
 Tile = UInt8[np.ndarray, "t t 3"]
 
 _REPEATS = (4, 6, 8, 12)
-"""Stripes, checks and dots a tile; all divide TILE, so that the pattern closes."""
+"""Stripes, checks or dots per tile; all divide TILE, so that the pattern repeats without a seam."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Fabric:
-    """What a garment is made of."""
+class Texture:
+    """The cloth of a garment: its pattern and the colours of its details."""
 
     tile: Tile
     trim: Color
-    """Of neckline, waistband and buttons."""
+    """Colour of neckline, waistband and buttons."""
 
     seam: Color
-    """Of edges and hems: the cloth's own colour, darker."""
+    """Colour of edges and hems: a darker shade of the cloth."""
 
 
 def hsv(hue: float, saturation: float, value: float) -> Color:
-    """RGB bytes of a colour given in 0..1; the hue wraps."""
+    """RGB bytes of a colour whose hue, saturation and value are in 0..1; the hue wraps."""
     red, green, blue = colorsys.hsv_to_rgb(hue % 1, min(max(saturation, 0), 1), min(max(value, 0), 1))
     return int(255 * red), int(255 * green), int(255 * blue)
 
 
 def pick_color(rng: Generator, *, strength: float = 1.0) -> Color:
-    """Any colour of clothes, greys and denim included; a lower `strength` gives paler, quieter ones."""
+    """A random colour of clothes, greys and denim included; a lower `strength` gives paler ones."""
     kind = rng.random()
     if kind < 0.25:
         return hsv(rng.random(), 0.1 * rng.random(), rng.uniform(0.12, 0.97))
@@ -48,19 +48,19 @@ def pick_color(rng: Generator, *, strength: float = 1.0) -> Color:
 
 
 def shaded(color: Color, light: float) -> Color:
-    """The colour in more (> 1) or less light."""
+    """The colour in more (`light` > 1) or less light."""
     red, green, blue = (min(int(channel * light), 255) for channel in color)
     return red, green, blue
 
 
 def blend(color: Color, other: Color, share: float) -> Color:
-    """The colour on its way to the other."""
+    """The mixture of two colours; `share` is that of the other."""
     red, green, blue = (int(a + share * (b - a)) for a, b in zip(color, other, strict=True))
     return red, green, blue
 
 
 def _plain(rng: Generator, tile: Tile, ink: Color) -> None:
-    """Nothing on it; most clothes."""
+    """Leaves the tile in one colour, as most clothes are."""
 
 
 def _stripes(rng: Generator, tile: Tile, ink: Color) -> None:
@@ -120,8 +120,8 @@ _PATTERNS: tuple[tuple[Callable[[Generator, Tile, Color], None], float], ...] = 
 )
 
 
-def weave(rng: Generator, *, strength: float = 1.0) -> Fabric:
-    """A new fabric; `strength` below 1 gives quiet ones, for walls and floors."""
+def sample_texture(rng: Generator, *, strength: float = 1.0) -> Texture:
+    """A random texture; a `strength` below 1 gives faint patterns, for walls and floors."""
     ground, ink = pick_color(rng, strength=strength), pick_color(rng, strength=strength)
     if strength < 1:
         ink = blend(ground, ink, strength)
@@ -129,26 +129,26 @@ def weave(rng: Generator, *, strength: float = 1.0) -> Fabric:
     patterns, shares = zip(*_PATTERNS, strict=True)
     patterns[rng.choice(len(patterns), p=shares)](rng, tile, ink)
     trim = ink if rng.random() < 0.4 else shaded(ground, 0.7)
-    return Fabric(tile=tile, trim=trim, seam=shaded(ground, 0.5))
+    return Texture(tile=tile, trim=trim, seam=shaded(ground, 0.5))
 
 
-def folds(rng: Generator, size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
-    """Light that falls on hanging cloth, 0..255 with 220 for full light: soft folds, darker towards both sides."""
+def fold_light(rng: Generator, size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
+    """Light on hanging cloth, 0..255 with 220 for full light: soft folds, darker towards both sides."""
     across = 1 - 0.28 * np.abs(np.linspace(-1, 1, 14)) ** 3
     light = 220 * across * rng.uniform(0.8, 1.08, (5, 14))
     coarse = np.clip(light, 0, 255).astype(np.uint8)
     return cv2.resize(coarse, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
 
 
-def lay(
+def tile_texture(
     tile: Tile,
     size: tuple[int, int],
     axes: Float[np.ndarray, "2 2"],
     light: UInt8[np.ndarray, "h w"] | None,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Cloth enough to cover `size`; column j of `axes` is where the tile's axis j points, in pixels a tile pixel."""
-    view = np.concatenate([axes, [[size[1] / 2], [size[0] / 2]]], axis=1)
-    cloth = cv2.warpAffine(tile, view, (size[1], size[0]), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    """An image of `size` filled with the tile; column j of `axes` is the image of the tile's axis j."""
+    affine = np.concatenate([axes, [[size[1] / 2], [size[0] / 2]]], axis=1)
+    cloth = cv2.warpAffine(tile, affine, (size[1], size[0]), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     if light is None:
         return cloth
     return cv2.multiply(cloth, cv2.merge([light, light, light]), scale=1 / 220)

@@ -7,12 +7,12 @@ import simplejpeg
 
 from deepmark.audit.duplicates import Prints, same_files, shared_pictures
 from deepmark.audit.perceptual_hash import fingerprints, likeness, near_pairs
-from deepmark.synthetic.scene import draw_picture
+from deepmark.synthetic.scene import draw_image
 
 
 @pytest.fixture(scope="module")
 def pictures():
-    return [draw_picture(seed=2, split="train", index=index).image for index in range(12)]
+    return [draw_image(seed=2, split="train", index=index).image for index in range(12)]
 
 
 def jpeg(image, quality=90):

@@ -64,6 +64,11 @@ def write_annotation(folder: Path, number: int, values: Any) -> None:
     (folder / f"annos/{number:06d}.json").write_text(json.dumps(values), "utf-8")
 
 
+def landmarks_of(item: dict[str, Any]) -> np.ndarray:
+    """The landmarks of an item as rows of x, y, v."""
+    return np.array(item["landmarks"]).reshape(-1, 3)
+
+
 def same(a: Any, b: Any) -> bool:
     """Equal to the last bit, through dataclasses, tuples and arrays."""
     if is_dataclass(a):

@@ -84,6 +84,7 @@ def test_a_copy_behind_a_file_url_or_on_a_web_server_is_read_alike(folder, http_
         assert_equal_to_the_reader(list(web_dataset(url, "train")), folder)
 
 
+@pytest.mark.slow
 def test_a_copy_on_s3_is_read_at_each_pass_unless_there_is_a_cache(folder, s3: ObjectStorage, tmp_path):
     url = s3.put(folder / "train", "copy/train").removesuffix("/train")
     for cache, passes in ((None, 2), (tmp_path / "cache", 1)):
@@ -112,6 +113,7 @@ def test_the_workers_of_a_data_loader_read_each_sample_once(folder):
     assert len({sample["record"].id for sample in samples}) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffle", [0, 3])
 def test_processes_read_each_sample_once_together(folder, monkeypatch, shuffle):
     shares = []

@@ -1,0 +1,105 @@
+"""Writing a drawn data set: names, folders, the same bytes from the same seed, and refusals."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from deepmark.errors import DeepmarkError
+from deepmark.synthetic import draw_dataset
+from deepmark.synthetic.scene import draw_image
+
+
+def digest(folder: Path) -> dict[str, str]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def test_every_picture_has_its_annotation_and_a_number_of_six_digits(drawn: Path):
+    for split, count in (("train", 90), ("validation", 8)):
+        names = [f"{number:06d}" for number in range(1, count + 1)]
+        assert sorted(path.name for path in (drawn / split / "image").iterdir()) == [f"{name}.jpg" for name in names]
+        assert sorted(path.name for path in (drawn / split / "annos").iterdir()) == [f"{name}.json" for name in names]
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_bytes_for_any_number_of_workers(tmp_path: Path):
+    done: list[int] = []
+    alone = draw_dataset(tmp_path / "alone", train=18, validation=3, seed=9, workers=1)
+    together = draw_dataset(tmp_path / "together", train=18, validation=3, seed=9, workers=2, progress=done.append)
+
+    assert alone == together
+    assert sum(done) == 21
+    assert digest(tmp_path / "alone") == digest(tmp_path / "together")
+
+
+def test_another_seed_gives_other_pictures(tmp_path: Path):
+    draw_dataset(tmp_path / "one", train=2, validation=0, seed=1, workers=1)
+    draw_dataset(tmp_path / "two", train=2, validation=0, seed=2, workers=1)
+
+    one, two = digest(tmp_path / "one"), digest(tmp_path / "two")
+    assert one.keys() == two.keys()
+    assert all(one[path] != two[path] for path in one)
+
+
+def test_the_splits_show_different_pictures():
+    pictures = [draw_image(seed=3, split=split, index=0).image for split in ("train", "validation")]
+    assert pictures[0].shape != pictures[1].shape or (pictures[0] != pictures[1]).any()
+
+
+def test_a_picture_does_not_depend_on_how_many_are_drawn(tmp_path: Path, drawn: Path):
+    draw_dataset(tmp_path / "few", train=3, validation=0, seed=5, workers=1)
+
+    few, many = digest(tmp_path / "few" / "train"), digest(drawn / "train")
+    assert few.items() <= many.items()
+
+
+def test_a_split_without_pictures_has_its_empty_folders(tmp_path: Path):
+    counts = draw_dataset(tmp_path / "raw", train=0, validation=1, seed=0, workers=1)
+
+    assert list((tmp_path / "raw/train/image").iterdir()) == []
+    assert list((tmp_path / "raw/train/annos").iterdir()) == []
+    assert (counts["train"], counts["validation"]) == (0, 1)
+    assert counts["garments"] >= 1
+
+
+def test_an_interrupted_draw_is_repeated_over_what_it_left(tmp_path: Path):
+    draw_dataset(tmp_path / "raw", train=2, validation=1, seed=4, workers=1)
+    whole = digest(tmp_path / "raw")
+    (tmp_path / "raw/train/image/000001.jpg").write_bytes(b"half a pict")
+    (tmp_path / "raw/validation/annos/000001.json").unlink()
+
+    draw_dataset(tmp_path / "raw", train=2, validation=1, seed=4, workers=1)
+
+    assert digest(tmp_path / "raw") == whole
+
+
+def test_a_folder_with_other_data_is_refused_and_left_alone(tmp_path: Path):
+    (tmp_path / "thesis.txt").write_text("three years of work")
+
+    with pytest.raises(DeepmarkError, match=r"holds other data already \(thesis.txt\).*Name a new or an empty folder"):
+        draw_dataset(tmp_path, train=1, validation=0, seed=1)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_draw_of_other_numbers_is_refused(tmp_path: Path):
+    draw_dataset(tmp_path / "raw", train=0, validation=0, seed=1)
+
+    with pytest.raises(DeepmarkError, match=r"drawn data set of other numbers .*synthetic.json.*name another folder"):
+        draw_dataset(tmp_path / "raw", train=0, validation=0, seed=2)
+
+
+def test_a_file_in_the_folders_place_is_refused(tmp_path: Path):
+    (tmp_path / "raw").write_text("")
+
+    with pytest.raises(DeepmarkError, match=r"raw: is a file\. Name a folder"):
+        draw_dataset(tmp_path / "raw", train=1, validation=0, seed=1)
+
+
+@pytest.mark.parametrize("name", ["train", "validation", "seed"])
+def test_a_negative_number_is_refused(tmp_path: Path, name: str):
+    numbers = {"train": 1, "validation": 1, "seed": 1, name: -1}
+
+    with pytest.raises(DeepmarkError, match=f"{name} is -1. Give 0 or more"):
+        draw_dataset(tmp_path / "raw", **numbers)
