@@ -23,7 +23,7 @@ from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.loop import TrainState
 from deepmark.train.optim import build_optimizer
 from deepmark.train.step import Stepper, make_stepper
-from deepmark.workspace.layout import profile_file
+from deepmark.workspace.init import profile_file
 
 
 def full_stepper(backbone: str) -> tuple[Stepper, TrainState]:

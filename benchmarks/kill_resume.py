@@ -33,7 +33,8 @@ from deepmark import stages
 from deepmark.schema import SPLITS
 from deepmark.synthetic import draw_dataset
 from deepmark.workspace.environment import child_environment, tool
-from deepmark.workspace.layout import Workspace, init_workspace
+from deepmark.workspace.init import init_workspace
+from deepmark.workspace.layout import Workspace
 
 KILLS = Path(__file__).parents[1] / "tests/kills"
 TIMINGS = ("seconds", "samples_per_second", "waiting")

@@ -31,7 +31,7 @@ from deepmark.schema import CATEGORIES, LANDMARKS
 from deepmark.synthetic import draw_dataset
 from deepmark.train.targets import collate
 from deepmark.types import ImageRecord, Sample
-from deepmark.workspace.layout import profile_file
+from deepmark.workspace.init import profile_file
 
 STRIDE = 4
 BATCH, BATCHES = 8, 15

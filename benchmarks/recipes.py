@@ -25,7 +25,8 @@ from deepmark import stages
 from deepmark.schema import SPLITS
 from deepmark.synthetic import draw_dataset
 from deepmark.workspace.environment import child_environment, tool
-from deepmark.workspace.layout import Workspace, init_workspace, profile_file
+from deepmark.workspace.init import init_workspace, profile_file
+from deepmark.workspace.layout import Workspace
 
 RATE = 4.0e-3
 SWITCHES: dict[str, dict[str, dict[str, Any]]] = {

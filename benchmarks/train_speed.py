@@ -37,7 +37,7 @@ from deepmark.train.optim import build_optimizer
 from deepmark.train.prefetch import on_device
 from deepmark.train.targets import Batch, collate
 from deepmark.types import Sample
-from deepmark.workspace.layout import profile_file
+from deepmark.workspace.init import profile_file
 
 GOALS = {"dla34": 650, "hourglass104": 140}
 """Images a second at 512 px in bf16, on one card of the class of an H200."""

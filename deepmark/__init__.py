@@ -25,7 +25,8 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time __getattr__ impo
     from deepmark.schema import CATEGORIES, Category
     from deepmark.synthetic.dataset import draw_dataset
     from deepmark.types import Detections, Garment, ImageRecord
-    from deepmark.workspace.layout import Workspace, init_workspace
+    from deepmark.workspace.init import init_workspace
+    from deepmark.workspace.layout import Workspace
 
 __version__ = "0.1.0"
 
@@ -66,7 +67,7 @@ _MODULES = {
     "Workspace": "workspace.layout",
     "draw_dataset": "synthetic.dataset",
     "evaluate": "eval.metric.evaluate",
-    "init_workspace": "workspace.layout",
+    "init_workspace": "workspace.init",
     "load_detector": "infer.load_detector",
     "load_network": "model.detector",
     "read_predictions": "data.predictions",

@@ -9,6 +9,7 @@ Source: DeepFashion2, 2019, section 3 and its public definition files. "Left" an
 
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import chain
 from pathlib import Path
 
@@ -141,7 +142,37 @@ SUBSETS: dict[str, dict[int, str]] = {
 SOURCES: tuple[str, ...] = ("shop", "user")
 """Where a picture comes from; the metric is over both."""
 
-SPLITS: tuple[str, ...] = ("train", "validation")
 
-STRATEGIES: tuple[str, ...] = ("none", "nms", "flip", "multiscale")
-"""The columns of the paper's table of inference strategies, each including the one before (DeepMark, table 1)."""
+class Split(StrEnum):
+    """A part of the data set."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+
+
+class Strategy(StrEnum):
+    """The columns of the paper's table of inference strategies, each including the one before (DeepMark, table 1)."""
+
+    NONE = "none"
+    NMS = "nms"
+    FLIP = "flip"
+    MULTISCALE = "multiscale"
+
+
+class Backbone(StrEnum):
+    """The networks that compute features; the paper's two, and a light one."""
+
+    DLA34 = "dla34"
+    HOURGLASS104 = "hourglass104"
+    MOBILE = "mobile"
+
+
+class Kind(StrEnum):
+    """What the metric compares, by COCO's names: boxes by their overlap, or landmarks by their similarity (OKS)."""
+
+    BBOX = "bbox"
+    KEYPOINTS = "keypoints"
+
+
+SPLITS: tuple[str, ...] = tuple(Split)
+STRATEGIES: tuple[str, ...] = tuple(Strategy)

@@ -15,7 +15,8 @@ from deepmark.cli import app as cli
 from deepmark.schema import SPLITS
 from deepmark.synthetic import draw_dataset
 from deepmark.tracking.mlflow_store import open_client, store_errors, tracking_uri
-from deepmark.workspace.layout import Workspace, init_workspace
+from deepmark.workspace.init import init_workspace
+from deepmark.workspace.layout import Workspace
 
 # Threads that wait for each other are slow where other work shares the cores, and our networks here are tiny.
 os.environ["OMP_NUM_THREADS"] = "1"

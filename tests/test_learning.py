@@ -7,7 +7,8 @@ import pytest
 from workspaces import Done, run, set_params
 
 from deepmark.synthetic import draw_dataset
-from deepmark.workspace.layout import Workspace, init_workspace
+from deepmark.workspace.init import init_workspace
+from deepmark.workspace.layout import Workspace
 
 PICTURES = 8
 STEPS = 4

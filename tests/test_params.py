@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from deepmark.cli.app import Profile
 from deepmark.errors import DeepmarkError
 from deepmark.params import load_params
-from deepmark.workspace.layout import PROFILES, profile_file
+from deepmark.workspace.init import profile_file
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,7 +24,7 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", Profile)
 def test_every_profile_is_valid(profile):
     load_params(profile_file(profile))
 

@@ -11,7 +11,8 @@ from workspaces import run, set_params
 from assets.dvc.graph import read_graph
 from deepmark.schema import STRATEGIES
 from deepmark.synthetic import draw_dataset
-from deepmark.workspace.layout import Workspace, init_workspace
+from deepmark.workspace.init import init_workspace
+from deepmark.workspace.layout import Workspace
 from pipelines.instance import open_instance
 from pipelines.materialize import materialize_all
 

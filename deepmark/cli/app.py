@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
+from deepmark import __version__
 from deepmark.cli import coco as cli_coco
 from deepmark.cli import registry as cli_release
-from deepmark.cli.options import HERE, JsonOption, SplitOption, Strategy, StrategyOption, WorkspaceOption, tell
+from deepmark.cli.options import HERE, JsonOption, SplitOption, StrategyOption, WorkspaceOption, tell
 from deepmark.errors import DeepmarkError, extras_named
+from deepmark.schema import Backbone, Strategy
 
 app = typer.Typer(
     name="deepmark",
@@ -32,15 +34,26 @@ class Profile(StrEnum):
     modern = "modern"
 
 
-class Backbone(StrEnum):
-    dla34 = "dla34"
-    hourglass104 = "hourglass104"
-    mobile = "mobile"
+class PublishedBackbone(StrEnum):
+    """The backbones that CenterNet published weights of."""
+
+    DLA34 = Backbone.DLA34.value
+    HOURGLASS104 = Backbone.HOURGLASS104.value
 
 
-class Published(StrEnum):
-    dla34 = "dla34"
-    hourglass104 = "hourglass104"
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"deepmark {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def _stage(name: str, workspace: Path, as_json: bool, **choices: str) -> None:
@@ -60,7 +73,7 @@ def init(
     ] = Profile.paper,
 ) -> None:
     """Make a workspace: params.yaml, dvc.yaml, data/, with git and DVC."""
-    from deepmark.workspace.layout import init_workspace
+    from deepmark.workspace.init import init_workspace
 
     init_workspace(folder.resolve(), profile)
     typer.echo(f"{folder}: a workspace. Put DeepFashion2 into {folder / 'data/raw'}, then `dvc repro` in {folder}.")
@@ -86,13 +99,13 @@ def synth(
 @app.command()
 def ingest(split: SplitOption, workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
     """Turn raw files into validated records; unusable files are rejected with a reason."""
-    _stage("ingest", workspace, as_json, split=split.value)
+    _stage("ingest", workspace, as_json, split=split)
 
 
 @app.command()
 def shard(split: SplitOption, workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
     """Records to WebDataset tars with an index of checksums."""
-    _stage("shard", workspace, as_json, split=split.value)
+    _stage("shard", workspace, as_json, split=split)
 
 
 @app.command()
@@ -113,13 +126,13 @@ def train(
 @app.command()
 def predict(strategy: StrategyOption, workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
     """Checkpoint and validation shards to predictions, by one of the paper's strategies."""
-    _stage("predict", workspace, as_json, strategy=strategy.value)
+    _stage("predict", workspace, as_json, strategy=strategy)
 
 
 @app.command()
 def evaluate(strategy: StrategyOption, workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
     """Predictions to the official metric, overall, by category and by subset."""
-    _stage("evaluate", workspace, as_json, strategy=strategy.value)
+    _stage("evaluate", workspace, as_json, strategy=strategy)
 
 
 @app.command()
@@ -176,7 +189,7 @@ app.command()(cli_release.models)
 def detect(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of pictures.")],
     model: Annotated[Path, typer.Option(help="A model.safetensors.")] = Path("data/checkpoint/model.safetensors"),
-    strategy: StrategyOption = Strategy.nms,
+    strategy: StrategyOption = Strategy.NMS,
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Lower detections are left out.")] = 0.3,
     draw: Annotated[Path | None, typer.Option(help="Folder for the pictures with detections drawn.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="File for the detections; - prints them.")] = None,
@@ -184,9 +197,7 @@ def detect(
     """Find clothes and landmarks in pictures."""
     from deepmark.infer.detect_files import detect_files
 
-    failed = detect_files(
-        images, model=model, strategy=strategy.value, min_score=min_score, draw=draw, json_file=json_file
-    )
+    failed = detect_files(images, model=model, strategy=strategy, min_score=min_score, draw=draw, json_file=json_file)
     if failed:
         raise typer.Exit(1)
 
@@ -194,7 +205,7 @@ def detect(
 @app.command("import-checkpoint")
 def import_checkpoint(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Such as ctdet_coco_dla_2x.pth.")],
-    backbone: Annotated[Published, typer.Option(help="Whose weights they are.")],
+    backbone: Annotated[PublishedBackbone, typer.Option(help="Whose weights they are.")],
     out: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="The model to write.")],
     input_size: Annotated[
         tuple[int, int], typer.Option(metavar="HEIGHT WIDTH", help="Of the pictures it will see, pixels.")

@@ -7,13 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from deepmark.cli.options import HERE, JsonOption, Split, Strategy, WorkspaceOption, tell
+from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, tell
 from deepmark.errors import DeepmarkError
-
-
-class Kind(StrEnum):
-    bbox = "bbox"
-    keypoints = "keypoints"
+from deepmark.schema import Kind, Split, Strategy
 
 
 class Engine(StrEnum):
@@ -50,11 +46,11 @@ def score(
     from deepmark.report.tables.score_tables import categories_table, figures_table
     from deepmark.report.tables.table import print_table
 
-    if visible_only and kind is Kind.bbox:
+    if visible_only and kind is Kind.BBOX:
         raise DeepmarkError("--visible-only: boxes have no landmarks. Add --kind keypoints, or leave it out.")
     typer.echo(f"reading {truth}", err=True)
     values = score_files(
-        truth, results, kind=kind.value, visible_only=visible_only, engine=engine.value, watch=progress
+        truth, results, kind=kind, visible_only=visible_only, engine=engine.value, watch=progress
     ).as_dict()
     if out is not None:
         write_json(out, values)
@@ -95,10 +91,10 @@ def convert(
     assert out is not None
     if to is Target.coco:
         assert split is not None
-        tell(_records(workspace, split.value, out), as_json)
+        tell(_records(workspace, split, out), as_json)
     elif to is Target.coco_results:
         assert strategy is not None
-        tell(_predictions(workspace, strategy.value, out), as_json)
+        tell(_predictions(workspace, strategy, out), as_json)
     else:
         assert file is not None
         assert images is not None

@@ -17,7 +17,8 @@ from deepmark.report.tables.table import to_rich
 from deepmark.schema import STRATEGIES
 from deepmark.synthetic import draw_dataset
 from deepmark.workspace.environment import child_environment, tool
-from deepmark.workspace.layout import Workspace, init_workspace
+from deepmark.workspace.init import init_workspace
+from deepmark.workspace.layout import Workspace
 
 
 def _draw(workspace: Workspace, *, train: int, validation: int, seed: int) -> None:

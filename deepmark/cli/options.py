@@ -1,26 +1,13 @@
 """What several commands share: their options, and how they tell facts."""
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from deepmark.schema import Split, Strategy
 from deepmark.tracking.flatten import flatten
-
-
-class Split(StrEnum):
-    train = "train"
-    validation = "validation"
-
-
-class Strategy(StrEnum):
-    none = "none"
-    nms = "nms"
-    flip = "flip"
-    multiscale = "multiscale"
-
 
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="Folder with params.yaml and data/.")]
 SplitOption = Annotated[Split, typer.Option(help="Which part of the data set.")]

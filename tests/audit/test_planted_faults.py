@@ -16,7 +16,8 @@ from deepmark.data.predictions import write_predictions
 from deepmark.data.records import read_records
 from deepmark.schema import CATEGORIES, SPLITS
 from deepmark.synthetic import draw_dataset
-from deepmark.workspace.layout import Workspace, init_workspace
+from deepmark.workspace.init import init_workspace
+from deepmark.workspace.layout import Workspace
 
 pytestmark = pytest.mark.slow
 

@@ -8,6 +8,7 @@ import pytest
 import typer
 from workspaces import refused, set_params
 
+from deepmark import __version__
 from deepmark.cli.app import app
 from deepmark.schema import STRATEGIES
 
@@ -176,3 +177,9 @@ def test_predictions_of_other_pictures_are_not_audited(deepmark, trained):
 
     assert refused(done, "multiscale.parquet", "1 of them are not there", "deepmark predict --strategy multiscale")
     assert not trained.audit.exists()
+
+
+def test_the_version_is_that_of_the_package(deepmark):
+    done = deepmark("--version")
+
+    assert (done.code, done.out) == (0, f"deepmark {__version__}\n")

@@ -17,7 +17,7 @@ from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams, load_params
 from deepmark.schema import STRATEGIES
 from deepmark.types import Detections
-from deepmark.workspace.layout import profile_file
+from deepmark.workspace.init import profile_file
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,8 @@ from ui_server import Dagster, free_port
 from workspaces import REPOSITORY, set_params
 
 from deepmark.registry.versions import CHAMPION, Registry, Version, with_alias
-from deepmark.workspace.layout import Workspace, init_workspace
+from deepmark.workspace.init import init_workspace
+from deepmark.workspace.layout import Workspace
 from pipelines.instance import dagster_home, open_instance
 from pipelines.jobs.names import RETRY_TAG
 

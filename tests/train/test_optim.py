@@ -4,7 +4,7 @@ import pytest
 
 from deepmark.params import TrainParams, load_params
 from deepmark.train.optim import learning_rate
-from deepmark.workspace.layout import profile_file
+from deepmark.workspace.init import profile_file
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from deepmark.params import load_params
 from deepmark.train.distributed.stop_signal import StopSignal
 from deepmark.train.run import train_rank
 from deepmark.train.run_id import run_folder
-from deepmark.workspace.layout import Workspace, profile_file
+from deepmark.workspace.init import profile_file
+from deepmark.workspace.layout import Workspace
 
 
 @pytest.mark.slow

@@ -15,7 +15,8 @@ from deepmark.files import file_sha256
 from deepmark.schema import SPLITS
 from deepmark.tracking.provenance import data_version
 from deepmark.train.run_id import run_folder
-from deepmark.workspace.layout import Workspace, init_workspace
+from deepmark.workspace.init import init_workspace
+from deepmark.workspace.layout import Workspace
 
 WHO = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false")
 

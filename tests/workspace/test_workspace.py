@@ -14,12 +14,13 @@ from assets.dvc.graph import read_graph
 from assets.raw_data import RAW
 from deepmark import stages
 from deepmark.cli import app as cli
-from deepmark.cli import options as cli_options
+from deepmark.cli.app import Profile
 from deepmark.errors import DeepmarkError
 from deepmark.params import Params
 from deepmark.schema import SPLITS, STRATEGIES
 from deepmark.train.run_id import training_inputs
-from deepmark.workspace.layout import PROFILES, Workspace, init_workspace
+from deepmark.workspace.init import init_workspace
+from deepmark.workspace.layout import Workspace
 from pipelines.code_location import build_definitions
 
 COMMANDS = typer.main.get_command(cli.app).commands
@@ -37,7 +38,7 @@ def graph():
     return read_graph(REPOSITORY)
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", Profile)
 def test_a_new_workspace_is_a_clean_repository_of_git_and_dvc(tmp_path, profile):
     workspace = init_workspace(tmp_path / "new", profile)
 
@@ -116,10 +117,10 @@ def test_assets_depend_on_each_other_as_stages_do(graph):
 def test_splits_and_strategies_are_those_of_the_schema(graph):
     items = {family.name: family.items for family in graph.families}
 
-    assert items["ingest"] == items["shard"] == SPLITS == tuple(cli_options.Split)
-    assert items["predict"] == items["evaluate"] == STRATEGIES == tuple(cli_options.Strategy)
+    assert items["ingest"] == items["shard"] == SPLITS
+    assert items["predict"] == items["evaluate"] == STRATEGIES
     assert items["train"] is items["audit"] is items["report"] is None
-    assert tuple(cli.Profile) == PROFILES
+    assert {*Profile} == {file.stem for file in (REPOSITORY / "deepmark/workspace/profiles").glob("*.yaml")}
 
 
 def test_every_command_of_dvc_yaml_is_one_that_the_command_line_takes(graph):

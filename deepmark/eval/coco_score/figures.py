@@ -5,20 +5,19 @@ largest number of results a picture and category.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
-Kind = Literal["bbox", "keypoints"]
+from deepmark.schema import Kind
 
 AREAS: dict[str, tuple[str, ...]] = {
-    "bbox": ("all", "small", "medium", "large"),
-    "keypoints": ("all", "medium", "large"),
+    Kind.BBOX: ("all", "small", "medium", "large"),
+    Kind.KEYPOINTS: ("all", "medium", "large"),
 }
 """Ranges of areas in the order of the arrays: small is below 32 * 32 pixels, large is above 96 * 96."""
 
-MOST_RESULTS: dict[str, tuple[int, ...]] = {"bbox": (1, 10, 100), "keypoints": (20,)}
+MOST_RESULTS: dict[str, tuple[int, ...]] = {Kind.BBOX: (1, 10, 100), Kind.KEYPOINTS: (20,)}
 """Results a picture and category, best first, in the order of the arrays."""
 
 

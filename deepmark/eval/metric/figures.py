@@ -10,6 +10,7 @@ from deepmark.eval.metric.average_precision import average_precision, precision
 from deepmark.eval.metric.bootstrap import resampled_ap
 from deepmark.eval.metric.columns import Results, Truth
 from deepmark.eval.metric.matching import Matching
+from deepmark.schema import Kind
 
 KINDS: dict[str, str] = {"box": "box", "landmark_visible": "landmarks_visible", "landmark": "landmarks"}
 """What is measured, as in metric names and as in metrics/{strategy}.json; "landmark" is visible and occluded."""
@@ -20,9 +21,9 @@ THRESHOLDS: dict[str, slice] = {"AP": slice(None), "AP50": slice(0, 1), "AP75": 
 
 def matchings(truth: Truth, results: Results) -> Iterable[tuple[str, Matching]]:
     """The three kinds of `KINDS`, matched one after the other."""
-    yield "box", Matching(truth, results, "bbox")
-    yield "landmark_visible", Matching(truth.visible_only(), results, "keypoints")
-    yield "landmark", Matching(truth, results, "keypoints")
+    yield "box", Matching(truth, results, Kind.BBOX)
+    yield "landmark_visible", Matching(truth.visible_only(), results, Kind.KEYPOINTS)
+    yield "landmark", Matching(truth, results, Kind.KEYPOINTS)
 
 
 class Figures:

@@ -6,21 +6,18 @@ them. Source: pycocotools, COCOeval.evaluateImg; equal to it by test.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from deepmark.eval.metric.columns import Results, Truth
 from deepmark.eval.metric.overlaps import box_overlap, landmark_overlap, pairs_of
-from deepmark.schema import CATEGORIES
-
-Kind = Literal["bbox", "keypoints"]
+from deepmark.schema import CATEGORIES, Kind
 
 OVERLAPS: Float64[np.ndarray, "10"] = np.linspace(0.5, 0.95, 10)
 """The thresholds .50, .55 … .95."""
 
-MOST_RESULTS: dict[Kind, int] = {"bbox": 100, "keypoints": 20}
+MOST_RESULTS: dict[Kind, int] = {Kind.BBOX: 100, Kind.KEYPOINTS: 20}
 """Results looked at in a picture and category, as COCO has it."""
 
 AREA_LIMIT = 1e10

@@ -17,7 +17,7 @@ from workspaces import run
 from assets import dvc_asset as dvc_assets
 from deepmark.errors import DeepmarkError
 from deepmark.workspace.git import IDENTITY
-from deepmark.workspace.layout import init_workspace
+from deepmark.workspace.init import init_workspace
 from pipelines.code_location import build_definitions
 from pipelines.experiment.workspace_copy import keep, workspace_copy
 from pipelines.jobs.names import EXPERIMENT, EXPERIMENT_TAG, PARAMS_TAG

@@ -2,9 +2,10 @@
 
 import pytest
 
+from deepmark.cli.app import Profile
 from deepmark.errors import DeepmarkError
 from deepmark.params import load_params
-from deepmark.workspace.layout import PROFILES, profile_file
+from deepmark.workspace.init import profile_file
 from pipelines.experiment.overrides import override
 
 GIVEN = {
@@ -16,7 +17,7 @@ GIVEN = {
 }
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", Profile)
 def test_only_the_lines_that_are_named_change(profile, tmp_path):
     before = profile_file(profile).read_text("utf-8").splitlines()
     text, _ = override(profile_file(profile), GIVEN)

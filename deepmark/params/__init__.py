@@ -1,0 +1,103 @@
+"""params.yaml: every number that changes a result, read by one function at run time.
+
+One section per stage. A function of the library receives the values it uses, or one section, never the whole.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from deepmark.errors import DeepmarkError, nearest
+from deepmark.params.data import DataParams, IngestParams, ShardParams, StorageParams
+from deepmark.params.inference import AuditParams, EvaluateParams, PredictParams, ReportParams
+from deepmark.params.model import ModelParams, model_params
+from deepmark.params.operation import AutomationParams, PromoteParams
+from deepmark.params.section import Section
+from deepmark.params.training import AugmentParams, LaunchParams, LossWeights, TrainParams
+
+__all__ = [
+    "AuditParams",
+    "AugmentParams",
+    "AutomationParams",
+    "DataParams",
+    "EvaluateParams",
+    "IngestParams",
+    "LaunchParams",
+    "LossWeights",
+    "ModelParams",
+    "Params",
+    "PredictParams",
+    "PromoteParams",
+    "ReportParams",
+    "ShardParams",
+    "StorageParams",
+    "TrainParams",
+    "check_params",
+    "load_params",
+    "model_params",
+]
+
+
+class Params(Section):
+    data: DataParams
+    ingest: IngestParams
+    shard: ShardParams
+    storage: StorageParams = StorageParams()
+    model: ModelParams
+    augment: AugmentParams
+    train: TrainParams
+    predict: PredictParams
+    evaluate: EvaluateParams
+    audit: AuditParams
+    report: ReportParams
+    automation: AutomationParams
+    promote: PromoteParams
+
+
+def _known_keys(location: tuple[Any, ...]) -> list[str]:
+    section: Any = Params
+    for part in location:
+        section = section.model_fields[part].annotation
+    return list(section.model_fields)
+
+
+def _explain(error: dict[str, Any]) -> str:
+    *parents, key = error["loc"] or ("file",)
+    where = "".join(f"{part}: " for part in parents)
+    if error["type"] == "extra_forbidden":
+        return f"{where}'{key}' is not a parameter. {nearest(str(key), _known_keys(tuple(parents)))}"
+    if error["type"] == "missing":
+        return f"{where}'{key}' is missing. Copy it from a fresh `deepmark init DIR`."
+    return f"{where}{key}: {error['msg']} (found: {error['input']!r})."
+
+
+def load_params(path: Path) -> Params:
+    """The checked contents of a params.yaml.
+
+    Raises DeepmarkError, naming file, section and key, for a file that is missing, is not YAML, or holds a key or a
+    value that is not known.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise DeepmarkError(
+            f"{path}: no such file. A workspace has one: `deepmark init DIR` makes it, `--workspace DIR` names it."
+        ) from None
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise DeepmarkError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
+    return check_params(values, str(path))
+
+
+def check_params(values: Any, where: str) -> Params:
+    """What a params.yaml holds, checked; `where` begins every line of the DeepmarkError that tells what is wrong."""
+    if not isinstance(values, dict):
+        raise DeepmarkError(f"{where}: expected sections ({', '.join(Params.model_fields)}), found {values!r}.")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        lines = [f"{where}: {_explain(dict(item))}" for item in error.errors()]
+        raise DeepmarkError("\n".join(lines)) from None

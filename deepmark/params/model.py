@@ -1,0 +1,44 @@
+"""The section of params.yaml about the network."""
+
+from typing import Any, Literal
+
+from pydantic import ValidationError, model_validator
+
+from deepmark.errors import DeepmarkError
+from deepmark.params.section import Count, Section
+from deepmark.schema import Backbone
+
+
+class ModelParams(Section):
+    backbone: Backbone
+    input_size: tuple[Count, Count]
+    """Height and width of the network's input, pixels; multiples of 32 (of 128 for the hourglass)."""
+
+    deformable: bool = True
+    """Whether the up path of dla34 has deformable convolutions, or plain 3x3 ones."""
+
+    landmark_maps: Literal["separate", "grouped"] = "separate"
+    """A map for each of the 294 landmarks, or one for all that mean the same in different categories."""
+
+    @property
+    def size_divisor(self) -> int:
+        """What the sides of the network's input are multiples of, pixels: its largest stride."""
+        return 128 if self.backbone is Backbone.HOURGLASS104 else 32
+
+    @model_validator(mode="after")
+    def _whole_cells(self) -> "ModelParams":
+        if any(side % self.size_divisor for side in self.input_size):
+            sizes = f"input_size {list(self.input_size)} must be multiples of {self.size_divisor}"
+            raise ValueError(f"{sizes} for backbone {self.backbone}")
+        return self
+
+
+def model_params(*, backbone: str, input_size: tuple[int, int], **others: Any) -> ModelParams:
+    """A network that was asked for outside params.yaml.
+
+    Raises DeepmarkError for values that params.yaml may not have either.
+    """
+    try:
+        return ModelParams.model_validate({"backbone": backbone, "input_size": input_size, **others})
+    except ValidationError as error:
+        raise DeepmarkError("; ".join(item["msg"] for item in error.errors()) + ".") from None
