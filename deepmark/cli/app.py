@@ -41,7 +41,7 @@ class PublishedBackbone(StrEnum):
     HOURGLASS104 = Backbone.HOURGLASS104.value
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool | None) -> None:
     if wanted:
         typer.echo(f"deepmark {__version__}")
         raise typer.Exit
@@ -50,8 +50,9 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
+        bool | None,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = None,
 ) -> None:
     pass
 
