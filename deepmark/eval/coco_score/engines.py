@@ -17,8 +17,8 @@ from jaxtyping import Int64
 from deepmark.data.coco.dataset import CocoDataset
 from deepmark.data.coco.results import CocoResults, results_text
 from deepmark.errors import DeepmarkError
-from deepmark.eval.coco_score.figures import MOST_RESULTS, Curves, Kind
-from deepmark.schema import SIGMAS
+from deepmark.eval.coco_score.figures import MOST_RESULTS, Curves
+from deepmark.schema import SIGMAS, Kind
 
 
 def hotcoco_curves(
@@ -75,7 +75,7 @@ def _one_category(
 ) -> Curves:
     from hotcoco import COCO, COCOeval
 
-    needed = ["image_id", "category_id", "bbox", "area"] + ["num_keypoints", "keypoints"] * (kind == "keypoints")
+    needed = ["image_id", "category_id", "bbox", "area"] + ["num_keypoints", "keypoints"] * (kind is Kind.KEYPOINTS)
     # Numbered anew, because hotcoco goes by the numbers where pycocotools goes by the order of the file.
     annotations = [
         {"id": number, "iscrowd": int(fields["iscrowd"]), **{name: fields[name] for name in needed}}
@@ -94,7 +94,7 @@ def _one_category(
     evaluation = COCOeval(truth, found, kind)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*kpt_oks_sigmas")  # that they are not COCO's own, and so they are
-        if kind == "keypoints":
+        if kind is Kind.KEYPOINTS:
             evaluation.params.kpt_oks_sigmas = list(SIGMAS)
         evaluation.evaluate()
         evaluation.accumulate()
@@ -124,7 +124,7 @@ def pycocotools_curves(dataset: CocoDataset, results: Path, kind: Kind) -> Curve
             found.dataset = truth.dataset | {"annotations": []}
             found.createIndex()
         evaluation = COCOeval(truth, found, kind)
-        if kind == "keypoints":
+        if kind is Kind.KEYPOINTS:
             evaluation.params.kpt_oks_sigmas = np.array(SIGMAS)
         evaluation.evaluate()
         evaluation.accumulate()

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from deepmark.data.coco.dataset import CocoDataset, check_keypoints, is_number, is_whole, read_coco
 from deepmark.data.coco.results import read_results
 from deepmark.eval.coco_score.engines import hotcoco_curves, pycocotools_curves
-from deepmark.eval.coco_score.figures import FIGURES, Curves, Kind, figures
+from deepmark.eval.coco_score.figures import FIGURES, Curves, figures
+from deepmark.schema import Kind
 
 Engine = Literal["hotcoco", "pycocotools"]
 
@@ -88,7 +89,7 @@ def score_files(
     truth: Path,
     results: Path,
     *,
-    kind: Kind,
+    kind: Kind | Literal["bbox", "keypoints"],
     visible_only: bool = False,
     engine: Engine = "hotcoco",
     scratch: Path | None = None,
@@ -100,9 +101,10 @@ def score_files(
 
     Raises DeepmarkError where a file is not what it should be, or the two do not belong together.
     """
+    kind = Kind(kind)
     dataset = read_coco(truth)
     _check_items(dataset, kind)
-    if visible_only and kind == "keypoints":
+    if visible_only and kind is Kind.KEYPOINTS:
         dataset = only_visible(dataset)
     numbers = dataset.category_ids
     with watch("read results, bytes", results.stat().st_size if results.is_file() else 0) as advance:
@@ -110,7 +112,7 @@ def score_files(
             results,
             image_ids=dataset.image_ids,
             category_ids=frozenset(numbers),
-            keypoints=kind == "keypoints",
+            keypoints=kind is Kind.KEYPOINTS,
             progress=advance,
         )
     if engine == "pycocotools":

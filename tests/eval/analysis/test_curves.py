@@ -9,11 +9,12 @@ from deepmark.eval.metric.average_precision import precision
 from deepmark.eval.metric.columns import result_columns, truth_columns
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.eval.metric.matching import Matching
+from deepmark.schema import Kind
 
 
 def matched(records, predictions):
     truth = truth_columns(records)
-    return Matching(truth, result_columns(predictions, truth), "bbox").match()
+    return Matching(truth, result_columns(predictions, truth), Kind.BBOX).match()
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -10,7 +10,7 @@ from deepmark.eval.analysis.tide_errors import ERRORS, error_table
 from deepmark.eval.metric.columns import result_columns, truth_columns
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.eval.metric.matching import Matching
-from deepmark.schema import CATEGORIES
+from deepmark.schema import CATEGORIES, Kind
 
 HERE: Box = (0, 0, 100, 100)
 FAR: Box = (200, 200, 300, 300)
@@ -34,7 +34,7 @@ def table(*pictures: tuple[list[Item], list[Found]]):
 def errors_of(records, predictions):
     truth = truth_columns(records)
     results = result_columns(predictions, truth)
-    return error_table(truth, results, Matching(truth, results, "bbox").match())
+    return error_table(truth, results, Matching(truth, results, Kind.BBOX).match())
 
 
 def counts(found) -> dict[str, int]:

@@ -10,9 +10,10 @@ from deepmark.eval.metric.average_precision import precision
 from deepmark.eval.metric.bootstrap import draws, interval, resampled_ap
 from deepmark.eval.metric.columns import result_columns, truth_columns
 from deepmark.eval.metric.evaluate import evaluate
-from deepmark.eval.metric.matching import Kind, Matches, Matching
+from deepmark.eval.metric.matching import Matches, Matching
+from deepmark.schema import Kind
 
-CASES = [(seed, kind) for seed in (2, 4, 6, 8, 10, 12) for kind in ("bbox", "keypoints")]
+CASES = [(seed, kind) for seed in (2, 4, 6, 8, 10, 12) for kind in Kind]
 """Of seeds without equal scores: between equal ones the order of pictures decides, and a resample has none."""
 
 
@@ -52,7 +53,7 @@ def test_a_resample_is_the_metric_on_the_pictures_it_drew(seed, kind):
 
 
 def test_many_small_parts_are_as_one(monkeypatch):
-    matches = matched(*random_case(10), "bbox")
+    matches = matched(*random_case(10), Kind.BBOX)
     counts = draws(matches.pictures, resamples=20, seed=1)
     whole = resampled_ap(matches, counts)
     monkeypatch.setattr("deepmark.eval.metric.bootstrap._CELLS", 1)

@@ -10,6 +10,7 @@ from deepmark.eval.metric.compare import Difference, compare
 from deepmark.eval.metric.evaluate import PASSES, evaluate
 from deepmark.eval.metric.figures import Figures
 from deepmark.eval.metric.matching import Matching
+from deepmark.schema import Kind
 from deepmark.types import ImageRecord
 
 
@@ -90,7 +91,7 @@ def test_detectors_that_are_equally_good_are_rarely_called_different():
 
     def resamples() -> np.ndarray:
         results = result_columns(finding(records, rng.random(80) < 0.5), truth)
-        return Figures(Matching(truth, results, "bbox"), counts).resamples("AP")
+        return Figures(Matching(truth, results, Kind.BBOX), counts).resamples("AP")
 
     spans = [interval(resamples() - resamples()) for _ in range(200)]
     assert 1 <= sum(not span.low <= 0 <= span.high for span in spans) <= 20

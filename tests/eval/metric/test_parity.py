@@ -15,7 +15,7 @@ from deepmark.eval.metric.average_precision import precision
 from deepmark.eval.metric.columns import result_columns, truth_columns
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.eval.metric.matching import Matching
-from deepmark.schema import CATEGORY_BY_NAME, LANDMARKS, SIGMAS
+from deepmark.schema import CATEGORY_BY_NAME, LANDMARKS, SIGMAS, Kind
 from deepmark.types import ImageRecord, Prediction
 
 
@@ -95,7 +95,7 @@ def scored_cases() -> list[tuple[list, list]]:
 )
 @pytest.mark.parametrize(
     ("metric", "kind", "visible_only"),
-    [("box", "bbox", False), ("landmark", "keypoints", False), ("landmark_visible", "keypoints", True)],
+    [("box", Kind.BBOX, False), ("landmark", Kind.KEYPOINTS, False), ("landmark_visible", Kind.KEYPOINTS, True)],
 )
 def test_the_precisions_and_every_figure_are_those_of_stock_pycocotools(number, metric, kind, visible_only):
     records, predictions = scored_cases()[number]
