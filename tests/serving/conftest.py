@@ -9,7 +9,7 @@ from workspaces import copied
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams
 from deepmark.tracking.tracker import Tracker
-from deepmark.workspace.layout import profile_file
+from deepmark.workspace.init import profile_file
 
 
 @pytest.fixture(scope="module")
