@@ -24,7 +24,7 @@ DVC_POOL = "dvc"
 """The pool of every stage that names none: waiting in its queue is better than waiting for DVC's lock."""
 
 RETRIES = 2
-"""Of a stage that was ended from outside; a training continues from its checkpoint."""
+"""Of a command that was ended from outside; a training continues from its checkpoint."""
 
 RETRY_SECONDS = 10.0
 

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from assets.dvc.repro import run_guarded
+from assets.dvc_asset import RETRIES, RETRY_SECONDS
 from deepmark.tracking.dagster_events import RUN_VARIABLE
 
 COMMAND = ("deepmark",)
@@ -26,4 +27,4 @@ def registry_facts(context: dg.AssetExecutionContext, workspace: Path, *words: s
             return json.loads(file.read_text("utf-8"))
     if status == 1:
         raise dg.Failure(description="\n".join(lines[-20:]), allow_retries=False)
-    raise dg.RetryRequested(max_retries=2, seconds_to_wait=10)
+    raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_SECONDS)

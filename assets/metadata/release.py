@@ -5,13 +5,13 @@ from typing import Any
 from assets.metadata.format import markdown_table, metadata_table, rounded
 from deepmark.report.tables.table import Table
 
-Facts = dict[str, Any]
+PromotionFacts = dict[str, Any]
 """What `deepmark promote --json` prints, and `versions`, what `deepmark models --json` prints."""
 
 _FIGURES = ("box_ap", "landmark_visible_ap", "landmark_ap", "megabytes", "milliseconds")
 
 
-def version_metadata(facts: Facts, number: int) -> dict[str, Any]:
+def version_metadata(facts: PromotionFacts, number: int) -> dict[str, Any]:
     """The figures of a version as numbers, which Dagster plots by materialization, and a table of all versions."""
     from deepmark.report.tables.registry_tables import models_table
 
@@ -22,13 +22,13 @@ def version_metadata(facts: Facts, number: int) -> dict[str, Any]:
     return {"version": number, **rounded(figures), "MLflow run": run, "versions": table}
 
 
-def gate_metadata(facts: Facts) -> dict[str, Any]:
+def gate_metadata(facts: PromotionFacts) -> dict[str, Any]:
     """Every rule of the gate as a table; nothing where there was no champion to compare with."""
     table = _gate_table(facts, every=True)
     return {"gate": markdown_table(table)} if table else {}
 
 
-def gate_check_metadata(facts: Facts) -> dict[str, Any]:
+def gate_check_metadata(facts: PromotionFacts) -> dict[str, Any]:
     """The primary metric of champion and challenger, and the rules without those of parts that hold, for a check."""
     table = _gate_table(facts, every=False)
     if table is None:
@@ -38,7 +38,7 @@ def gate_check_metadata(facts: Facts) -> dict[str, Any]:
     return {**rounded(figures), "gate": metadata_table(table.columns, [row.cells for row in table.rows])}
 
 
-def _gate_table(facts: Facts, *, every: bool) -> Table | None:
+def _gate_table(facts: PromotionFacts, *, every: bool) -> Table | None:
     from deepmark.report.tables.registry_tables import gate_table
 
     if not facts["rules"]:

@@ -1,4 +1,4 @@
-"""candidate and champion, as Dagster shows them; what the commands do has tests of its own."""
+"""candidate and champion as Dagster shows them. The commands answer as a test tells them to."""
 
 from pathlib import Path
 
@@ -69,14 +69,14 @@ def test_a_candidate_that_fails_the_gate_is_a_failed_check_and_the_champion_is_l
 
 
 @pytest.mark.slow
-def test_a_champion_that_was_overtaken_says_why(make):
+def test_a_refused_promotion_fails_the_champion_with_the_reason(make):
     result, _ = make(answers(promote={"facts": REFUSED, "status": 1}))
     (failure,) = failures(result)
 
     assert failure.step_failure_data.user_failure_data.description == "refused"
 
 
-def test_a_mistake_is_told_in_its_own_words_and_not_tried_again(make):
+def test_an_error_of_a_command_fails_the_step_with_its_message_and_is_not_tried_again(make):
     result, asked = make(answers(register={"status": 1, "error": "deepmark register: nms.parquet: not there yet."}))
     (failure,) = failures(result)
 
@@ -94,7 +94,7 @@ def test_release_comes_after_evaluation_in_the_graph():
     assert parents == {"candidate": {"metrics", "report"}, "champion": {"candidate"}}
 
 
-def test_a_graph_without_measurements_has_no_release(tmp_path: Path):
+def test_a_graph_without_metrics_has_no_release(tmp_path: Path):
     (tmp_path / "dvc.yaml").write_text("stages:\n  a: {cmd: a, outs: [a], meta: {dagster: {asset: a}}}\n")
 
     assert release.assets(read_graph(tmp_path)) == []

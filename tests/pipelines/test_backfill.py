@@ -1,4 +1,4 @@
-"""A backfill over partitions, as "Materialize all" in the graph starts it and the daemon carries it out."""
+"""A backfill of partitions, as the button "Materialize all" starts it and the daemon executes it."""
 
 import logging
 import sys

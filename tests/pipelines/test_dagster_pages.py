@@ -1,4 +1,4 @@
-"""What a person sees in Dagster: the real servers, a real browser; only the commands are toys."""
+"""Dagster's pages as a person sees them: real servers and a real browser, with toy commands."""
 
 import shutil
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Dagster's own folder belongs to a workspace, and to nothing else."""
+"""Only a workspace gets a Dagster instance."""
 
 import subprocess
 import sys

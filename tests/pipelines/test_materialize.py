@@ -10,7 +10,7 @@ from pipelines.materialize import materialize_all
 
 
 @pytest.mark.slow
-def test_a_failing_stage_says_why_and_what_comes_after_it_is_not_tried(workspace, reads):
+def test_the_message_of_a_failing_stage_is_raised_and_no_run_after_it_starts(workspace, reads):
     for number in range(3, 13):
         (workspace / "data/raw/train" / f"{number}.jpg").touch()
 
@@ -24,7 +24,7 @@ def test_a_failing_stage_says_why_and_what_comes_after_it_is_not_tried(workspace
     assert reads == [workspace / "dvc.yaml"]
 
 
-def test_a_name_that_is_no_asset_is_refused_with_the_nearest(workspace):
+def test_a_name_that_is_no_asset_is_refused_with_the_nearest_name(workspace):
     with pytest.raises(DeepmarkError, match=r"'shard' is not an asset.*Did you mean 'shards'"):
         materialize_all(workspace, select=["shard"])
 
@@ -41,7 +41,7 @@ def test_a_team_may_change_the_dagster_yaml_of_its_workspace(workspace):
 
 @pytest.mark.slow
 def test_nothing_outlives_an_interrupted_run(workspace):
-    """Nor a killed one: see test_run_launcher.py."""
+    """For a killed run see test_run_launcher.py."""
     (workspace / "endless").touch()
     for split in ("train", "validation"):
         (workspace / "data/shards" / split).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The block of dagster.yaml that a team takes the comment from, on a real Postgres server."""
+"""An instance in Postgres, by the commented block of dagster.yaml, on a real server."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""A run ends as failed when its process is gone, whoever started it."""
+"""A run whose process is gone ends as failed, also one that was made without a server."""
 
 import logging
 import os
@@ -56,7 +56,7 @@ def test_a_run_whose_process_was_killed_leaves_no_process_and_ends_as_failed(wor
     assert "is gone" in instance.all_logs(run.run_id, dg.DagsterEventType.RUN_FAILURE)[-1].message
 
 
-def test_a_process_that_only_has_the_number_of_the_dead_one_is_not_it(monkeypatch):
+def test_another_process_with_the_number_of_a_dead_one_does_not_count_as_alive(monkeypatch):
     @dg.job(executor_def=dg.in_process_executor)
     def nothing() -> None: ...
 
@@ -70,7 +70,7 @@ def test_a_process_that_only_has_the_number_of_the_dead_one_is_not_it(monkeypatc
         assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
 
 
-def test_a_run_that_has_not_said_which_process_it_is_is_left_alone():
+def test_a_run_that_has_not_reported_its_process_counts_as_running():
     ours = {"run_launcher": {"module": "pipelines.run_launcher", "class": "WatchfulRunLauncher"}}
     with dg.instance_for_test(overrides=ours) as instance:
         run = dg.DagsterRun(job_name="nothing")
@@ -78,7 +78,7 @@ def test_a_run_that_has_not_said_which_process_it_is_is_left_alone():
         assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
 
 
-def test_a_run_on_another_machine_is_left_alone(monkeypatch):
+def test_a_run_on_another_machine_counts_as_running(monkeypatch):
     @dg.job(executor_def=dg.in_process_executor)
     def nothing() -> None: ...
 

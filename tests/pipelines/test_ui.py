@@ -1,4 +1,4 @@
-"""The real servers over a toy workspace: what a person does with buttons, done through the same GraphQL."""
+"""The real servers on a toy workspace. The tests send the GraphQL that the buttons of the UI send."""
 
 import signal
 import time

@@ -1,4 +1,4 @@
-"""The project's graph, made once through Dagster and DVC, and looked at from all sides; only the commands are toys."""
+"""The project's graph, made once through Dagster and DVC, with toy commands."""
 
 import subprocess
 
@@ -69,7 +69,7 @@ def test_a_materialization_carries_the_data_version_of_dvc_lock(made, instance):
             assert tags["dagster/data_version"] == read_data_version(workspace, stage)
 
 
-def test_people_see_counts_numbers_tables_pictures_and_links(made, instance):
+def test_assets_show_counts_numbers_tables_images_and_links(made, instance):
     records, shards = shown(instance, "records", "train"), shown(instance, "shards", "train")
     checkpoint, metrics = shown(instance, "checkpoint"), shown(instance, "metrics", "flip")
     report, suspects = shown(instance, "report"), shown(instance, "suspected_labels")
@@ -108,7 +108,7 @@ def test_epochs_reported_far_below_dagster_are_in_the_runs_log(instance):
     assert not [message for message in messages if "did not receive" in message or "unexpected message" in message]
 
 
-def test_what_a_command_prints_is_in_the_runs_compute_log(instance):
+def test_the_output_of_a_command_is_in_the_runs_compute_log(instance):
     (run,) = instance.get_runs(dg.RunsFilter(job_name="train"))
     events = [record.dagster_event for record in instance.all_logs(run.run_id, dg.DagsterEventType.LOGS_CAPTURED)]
     key = [run.run_id, "compute_logs", events[0].logs_captured_data.file_key]
@@ -117,7 +117,7 @@ def test_what_a_command_prints_is_in_the_runs_compute_log(instance):
     assert b"> exec python commands.py train" in log
 
 
-def test_what_is_up_to_date_is_not_made_again_and_still_shows_its_facts(made, instance):
+def test_an_asset_that_is_up_to_date_is_not_made_again_and_shows_its_facts(made, instance):
     materialize_all(made[0], instance=instance, select=["checkpoint"])
     facts = shown(instance, "checkpoint")
 

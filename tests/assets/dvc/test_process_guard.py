@@ -71,7 +71,7 @@ def test_orphans_of_a_killed_command_are_found(stubborn, tmp_path):
     assert wait_for(lambda: processes_in(tmp_path) == [], seconds=5)
 
 
-def test_what_was_adopted_and_has_ended_is_no_zombie(tmp_path):
+def test_an_adopted_process_that_has_ended_is_no_zombie(tmp_path):
     # A child that ends at once has a grandchild that lives a little longer than it.
     orphan = f"import subprocess; subprocess.Popen([{sys.executable!r}, '-c', 'open(\"ended\", \"w\")'])"
     lasting = f"import subprocess, time; subprocess.run([{sys.executable!r}, '-c', {orphan!r}]); time.sleep(600)"
@@ -82,7 +82,7 @@ def test_what_was_adopted_and_has_ended_is_no_zombie(tmp_path):
         guarding.stdin.close()
 
 
-def test_what_a_command_leaves_running_ends_with_it(tmp_path):
+def test_processes_that_a_command_leaves_running_end_with_it(tmp_path):
     (tmp_path / "stubborn.py").write_text(STUBBORN)
     daemon = f"import subprocess; subprocess.Popen([{sys.executable!r}, 'stubborn.py'], start_new_session=True)"
     with guard(tmp_path, sys.executable, "-c", daemon) as guarding:

@@ -60,7 +60,7 @@ def test_dvc_is_asked_from_any_folder_whether_there_is_something_to_do(stages, t
     assert answers == [False, True, False, False]
 
 
-def test_of_a_graph_that_dvc_cannot_use_nothing_is_up_to_date(stages):
+def test_nothing_is_up_to_date_in_a_graph_that_dvc_cannot_use(stages):
     repro(stages, "copy")
     for graph in ("stages: [", STAGES.replace("copy:", "kopy:")):
         (stages / "dvc.yaml").write_text(graph)
@@ -82,7 +82,7 @@ def test_a_failing_command_is_quoted(stages):
     assert str(error.value) == "halfway\ndeepmark fail: it rains. Wait."
 
 
-def test_of_several_stages_the_one_that_failed_is_quoted(stages):
+def test_the_one_of_several_stages_that_failed_is_quoted(stages):
     with pytest.raises(StageFailedError) as error:
         repro(stages, "copy", "fail", options=())
 
@@ -132,7 +132,7 @@ def test_a_lock_that_is_never_released_is_reported_after_a_while(stages, lock_ho
         "echo 'deepmark.train.distributed.peer_watchdog.LostMachineError: 10.0.0.2 was lost'; exit 1",
     ],
 )
-def test_what_was_ended_from_outside_may_be_tried_again(stages, command):
+def test_a_command_that_was_ended_from_outside_may_be_tried_again(stages, command):
     (stages / "dvc.yaml").write_text(f"stages:\n  end:\n    cmd: {json.dumps(command)}\n    outs: [never]\n")
 
     with pytest.raises(StageEndedError):
@@ -140,7 +140,7 @@ def test_what_was_ended_from_outside_may_be_tried_again(stages, command):
 
 
 @pytest.mark.parametrize("status", [1, 2, 126])
-def test_what_a_command_refuses_is_not_tried_again(stages, status):
+def test_a_command_that_exits_with_an_error_is_not_tried_again(stages, status):
     (stages / "dvc.yaml").write_text(f"stages:\n  refuse: {{cmd: exit {status}, outs: [never]}}\n")
 
     with pytest.raises(StageFailedError) as error:

@@ -1,4 +1,4 @@
-"""Failures are told to people once, and a webhook that does not work stops nothing."""
+"""Each failure is one alert, and a webhook that does not work stops nothing."""
 
 import json
 import threading
@@ -16,7 +16,7 @@ from pipelines.jobs.names import CHAIN_TAG, FAILURE_ALERT_SENSOR, WHOLE_CHAIN
 
 @dataclass
 class Webhook:
-    """A server that keeps what it is sent, and answers as it is told to."""
+    """A server that keeps the messages that it gets, and answers with `status`, or never."""
 
     status: int = 200
     hangs: bool = False
@@ -48,7 +48,7 @@ def webhook() -> Iterator[Webhook]:
 
 
 def failed_run(instance: dg.DagsterInstance, **tags: str) -> dg.RunFailureSensorContext:
-    """What the sensor is given for a run in which a step refused its work."""
+    """The context of the sensor for a run in which a step failed."""
 
     @dg.op
     def refuse() -> None:
@@ -74,7 +74,7 @@ def failed() -> Iterator[Callable[..., dg.RunFailureSensorContext]]:
         yield partial(failed_run, instance)
 
 
-def test_the_webhook_gets_the_words_of_the_step_that_failed(webhook, failed, monkeypatch):
+def test_the_webhook_gets_the_message_of_the_step_that_failed(webhook, failed, monkeypatch):
     monkeypatch.setenv(alerts.WEBHOOK, webhook.url)
     context = failed()
 
@@ -84,14 +84,14 @@ def test_the_webhook_gets_the_words_of_the_step_that_failed(webhook, failed, mon
     assert message["run_id"] == context.dagster_run.run_id
 
 
-def test_of_a_run_that_was_killed_it_is_said_that_it_starts_again(webhook, failed, monkeypatch):
+def test_the_alert_of_a_killed_run_says_that_it_is_started_again(webhook, failed, monkeypatch):
     monkeypatch.setenv(alerts.WEBHOOK, webhook.url)
     alerts.failure_alert_sensor(failed(**{"dagster/will_retry": "true"}))
 
     assert webhook.got[0]["text"].endswith("\nIt is started again.")
 
 
-def test_a_check_that_stops_a_run_is_told_with_what_it_found(webhook, monkeypatch):
+def test_the_alert_of_a_failed_check_has_its_result(webhook, monkeypatch):
     @dg.asset(check_specs=[dg.AssetCheckSpec("gate", asset="candidate", blocking=True)])
     def candidate() -> dg.MaterializeResult:
         found = dg.AssetCheckResult(check_name="gate", passed=False, description="landmark AP: 0.1, needed 0.2")
@@ -114,7 +114,7 @@ def test_without_a_webhook_failures_are_logged(failed, monkeypatch, capsys):
     assert "train failed: deepmark train: no shards. Make them." in capsys.readouterr().err
 
 
-def test_a_chain_and_its_runs_are_one_failure(webhook, failed, monkeypatch):
+def test_a_chain_and_its_runs_are_one_alert(webhook, failed, monkeypatch):
     monkeypatch.setenv(alerts.WEBHOOK, webhook.url)
     alerts.failure_alert_sensor(failed(**{CHAIN_TAG: "0b1c"}))
     assert webhook.got == []
@@ -148,5 +148,5 @@ def test_a_webhook_that_refuses_is_reported_and_stops_nothing(webhook, failed, m
         ("chat", "unknown url type"),
     ],
 )
-def test_whatever_stands_in_the_place_of_a_url_is_explained_and_not_raised(url, problem):
+def test_text_that_is_no_url_is_reported_and_not_raised(url, problem):
     assert problem in (alerts.post(url, {"text": "?"}) or "")

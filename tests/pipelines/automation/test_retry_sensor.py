@@ -1,4 +1,4 @@
-"""A run that Dagster could not start again gets its second try, once."""
+"""A killed run that Dagster could not start again is requested once more."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -32,7 +32,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def killed(
     instance: dg.DagsterInstance, *said: str, job: dg.JobDefinition = retrain, tags: dict[str, str] | None = None
 ) -> dg.DagsterRun:
-    """A run whose process was killed, and what Dagster said of it afterwards."""
+    """A run whose process was killed, with the events that Dagster wrote to it afterwards."""
     run = instance.create_run_for_job(
         job, tags={"deepmark/chain": "whole", "dagster/will_retry": "false"} | (tags or {})
     )
@@ -48,7 +48,7 @@ def requests(instance: dg.DagsterInstance, *, cursor: str | None = None) -> list
     return list(sensor.evaluate_tick(context).run_requests or [])
 
 
-def test_a_run_whose_second_try_was_dropped_is_asked_for_again(instance):
+def test_a_run_whose_retry_was_dropped_is_requested_again(instance):
     run = killed(instance, RETRY_DROPPED)
     (request,) = requests(instance)
 
@@ -58,14 +58,14 @@ def test_a_run_whose_second_try_was_dropped_is_asked_for_again(instance):
     assert "dagster/will_retry" not in request.tags
 
 
-def test_its_partition_is_the_same(instance):
+def test_a_retry_has_the_partition_of_the_run(instance):
     killed(instance, RETRY_DROPPED, job=prepare, tags={"dagster/partition": "train"})
     (request,) = requests(instance)
 
     assert (request.job_name, request.partition_key) == ("prepare", "train")
 
 
-def test_runs_that_dagster_starts_again_itself_or_that_failed_of_a_mistake_are_left_to_it(instance):
+def test_runs_that_dagster_retries_itself_or_that_failed_by_an_error_are_not_requested(instance):
     killed(instance)
     killed(instance, "Retrying the run")
 
@@ -78,20 +78,20 @@ def test_runs_of_jobs_that_are_not_ours_are_left_alone(instance):
     assert requests(instance) == []
 
 
-def test_what_is_killed_every_time_is_given_up(instance):
+def test_a_run_that_is_killed_every_time_is_given_up(instance):
     killed(instance, RETRY_DROPPED, tags={RETRY_TAG: str(MAX_RETRIES)})
 
     assert requests(instance) == []
 
 
-def test_old_failures_are_looked_at_once(instance):
+def test_failures_before_the_cursor_are_not_looked_at(instance):
     killed(instance, RETRY_DROPPED)
     later = datetime.now().astimezone() + timedelta(seconds=1)
 
     assert requests(instance, cursor=later.isoformat()) == []
 
 
-def test_dagster_still_says_so_in_these_words():
+def test_dagster_still_writes_this_event():
     from dagster._daemon.auto_run_reexecution import auto_run_reexecution
 
     source = auto_run_reexecution.__loader__.get_source(auto_run_reexecution.__name__)

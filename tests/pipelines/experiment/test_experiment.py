@@ -1,4 +1,4 @@
-"""Other parameters from the launchpad: they run in a copy, DVC sees them, and the workspace stays as it is."""
+"""An experiment runs in a copy, DVC knows it afterwards, and the workspace stays as it is."""
 
 import json
 import shutil
@@ -86,7 +86,7 @@ def commit(root: Path) -> None:
 
 @pytest.fixture(scope="module")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace in which everything is made and committed; raw files and start weights are for no one but itself."""
+    """A workspace in which everything is made and committed; git knows neither raw files nor initial weights."""
     root = init_workspace(tmp_path_factory.mktemp("experiment") / "made", "demo").root
     (root / "dvc.yaml").write_text(GRAPH)
     (root / "commands.py").write_text(COMMANDS)
@@ -126,7 +126,7 @@ class Ran:
 
 @pytest.fixture(scope="module")
 def ran(made_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """An experiment, run once; a copy that a killed process left behind was in its way."""
+    """An experiment, run once, in a workspace where a killed process has left a copy of the same name."""
     workspace = Path(shutil.copytree(made_once, tmp_path_factory.mktemp("ran") / "ran", symlinks=True))
     (workspace / "runs/experiments/slow-start/workspace/data").mkdir(parents=True)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -153,7 +153,7 @@ def why(result: dg.ExecuteInProcessResult) -> str:
     return failure.step_failure_data.user_failure_data.description
 
 
-def test_dvc_shows_what_an_experiment_ran_with_and_what_came_of_it(ran):
+def test_dvc_shows_the_parameters_and_the_metrics_of_an_experiment(ran):
     params = run("dvc", "params", "diff", "--json", "HEAD", "slow-start", cwd=ran.workspace).facts
     table = run("dvc", "exp", "show", "--csv", cwd=ran.workspace).out
 
@@ -177,7 +177,7 @@ def test_epochs_are_in_the_runs_log_and_stages_that_nothing_reaches_do_not_run(r
     assert not any("Running stage 'ingest'" in line for line in ran.said)
 
 
-def test_the_run_says_what_it_was_asked_and_shows_it_beside_the_workspace(ran):
+def test_the_run_shows_its_parameters_beside_those_of_the_workspace(ran):
     assert ran.tags[EXPERIMENT_TAG] == "slow-start"
     assert ran.tags[PARAMS_TAG] == 'train.epochs: 2, train.init: "data/start.safetensors"'
     assert "| params.yaml: train.epochs | 10 | 2 |" in ran.shown["params"]
@@ -197,14 +197,14 @@ def test_an_experiment_is_applied_to_the_workspace_and_nothing_is_left_to_do(ran
     }
 
 
-def test_a_run_that_was_killed_after_all_was_kept_finds_it_done(ran, launch):
+def test_a_run_that_was_killed_after_its_experiment_was_kept_has_nothing_left_to_do(ran, launch):
     before = git(ran.workspace, "for-each-ref")
 
     assert launch(ran.workspace, **ASKED).success
     assert git(ran.workspace, "for-each-ref") == before
 
 
-def test_a_killed_training_goes_on_and_raw_files_are_there_for_who_reads_them(made, launch, monkeypatch):
+def test_a_killed_training_continues_and_raw_files_are_linked_for_the_stage_that_reads_them(made, launch, monkeypatch):
     monkeypatch.setattr(dvc_assets, "RETRY_SECONDS", 0)
     (made / "dies").touch()  # nobody has committed it
     (made / "data/raw/train/2.jpg").touch()
@@ -243,7 +243,7 @@ def test_a_cancelled_experiment_leaves_no_process_and_no_copy(made):
         ({"params": {"automation.timezone": "Europe/Berlin"}}, "There is nothing to run"),
     ],
 )
-def test_what_cannot_be_run_is_refused_and_not_tried_again(made_once, launch, asked, words):
+def test_a_configuration_that_cannot_run_is_refused_and_not_tried_again(made_once, launch, asked, words):
     assert words in why(launch(made_once, **asked))
 
 
@@ -255,7 +255,7 @@ def test_an_experiment_of_another_run_keeps_its_name(ran):
     assert "`dvc exp remove slow-start`" in why(result)
 
 
-def test_two_of_one_name_do_not_work_in_each_others_copy(made):
+def test_two_experiments_of_one_name_cannot_run_at_once(made):
     params = (made / "params.yaml").read_text()
     with (
         workspace_copy(made, "twice", params) as copy,
@@ -266,7 +266,7 @@ def test_two_of_one_name_do_not_work_in_each_others_copy(made):
     assert not copy.exists()
 
 
-def test_a_name_that_was_taken_meanwhile_stays_with_who_was_first(made):
+def test_a_name_that_was_taken_meanwhile_stays_with_the_first(made):
     params = (made / "params.yaml").read_text()
     with workspace_copy(made, "one", params) as one, workspace_copy(made, "other", params) as other:
         keep(made, one, "both", "the first")
@@ -281,7 +281,7 @@ def test_a_name_that_was_taken_meanwhile_stays_with_who_was_first(made):
     ("gone", "words"),
     [(".git/refs/heads/main", "has no commit.*git add --all"), (".dvc", "not a DVC repository. .*dvc init")],
 )
-def test_what_an_experiment_needs_of_a_workspace_is_said(made, gone, words):
+def test_a_workspace_without_commit_or_dvc_is_refused(made, gone, words):
     shutil.rmtree(made / gone, ignore_errors=True)
     (made / gone).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Overrides change the lines they name, and nothing that params.yaml may not hold gets into it."""
+"""Overrides change only the lines that they name, and impossible values are refused."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_only_the_lines_that_are_named_change(profile, tmp_path):
     assert [old.partition("#")[2] for old, _ in changed] == [new.partition("#")[2] for _, new in changed]
 
 
-def test_what_is_written_is_what_was_asked_for(tmp_path):
+def test_the_file_has_the_values_that_were_given(tmp_path):
     text, found = override(profile_file("demo"), GIVEN)
     (tmp_path / "params.yaml").write_text(text, "utf-8")
     params = load_params(tmp_path / "params.yaml")
@@ -70,7 +70,7 @@ def test_milestones_are_replaced_as_a_whole_or_changed_one_by_one(given, milesto
         ({"model.input_size": [100, 64]}, "must be multiples of 32"),
     ],
 )
-def test_what_params_yaml_may_not_hold_is_refused_in_its_own_words(given, words):
+def test_a_value_that_params_yaml_may_not_have_is_refused_with_the_reason(given, words):
     with pytest.raises(DeepmarkError) as error:
         override(profile_file("demo"), given)
 

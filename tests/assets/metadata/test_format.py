@@ -1,4 +1,4 @@
-"""Metadata as people read it: few digits, and tables that fit a page."""
+"""Metadata is readable: numbers of few digits, and tables that fit a page."""
 
 import math
 
@@ -30,7 +30,7 @@ def test_fractions_have_four_digits_and_whole_numbers_all_of_theirs():
     assert rounded(values) == {"AP": 0.02759, "ms": 34.95, "bytes": 123457.0, "pictures": 123456, "low": -1e-7}
 
 
-def test_what_is_no_number_stays_as_it_is():
+def test_other_values_than_numbers_stay_as_they_are():
     values = {"loss": math.inf, "none": 0.0, "command": "deepmark train", "passed": True}
 
     assert rounded(values) == values
@@ -50,7 +50,7 @@ def test_a_markdown_table_wastes_no_characters():
     )
 
 
-def test_what_was_measured_is_shown_without_a_click():
+def test_tables_of_metrics_are_shown_without_a_click():
     scopes = ["all", *SCOPES, *(f"category:{category.name}" for category in CATEGORIES)]
     metrics = ["box_ap", "box_ap50", "box_ap75", "landmark_visible_ap", "landmark_ap", "landmark_ap50"]
     frame = pd.DataFrame({"metric": metric, "scope": scope, "value": 0.5} for metric in metrics for scope in scopes)
@@ -61,7 +61,7 @@ def test_what_was_measured_is_shown_without_a_click():
         assert len(text) < 1000
 
 
-def test_a_table_in_a_grid_keeps_its_cells_and_a_nameless_column_a_place():
+def test_a_metadata_table_keeps_its_cells_and_a_column_without_a_name():
     table = metadata_table(("", "items"), [("vest", 3), ("sling", 4)])
 
     assert [column.name.strip() for column in table.schema.columns] == ["", "items"]

@@ -1,4 +1,4 @@
-"""Each check holds for something in order, and fails for what it is there to find."""
+"""Each check passes for sound data and fails for the fault that it looks for."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ def empty(tmp_path: Path) -> Workspace:
 
 
 @pytest.mark.slow
-def test_files_that_became_neither_record_nor_reject_are_missed(sharded):
+def test_a_file_that_became_neither_a_record_nor_a_reject_is_an_error(sharded):
     assert data_checks.every_file_is_accounted_for(made(sharded, "train")).passed
 
     change_statistics(sharded, inputs=13)
@@ -67,7 +67,7 @@ def test_a_share_of_rejects_near_the_limit_is_a_warning(sharded):
     assert result.description == "6.00% of the files were rejected; the stage stops above 10.00%."
 
 
-def test_fewer_pictures_than_the_last_time_are_a_warning(sharded):
+def test_fewer_images_than_the_last_time_are_a_warning(sharded):
     change_statistics(sharded, records=90)
     assert data_checks.nothing_has_shrunk(made(sharded, "train", records=100)).passed
 
@@ -77,7 +77,7 @@ def test_fewer_pictures_than_the_last_time_are_a_warning(sharded):
     assert result.description == "records: 101 before, 90 now"
 
 
-def test_a_category_that_was_there_the_last_time_is_missed(sharded):
+def test_a_category_that_has_lost_items_is_a_warning(sharded):
     before = records_facts(sharded.root, "train")
     assert data_checks.nothing_has_shrunk(made(sharded, "train", **before)).passed
 
@@ -95,14 +95,14 @@ def test_categories_that_an_older_release_showed_as_text_are_not_compared(sharde
     assert data_checks.nothing_has_shrunk(made(sharded, "train", categories="| vest | 900 |")).passed
 
 
-def test_the_first_materialization_has_nothing_to_be_held_against(sharded, empty):
+def test_the_first_materialization_is_compared_with_nothing(sharded, empty):
     metrics(empty, "nms")
 
     assert data_checks.nothing_has_shrunk(made(sharded, "train")).passed
     assert model_checks.latency_has_not_grown(made(empty, "nms")).passed
 
 
-def test_a_picture_of_both_splits_is_found_by_its_bytes(sharded):
+def test_an_image_of_both_splits_is_found_by_its_bytes(sharded):
     assert data_checks.no_picture_is_in_both_splits(made(sharded, "train")).passed
 
     train, validation = (list(read_records(sharded.records_file(split))) for split in ("train", "validation"))
@@ -122,7 +122,7 @@ def test_a_split_without_records_yet_is_compared_later(sharded):
     assert result.description == "validation.parquet is compared once it is made."
 
 
-def test_mirrored_landmark_numbers_stop_what_comes_after(sharded, monkeypatch):
+def test_mirrored_landmark_numbers_stop_everything_downstream(sharded, monkeypatch):
     monkeypatch.setattr("deepmark.data.ingest.left_right_check.ENOUGH", 1)
     assert data_checks.landmarks_are_in_mirror_order(made(sharded, "train")).passed
 
@@ -137,7 +137,7 @@ def test_mirrored_landmark_numbers_stop_what_comes_after(sharded, monkeypatch):
 
 
 @pytest.mark.parametrize(("loss", "passed"), [(1.5, True), (float("nan"), False), (float("inf"), False)])
-def test_a_loss_that_is_no_number_stops_what_comes_after(empty, loss, passed):
+def test_a_loss_that_is_no_number_stops_everything_downstream(empty, loss, passed):
     empty.train_metrics_file.parent.mkdir()
     empty.train_metrics_file.write_text(json.dumps({"loss": 1.0, "validation_loss": loss}))
     result = model_checks.loss_is_finite(made(empty, None))
@@ -185,14 +185,14 @@ def test_a_slower_detector_than_the_last_time_is_a_warning(empty, ms, passed):
         (model_checks.latency_has_not_grown, "none", "metrics/none.json"),
     ],
 )
-def test_a_check_without_its_file_does_not_pass_and_stops_nobody(empty, check, item, file):
+def test_a_check_without_its_file_is_a_warning(empty, check, item, file):
     result = check(made(empty, item))
 
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert f"{file} is missing" in result.description
 
 
-def test_records_that_cannot_be_read_are_told_as_a_mistake_of_the_file(sharded):
+def test_records_that_cannot_be_read_are_an_error_that_names_the_file(sharded):
     sharded.records_file("train").write_text("damaged")
 
     with pytest.raises(DeepmarkError, match="cannot be read"):

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import dagster as dg
@@ -10,6 +11,7 @@ from toy_workspace import REPOSITORY
 
 from assets import dagster_internals
 from assets.dvc import dvc_internals
+from pipelines.automation.raw_data_sensor import SensorState
 from pipelines.code_location import build_definitions
 from pipelines.jobs import names
 
@@ -75,6 +77,10 @@ def test_jobs_and_their_steps_keep_their_names(repository):
 def test_schedule_and_sensors_keep_their_names(repository):
     assert {one.name: one.job_name for one in repository.schedule_defs} == SCHEDULES
     assert {one.name for one in repository.sensor_defs} == SENSORS
+
+
+def test_the_cursor_of_the_raw_data_sensor_keeps_its_fields():
+    assert [field.name for field in fields(SensorState)] == ["version", "since", "used"]
 
 
 def test_run_tags_keep_their_names():

@@ -1,4 +1,4 @@
-"""Jobs and chains of them: what they make, where they stop, and what they try again."""
+"""Jobs and chains: the runs that they make, where they stop, and what is tried again."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,7 +70,7 @@ def test_a_chain_is_one_run_that_makes_the_others_in_order_and_dvc_yaml_is_read_
     assert links == [result.run_id] * 2
 
 
-def test_a_chain_stops_at_a_stage_that_fails_and_says_what_it_said(tmp_path, instance):
+def test_a_chain_stops_at_a_stage_that_fails_and_shows_its_message(tmp_path, instance):
     result = execute(toy(tmp_path, "echo no shards >&2; exit 1"), "retrain", instance)
 
     assert runs(instance) == [("retrain", "FAILURE"), ("training", "FAILURE")]
@@ -78,7 +78,7 @@ def test_a_chain_stops_at_a_stage_that_fails_and_says_what_it_said(tmp_path, ins
     assert not (tmp_path / "two").exists()
 
 
-def test_a_chain_that_is_interrupted_is_no_mistake_and_may_be_started_again(tmp_path, instance, monkeypatch):
+def test_an_interrupted_chain_is_no_step_failure_and_may_be_started_again(tmp_path, instance, monkeypatch):
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -141,7 +141,7 @@ def test_a_stage_that_is_killed_every_time_is_given_up(tmp_path, instance, monke
     assert len([event for event in result.all_events if event.is_step_up_for_retry]) == dvc_assets.RETRIES
 
 
-def test_a_mistake_is_not_tried_again(tmp_path, instance):
+def test_a_stage_that_exits_with_an_error_is_not_tried_again(tmp_path, instance):
     result = execute(toy(tmp_path, "exit 1"), "training", instance)
 
     assert not result.success
