@@ -6,7 +6,7 @@ from deepmark.data.predictions import read_predictions
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.compare import Difference, compare
 from deepmark.eval.metric.evaluate import PASSES
-from deepmark.files import need, new_file
+from deepmark.files import new_file, require_file
 from deepmark.progress import progress
 from deepmark.report.tables.comparison_tables import comparison_frame
 from deepmark.schema import STRATEGIES
@@ -20,7 +20,7 @@ def predictions_of(workspace: Workspace, name: str) -> Path:
     Raises DeepmarkError where the name is neither, or the strategy was not predicted yet.
     """
     if name in STRATEGIES:
-        return need(workspace.predictions_file(name), f"deepmark predict --strategy {name}")
+        return require_file(workspace.predictions_file(name), f"deepmark predict --strategy {name}")
     if Path(name).is_file():
         return Path(name)
     raise DeepmarkError(
@@ -38,7 +38,7 @@ def compare_predictions(workspace: Workspace, a: str, b: str, *, out: Path | Non
 
     params = workspace.params.evaluate
     files = [predictions_of(workspace, name) for name in (a, b)]
-    records_file = need(workspace.records_file("validation"), "deepmark ingest --split validation")
+    records_file = require_file(workspace.records_file("validation"), "deepmark ingest --split validation")
     records = list(read_records(records_file))
     known = {record.id for record in records}
     found = [_read(file, known) for file in files]

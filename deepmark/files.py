@@ -1,7 +1,4 @@
-"""Files appear whole or not at all: written beside their place under another name, flushed, then renamed.
-
-And a stage that needs one of them says who makes it.
-"""
+"""Writes files and folders whole or not at all: under a temporary name, flushed, then renamed."""
 
 import hashlib
 import json
@@ -35,7 +32,7 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A name to write to; it takes the place of `path` when the block ends well, and is gone when it does not."""
+    """A temporary path to write to. It replaces `path` when the block succeeds, and is deleted when it fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + UNFINISHED)
     try:
@@ -49,11 +46,11 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """An empty folder to fill; it takes the place of `path` when the block ends well, and is gone when it does not."""
+    """An empty folder to fill. It replaces `path` when the block succeeds, and is deleted when it fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft, old = path.with_name(path.name + UNFINISHED), path.with_name(path.name + ".old")
     _remove(draft)
-    if old.exists() and not path.exists():  # killed between the two renames below
+    if old.exists() and not path.exists():  # a process was killed between the two renames below
         old.rename(path)
     draft.mkdir()
     try:
@@ -70,25 +67,25 @@ def new_folder(path: Path) -> Iterator[Path]:
         _remove(draft)
 
 
-def need(path: Path, maker: str) -> Path:
-    """The path, where there is something; DeepmarkError with the command that makes it where there is not."""
+def require_file(path: Path, maker: str) -> Path:
+    """The path if it exists; otherwise raises DeepmarkError with `maker`, the command that makes it."""
     if not path.exists():
         raise DeepmarkError(f"{path}: not there yet. Make it with `{maker}`, or everything with `dvc repro`.")
     return path
 
 
 def write_text(path: Path, text: str) -> None:
-    """The whole text, or the file as it was."""
+    """Write the whole text, or leave the file as it was."""
     with new_file(path) as draft:
         draft.write_text(text, "utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Indented JSON, every digit kept; NaN and infinity are refused by ValueError."""
+    """Write indented JSON without loss of digits; raises ValueError for NaN and infinity."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes, hexadecimal."""
+    """The sha256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

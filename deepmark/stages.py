@@ -9,7 +9,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from deepmark.errors import DeepmarkError
-from deepmark.files import need
+from deepmark.files import require_file
 from deepmark.progress import progress
 from deepmark.schema import SPLITS, STRATEGIES
 from deepmark.workspace.layout import Workspace
@@ -41,7 +41,7 @@ def shard(workspace: Workspace, *, split: str) -> dict[str, Any]:
     from deepmark.data.records import open_records
     from deepmark.data.shards.writer import write_shards
 
-    records = need(workspace.records_file(split), f"deepmark ingest --split {split}")
+    records = require_file(workspace.records_file(split), f"deepmark ingest --split {split}")
     params = workspace.params.shard
     with open_records(records) as file:
         pictures = file.metadata.num_rows
@@ -115,7 +115,7 @@ def predict(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     from deepmark.infer.predict_file import predict_file
     from deepmark.workspace.inputs import open_shards
 
-    model, reader = need(workspace.model_file, "deepmark train"), open_shards(workspace, "validation")
+    model, reader = require_file(workspace.model_file, "deepmark train"), open_shards(workspace, "validation")
     run_id = json.loads(workspace.training_file.read_text("utf-8"))["mlflow_run_id"]
     out, params = workspace.predictions_file(strategy), workspace.params.predict
     return predict_file(model, reader, out, strategy=strategy, params=params, run_id=run_id)
@@ -133,7 +133,9 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     from deepmark.tracking.tracker import Tracker
 
     found, facts = read_predictions(workspace.predictions_file(strategy))
-    records = list(read_records(need(workspace.records_file("validation"), "deepmark ingest --split validation")))
+    records = list(
+        read_records(require_file(workspace.records_file("validation"), "deepmark ingest --split validation"))
+    )
     predictions = list(found)
     params = workspace.params.evaluate
     with progress(f"evaluate {strategy}", PASSES + STEPS) as advance:
@@ -162,7 +164,7 @@ def audit(workspace: Workspace) -> dict[str, Any]:
     from deepmark.workspace.inputs import open_shards
 
     params = workspace.params.audit
-    files = {split: need(workspace.records_file(split), f"deepmark ingest --split {split}") for split in SPLITS}
+    files = {split: require_file(workspace.records_file(split), f"deepmark ingest --split {split}") for split in SPLITS}
     readers = {split: open_shards(workspace, split) for split in SPLITS}
     found, count = _predictions_to_audit(workspace), sum(map(len, readers.values()))
     with progress("audit", count) as advance:
@@ -196,7 +198,7 @@ def _predictions_to_audit(workspace: Workspace) -> dict[int, "Detections"]:
     from deepmark.data.records import open_records
 
     maker = f"deepmark predict --strategy {STRATEGIES[-1]}"
-    path = need(workspace.predictions_file(STRATEGIES[-1]), maker)
+    path = require_file(workspace.predictions_file(STRATEGIES[-1]), maker)
     found = {one.image_id: noticeable(one.detections) for one in read_predictions(path)[0]}  # all would be gigabytes
     with open_records(workspace.records_file("validation")) as file:
         known = set(file.read(columns=["id"]).column("id").to_pylist())
@@ -218,9 +220,9 @@ def report(workspace: Workspace) -> dict[str, Any]:
     for name in STRATEGIES:
         files = (workspace.metrics_file(name), *(workspace.tables(name) / table for table in TABLES))
         for file in files:
-            need(file, f"deepmark evaluate --strategy {name}")
+            require_file(file, f"deepmark evaluate --strategy {name}")
         measured[name] = read_measured(workspace.metrics_file(name), workspace.tables(name))
-    training = json.loads(need(workspace.training_file, "deepmark train").read_text("utf-8"))
+    training = json.loads(require_file(workspace.training_file, "deepmark train").read_text("utf-8"))
     tracker = Tracker.resume(workspace.root, training["mlflow_run_id"])
     page = write_report(workspace.report, _content(workspace, measured, training))
     tracker.log_artifact(workspace.report, "report")
@@ -238,7 +240,7 @@ def _content(workspace: Workspace, measured: dict[str, "Measured"], training: di
 
     params, last = workspace.params.report, STRATEGIES[-1]
     reader = open_shards(workspace, "validation")
-    predictions = need(workspace.predictions_file(last), f"deepmark predict --strategy {last}")
+    predictions = require_file(workspace.predictions_file(last), f"deepmark predict --strategy {last}")
     found, predicted = read_predictions(predictions)
     items = measured[last].items
     chosen = choose(items, params.pictures)

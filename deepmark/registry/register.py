@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from deepmark.errors import DeepmarkError
-from deepmark.files import file_sha256, need
+from deepmark.files import file_sha256, require_file
 from deepmark.registry.cached_evaluation import FIGURES, evaluation_tag, log_predictions, network_tag
 from deepmark.registry.history import reconcile
 from deepmark.registry.versions import CHALLENGER, CHAMPION, Registry
@@ -26,11 +26,11 @@ def register(workspace: Workspace) -> dict[str, Any]:
     from deepmark.tracking.tracker import Tracker
     from deepmark.workspace.inputs import open_shards
 
-    model = need(workspace.model_file, "deepmark train")
+    model = require_file(workspace.model_file, "deepmark train")
     reader = open_shards(workspace, "validation")
-    need(workspace.records_file("validation"), "deepmark ingest --split validation")
+    require_file(workspace.records_file("validation"), "deepmark ingest --split validation")
     checkpoint, metrics = file_sha256(model), _checked_metrics(workspace)
-    run_id = json.loads(need(workspace.training_file, "deepmark train").read_text("utf-8"))["mlflow_run_id"]
+    run_id = json.loads(require_file(workspace.training_file, "deepmark train").read_text("utf-8"))["mlflow_run_id"]
     registry, tracker = Registry(workspace.root), Tracker.resume(workspace.root, run_id)
     _, jpeg = reader[0]
     with registry.exclusive():
@@ -54,14 +54,14 @@ def _checked_metrics(workspace: Workspace) -> dict[str, Any]:
     from deepmark.data.predictions import read_predictions
 
     strategy = workspace.params.promote.strategy
-    predictions = need(workspace.predictions_file(strategy), f"deepmark predict --strategy {strategy}")
+    predictions = require_file(workspace.predictions_file(strategy), f"deepmark predict --strategy {strategy}")
     _, facts = read_predictions(predictions)
     if facts["checkpoint_sha256"] != file_sha256(workspace.model_file):
         raise DeepmarkError(
             f"{predictions}: predicted by another model than {workspace.model_file}. Predict and evaluate again: "
             f"`deepmark predict --strategy {strategy}`, `deepmark evaluate --strategy {strategy}`, or `dvc repro`."
         )
-    file = need(workspace.metrics_file(strategy), f"deepmark evaluate --strategy {strategy}")
+    file = require_file(workspace.metrics_file(strategy), f"deepmark evaluate --strategy {strategy}")
     metrics = json.loads(file.read_text("utf-8"))
     # metrics.json has no checksum of its predictions, so their timings identify them: no two runs have the same.
     if not json.loads(facts["ms"]).items() <= metrics["ms"].items():

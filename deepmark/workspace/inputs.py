@@ -7,7 +7,7 @@ from deepmark.data.shards.cache import ShardCache
 from deepmark.data.shards.reader import ShardReader
 from deepmark.data.shards.remote import RemoteFolder, is_url
 from deepmark.data.shards.source import RemoteShards
-from deepmark.files import file_sha256, need
+from deepmark.files import file_sha256, require_file
 from deepmark.workspace.layout import Workspace
 
 
@@ -21,7 +21,7 @@ def shard_source(workspace: Workspace, split: str) -> Path | RemoteShards:
         url = f"{storage.shards.rstrip('/')}/{split}"
         cache = ShardCache(folder=workspace.root / storage.cache, limit=int(storage.cache_gib * 2**30))
         return RemoteShards(RemoteFolder(url=url, timeout_seconds=storage.timeout_seconds), cache)
-    return need(workspace.root / storage.shards / split, f"deepmark shard --split {split}")
+    return require_file(workspace.root / storage.shards / split, f"deepmark shard --split {split}")
 
 
 def open_shards(workspace: Workspace, split: str) -> ShardReader:
