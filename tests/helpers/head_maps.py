@@ -1,4 +1,4 @@
-"""Maps to decode: noise, what a trained network might say, and what a perfect one would."""
+"""Maps to decode: noise, those of a plausible network, and those of a perfect one."""
 
 from dataclasses import fields, replace
 
@@ -19,7 +19,7 @@ from deepmark.types import Sample
 def noise_maps(
     seed: int, *, pictures: int = 1, size: tuple[int, int] = (24, 20), layout: LandmarkLayout = SEPARATE
 ) -> HeadMaps:
-    """Every map random, logits high enough for far too many peaks."""
+    """Random maps, with logits high enough for far too many peaks."""
     rng = np.random.default_rng(seed)
     spread = {"size": (8, 3), "center_offset": (0.5, 0.2), "landmark_offset": (0.5, 0.2), "landmark_vectors": (0, 4)}
     arrays = {n: rng.normal(*spread.get(n, (-2, 2)), (pictures, c, *size)) for n, c in head_channels(layout).items()}
@@ -27,7 +27,7 @@ def noise_maps(
 
 
 def realistic_maps(seed: int, *, garments: int = 12, side: int = 128) -> HeadMaps:
-    """A picture of some garments: quiet background, a hill at every centre and every landmark, inexact vectors."""
+    """Maps of an image with garments: weak background, a hill at every centre and landmark, inexact vectors."""
     rng = np.random.default_rng(seed)
     maps = noise_maps(seed, size=(side, side))
     maps.center_heatmap.mul_(0.25).sub_(4.5)
@@ -61,7 +61,7 @@ def draw_heatmap(peaks: Peaks, *, shape: tuple[int, int, int, int]) -> Float[Ten
 
 
 def ideal_maps(targets: Targets, layout: LandmarkLayout = SEPARATE) -> HeadMaps:
-    """What a network without fault would say: exact at peaks, silent elsewhere.
+    """The output of a perfect network: exact at peaks, empty elsewhere.
 
     Landmarks that share a cell share the middle of their offsets, the best one map can do for all.
     """
@@ -108,7 +108,7 @@ def drawn_sample(
 
 
 def mirrored_sample(sample: Sample) -> Sample:
-    """The sample in a mirror, landmark pairs swapped."""
+    """The mirrored sample, with landmark pairs swapped."""
     width = sample.image.shape[1]
     boxes = sample.boxes.copy()
     boxes[:, [2, 0]] = width - sample.boxes[:, [0, 2]]
@@ -127,7 +127,7 @@ def ideal_maps_of(samples: list[Sample], layout: LandmarkLayout = SEPARATE) -> H
 
 
 def ungrouped(maps: HeadMaps) -> HeadMaps:
-    """Maps of 294 landmarks in which those of a group say the same."""
+    """Maps of 294 landmarks, in which landmarks of a group have equal maps."""
     channel = torch.tensor(maps.layout.channel_of)
     vectors = torch.stack([2 * channel, 2 * channel + 1], dim=1).flatten()
     return replace(
@@ -144,5 +144,5 @@ def channels_last(maps: HeadMaps) -> HeadMaps:
 
 
 def picture_of(maps: HeadMaps, number: int) -> HeadMaps:
-    """One picture of the batch, as a batch of one."""
+    """One image of the batch, as a batch of one."""
     return HeadMaps(**{f.name: getattr(maps, f.name)[number : number + 1] for f in fields(maps)})

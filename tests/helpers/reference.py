@@ -1,4 +1,4 @@
-"""The published way to decode, and NMS, written plainly: what deepmark.infer must equal.
+"""The published decoding, and NMS, written plainly: deepmark.infer must give the same.
 
 Every probability, every distance, one picture at a time. Shared by the tests and by benchmarks/decode.py.
 Source: CenterNet (Objects as Points, 2019), multi-person pose; DeepMark, 2019, section 3.
@@ -16,7 +16,7 @@ from deepmark.types import Detections
 
 
 def _peaks(heatmap: Tensor) -> Tensor:
-    """Zero everywhere but at 3 x 3 maxima."""
+    """Zero everywhere except at 3 x 3 maxima."""
     return heatmap * (F.max_pool2d(heatmap, 3, stride=1, padding=1) == heatmap)
 
 
@@ -83,7 +83,7 @@ def _in_pixels(
     affine: np.ndarray,
     size: tuple[int, int],
 ) -> Detections:
-    """Cells to pixels of the original picture, and each garment's own landmarks out of the 294."""
+    """Cells to pixels of the original image, and each garment's own landmarks out of the 294."""
     back = geometry.inverse(affine)
     own = np.zeros((len(boxes), MOST_LANDMARKS, 2), np.float32)
     own_scores = np.zeros((len(boxes), MOST_LANDMARKS), np.float32)

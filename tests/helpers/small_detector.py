@@ -1,4 +1,4 @@
-"""The smallest detector there is: one convolution of stride 4 and the real heads, with random weights."""
+"""A very small detector: one convolution of stride 4 and the real heads, with random weights."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ _FEATURES = 8
 
 
 class SmallBackbone(nn.Conv2d):
-    """Features at stride 4 from one convolution, the only stack."""
+    """One convolution that gives features at stride 4, as the only stack."""
 
     def __init__(self) -> None:
         super().__init__(3, _FEATURES, STRIDE, stride=STRIDE)
@@ -26,7 +26,7 @@ class SmallBackbone(nn.Conv2d):
 def small_detector(
     input_size: tuple[int, int] = (64, 96), landmark_maps: Literal["separate", "grouped"] = "separate"
 ) -> Detector:
-    """Answers that vary a lot from cell to cell, and offsets of 0.5 everywhere."""
+    """A detector whose maps vary a lot from cell to cell, with offsets of 0.5 everywhere."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(7)
         heads = Heads(_FEATURES, hidden=16, layout=LAYOUTS[landmark_maps])

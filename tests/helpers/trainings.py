@@ -1,4 +1,4 @@
-"""Real trainings as tests start, watch and kill them."""
+"""Helpers that start, observe and kill trainings in processes of their own."""
 
 import json
 import os
@@ -38,14 +38,14 @@ def losses(workspace: Workspace) -> list[tuple[dict, dict]]:
 
 
 def sabotage(folder: Path, code: str) -> str:
-    """A PYTHONPATH below which every Python runs `code` first."""
+    """A PYTHONPATH with which every Python process runs `code` first."""
     (folder / "sabotage").mkdir()
     (folder / "sabotage/sitecustomize.py").write_text(code, "utf-8")
     return os.pathsep.join(filter(None, [str(folder / "sabotage"), os.environ.get("PYTHONPATH")]))
 
 
 def working_on(workspace: Workspace) -> list[psutil.Process]:
-    """Whoever trains in the workspace."""
+    """The processes that train in the workspace."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
@@ -69,7 +69,7 @@ def started(workspace: Workspace, **variables: str) -> subprocess.Popen[str]:
 
 
 def kill_all(process: subprocess.Popen[str]) -> None:
-    """The power is cut: every process at once."""
+    """Kill every process at once, as a power failure does."""
     launcher = psutil.Process(process.pid)
     for each in [launcher, *launcher.children(recursive=True)]:
         each.kill()
@@ -77,6 +77,6 @@ def kill_all(process: subprocess.Popen[str]) -> None:
 
 
 def steps_saved(folder: Path) -> int:
-    """Steps of the newest checkpoint, over all its epochs of three."""
+    """The number of steps in the newest checkpoint, in epochs of three steps."""
     names = [path.name.split("-") for path in folder.glob("*/epoch-????-step-????????")]
     return max((3 * int(epoch) + int(step) for _, epoch, _, step in names), default=0)

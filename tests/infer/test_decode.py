@@ -1,4 +1,4 @@
-"""Decoding gives what the published decoding gives, from any maps."""
+"""Decoding equals the published decoding, whatever the maps."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def assert_as_published(maps: HeadMaps, *, most: int = 100, threshold: float = 0
         np.testing.assert_array_equal(found.categories, wanted.categories)
         np.testing.assert_array_equal(found.boxes, wanted.boxes)
         np.testing.assert_array_equal(found.landmarks, wanted.landmarks)
-        # A sigmoid of a few numbers and one of a whole map may differ in the last bit.
+        # The sigmoid of a few numbers and that of a whole map may differ in the last bit.
         np.testing.assert_allclose(found.scores, wanted.scores, rtol=3e-7)
         np.testing.assert_allclose(found.landmark_scores, wanted.landmark_scores, rtol=3e-7)
 
@@ -123,15 +123,15 @@ def test_half_precision_maps_decode_to_single_precision() -> None:
     assert {found.boxes.dtype, found.scores.dtype, found.landmarks.dtype} == {np.dtype(np.float32)}
 
 
-def silent_maps() -> HeadMaps:
+def empty_maps() -> HeadMaps:
     maps = ideal_maps_of([drawn_sample([], (64, 64), AFFINE)])
-    # A slope, so that a silent map has one peak and not one in every cell.
+    # A slope, so that an empty map has one peak and not one in every cell.
     maps.center_heatmap.add_(torch.arange(16) * 1e-3)
     return maps
 
 
 def test_a_weaker_neighbour_is_not_a_second_detection() -> None:
-    maps = silent_maps()
+    maps = empty_maps()
     maps.center_heatmap[0, 3, 8, 4], maps.center_heatmap[0, 3, 8, 5] = 3.0, 2.0
 
     (found,) = decoded(maps)
@@ -152,7 +152,7 @@ def test_a_picture_has_at_most_the_asked_number_of_detections_and_the_best_ones(
 @pytest.fixture
 def one_vest() -> tuple[HeadMaps, int]:
     """A vest whose box is 6 to 10 cells in x and 4 to 12 in y, its landmarks all in the middle; and a free channel."""
-    maps, vest = silent_maps(), CATEGORIES[4]
+    maps, vest = empty_maps(), CATEGORIES[4]
     maps.center_heatmap[0, vest.index, 8, 8] = 5.0
     maps.size[0, :, 8, 8] = torch.tensor([4.0, 8.0])
     return maps, vest.start

@@ -37,7 +37,7 @@ BOXES = {
 
 
 def assert_comes_back(sample: Sample, found: Detections) -> None:
-    """The sample's garments are the best detections, to half a cell."""
+    """The sample's garments are the best detections, exact to half a cell."""
     back = geometry.inverse(sample.affine)
     half_a_cell = STRIDE / 2 * np.abs(back[:, :2]).max() + 1e-3
     count = len(sample.categories)

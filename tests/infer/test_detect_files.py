@@ -1,4 +1,4 @@
-"""What a person tries first: pictures of any kind in, JSON and drawn pictures out."""
+"""`deepmark detect`: images of any kind in, JSON and drawn images out."""
 
 import json
 import struct
@@ -21,7 +21,7 @@ TURNED_RIGHT = 6
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory):
-    """A network that has learnt nothing: it finds something everywhere."""
+    """An untrained network, which detects something everywhere."""
     file = tmp_path_factory.mktemp("model") / "model.safetensors"
     save_detector(build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1), file)
     return file

@@ -22,7 +22,7 @@ from deepmark.workspace.init import profile_file
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A network that has learnt nothing: it finds something everywhere."""
+    """An untrained network, which detects something everywhere."""
     file = tmp_path_factory.mktemp("model") / "model.safetensors"
     save_detector(build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1), file)
     return file
@@ -132,7 +132,8 @@ def test_what_is_no_image_is_named(detector, source, message):
 
 
 def test_an_object_of_another_type_is_named():
-    code = "from deepmark.infer.read_image import read_image; read_image(7)"  # here, types are checked before the call
+    # in a separate process, because the tests' type checks would come first here
+    code = "from deepmark.infer.read_image import read_image; read_image(7)"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 

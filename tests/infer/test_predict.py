@@ -42,7 +42,7 @@ def predictor(strategy: str, **changes: Any) -> Predictor:
 
 
 class LampDetector(Detector):
-    """Finds a garment of two cells' width wherever the picture is bright."""
+    """Detects a garment of two cells' width wherever the image is bright."""
 
     def __init__(self) -> None:
         super().__init__(nn.Identity(), Heads(1, hidden=1), ModelParams(backbone="mobile", input_size=INPUT))
@@ -189,7 +189,7 @@ def test_times_add_up_and_are_given_for_an_image() -> None:
 
 @pytest.fixture(scope="module")
 def samples() -> list[tuple[ImageRecord, bytes]]:
-    """Five pictures of different sizes, as a reader of shards gives them."""
+    """Five images of different sizes, as ShardReader gives them."""
     pairs = []
     for number, size in enumerate([(300, 200), (64, 96), (100, 100), (50, 40), (120, 400)]):
         record = ImageRecord(

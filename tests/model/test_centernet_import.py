@@ -1,4 +1,4 @@
-"""Published checkpoints become models of ours, with the published answers, or are refused with a reason."""
+"""Published checkpoints become models that give the published output, or are refused with the reason."""
 
 import json
 import os
@@ -25,13 +25,13 @@ def dla_weights() -> dict[str, Tensor]:
 
 
 def write(path, weights, **more):
-    """A file as CenterNet's, from several GPUs."""
+    """A checkpoint file as CenterNet's, saved from several GPUs."""
     torch.save({"epoch": 230, "state_dict": {f"module.{key}": value for key, value in weights.items()}, **more}, path)
     return path
 
 
 def import_and_compare(deepmark, folder, published: Published, weights: dict[str, Tensor], backbone: str) -> dict:
-    """Through the command; the published maps are for pictures in the order B G R, ours for R G B."""
+    """Import by the command, and compare maps: the published network takes images in the order B G R, ours in R G B."""
     source, out = write(folder / "published.pth", weights), folder / "imported.safetensors"
     done = deepmark("import-checkpoint", source, "--backbone", backbone, "--out", out, "--json")
     assert done.code == 0, done.err
@@ -54,7 +54,7 @@ def test_imported_dla34_answers_as_published(deepmark, tmp_path, dla_weights):
     assert facts["backbone_tensors_taken"] == sum(map(DLA.of_backbone, DLA.shapes))
 
 
-@pytest.mark.slow  # 195 million weights, made up, written, imported and read
+@pytest.mark.slow  # 195 million random weights are written, imported and read
 def test_imported_hourglass_answers_as_published(deepmark, tmp_path):
     facts = import_and_compare(deepmark, tmp_path, HOURGLASS, HOURGLASS.weights(), "hourglass104")
 
@@ -165,7 +165,7 @@ def test_half_a_checkpoint_is_refused(tmp_path, zipped):
 
 
 class Code:
-    """Runs a command where it is unpickled carelessly."""
+    """Runs a command when it is unpickled without protection."""
 
     def __init__(self, folder) -> None:
         self.command = f"touch {folder / 'it_ran'}"

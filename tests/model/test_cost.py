@@ -1,4 +1,4 @@
-"""Costs against arithmetic by hand and against the figures that are known of both networks."""
+"""Costs equal those computed by hand and the known figures of both published networks."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The deformable convolution against its definition, tap by tap."""
+"""The deformable convolution equals its definition, tap by tap."""
 
 import itertools
 import math
@@ -36,7 +36,7 @@ def convolve_slowly(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bia
 
 
 def make_inputs(*, seed: int = 0, requires_grad: bool = False) -> list[Tensor]:
-    """x, offset, mask, weight, bias in double precision; offsets reach outside, and positions are not whole."""
+    """x, offset, mask, weight, bias in double precision; some taps are outside the map, positions are fractional."""
     generator = torch.Generator().manual_seed(seed)
     shapes = [(2, 3, 4, 5), (2, 18, 4, 5), (2, 9, 4, 5), (2, 3, 3, 3), (2,)]
     x, offset, mask, weight, bias = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes)
@@ -56,7 +56,7 @@ def test_its_gradients_equal_those_of_its_definition():
 
     found = torch.autograd.grad(deform_conv2d(*inputs), inputs, towards)
     x, offset, mask, weight, bias = inputs
-    # The definition reads offsets as numbers; their gradient is checked by finite differences below.
+    # The definition takes offsets as plain numbers; their gradient is checked by finite differences below.
     wanted = torch.autograd.grad(
         convolve_slowly(x, offset.detach(), mask, weight, bias), (x, mask, weight, bias), towards
     )
@@ -112,7 +112,7 @@ def test_under_autocast_positions_keep_their_precision():
     torch.manual_seed(0)
     layer = DeformConv2d(8, 4)
     torch.nn.init.normal_(layer.conv_offset_mask.weight, std=0.05)
-    x = torch.randn(1, 8, 4, 300)  # bfloat16 knows no odd number above 256
+    x = torch.randn(1, 8, 4, 300)  # bfloat16 cannot represent odd numbers above 256
 
     with torch.autocast("cpu", torch.bfloat16):
         rough = layer(x)
@@ -132,7 +132,7 @@ def test_on_the_cpu_it_is_deterministic():
 
 
 def gradients(layer: torch.nn.Module, x: Tensor) -> list[Tensor]:
-    """Of the input and of every parameter, in float32."""
+    """The gradients of the input and of every parameter, in float32."""
     x = x.clone().requires_grad_()
     result = layer(x)
     towards = torch.randn(result.shape, generator=torch.Generator().manual_seed(9))
@@ -144,7 +144,7 @@ def gradients(layer: torch.nn.Module, x: Tensor) -> list[Tensor]:
 def test_in_half_precision_its_gradients_are_those_of_float32_but_for_rounding(dtype, autocast):
     torch.manual_seed(0)
     layer, x = DeformConv2d(8, 4), torch.randn(2, 8, 6, 7)
-    # So small that rounding moves no tap over a cell's middle, where the gradient of its offset jumps.
+    # So small that rounding moves no tap over a cell's centre, where the gradient of its offset jumps.
     torch.nn.init.normal_(layer.conv_offset_mask.weight, std=0.05)
     wanted = gradients(layer, x)
 
@@ -173,7 +173,7 @@ for found, wanted in zip(*(torch.autograd.grad(result, inputs, towards) for resu
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 print("equal")
 """
-"""In a process of its own: the checks of shapes, which tests have and users do not, cannot be compiled."""
+"""In a separate process: the shape checks, which only tests have, cannot be compiled."""
 
 NO_COMPILER = pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler: no g++ here")
 

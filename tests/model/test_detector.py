@@ -53,7 +53,7 @@ def built(request: pytest.FixtureRequest) -> Detector:
 
 @pytest.fixture
 def detector(built: Detector) -> Iterator[Detector]:
-    """A new network of every kind; what a test did to it is undone."""
+    """A new network of every kind; changes that a test makes are undone."""
     before = {name: buffer.clone() for name, buffer in built.named_buffers()}
     yield built
     built.train().zero_grad()
@@ -62,7 +62,7 @@ def detector(built: Detector) -> Iterator[Detector]:
 
 
 def some_cells(number: int) -> CellIndex:
-    """Cells of the first picture, from the corner to the right."""
+    """Cells of the first image, from the top left corner to the right."""
     column = torch.arange(number)
     return CellIndex(image=torch.zeros_like(column), x=column, y=torch.zeros_like(column))
 
@@ -101,7 +101,7 @@ def test_the_hourglass_has_195_million_parameters():
 
 
 class TwoStacks(nn.Module):
-    """Features of the picture, then other ones."""
+    """A backbone with two stacks: the features of the image, then twice these."""
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         return images, 2 * images

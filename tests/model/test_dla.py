@@ -1,4 +1,4 @@
-"""DLA-34 against figures of the published network, and its form without deformable convolutions."""
+"""DLA-34 has the tensors of the published network, also in its form without deformable convolutions."""
 
 import pytest
 import torch

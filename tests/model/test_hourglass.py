@@ -1,4 +1,4 @@
-"""Hourglass-104 against figures of the published network."""
+"""Hourglass-104 has the tensors of the published network."""
 
 import pytest
 import torch
@@ -22,6 +22,6 @@ def test_every_stack_gives_features_at_stride_4():
     assert [one.shape for one in features] == [(2, 256, 32, 64)] * STACKS
 
 
-@pytest.mark.slow  # 195 million made-up weights
+@pytest.mark.slow  # 195 million random weights
 def test_the_maps_equal_those_of_the_published_network():
     check_backbone(HOURGLASS, Hourglass104(), memory_format=torch.channels_last)

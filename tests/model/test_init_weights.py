@@ -1,4 +1,4 @@
-"""A training starts from another model's weights: everything that fits, and nothing that does not."""
+"""A training starts with all weights of another model that match, and with no others."""
 
 import json
 
@@ -82,7 +82,7 @@ def test_tensors_of_the_backbone_that_do_not_fit_are_left_one_by_one(tmp_path):
 
 
 def layer_pair(old: Detector, new: Detector):
-    """The same layer of both, deformable in one of them."""
+    """The same layer of two networks, deformable in one of them."""
     name = next(name for name, layer in (*old.named_modules(), *new.named_modules()) if type(layer) is DeformConv2d)
     return old.get_submodule(name), new.get_submodule(name)
 
@@ -92,7 +92,7 @@ def test_a_plain_convolution_starts_as_the_deformable_one_where_that_sees_nothin
     old, new = build_detector(DLA34, seed=1), build_detector(PLAIN, seed=2)
     for layer in old.modules():
         if isinstance(layer, DeformConv2d):
-            torch.nn.init.normal_(layer.conv_offset_mask.bias[18:])  # each tap counts otherwise
+            torch.nn.init.normal_(layer.conv_offset_mask.bias[18:])  # each tap has another weight
             torch.nn.init.normal_(layer.bias)
 
     facts = start_from(new, saved(old, tmp_path))
@@ -112,7 +112,7 @@ def test_a_deformable_convolution_starts_as_the_plain_one(tmp_path):
     plain, deformable = layer_pair(old, new)
     x = torch.randn(1, plain.in_channels, 5, 6)
     torch.testing.assert_close(deformable(x), F.conv2d(x, plain.weight, plain.bias, padding=1))
-    assert facts["tensors_left"] == 2 * 16  # offsets: they start at zero
+    assert facts["tensors_left"] == 2 * 16  # the offset layers, whose start values are zero
 
 
 def test_another_backbone_is_refused_and_nothing_changes(tmp_path):

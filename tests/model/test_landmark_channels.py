@@ -1,4 +1,4 @@
-"""Every landmark has a channel, and landmarks that share one mean the same."""
+"""Every landmark has a channel, and landmarks that share a channel are the same part of a garment."""
 
 from itertools import combinations
 
@@ -16,7 +16,7 @@ def channel(category: str, number: int) -> int:
 
 
 def heights(category: str) -> dict[int, float]:
-    """How far down the landmark of every group lies in the figure."""
+    """The height of each group's landmark in the figure, from the top."""
     entry = CATEGORY_BY_NAME[category]
     return dict(zip(GROUPED.channel_of[entry.span], (y for _, y in entry.shape.points), strict=True))
 
@@ -64,7 +64,7 @@ def test_a_group_lies_on_the_side_of_the_figure_that_its_name_says():
 
 
 def test_groups_lie_above_each_other_in_the_same_order_in_all_figures():
-    """But for differences of a twelfth of the figure: one neckline is deeper, one sleeve hangs lower than another."""
+    """Up to a twelfth of the figure, because one neckline is deeper and one sleeve hangs lower than another."""
     for one, other in combinations(CATEGORY_BY_NAME, 2):
         here, there = heights(one), heights(other)
         for a, b in combinations(sorted(here.keys() & there.keys()), 2):

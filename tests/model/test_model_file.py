@@ -1,4 +1,4 @@
-"""The file of a model: whole, the same every time, and refused with the reason where it is not one."""
+"""The model file: its content, the same bytes for the same model, and the reason where a file is refused."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Checkpoints are whole, checked, few, and of one training at a time."""
+"""Checkpoints are whole, checked for damage, limited in number, and written by one training at a time."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ def save(folder: Path, stepper: Stepper, state: TrainState) -> Path:
     return save_checkpoint(folder, stepper, state, facts={"mlflow_run_id": "7"}, kept=2)
 
 
-def test_a_second_training_of_the_same_recipe_is_kept_out(tmp_path, monkeypatch):
+def test_a_second_training_of_the_same_run_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("deepmark.train.checkpoint.LOCK_SECONDS", 0.0)
     with (
         run_lock(tmp_path),
@@ -42,7 +42,7 @@ def test_only_the_last_checkpoints_are_kept(sharded, tmp_path):
     assert names == ["epoch-0000-step-00000004", "epoch-0000-step-00000005"]
 
 
-def test_what_a_killed_process_left_half_written_is_cleared_away(sharded, tmp_path):
+def test_an_unfinished_checkpoint_of_a_killed_process_is_deleted(sharded, tmp_path):
     (tmp_path / "run/epoch-0000-step-00000001.unfinished").mkdir(parents=True)
     save(tmp_path / "run", new_stepper(sharded), TrainState(step=2))
 
@@ -53,7 +53,7 @@ def test_what_a_killed_process_left_half_written_is_cleared_away(sharded, tmp_pa
     "file", ["state.json", *(f"{name}.safetensors" for name in ("weights", "optimizer", "average", "best"))]
 )
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(full_checkpoint, tmp_path, caplog, file, damage):
+def test_a_damaged_checkpoint_is_skipped_for_the_one_before(full_checkpoint, tmp_path, caplog, file, damage):
     shutil.copytree(full_checkpoint, tmp_path, dirs_exist_ok=True)
     path = tmp_path / "epoch-0000-step-00000002" / file
     data = bytearray(path.read_bytes())
@@ -70,7 +70,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(full_checkpoint,
 
 @pytest.fixture(scope="module")
 def full_checkpoint(sharded_once: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two checkpoints with everything that one may hold."""
+    """Two checkpoints that hold everything a checkpoint can."""
     workspace = copied(sharded_once, tmp_path_factory.mktemp("full"))
     stepper = new_stepper(set_params(workspace, train={"ema": 0.9, "epochs": 1}))
     state = TrainState()
@@ -82,5 +82,5 @@ def full_checkpoint(sharded_once: Workspace, tmp_path_factory: pytest.TempPathFa
     return folder
 
 
-def test_without_a_checkpoint_a_run_starts_anew(tmp_path):
+def test_without_a_checkpoint_none_is_found(tmp_path):
     assert newest_checkpoint(tmp_path / "nothing") is None

@@ -1,4 +1,5 @@
-"""A training killed inside a write ends as one that was not; benchmarks/kill_resume.py does it a hundred times."""
+"""A training that is killed while it writes has the same result as one that is not; benchmarks/kill_resume.py kills
+it a hundred times."""
 
 import json
 import os
@@ -18,14 +19,14 @@ KILLS = os.pathsep.join(filter(None, [str(REPOSITORY / "tests/kills"), os.enviro
 
 
 def sums(workspace: Workspace) -> dict[str, str]:
-    """Of every tensor file of the last checkpoint, and of the model."""
+    """The sha256 of every tensor file of the last checkpoint, and of the model."""
     last = max(workspace.runs.glob("train/*/epoch-*"), key=lambda path: path.name)
     state = json.loads((last / "state.json").read_text("utf-8"))
     return {**state["sha256"], "model": file_sha256(workspace.model_file)}
 
 
 def points(workspace: Workspace) -> list[tuple[str, int, float]]:
-    """What MLflow knows of every epoch, timings apart."""
+    """The figures of every epoch in MLflow, without timings."""
     with sqlite3.connect(workspace.root / "mlflow.db") as store:
         query = "select key, step, value from metrics where key not in ('samples_per_second', 'waiting')"
         found = sorted(store.execute(query).fetchall())
@@ -62,7 +63,7 @@ def test_killed_inside_three_writes_and_once_by_a_power_cut_it_ends_with_the_sam
 
 @pytest.mark.slow
 def test_told_to_end_it_writes_a_checkpoint_and_goes_on_from_there(untrained):
-    """Of processes on two machines only one may be told."""
+    """Only one of the processes on two machines may receive the signal."""
     set_params(untrained, train={"checkpoint_minutes": 60, "epochs": 40})
     for number, to in ((SIGTERM, "one process"), (SIGTERM, "launcher"), (SIGINT, "launcher")):
         process = further(untrained)
@@ -76,13 +77,13 @@ def test_told_to_end_it_writes_a_checkpoint_and_goes_on_from_there(untrained):
         assert err.splitlines()[-1].startswith(f"deepmark train: stopped by {number.name}. The same command goes on")
         assert "Traceback" not in err
         assert working_on(untrained) == []
-        # told during validation, one process leaves at once, and the other fails for lack of it
+        # during validation the process with the signal ends at once, and the other fails because of that
         assert set(mlflow_runs(untrained).values()) <= {"KILLED", "FAILED" if to == "one process" else "KILLED"}
-    assert list(mlflow_runs(untrained).values()) == ["KILLED"]  # the one from before: nothing began anew
+    assert list(mlflow_runs(untrained).values()) == ["KILLED"]  # the run from before: no new one was started
 
 
 def further(workspace: Workspace) -> subprocess.Popen[str]:
-    """A training under way, an epoch or more beyond where the one before it ended."""
+    """A running training that is at least one epoch past the end of the one before."""
     saved = steps_saved(workspace.runs / "train")
     process = started(workspace)
     assert wait_until(lambda: steps_saved(workspace.runs / "train") > saved, seconds=120)

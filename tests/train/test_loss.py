@@ -1,4 +1,4 @@
-"""The losses against their dense, plain forms."""
+"""The losses equal their plain, dense definitions."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -48,7 +48,7 @@ def make_sample(*categories: int, seed: int = 0, labelled: bool = True) -> Sampl
 
 
 def make_batch() -> Batch:
-    """Four pictures: two garments of one category, three of others, none, and one without landmarks."""
+    """Four images: two garments of one category, three of others, none, and one without landmarks."""
     return collate(
         [
             make_sample(3, 3, seed=1),
@@ -71,7 +71,7 @@ def random_maps(pictures: int, *, seed: int = 0, scale: float = 3.0, layout: Lan
 
 
 def dense_focal_loss(logits: Tensor, heatmap: Tensor) -> Tensor:
-    """As written in the paper, with a ground truth for every cell."""
+    """The loss as the paper defines it, with a target for every cell."""
     p = logits.sigmoid()
     peak = -F.logsigmoid(logits) * (1 - p) ** 2
     empty = -F.logsigmoid(-logits) * p**2 * (1 - heatmap) ** 4

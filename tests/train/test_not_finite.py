@@ -31,7 +31,7 @@ def fingerprint(stepper: Stepper) -> str:
 
 @pytest.fixture
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """From here on, the named picture, in training, is not a number for the network, and all it touches is none."""
+    """Makes the network's output for the named training image NaN, and with it the loss of its batch."""
     make, normalize = loop.make_sample, Detector.normalize
 
     def poison(key: str) -> str:
@@ -53,20 +53,20 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
 
 
 def poisoned_key(workspace: Workspace) -> str:
-    """The first picture of the second step."""
+    """The key of the first image of the second step."""
     reader = ShardReader(workspace.shards("train"))
     order = sample_order(len(reader), seed=workspace.params.train.seed, epoch=0)
     return reader.key(int(order[4]))
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_names_the_pictures(sharded, poisoned):
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_images(sharded, poisoned):
     key = poisoned(poisoned_key(sharded))
 
     with pytest.raises(DeepmarkError, match=rf"epoch 1, step 2: the loss is not a number \(.*{key}.*learning_rate"):
         train(sharded, new_stepper(sharded), TrainState())
 
 
-def test_the_step_of_such_a_batch_can_be_left_out_and_leaves_no_trace(sharded, poisoned, caplog):
+def test_the_step_of_such_a_batch_can_be_skipped_and_leaves_no_trace(sharded, poisoned, caplog):
     workspace = set_params(sharded, train={"not_finite": "skip", "ema": 0.9})
     key = poisoned(poisoned_key(sharded))
     stepper, state, seen = new_stepper(workspace), TrainState(), []
@@ -80,7 +80,7 @@ def test_the_step_of_such_a_batch_can_be_left_out_and_leaves_no_trace(sharded, p
     assert np.isfinite(reports[0].train["total"])
 
 
-def test_a_run_whose_weights_are_spoiled_stops_even_where_steps_may_be_left_out(sharded):
+def test_a_run_whose_weights_are_not_finite_stops_even_where_steps_may_be_skipped(sharded):
     workspace = set_params(sharded, train={"not_finite": "skip", "epochs": 9})
     stepper = new_stepper(workspace)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Every recipe that a workspace can start with is one that trains."""
+"""The params.yaml of every profile can be trained."""
 
 import json
 

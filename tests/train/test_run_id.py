@@ -1,4 +1,4 @@
-"""A run is known by what decides its end, and by nothing else."""
+"""The run id depends on everything that decides the result of a training, and on nothing else."""
 
 import shutil
 

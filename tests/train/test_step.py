@@ -1,4 +1,4 @@
-"""How a step is computed changes its speed, not its result."""
+"""Options that make a step faster do not change its result."""
 
 import json
 
@@ -82,7 +82,7 @@ def test_without_a_compiler_compiling_is_refused(sharded, monkeypatch, tmp_path)
 
 @pytest.mark.slow
 def test_a_compiled_network_learns_the_same(sharded, trained_once):
-    """In processes of their own: what checks shapes while tests run is not for a compiler."""
+    """In separate processes: the shape checks of the tests cannot be compiled."""
     set_params(sharded, train={"compile": True, "ema": 0.9})
     done = run("deepmark", "train", cwd=sharded.root)
     assert done.code == 0, done.err

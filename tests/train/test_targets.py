@@ -17,7 +17,7 @@ HEIGHT, WIDTH = 128, 96
 
 
 def published_radius(height: float, width: float, overlap: float = 0.7) -> int:
-    """The least of the three solutions, each as the published code divides it."""
+    """The smallest of the three solutions, each divided as in the published code."""
     solutions = []
     for a, b, c in (
         (1, height + width, width * height * (1 - overlap) / (1 + overlap)),
@@ -29,7 +29,7 @@ def published_radius(height: float, width: float, overlap: float = 0.7) -> int:
 
 
 def published_heatmap(peaks: Peaks, shape: tuple[int, int, int, int]) -> np.ndarray:
-    """One Gaussian after the other, each cut out of a window of its radius."""
+    """One Gaussian after the other, each inside a window of its radius."""
     heatmap = np.zeros(shape, np.float32)
     columns = (peaks.image, peaks.channel, peaks.x, peaks.y, peaks.radius)
     for image, channel, x, y, radius in zip(*(column.tolist() for column in columns), strict=True):
@@ -45,7 +45,7 @@ def published_heatmap(peaks: Peaks, shape: tuple[int, int, int, int]) -> np.ndar
 
 
 def make_sample(*categories: int, seed: int = 0, labelled: bool = True) -> Sample:
-    """A picture of noise with garments anywhere in it, landmarks anywhere in them."""
+    """An image of noise with garments at random places and landmarks at random places inside them."""
     rng = np.random.default_rng(seed)
     corners = rng.uniform(0, 1, (len(categories), 2, 2)) * [WIDTH, HEIGHT]
     boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
@@ -153,7 +153,7 @@ def test_landmarks_have_the_radius_of_their_box():
 
 
 def test_a_precisely_placed_landmark_has_a_smaller_radius_than_a_vague_one_of_the_same_garment():
-    """The neck of a top (sigma 0.012) and the side of it (0.0574)."""
+    """The neck of a top (sigma 0.012) and its side (sigma 0.0574)."""
     points = [(20.0, 20.0, 2)] * 14
     sample = one_garment([0, 0, 90, 120], *points)
 

@@ -1,4 +1,4 @@
-"""A training is a function of its recipe and data, however often it is cut off."""
+"""The result of a training depends on its parameters and data only, also when it is interrupted and resumed."""
 
 import hashlib
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ def resume(folder: Path, stepper: Stepper) -> tuple[TrainState, dict]:
 def finished(
     request: pytest.FixtureRequest, sharded_once: Workspace, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Workspace, str, TrainState]:
-    """Trained to the end: the demo's recipe, and one with all that a run may carry from step to step."""
+    """A finished training: with the demo's parameters, and with everything that a run can carry from step to step."""
     workspace = copied(sharded_once, tmp_path_factory.mktemp("finished"))
     if request.param == "everything":
         set_params(workspace, train={"ema": 0.9, "evaluate_every": 1, "not_finite": "skip", "device_batch": 3})
@@ -71,7 +71,7 @@ def losses_of(history: list[dict]) -> list[tuple[dict, dict]]:
     return [(epoch["train"], epoch["validation"], epoch["measured"]) for epoch in history]
 
 
-def test_the_same_recipe_gives_the_same_weights(finished):
+def test_the_same_parameters_give_the_same_weights(finished):
     workspace, expected, _ = finished
     stepper = new_stepper(workspace)
     train(workspace, stepper, TrainState())
@@ -87,7 +87,7 @@ def test_the_number_of_threads_changes_nothing(finished, monkeypatch):
 
 
 @pytest.mark.parametrize("cut", [1, 3, 4])
-def test_a_run_cut_off_after_any_step_goes_on_to_the_same_end(finished, tmp_path, cut):
+def test_a_run_interrupted_after_any_step_resumes_to_the_same_result(finished, tmp_path, cut):
     workspace, expected, whole = finished
     stepper, done = new_stepper(workspace), 0
 
@@ -133,7 +133,7 @@ def test_a_batch_in_parts_gives_the_gradient_of_the_whole(sharded):
     found = []
     for parts in ([samples], [samples[:2], samples[2:4], samples[4:]]):
         stepper = new_stepper(set_params(sharded, train={"clip_norm": None}))
-        stepper.detector.eval()  # normalisation by running statistics: those of a batch differ from those of its parts
+        stepper.detector.eval()  # uses running statistics, because those of a batch differ from those of its parts
         result = stepper.step([collate(part) for part in parts], params.train.learning_rate)
         found.append((result.losses, [weight.grad.clone() for weight in stepper.detector.parameters()]))
 
@@ -161,8 +161,8 @@ def test_the_average_follows_the_weights_and_is_what_is_measured(sharded):
     assert not torch.equal(average, weight)
 
 
-class ToldAfter(StopSignal):
-    """Hears that it should end while the given step is made."""
+class StopAfter(StopSignal):
+    """A stop signal that arrives during the given step."""
 
     def __init__(self, steps: int) -> None:
         super().__init__()
@@ -174,10 +174,10 @@ class ToldAfter(StopSignal):
         return self.left < 0
 
 
-def test_told_to_end_a_run_stops_after_the_step_with_all_of_it_counted(sharded):
+def test_a_run_that_is_told_to_end_stops_after_the_step_and_counts_it(sharded):
     stepper, state = new_stepper(sharded), TrainState()
 
     with pytest.raises(StoppedError):
-        train(sharded, stepper, state, stop=ToldAfter(1))
+        train(sharded, stepper, state, stop=StopAfter(1))
 
     assert (state.epoch, state.step) == (0, 2)

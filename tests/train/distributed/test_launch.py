@@ -1,4 +1,4 @@
-"""Real trainings with real processes: they agree, say why they fail, and leave nothing behind."""
+"""Trainings with several processes: they agree, report why they fail, and leave no process behind."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ from deepmark.files import file_sha256
 from deepmark.train.distributed.launch import count_processes
 
 LEFT_WITHIN = 20.0
-"""Seconds; a process that starts on a busy machine asks who its parent is only after its imports."""
+"""Seconds; on a busy machine a process checks its parent late, because its imports come first."""
 
 
 def test_every_gpu_gets_a_process_and_a_cpu_as_many_as_are_wanted(monkeypatch):

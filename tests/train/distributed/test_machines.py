@@ -1,4 +1,4 @@
-"""Trainings over two machines: they meet, agree with one machine, name the one that is lost, and go on."""
+"""Trainings on two machines: same result as on one, the lost machine is named, and both resume."""
 
 import socket
 import subprocess
@@ -62,14 +62,14 @@ def test_a_lost_machine_and_one_told_to_end_are_named_and_both_go_on_from_there(
 
 
 def under_way(hosts: tuple[Host, Host], workspace: Workspace, *, after: int) -> list[subprocess.Popen[str]]:
-    """A training on both machines that has saved so many steps."""
+    """A training on both machines that has saved `after` steps."""
     processes = [host.train(workspace.root) for host in hosts]
     assert wait_until(lambda: steps_saved(workspace.runs / "train") >= after, seconds=120)
     return processes
 
 
 def lose(hosts: tuple[Host, Host], workspace: Workspace, *, lost: int, cable: str, after: int) -> None:
-    """The power of one machine is cut, and perhaps its cable: the other one names it and ends."""
+    """Kill all processes of one machine, and perhaps cut its cable: the other machine names it and ends."""
     processes, dead = under_way(hosts, workspace, after=after), hosts[lost]
     if cable == "cut":
         dead.cut_cable()
@@ -86,7 +86,7 @@ def lose(hosts: tuple[Host, Host], workspace: Workspace, *, lost: int, cable: st
 
 
 def tell(hosts: tuple[Host, Host], workspace: Workspace, *, after: int) -> None:
-    """One machine is told to end: it tells the other."""
+    """Tell one machine to end: the other machine learns it from the first."""
     processes = under_way(hosts, workspace, after=after)
     processes[1].terminate()
     (code, _, err), told = ends(processes)

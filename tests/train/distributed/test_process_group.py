@@ -1,4 +1,4 @@
-"""What a scheduler announces in the environment: taken as it is, or refused with the reason."""
+"""The rank that a scheduler sets in the environment is used, or refused with the reason."""
 
 import pytest
 
@@ -20,13 +20,13 @@ def announce(monkeypatch):
     return set_variables
 
 
-def test_without_a_scheduler_nothing_is_announced(announce):
+def test_without_a_scheduler_there_is_no_rank(announce):
     announce({"WORLD_SIZE": "4"})
 
     assert rank_from_environment() is None
 
 
-def test_a_schedulers_place_is_taken(announce):
+def test_a_schedulers_rank_is_used(announce):
     announce({**SECOND_OF_FOUR, "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"})
 
     assert rank_from_environment() == RankInfo(
@@ -34,7 +34,7 @@ def test_a_schedulers_place_is_taken(announce):
     )
 
 
-def test_a_single_process_needs_no_place_to_meet(announce):
+def test_a_single_process_needs_no_master_address(announce):
     announce({"RANK": "0", "WORLD_SIZE": "1"})
 
     assert rank_from_environment() == RankInfo(rank=0, world_size=1, local_rank=0, local_world_size=1, master=None)
@@ -53,7 +53,7 @@ def test_a_single_process_needs_no_place_to_meet(announce):
         ({"MASTER_PORT": None}, "MASTER_PORT is not set"),
     ],
 )
-def test_what_cannot_be_a_place_is_refused(announce, variables, message):
+def test_an_impossible_rank_is_refused(announce, variables, message):
     announced = {**SECOND_OF_FOUR, **variables}
     announce({name: value for name, value in announced.items() if value is not None})
 
@@ -61,7 +61,7 @@ def test_what_cannot_be_a_place_is_refused(announce, variables, message):
         rank_from_environment()
 
 
-def test_a_wrong_announcement_is_one_message_of_the_command(announce, sharded, deepmark):
+def test_an_impossible_rank_is_one_message_of_the_command(announce, sharded, deepmark):
     announce({"RANK": "2", "WORLD_SIZE": "2"})
     done = deepmark("train", "--workspace", sharded.root)
 

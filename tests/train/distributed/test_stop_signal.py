@@ -1,4 +1,4 @@
-"""Told to end, a training finishes its step, says where it stands, and goes."""
+"""A training that is told to end finishes its step and ends with the signal's exit code."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def test_outside_of_steps_a_process_ends_at_once(stop, number):
     assert end.value.code == 128 + number
 
 
-def test_inside_a_step_it_is_noted_and_the_process_ends_after(stop):
+def test_inside_a_step_a_signal_is_noted_and_the_process_ends_after(stop):
     done = []
     with pytest.raises(SystemExit) as end, stop.deferred():
         os.kill(os.getpid(), signal.SIGTERM)
@@ -44,7 +44,7 @@ def test_a_second_signal_does_not_cut_the_writing_of_the_checkpoint_short(stop):
     with pytest.raises(KeyError), stop.deferred():
         os.kill(os.getpid(), signal.SIGINT)
         raise KeyError
-    os.kill(os.getpid(), signal.SIGTERM)  # the launcher's, after the terminal's
+    os.kill(os.getpid(), signal.SIGTERM)  # the launcher's signal comes after the terminal's
     written.append("checkpoint")
 
     with pytest.raises(SystemExit):
@@ -52,7 +52,7 @@ def test_a_second_signal_does_not_cut_the_writing_of_the_checkpoint_short(stop):
     assert written == ["checkpoint"]
 
 
-def test_on_its_way_out_it_cannot_be_told_again(stop):
+def test_a_process_that_is_ending_ignores_further_signals(stop):
     with pytest.raises(SystemExit) as end:
         try:
             os.kill(os.getpid(), signal.SIGINT)
@@ -62,8 +62,8 @@ def test_on_its_way_out_it_cannot_be_told_again(stop):
     assert end.value.code == 128 + signal.SIGINT
 
 
-def test_a_process_that_failed_cannot_be_told_either(stop, monkeypatch):
-    """The launcher tells it so when it sees another one end, in the middle of what the interpreter does last."""
+def test_a_process_that_failed_ignores_signals_too(stop, monkeypatch):
+    """The launcher signals it when another process has ended, which may be during the interpreter's shutdown."""
     monkeypatch.setattr(worker, "die_with_parent", lambda launcher: None)
     with pytest.raises(DeepmarkError):
         worker.run_rank(Workspace(Path("nowhere")), Path("nowhere/runs"))
@@ -71,7 +71,7 @@ def test_a_process_that_failed_cannot_be_told_either(stop, monkeypatch):
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == [signal.SIG_IGN] * 2
 
 
-def test_who_heard_nothing_ends_as_those_that_did():
+def test_a_process_without_a_signal_ends_as_those_that_had_one():
     with pytest.raises(SystemExit) as end:
         StopSignal().exit()
 

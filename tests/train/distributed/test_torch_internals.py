@@ -1,4 +1,4 @@
-"""What torch does not promise to keep is used in one file, and was read in the torch that is installed."""
+"""Private parts of torch are used in one file only, which was read with the torch that is installed."""
 
 import ast
 from pathlib import Path
@@ -12,7 +12,7 @@ ONE_FILE = Path("deepmark/train/distributed/torch_internals.py")
 
 
 def imported_from_torch(tree: ast.AST) -> set[str]:
-    """Names in this file that torch's modules and objects have."""
+    """The names under which a file imports torch's modules and objects."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -29,7 +29,7 @@ def dotted(node: ast.AST) -> list[str]:
 
 
 def private_uses(file: Path) -> list[str]:
-    """Private names of torch, and methods that replace private ones of torch's classes, in a file."""
+    """The private names of torch in a file, and its methods that override private ones of torch's classes."""
     text = file.read_text("utf-8")
     tree = ast.parse(text)
     ours, uses = imported_from_torch(tree), []
@@ -45,7 +45,7 @@ def private_uses(file: Path) -> list[str]:
     return uses + ["TORCHELASTIC"] * text.count("TORCHELASTIC")
 
 
-def test_one_file_knows_what_torch_keeps_private():
+def test_private_parts_of_torch_are_used_in_one_file():
     files = [
         *REPOSITORY.glob("deepmark/**/*.py"),
         *REPOSITORY.glob("pipelines/**/*.py"),
