@@ -12,6 +12,8 @@ loads neither NumPy nor PyTorch.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from deepmark.version import __version__
+
 if TYPE_CHECKING:  # for type checkers and editors; at run time __getattr__ imports the same
     from deepmark.data.predictions import read_predictions
     from deepmark.data.records import read_records
@@ -27,8 +29,6 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time __getattr__ impo
     from deepmark.types import Detections, Garment, ImageRecord
     from deepmark.workspace.init import init_workspace
     from deepmark.workspace.layout import Workspace
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CATEGORIES",

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from deepmark import __version__
 from deepmark.cli import coco as cli_coco
 from deepmark.cli import registry as cli_release
 from deepmark.cli.options import HERE, JsonOption, SplitOption, StrategyOption, WorkspaceOption, tell
 from deepmark.errors import DeepmarkError, extras_named
 from deepmark.schema import Backbone, Strategy
+from deepmark.version import __version__
 
 app = typer.Typer(
     name="deepmark",

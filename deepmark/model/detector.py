@@ -12,7 +12,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from deepmark import __version__
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_file
 from deepmark.model.deform import DeformConv2d
@@ -23,6 +22,7 @@ from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.model.mobile import Mobile
 from deepmark.params import ModelParams
 from deepmark.schema import CATEGORIES
+from deepmark.version import __version__
 
 __all__ = ["STRIDE", "Detector", "build_detector", "count_parameters", "load_network", "save_detector"]
 

@@ -7,8 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import deepmark
 from deepmark.tracking.provenance import code_version, data_version, workspace_version
+from deepmark.version import __version__
 from deepmark.workspace.layout import Workspace
 
 _PACKAGES = ("torch", "numpy", "opencv-python-headless")
@@ -25,7 +25,7 @@ def run_facts(workspace: Workspace, training: Mapping[str, Any]) -> dict[str, st
         "seed": str(params.train.seed),
         "data version": data_version(root) or "not under DVC",
         "commit of the workspace": workspace_version(root) or "none",
-        "commit of the code": code_version() or f"none: DeepMark {deepmark.__version__}",
+        "commit of the code": code_version() or f"none: DeepMark {__version__}",
         "MLflow run": training["mlflow_run_id"],
     }
 
@@ -52,7 +52,7 @@ def machine_facts(predictions: Mapping[str, str]) -> dict[str, str]:
     return {
         "predictions made on": device if device != "cpu" else f"CPU of {os.cpu_count()} threads, {processor}",
         "Python": platform.python_version(),
-        "DeepMark": deepmark.__version__,
+        "DeepMark": __version__,
         **{name.removesuffix("-headless"): version(name) for name in _PACKAGES},
     }
 

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import deepmark
-
 MODEL_FOLDER = "model"
 
 WEIGHTS = "artifacts/model.safetensors"
@@ -21,7 +19,7 @@ def log_model(checkpoint: Path, example_image: bytes, model_config: dict[str, An
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
 
-    package, example = Path(deepmark.__file__).parent, pd.DataFrame({"image": [example_image]})
+    package, example = Path(__file__).parents[1], pd.DataFrame({"image": [example_image]})
     info = mlflow.pyfunc.log_model(
         name=MODEL_FOLDER,
         python_model=str(package / "serving/pyfunc_model.py"),

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-import deepmark
 from deepmark.schema import SPLITS
+from deepmark.version import __version__
 from deepmark.workspace.dvc_lock import joined_md5, locked_outs
 from deepmark.workspace.git import run_git
 from deepmark.workspace.layout import Workspace
@@ -15,7 +15,7 @@ EXPERIMENT_VARIABLE = "DEEPMARK_EXPERIMENT"
 
 def code_version() -> str | None:
     """The git commit of this code, with "-dirty" if it was edited since; None where it is not a checkout."""
-    return _git_commit(Path(deepmark.__file__).parent, "__init__.py")
+    return _git_commit(Path(__file__).parents[1], "__init__.py")
 
 
 def workspace_version(workspace: Path) -> str | None:
@@ -50,7 +50,7 @@ def provenance_tags(workspace: Path) -> dict[str, str]:
     """The tags of a run: versions of code, workspace and data, and the experiment; none for what is not known."""
     commit = workspace_version(workspace)
     facts = {
-        "deepmark.version": deepmark.__version__,
+        "deepmark.version": __version__,
         "deepmark.commit": code_version(),
         "workspace.commit": commit,
         "deepmark.experiment": os.environ.get(EXPERIMENT_VARIABLE),
