@@ -3,10 +3,10 @@
     git worktree add ../before v0.1
     python benchmarks/same_results.py ../before . [--train 60] [--validation 20] [--epochs 3]
 
-Each version draws the pictures, ingests, shards, trains, predicts with all four strategies, evaluates, and detects in
-one picture, with the same seed and one thread, in a temporary folder. Files are compared byte by byte where they hold
-nothing but results. Predictions are compared without the facts of their making, and metrics and tables by their
-numbers, without times, so that a column may have another name. Exits with 1 where anything differs.
+Each version draws the images, ingests, shards, trains, predicts with all four strategies, evaluates, and runs `deepmark
+detect`, with the same seed and one thread, in a temporary folder. Both run at once. Files that hold nothing but results
+are compared byte by byte, predictions without the facts of their making, and metrics and tables by their numbers,
+without times, so that a column may have another name. Exits with 1 where anything differs.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,48 +31,55 @@ STRATEGIES = ("none", "nms", "flip", "multiscale")
 TIMES = {"ms", "seconds", "samples_per_second", "waiting"}
 
 
-class Version:
-    """A source tree, and a folder in which its commands work."""
-
-    def __init__(self, tree: Path, folder: Path) -> None:
-        self.tree, self.folder = tree.resolve(), folder
-        project = tomllib.loads((self.tree / "pyproject.toml").read_text("utf-8"))["project"]
-        module, name = project["scripts"]["deepmark"].split(":")
-        self.code = f"import sys; sys.argv[0] = 'deepmark'; from {module} import {name}; {name}()"
-
-    def run(self, *words: object) -> str:
-        environment = os.environ | {"PYTHONPATH": str(self.tree), "OMP_NUM_THREADS": "1"}
-        environment.pop("MLFLOW_TRACKING_URI", None)
-        command = [sys.executable, "-c", self.code, *map(str, words)]
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{self.tree}: deepmark {' '.join(map(str, words))}:\n{done.stderr}")
-        return done.stdout
+COMMANDS = """
+import json, sys
+from {module} import {function}
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["deepmark", *words]
+    try:
+        {function}()
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
+"""One process for all commands, since most of their time goes into imports."""
 
 
-def make_everything(version: Version, *, train: int, validation: int, epochs: int) -> dict[str, str]:
-    """The sha256 of every output, by its name."""
-    workspace = version.folder / "workspace"
-    version.run("init", workspace, "--profile", "demo")
-    yaml, file = YAML(), workspace / "params.yaml"
-    params = yaml.load(file.read_text("utf-8"))
-    # the best epoch and the average of the weights are parts of the result
-    params["train"] |= {"epochs": epochs, "evaluate_every": 1, "ema": 0.9}
-    params["train"]["launch"]["nproc_per_node"] = 1
-    yaml.dump(params, file)
-    version.folder = workspace
-    version.run("synth", "data/raw", "--train", train, "--validation", validation)
-    for split in ("train", "validation"):
-        version.run("ingest", "--split", split)
-        version.run("shard", "--split", split)
-    version.run("train")
-    for strategy in STRATEGIES:
-        version.run("predict", "--strategy", strategy)
-        version.run("evaluate", "--strategy", strategy)
-    image = next(iter(sorted((workspace / "data/raw/validation/image").iterdir()))).relative_to(workspace)
-    model = "data/checkpoint/model.safetensors"
-    detections = version.run("detect", image, "--model", model, "--min-score", "0.05", "--json", "-")
-    return {**dict(outputs(workspace)), "deepmark detect": sha256(detections.encode())}
+def run(tree: Path, folder: Path, *commands: list[str]) -> None:
+    """Commands of the version in `tree`, one after the other."""
+    project = tomllib.loads((tree / "pyproject.toml").read_text("utf-8"))["project"]
+    module, function = project["scripts"]["deepmark"].split(":")
+    code = COMMANDS.format(module=module, function=function)
+    environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    words = [sys.executable, "-c", code, json.dumps(commands)]
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{tree}: {done.stderr}")
+
+
+def make_everything(tree: Path, *, train: int, validation: int, epochs: int) -> dict[str, str]:
+    """The sha256 of every output of the version in `tree`, by its name."""
+    with TemporaryDirectory(prefix="deepmark-same-") as folder:
+        workspace = Path(folder) / "workspace"
+        run(tree, Path(folder), ["init", "workspace", "--profile", "demo"])
+        yaml, file = YAML(), workspace / "params.yaml"
+        params = yaml.load(file.read_text("utf-8"))
+        # the choice of the best epoch and the average of the weights decide the result too
+        params["train"] |= {"epochs": epochs, "evaluate_every": 1, "ema": 0.9}
+        params["train"]["launch"]["nproc_per_node"] = 1
+        yaml.dump(params, file)
+        model = "data/checkpoint/model.safetensors"
+        run(
+            tree,
+            workspace,
+            ["synth", "data/raw", "--train", str(train), "--validation", str(validation)],
+            *([command, "--split", split] for split in ("train", "validation") for command in ("ingest", "shard")),
+            ["train"],
+            *([command, "--strategy", name] for name in STRATEGIES for command in ("predict", "evaluate")),
+            ["detect", "data/raw/validation/image", "--model", model, "--min-score", "0.05", "--json", "detect.json"],
+        )
+        return dict(outputs(workspace))
 
 
 def outputs(workspace: Path) -> Iterator[tuple[str, str]]:
@@ -80,6 +88,7 @@ def outputs(workspace: Path) -> Iterator[tuple[str, str]]:
         yield folder, sha256(*(file.read_bytes() for file in files))
     yield "data/checkpoint/model.safetensors", sha256((workspace / "data/checkpoint/model.safetensors").read_bytes())
     yield "metrics/train.json", sha256_of_json(workspace / "metrics/train.json")
+    yield "deepmark detect", sha256((workspace / "detect.json").read_bytes())
     yield "plots/losses.csv", sha256((workspace / "plots/losses.csv").read_bytes())
     for strategy in STRATEGIES:
         name = f"data/predictions/{strategy}.parquet"
@@ -144,11 +153,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     options = parser.parse_args()
     sizes = {"train": options.train, "validation": options.validation, "epochs": options.epochs}
-    results = []
-    for tree in options.trees:
-        with TemporaryDirectory(prefix="deepmark-same-") as folder:
-            results.append(make_everything(Version(tree, Path(folder)), **sizes))
-    before, after = results
+    trees = [tree.resolve() for tree in options.trees]
+    with ThreadPoolExecutor(len(trees)) as pool:
+        before, after = pool.map(lambda tree: make_everything(tree, **sizes), trees)
     for name in sorted(before.keys() | after.keys()):
         same = before.get(name) == after.get(name)
         print(f"{name:44} {before.get(name, '-')[:16]:16} {'equal' if same else after.get(name, '-')[:16]}")
