@@ -41,7 +41,10 @@ lint: $(READY)  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-clean:  ## forget the environment and the demo
-	rm -rf .venv runs/demo
+docs: $(READY)  ## the documentation as a site in site/; its search wants a server: python3 -m http.server -d site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-.PHONY: help setup demo ui test test-quick story lint clean
+clean:  ## forget the environment and the demo
+	rm -rf .venv runs/demo site
+
+.PHONY: help setup demo ui test test-quick story lint docs clean

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time __getattr__ impo
     from deepmark.data.predictions import read_predictions
     from deepmark.data.records import read_records
     from deepmark.data.shards.reader import ShardReader
+    from deepmark.data.shards.web_dataset import web_dataset
     from deepmark.errors import DeepmarkError
     from deepmark.eval.coco_score.score import score_files
     from deepmark.eval.metric.evaluate import EvalReport, evaluate
@@ -26,7 +27,7 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time __getattr__ impo
     from deepmark.model.detector import load_network
     from deepmark.schema import CATEGORIES, Category
     from deepmark.synthetic.dataset import draw_dataset
-    from deepmark.types import Detections, Garment, ImageRecord
+    from deepmark.types import Detections, Garment, ImageRecord, Prediction
     from deepmark.workspace.init import init_workspace
     from deepmark.workspace.layout import Workspace
 
@@ -39,6 +40,7 @@ __all__ = [
     "Garment",
     "ImageRecord",
     "LoadedDetector",
+    "Prediction",
     "Predictor",
     "ShardReader",
     "Workspace",
@@ -51,6 +53,7 @@ __all__ = [
     "read_predictions",
     "read_records",
     "score_files",
+    "web_dataset",
 ]
 
 _MODULES = {
@@ -62,6 +65,7 @@ _MODULES = {
     "Garment": "types",
     "ImageRecord": "types",
     "LoadedDetector": "infer.load_detector",
+    "Prediction": "types",
     "Predictor": "infer.predict",
     "ShardReader": "data.shards.reader",
     "Workspace": "workspace.layout",
@@ -73,6 +77,7 @@ _MODULES = {
     "read_predictions": "data.predictions",
     "read_records": "data.records",
     "score_files": "eval.coco_score.score",
+    "web_dataset": "data.shards.web_dataset",
 }
 """The module below `deepmark` that defines each name."""
 
@@ -82,7 +87,10 @@ if not TYPE_CHECKING:  # a type checker would take any misspelt name for one tha
     def __getattr__(name: str) -> Any:
         if name not in _MODULES:
             raise AttributeError(f"module 'deepmark' has no attribute '{name}'")
-        value = getattr(import_module(f"deepmark.{_MODULES[name]}"), name)
+        from deepmark.errors import extras_named
+
+        with extras_named():
+            value = getattr(import_module(f"deepmark.{_MODULES[name]}"), name)
         globals()[name] = value  # the next access finds it without this function
         return value
 

@@ -74,3 +74,11 @@ def test_a_command_whose_extra_is_missing_says_which(tmp_path):
 
     assert done.returncode == 1
     assert done.stderr == "deepmark models: this needs the extra 'train': pip install 'deepmark[train]'\n"
+
+
+def test_a_python_name_whose_extra_is_missing_says_which(tmp_path):
+    program = "import sys\nsys.modules['webdataset'] = None\nfrom deepmark import web_dataset"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    last = done.stderr.splitlines()[-1]
+    assert last == "deepmark.errors.DeepmarkError: this needs the extra 'train': pip install 'deepmark[train]'"

@@ -56,6 +56,13 @@ def test_every_public_name_is_explained():
         assert getattr(deepmark, name).__doc__, name
 
 
+def test_every_public_name_is_in_the_page_about_python():
+    page = (Path(deepmark.__file__).parents[1] / "docs/api.md").read_text("utf-8")
+    shown = {line.removeprefix("::: deepmark.") for line in page.splitlines() if line.startswith("::: ")}
+
+    assert {name for name in shown if "." not in name} == set(deepmark.__all__) - {"__version__"}
+
+
 def test_a_name_that_is_not_there_is_an_attribute_error_as_everywhere():
     assert not hasattr(deepmark, "load_detektor")
 
