@@ -133,9 +133,8 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     from deepmark.tracking.tracker import Tracker
 
     found, facts = read_predictions(workspace.predictions_file(strategy))
-    records = list(
-        read_records(require_file(workspace.records_file("validation"), "deepmark ingest --split validation"))
-    )
+    records_file = require_file(workspace.records_file("validation"), "deepmark ingest --split validation")
+    records = list(read_records(records_file))
     predictions = list(found)
     params = workspace.params.evaluate
     with progress(f"evaluate {strategy}", PASSES + STEPS) as advance:

@@ -1,1 +1,1 @@
-"""Records, predictions and images on disk, and the samples a training reads."""
+"""Records, predictions and images on disk, and the samples that training reads."""

@@ -1,6 +1,6 @@
-"""Samples made ahead of their use, on threads: decoding and warping release the interpreter's lock.
+"""Prepares batches ahead of their use on threads, because decoding and warping release the interpreter lock.
 
-Nothing crosses between processes, nothing is pickled, and a killed training leaves nothing behind.
+Nothing is pickled or passed between processes, and a killed training leaves no processes behind.
 """
 
 import os
@@ -14,20 +14,20 @@ from deepmark.errors import DeepmarkError
 T = TypeVar("T")
 
 AHEAD = 4
-"""Batches in the making beside the one in use."""
+"""Batches that are prepared ahead of the one in use."""
 
 MOST_THREADS = 8
-"""A sample holds the interpreter's lock for a seventh of its time: more threads would only queue for it."""
+"""Making a sample holds the interpreter lock for a seventh of the time, so more threads would only wait for it."""
 
 _VARIABLE = "DEEPMARK_LOADER_THREADS"
 
 
 def default_threads(processes: int = 1) -> int:
-    """Threads for one of `processes` trainings on this machine: its share of the cores, 8 at most.
+    """The number of threads for one of `processes` on this machine: its share of the cores, at most 8.
 
-    The environment variable DEEPMARK_LOADER_THREADS overrides it; no number of threads changes a result.
+    The environment variable DEEPMARK_LOADER_THREADS overrides it. Results do not depend on the number of threads.
 
-    Raises DeepmarkError where the variable holds no number of threads.
+    Raises DeepmarkError where the variable is not a number of threads.
     """
     chosen = os.environ.get(_VARIABLE)
     if not chosen:
@@ -41,9 +41,9 @@ def default_threads(processes: int = 1) -> int:
 
 
 def load_batches(batches: Iterable[Sequence[int]], make: Callable[[int], T], *, threads: int) -> Iterator[list[T]]:
-    """What `make` makes of each batch of positions, in order, `AHEAD` batches ahead of the consumer.
+    """The results of `make` for each batch of positions, in order, prepared up to `AHEAD` batches ahead.
 
-    With no threads, each batch is made by the consumer's own when it asks for it.
+    With 0 threads, a batch is made in the consumer's thread when it is requested.
 
     Raises what `make` raises, at the batch where it happened.
     """

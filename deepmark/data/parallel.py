@@ -1,4 +1,4 @@
-"""The same function over many things, on several processes, results in order."""
+"""Maps a function over items in several processes, with results in order."""
 
 import multiprocessing
 import os
@@ -16,11 +16,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 AHEAD = 2
-"""Results a worker may be ahead of their consumer: this bounds the memory."""
+"""Results per worker that may wait for the consumer; limits the memory."""
 
 
 def worker_count(workers: int | None, tasks: int) -> int:
-    """How many processes to use: as asked, or one a core; never more than there are tasks."""
+    """The number of processes: as given, or one per core; never more than there are tasks."""
     return max(1, min(workers or os.cpu_count() or 1, tasks))
 
 
@@ -32,29 +32,29 @@ def _end_with_parent() -> None:
 
 
 def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and ends the pool
-    # A parent killed outright tells nobody, and its workers would wait for tasks for ever.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives Ctrl-C and ends the pool
+    # Without this, the workers of a parent killed by SIGKILL would wait for tasks for ever.
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def map_in_order(function: Callable[[T], R], things: Iterable[T], *, workers: int) -> Generator[R, None, None]:
-    """The results in the order of the things, whatever the number of workers; one worker is this process.
+def map_in_order(function: Callable[[T], R], items: Iterable[T], *, workers: int) -> Generator[R, None, None]:
+    """The results in the order of the items, for any number of workers; with one worker, this process does the work.
 
-    `function` must be importable by its name. A consumer that may stop early closes the iterator
-    (`contextlib.closing`), which waits until no worker is busy any more.
+    `function` must be importable by its name. A consumer that may stop early must close the iterator
+    (`contextlib.closing`), which waits until all workers are idle.
 
     Raises what `function` raises, and DeepmarkError where a worker process died.
     """
     if workers == 1:
-        yield from map(function, things)
+        yield from map(function, items)
         return
-    # "spawn": a fork of a process that has threads may deadlock.
+    # "spawn", because a fork of a process with threads may deadlock.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     waiting: deque[Future[R]] = deque()
     try:
-        for thing in things:
-            waiting.append(pool.submit(function, thing))
+        for item in items:
+            waiting.append(pool.submit(function, item))
             if len(waiting) > AHEAD * workers:
                 yield waiting.popleft().result()
         while waiting:

@@ -1,4 +1,4 @@
-"""Predictions on disk: Parquet, a row a picture, every digit kept, and how they were made in the file's metadata."""
+"""Reads and writes predictions as Parquet: one row per image, no loss of digits, how they were made in the metadata."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from deepmark.schema import CATEGORIES, MOST_LANDMARKS
 from deepmark.types import Detections, Prediction
 
 ROWS = 512
-"""Pictures in a row group: some 20 MB in memory, at 100 detections a picture."""
+"""Images in a row group: about 20 MB in memory at 100 detections per image."""
 
 _LANDMARK = pa.struct([("x", pa.float32()), ("y", pa.float32()), ("score", pa.float32())])
 
@@ -28,7 +28,7 @@ _DETECTION = pa.struct(
         ("landmarks", pa.list_(_LANDMARK)),
     ]
 )
-"""Fields as in types.Detections; the category counts from 0, landmarks are the category's own only."""
+"""Fields as in types.Detections; categories are 0..12, landmarks are only those of the category."""
 
 _KIND = "predictions, version 1"
 
@@ -48,9 +48,9 @@ def write_predictions(
     predictions: Iterable[tuple[int, str, Detections]],
     facts: Mapping[str, str] | Callable[[], Mapping[str, str]],
 ) -> int:
-    """Writes the predictions as they come, whole or not at all, and says how many pictures there were.
+    """Write the predictions as they come, whole or not at all; returns the number of images.
 
-    `facts` say how they were made (strategy, checkpoint, milliseconds …); a function is asked after the last picture.
+    `facts` say how they were made (strategy, checkpoint, milliseconds …); a function is called after the last image.
     """
     rows, count = iter(predictions), 0
     with new_file(path) as draft, pq.ParquetWriter(draft, SCHEMA, compression="zstd", write_page_checksum=True) as file:
@@ -63,9 +63,10 @@ def write_predictions(
 
 
 def read_predictions(path: Path) -> tuple[Iterator[Prediction], dict[str, str]]:
-    """The predictions, read as they are asked for, and the facts of their making.
+    """The predictions, read as they are consumed, and the facts about how they were made.
 
-    Raises DeepmarkError where the file is missing, damaged (then perhaps in the middle), or holds something else.
+    Raises DeepmarkError where the file is missing or holds something else, and, perhaps only after some predictions,
+    where it is damaged.
     """
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
@@ -75,9 +76,9 @@ def read_predictions(path: Path) -> tuple[Iterator[Prediction], dict[str, str]]:
         raise _damaged(path, error) from None
     metadata = file.metadata.metadata or {}
     if metadata.get(b"deepmark") != _KIND.encode() or not file.schema_arrow.equals(SCHEMA):
-        found = metadata.get(b"deepmark", b"something else").decode()
+        kind = metadata.get(b"deepmark", b"something else").decode()
         raise DeepmarkError(
-            f"{path}: expected {_KIND}, found {found}. Give the file that `deepmark predict` wrote, or write it again."
+            f"{path}: expected {_KIND}, found {kind}. Give the file that `deepmark predict` wrote, or write it again."
         )
     return _rows(path, file), json.loads(metadata[b"facts"])
 
@@ -97,51 +98,51 @@ def _rows(path: Path, file: pq.ParquetFile) -> Iterator[Prediction]:
 
 
 def _lists(lengths: np.ndarray, values: Any) -> Any:
-    """`values`, an Arrow array, cut into lists of these lengths."""
+    """`values`, an Arrow array, split into lists of these lengths."""
     return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(lengths)), pa.int32()), values)
 
 
 def _own(categories: np.ndarray) -> np.ndarray:
-    """Which places of dense (n, 39) landmarks belong to these categories."""
+    """The mask (n, 39) of the landmarks that these categories have."""
     return np.arange(MOST_LANDMARKS) < _COUNTS[categories][:, None]
 
 
 def _to_arrow(part: Sequence[tuple[int, str, Detections]]) -> pa.Table:
-    ids, files, found = zip(*part, strict=True)
-    categories = np.concatenate([each.categories for each in found])
+    ids, files, detections = zip(*part, strict=True)
+    categories = np.concatenate([each.categories for each in detections])
     own = _own(categories)
-    points = np.concatenate([each.landmarks for each in found])[own]
-    heights = np.concatenate([each.landmark_scores for each in found])[own]
+    points = np.concatenate([each.landmarks for each in detections])[own]
+    scores = np.concatenate([each.landmark_scores for each in detections])[own]
     landmarks = pa.StructArray.from_arrays(
-        [pa.array(column) for column in (points[:, 0], points[:, 1], heights)], fields=list(_LANDMARK)
+        [pa.array(column) for column in (points[:, 0], points[:, 1], scores)], fields=list(_LANDMARK)
     )
     columns = [
         pa.array(categories, pa.int8()),
-        pa.array(np.concatenate([each.scores for each in found])),
-        pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate([each.boxes for each in found]).ravel()), 4),
+        pa.array(np.concatenate([each.scores for each in detections])),
+        pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate([each.boxes for each in detections]).ravel()), 4),
         _lists(_COUNTS[categories], landmarks),
     ]
-    detections = pa.StructArray.from_arrays(columns, fields=list(_DETECTION))
-    lengths = np.array([len(each) for each in found])
-    return pa.table([pa.array(ids, pa.int64()), pa.array(files), _lists(lengths, detections)], schema=SCHEMA)
+    structs = pa.StructArray.from_arrays(columns, fields=list(_DETECTION))
+    lengths = np.array([len(each) for each in detections])
+    return pa.table([pa.array(ids, pa.int64()), pa.array(files), _lists(lengths, structs)], schema=SCHEMA)
 
 
 def _from_arrow(batch: pa.RecordBatch) -> Iterator[Prediction]:
     lists: Any = batch.column("detections")
     category, score, box, landmarks = lists.flatten().flatten()
     categories = category.to_numpy().astype(np.int64)
-    x, y, height = (column.to_numpy() for column in landmarks.flatten().flatten())
+    x, y, landmark_score = (column.to_numpy() for column in landmarks.flatten().flatten())
     own = _own(categories)
-    points, heights = np.zeros((*own.shape, 2), np.float32), np.zeros(own.shape, np.float32)
-    points[own], heights[own] = np.stack([x, y], axis=1), height
-    everything = Detections(
+    points, landmark_scores = np.zeros((*own.shape, 2), np.float32), np.zeros(own.shape, np.float32)
+    points[own], landmark_scores[own] = np.stack([x, y], axis=1), landmark_score
+    detections = Detections(
         boxes=box.flatten().to_numpy().reshape(-1, 4),
         scores=score.to_numpy(),
         categories=categories,
         landmarks=points,
-        landmark_scores=heights,
+        landmark_scores=landmark_scores,
     )
     offsets = lists.offsets.to_numpy()
     names: Any = zip(batch.column("image_id").to_pylist(), batch.column("file").to_pylist(), strict=True)
     for (image_id, file), (start, stop) in zip(names, pairwise(offsets - offsets[0]), strict=True):
-        yield Prediction(image_id, file, everything[start:stop])
+        yield Prediction(image_id, file, detections[start:stop])

@@ -1,1 +1,1 @@
-"""COCO files: reading and writing data sets and results."""
+"""Reads and writes COCO files: data sets and results."""

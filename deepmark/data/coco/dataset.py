@@ -1,7 +1,7 @@
-"""A COCO data set file, read and checked: pictures, categories and annotations, keypoints as arrays.
+"""Reads and checks a COCO data set file: images, categories, and annotations with keypoints as arrays.
 
-The layout is that of DeepFashion2's official converter, where every annotation has 294 * 3 numbers, zero outside its
-category. Nothing is repaired: a figure computed from a repaired file would be a figure of another file.
+The layout is that of DeepFashion2's official converter, where every annotation has 294 * 3 numbers, which are zero
+outside its category. Nothing is repaired, because metrics of a repaired file would be those of another file.
 """
 
 import json
@@ -21,7 +21,7 @@ _REMEDY = "`deepmark convert --to coco` writes a complete file from records."
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CocoDataset:
-    """A COCO data set in memory, as its file has it; an annotation's "keypoints" is an array of 882 numbers."""
+    """The content of a COCO data set file; the "keypoints" of an annotation are an array of 882 numbers."""
 
     path: Path
     images: list[dict[str, Any]]
@@ -34,11 +34,11 @@ class CocoDataset:
 
     @property
     def category_ids(self) -> list[int]:
-        """In the order of the metric's axes: ascending."""
+        """Ascending, as on the axes of the metric's arrays."""
         return sorted({category["id"] for category in self.categories})
 
     def fail(self, number: int, fault: str, remedy: str = _REMEDY) -> NoReturn:
-        """Raises DeepmarkError about the annotation with this place in the list, counted from 0."""
+        """Raise DeepmarkError about the annotation at this position in the list, counted from 0."""
         name = (
             short_repr(self.annotations[number].get("id", "none"))
             if isinstance(self.annotations[number], dict)
@@ -48,35 +48,35 @@ class CocoDataset:
 
 
 def is_whole(value: Any) -> bool:
-    """Whether this value of a JSON file is a number to count or name by: whole, 0 or more, of 63 bits."""
+    """Whether a value of a JSON file is a whole number of 63 bits, 0 or more: a count or an id."""
     return type(value) is int and 0 <= value < 2**63
 
 
 def is_number(value: Any) -> bool:
-    """Whether this value of a JSON file is a finite number that a double can hold."""
+    """Whether a value of a JSON file is a finite number that fits into a double."""
     return type(value) in (int, float) and abs(value) < 1e300
 
 
 def are_numbers(value: Any, count: int) -> bool:
-    """Whether this value of a JSON file is a list of so many finite numbers."""
+    """Whether a value of a JSON file is a list of `count` finite numbers."""
     return isinstance(value, list) and len(value) == count and all(map(is_number, value))
 
 
 def _compact(fields: dict[str, Any]) -> dict[str, Any]:
-    """An object of the file with its 294 * 3 keypoints as an array: as lists they would take ten times the memory."""
+    """The object with its 294 * 3 keypoints as an array; a list would take ten times the memory."""
     keypoints = fields.get("keypoints")
     if "image_id" in fields and are_numbers(keypoints, 3 * LANDMARKS):
         fields["keypoints"] = np.array(keypoints, np.float64)
     return fields
 
 
-def _not_finite(word: str) -> NoReturn:
+def _refuse_constant(word: str) -> NoReturn:
     raise ValueError(f"holds {word}, which is no number of JSON")
 
 
 def _load(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes(), object_hook=_compact, parse_constant=_not_finite)
+        return json.loads(path.read_bytes(), object_hook=_compact, parse_constant=_refuse_constant)
     except FileNotFoundError:
         raise DeepmarkError(
             f"{path}: no such file. Give a COCO data set: images, categories and annotations."
@@ -109,7 +109,7 @@ def _check_annotation(dataset: CocoDataset, number: int, images: Collection[int]
         if not is_whole(fields.get(name)) or fields[name] not in known:
             dataset.fail(number, f"'{name}' is {short_repr(fields.get(name))}, which is not among the file's {where}")
     if not is_whole(fields.get("id")) or not fields["id"]:
-        # pycocotools marks an unmatched result by the annotation number 0, so its figures would be wrong.
+        # pycocotools marks unmatched results by annotation id 0, so its metrics would be wrong.
         dataset.fail(number, "'id' should be a whole number, 1 or more")
     if not are_numbers(fields.get("bbox"), 4):
         dataset.fail(
@@ -118,7 +118,7 @@ def _check_annotation(dataset: CocoDataset, number: int, images: Collection[int]
 
 
 def check_keypoints(dataset: CocoDataset, number: int) -> None:
-    """Raises DeepmarkError where an annotation's keypoints are not the 294 * 3 numbers of DeepFashion2."""
+    """Raise DeepmarkError unless the annotation's keypoints are the 294 * 3 numbers of DeepFashion2."""
     keypoints = dataset.annotations[number].get("keypoints")
     if not isinstance(keypoints, np.ndarray):
         found = f"{len(keypoints)} numbers" if isinstance(keypoints, list) else short_repr(keypoints)
@@ -127,9 +127,9 @@ def check_keypoints(dataset: CocoDataset, number: int) -> None:
 
 
 def read_coco(path: Path) -> CocoDataset:
-    """The data set in a COCO file; pictures, categories, and each annotation's id, picture, category and box are sound.
+    """The data set in a COCO file, with valid images, categories, and id, image, category and box of each annotation.
 
-    Raises DeepmarkError where the file is missing, no JSON, or not a COCO data set.
+    Raises DeepmarkError where the file is missing, not JSON, or not a COCO data set.
     """
     dataset = _sections(path, _load(path))
     images, categories = dataset.image_ids, frozenset(dataset.category_ids)

@@ -1,7 +1,7 @@
-"""Our records and detections in COCO's words.
+"""Converts records and detections to COCO's structures.
 
-The only place outside ingest where categories are numbered 1..13 and landmarks fill a flat list of 294. The layout is
-that of the DeepFashion2 challenge's converter.
+The only place besides ingest where categories are 1..13 and landmarks are in a flat list of 294. The layout is that of
+the converter of the DeepFashion2 challenge.
 """
 
 from collections.abc import Iterable
@@ -14,14 +14,14 @@ from deepmark.schema import CATEGORIES, LANDMARKS
 from deepmark.types import Garment, ImageRecord, Prediction
 
 Dataset = dict[str, list[dict[str, Any]]]
-"""A COCO file in memory: its images, categories and annotations."""
+"""The content of a COCO file: images, categories and annotations."""
 
 
 class FlatLandmarks:
-    """One garment's landmarks, which become the metric's 294 * 3 numbers only while NumPy looks at them.
+    """The landmarks of one garment, which become an array of 294 * 3 numbers only when NumPy asks for it.
 
-    The zeros of the other twelve categories are part of the metric, but as lists they would be nine tenths of its
-    memory: 28 GB for the 32,153 validation pictures. `np.asarray(landmarks).tolist()` is what a COCO file holds.
+    The zeros of the other twelve categories are part of the metric, but would take nine tenths of its memory if they
+    were stored: 28 GB for the 32,153 validation images. `np.asarray(landmarks).tolist()` is the list in a COCO file.
     """
 
     __slots__ = ("category", "points")
@@ -59,10 +59,10 @@ def _annotation(garment: Garment, number: int, record: ImageRecord, visible_only
 
 
 def coco_truth(records: Iterable[ImageRecord], *, visible_only: bool = False) -> Dataset:
-    """The records as the official converter would write them, with the subset fields it drops.
+    """The records as the official converter writes them, plus the subset fields that it drops.
 
-    With `visible_only`, occluded landmarks count as not labelled: v = 1 becomes 0. Annotations have the same numbers
-    either way.
+    With `visible_only`, occluded landmarks count as not labelled: v = 1 becomes 0. The ids of annotations do not depend
+    on it.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -77,17 +77,17 @@ def coco_truth(records: Iterable[ImageRecord], *, visible_only: bool = False) ->
 
 
 def coco_results(predictions: Iterable[Prediction]) -> list[dict[str, Any]]:
-    """The detections as COCO results: one list that serves boxes and landmarks, scores as they are.
+    """The detections as COCO results: one list for boxes and landmarks, with unrounded scores.
 
-    A result carries its box beside its landmarks, because COCO would take its area from all 294 landmarks otherwise,
-    zeros included.
+    A result has a box beside its landmarks. Without it, COCO would compute its area from all 294 landmarks, zeros
+    included.
     """
     results: list[dict[str, Any]] = []
-    for image_id, _, found in predictions:
-        corners = found.boxes.astype(np.float64)
+    for image_id, _, detections in predictions:
+        corners = detections.boxes.astype(np.float64)
         boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1).tolist()
-        scores, categories = found.scores.tolist(), found.categories.tolist()
-        for box, score, category, points in zip(boxes, scores, categories, found.landmarks, strict=True):
+        scores, categories = detections.scores.tolist(), detections.categories.tolist()
+        for box, score, category, points in zip(boxes, scores, categories, detections.landmarks, strict=True):
             results.append(
                 {
                     "id": len(results) + 1,

@@ -1,8 +1,8 @@
-"""A COCO data set with its pictures, as DeepFashion2's own folders: `deepmark ingest` stays the one door.
+"""Converts a COCO data set and its images to DeepFashion2's folders, which `deepmark ingest` then reads.
 
-Only the layout is translated. Whether boxes, polygons and pictures are sound is for ingest to say. Official converters'
-files lack the fields of the tables by subset; what stands in for them is one value for all items, so that a table by
-subset shows one row that equals the whole and empty rows beside it, never a difference that is not there.
+Only the layout is converted; ingest validates boxes, polygons and images. Files of the official converter lack the
+subset fields. Each missing field gets one value for all items, so a table by subset has one row that equals the total
+and otherwise empty rows, and never shows a difference that does not exist.
 """
 
 import json
@@ -23,13 +23,13 @@ from deepmark.files import new_folder
 from deepmark.schema import CATEGORIES
 
 STANDINS: dict[str, Any] = {"source": "shop", "style": 0, "scale": 2, "occlusion": 1, "zoom_in": 1, "viewpoint": 2}
-"""What is written where a file lacks the field: no counterpart, moderate scale, slight occlusion, no zoom, frontal."""
+"""Values for missing fields: no counterpart, moderate scale, slight occlusion, no zoom-in, frontal."""
 
 _ITEM = re.compile(r"item[1-9][0-9]{0,8}", re.ASCII)
 
 
 def far_corner(near: float, length: float) -> float:
-    """The shortest decimal at exactly this distance: what the file said before x2 became width = x2 - x1."""
+    """The shortest decimal at exactly this distance: the original x2, from which width = x2 - x1 was computed."""
     for digits in range(17):
         corner = round(near + length, digits)
         if corner - near == length:
@@ -82,7 +82,7 @@ def _item(dataset: CocoDataset, place: int, stood_in: Counter[str]) -> dict[str,
 
 
 def _annotation(dataset: CocoDataset, image: dict[str, Any], places: list[int], stood_in: Counter[str]) -> dict:
-    """An annotation file's content."""
+    """The content of the annotation file of one image."""
     annotations = [dataset.annotations[place] for place in places]
     pairs = {json.dumps(fields["pair_id"]): fields["pair_id"] for fields in annotations if "pair_id" in fields}
     if len(pairs) > 1:
@@ -100,8 +100,11 @@ def _annotation(dataset: CocoDataset, image: dict[str, Any], places: list[int], 
     }
 
 
-def _pictures(dataset: CocoDataset, folder: Path) -> dict[int, Path]:
-    """The picture of every number; all are there, none twice."""
+def _image_paths(dataset: CocoDataset, folder: Path) -> dict[int, Path]:
+    """The file of each image by id.
+
+    Raises DeepmarkError if a file is missing or an id appears twice.
+    """
     paths: dict[int, Path] = {}
     for number, image in enumerate(dataset.images):
         if not isinstance(image.get("file_name"), str) or image["id"] in paths:
@@ -119,31 +122,31 @@ def _pictures(dataset: CocoDataset, folder: Path) -> dict[int, Path]:
     return paths
 
 
-def _place(picture: Path, target: Path) -> None:
-    """The picture under its new name, without a second copy where the disk can."""
+def _link_or_copy(image: Path, target: Path) -> None:
+    """Give the image its new name, without a second copy if the file system supports links."""
     try:
-        os.link(picture.resolve(), target)
+        os.link(image.resolve(), target)
     except OSError:
-        shutil.copyfile(picture, target)
+        shutil.copyfile(image, target)
 
 
 def import_coco(
     file: Path, images: Path, out: Path, *, progress: Callable[[int], None] = lambda count: None
 ) -> dict[str, Any]:
-    """Folders image/ and annos/ in `out` from a COCO file and its pictures; whole or not at all.
+    """Write folders image/ and annos/ in `out` from a COCO file and its images, whole or not at all.
 
-    Returns counts, and under "stood_in" for how many items (pictures for source and pair_id) each field was missing; a
-    missing pair_id becomes the picture's own number, a pair of its own. Pictures without items are left out, because
-    DeepFashion2's files have none.
+    Returns counts; "stood_in" holds, for each missing field, how many items (for source and pair_id, images) lacked it.
+    A missing pair_id becomes the id of the image, so the image is a pair of its own. Images without items are left out,
+    because DeepFashion2 has none.
 
-    Raises DeepmarkError where the file is no COCO data set of DeepFashion2's layout, pictures are missing, or `out`
-    is not new.
+    Raises DeepmarkError where the file is not a COCO data set of DeepFashion2's layout, images are missing, or `out`
+    is not empty.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DeepmarkError(f"{out}: there is something already. Give a new folder.")
     dataset = read_coco(file)
     _check_categories(dataset)
-    paths = _pictures(dataset, images)
+    paths = _image_paths(dataset, images)
     places: dict[int, list[int]] = {image["id"]: [] for image in dataset.images}
     for place, fields in enumerate(dataset.annotations):
         places[fields["image_id"]].append(place)
@@ -156,7 +159,7 @@ def import_coco(
                 annotation = _annotation(dataset, image, places[image["id"]], stood_in)
                 name = f"{image['id']:06d}"
                 (draft / f"annos/{name}.json").write_text(json.dumps(annotation), "utf-8")
-                _place(paths[image["id"]], draft / f"image/{name}.jpg")
+                _link_or_copy(paths[image["id"]], draft / f"image/{name}.jpg")
             progress(1)
     return {
         "folder": str(out),

@@ -1,7 +1,7 @@
-"""A COCO results file, checked and indexed without its keypoints in memory.
+"""Checks and indexes a COCO results file without keeping its keypoints in memory.
 
 Results of the whole validation split are 2 GB of text, nine tenths of it keypoints that are zero. One pass over the
-bytes reads everything else, checks the keypoints' number and alphabet, and remembers where they lie.
+bytes reads everything else, checks the number and the characters of the keypoints, and remembers their positions.
 """
 
 import json
@@ -22,26 +22,26 @@ _NUMERIC = b"0123456789+-.eE, \t\r\n"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CocoResults:
-    """The results of a file by columns, in the file's order; keypoints as the bytes [start, stop) of the file."""
+    """The results of a file as columns, in the file's order; keypoints are the bytes [start, stop) of the file."""
 
     path: Path
     image_ids: array = field(default_factory=lambda: array("q"))
     category_ids: array = field(default_factory=lambda: array("q"))
     scores: array = field(default_factory=lambda: array("d"))
     boxes: array = field(default_factory=lambda: array("d"))
-    """x, y, width, height of each result, or empty: boxes are in all results or in none."""
+    """x, y, width, height of each result; empty if the results have no boxes. Either all have one or none."""
 
     starts: array = field(default_factory=lambda: array("q"))
     stops: array = field(default_factory=lambda: array("q"))
-    """Empty where keypoints were not asked for."""
+    """Empty if keypoints were not requested."""
 
     def __len__(self) -> int:
         return len(self.scores)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Checks:
-    """What the results must agree with."""
+class _ResultChecker:
+    """Checks results against the data set and collects them in columns."""
 
     results: CocoResults
     image_ids: Collection[int]
@@ -51,8 +51,8 @@ class _Checks:
     def fail(self, fault: str, remedy: str) -> NoReturn:
         raise DeepmarkError(f"{self.results.path}: result {len(self.results) + 1:,}: {fault}. {remedy}")
 
-    def enter(self, fields: dict[str, Any], start: int, points: bytes | None) -> None:
-        """Checks one result and adds it to the columns."""
+    def add(self, fields: dict[str, Any], start: int, points: bytes | None) -> None:
+        """Check one result and append it to the columns."""
         image = self._known(fields, "image_id", self.image_ids)
         category = self._known(fields, "category_id", self.category_ids)
         score = fields.get("score")
@@ -122,18 +122,19 @@ def read_results(
     keypoints: bool,
     progress: Callable[[int], None] = lambda count: None,
 ) -> CocoResults:
-    """The index of a results file whose pictures and categories are among these; `progress` hears of bytes read.
+    """The index of a results file; `progress` is called with the number of further bytes read.
 
-    Keypoints are needed where asked for, and where there are no boxes: COCO makes a box of them then.
+    Images and categories of the results must be among the given ones. Keypoints are required if requested, and if there
+    are no boxes, because COCO then computes boxes from them.
 
-    Raises DeepmarkError where the file is missing, is no list of results, or a result does not fit.
+    Raises DeepmarkError where the file is missing, is not a list of results, or a result is invalid.
     """
     results = CocoResults(path=path)
-    checks = _Checks(results=results, image_ids=image_ids, category_ids=category_ids, keypoints=keypoints)
+    checker = _ResultChecker(results=results, image_ids=image_ids, category_ids=category_ids, keypoints=keypoints)
     try:
         with path.open("rb") as file:
             for fields, start, points in ResultsReader(path, file, progress).results():
-                checks.enter(fields, start, points)
+                checker.add(fields, start, points)
     except OSError as error:
         raise DeepmarkError(
             f"{path}: cannot be read ({error.strerror}). Give a file of results. {RESULTS_FORM}"
@@ -142,7 +143,7 @@ def read_results(
 
 
 def results_text(results: CocoResults, chosen: Iterable[int]) -> Iterator[bytes]:
-    """A results file of the chosen results alone, in parts: their own numbers, and keypoints as they were written."""
+    """A results file of the chosen results only, in parts; the text of their keypoints is unchanged."""
     with results.path.open("rb") as file:
         yield b"["
         for number, i in enumerate(chosen):

@@ -1,6 +1,6 @@
-"""A results file as bytes, one result after the other, through a window of a few megabytes.
+"""Reads the results of a COCO results file one by one, through a window of a few megabytes.
 
-JSON readers make numbers of everything. Here the keypoints, nine tenths of the file, stay text.
+A JSON parser would convert everything to numbers; here the keypoints, nine tenths of the file, stay text.
 """
 
 import json
@@ -15,7 +15,7 @@ CHUNK = 4 * 2**20
 """Bytes read at a time."""
 
 MOST_BYTES = 64 * 2**20
-"""Of one result. A real one has some 4 KB; a quotation mark that is missing would make one of the rest of the file."""
+"""The limit for one result. Real ones have about 4 KB; with a quotation mark missing it would be the rest of the file."""
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _KEYPOINTS = re.compile(rb'"keypoints"[ \t\r\n]*:[ \t\r\n]*\[([^\[\]{}"]*)\]')
@@ -24,18 +24,18 @@ RESULTS_FORM = (
 )
 
 Result = tuple[dict[str, Any], int, bytes | None]
-"""An object without its flat keypoints, and these: where in the file their text begins, and the text."""
+"""The fields without keypoints, the position of the keypoints' text in the file, and that text."""
 
 
-def _is_beginning(error: Exception) -> bool:
-    """Whether this failure to read some text says that the text goes on."""
+def _is_incomplete(error: Exception) -> bool:
+    """Whether the text failed to parse only because it is incomplete."""
     return isinstance(error, json.JSONDecodeError) and (
         error.pos == len(error.doc) or error.msg.startswith("Unterminated string")
     )
 
 
 class ResultsReader:
-    """The file through a window that moves forward."""
+    """Reads the file through a window that moves forward."""
 
     def __init__(self, path: Path, file: BinaryIO, progress: Callable[[int], None]) -> None:
         self.path, self.file, self.progress = path, file, progress
@@ -53,7 +53,7 @@ class ResultsReader:
         return bool(part)
 
     def _symbol(self) -> bytes:
-        """The next byte that is no white space, not yet consumed; empty at the end."""
+        """The next byte that is not white space, without consuming it; empty at the end of the file."""
         while True:
             space = _SPACE.match(self.window, self.at)
             assert space is not None
@@ -62,9 +62,10 @@ class ResultsReader:
                 return self.window[self.at : self.at + 1]
 
     def _result(self) -> Result:
-        """The object that begins here without its flat keypoints, and these: where they begin, and their text.
+        """The result that starts here.
 
-        No beginning of a JSON object is a JSON object, so it ends at the first closing brace up to which it parses.
+        A proper prefix of a JSON object is never a JSON object, so the result ends at the first closing brace up to
+        which the text parses.
         """
         stop = self.at
         while True:
@@ -80,7 +81,7 @@ class ResultsReader:
             try:
                 fields = json.loads(head)
             except (ValueError, RecursionError) as error:
-                if _is_beginning(error):
+                if _is_incomplete(error):
                     continue
                 self.fail(f"this result is not JSON ({error})")
             begin = self.base + self.at + (points.start(1) if points else 0)
@@ -88,6 +89,7 @@ class ResultsReader:
             return fields, begin, points.group(1) if points else None
 
     def results(self) -> Iterator[Result]:
+        """All results; raises DeepmarkError at the first fault."""
         if self._symbol() != b"[":
             self.fail("it does not begin with [")
         self.at += 1

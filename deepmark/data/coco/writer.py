@@ -1,7 +1,7 @@
-"""Records and predictions as COCO files, written as they are read: a split's results as one JSON would be gigabytes.
+"""Writes records and predictions to COCO files one by one, because a whole split would take gigabytes of memory.
 
-The layout is the official converter's, with the fields it drops: source on pictures; item, scale, occlusion, zoom_in
-and viewpoint on annotations. Whole numbers are written without a fraction, everything else with every digit.
+The layout is that of the official converter, plus the fields that it drops: source of images; item, scale, occlusion,
+zoom_in and viewpoint of annotations. Whole numbers are written without a fraction, all others with every digit.
 """
 
 import json
@@ -22,7 +22,7 @@ def _numbers(values: np.ndarray) -> list[float]:
 
 
 def _text(fields: dict[str, Any]) -> str:
-    """The object as JSON; of its 294 landmarks only the category's own go through Python one by one."""
+    """The object as JSON; only the landmarks of its category are formatted, the other zeros are constant text."""
     category = CATEGORIES[fields["category_id"] - 1]
     own = json.dumps(_numbers(np.asarray(fields["keypoints"]).reshape(-1, 3)[category.span]))[1:-1]
     before, after = "0, " * (3 * category.start), ", 0" * (3 * (LANDMARKS - category.span.stop))
@@ -39,7 +39,7 @@ def _annotation(fields: dict[str, Any], garment: Garment, number: int) -> dict[s
 def write_coco(
     path: Path, records: Iterable[ImageRecord], *, progress: Callable[[int], None] = lambda count: None
 ) -> dict[str, Any]:
-    """The records as a COCO data set, whole or not at all; says how many pictures and items there are."""
+    """Write records as a COCO data set, whole or not at all; returns the numbers of images and items."""
     images: list[dict[str, Any]] = []
     items = 0
     categories = coco_truth([])["categories"]
@@ -60,8 +60,8 @@ def write_coco(
 def write_coco_results(
     path: Path, predictions: Iterable[Prediction], *, progress: Callable[[int], None] = lambda count: None
 ) -> dict[str, Any]:
-    """Detections as COCO results, whole or not at all: boxes beside landmarks, scores as they are."""
-    pictures = results = 0
+    """Write detections as COCO results with boxes, landmarks and unrounded scores, whole or not at all."""
+    images = results = 0
     with new_file(path) as draft, draft.open("w", encoding="utf-8") as out:
         out.write("[")
         for prediction in predictions:
@@ -70,7 +70,7 @@ def write_coco_results(
                 out.write(",\n" if results > 1 else "\n")
                 names = ("image_id", "category_id", "bbox", "score", "keypoints")
                 out.write(_text({name: fields[name] for name in names}))
-            pictures += 1
+            images += 1
             progress(1)
         out.write("\n]\n")
-    return {"file": str(path), "pictures": pictures, "results": results}
+    return {"file": str(path), "pictures": images, "results": results}
