@@ -156,12 +156,13 @@ class Tracker:
         """
         params = load_params(self.workspace / "params.yaml")
         predict = params.predict.model_copy(update={"min_score": params.report.min_score})
+        strategy = params.promote.strategy.value  # YAML does not know the enum
         config = {
-            "strategy": params.promote.strategy,
+            "strategy": strategy,
             "predict": predict.model_dump(mode="json"),
             "max_megapixels": params.ingest.max_megapixels,
         }
-        tags = {CHECKPOINT_TAG: file_sha256(checkpoint), STRATEGY_TAG: params.promote.strategy}
+        tags = {CHECKPOINT_TAG: file_sha256(checkpoint), STRATEGY_TAG: strategy}
         with self._store_errors():
             uri = self._find_model(tags)
             if uri is not None:

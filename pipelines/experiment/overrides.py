@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def override(file: Path, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]
     checked = check_params(values, "params").model_dump()
     changed = {name: _get(checked, name) for name in names}  # "1e-3" is text for ruamel, a number after the check
     for name, value in changed.items():
-        _put(values, name, _flow_style(value))
+        _put(values, name, _to_yaml(value))
     text = io.StringIO()
     yaml.dump(values, text)
     return text.getvalue(), changed
@@ -81,8 +82,10 @@ def _get(tree: Any, name: str) -> Any:
     return tree
 
 
-def _flow_style(value: Any) -> Any:
-    """Lists and mappings in one line: [64, 128]."""
+def _to_yaml(value: Any) -> Any:
+    """The value as ruamel writes it, with lists and mappings in one line: [64, 128]."""
+    if isinstance(value, Enum):
+        return value.value
     if not isinstance(value, dict | list | tuple):
         return value
     collection = CommentedMap(value) if isinstance(value, dict) else CommentedSeq(value)

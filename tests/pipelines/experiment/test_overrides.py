@@ -13,6 +13,7 @@ GIVEN = {
     "train.learning_rate": "1e-5",
     "model": {"input_size": [64, 128]},
     "train.ema": None,
+    "promote.strategy": "flip",
     "train": {"launch": {"nproc_per_node": "auto"}, "precision": "bf16"},
 }
 
@@ -24,7 +25,7 @@ def test_only_the_lines_that_are_named_change(profile, tmp_path):
     changed = [(old, new) for old, new in zip(before, text.splitlines(), strict=True) if old != new]
 
     names = {old.split(":")[0].strip() for old, _ in changed}
-    assert names <= {"epochs", "learning_rate", "input_size", "ema", "nproc_per_node", "precision"}
+    assert names <= {"epochs", "learning_rate", "input_size", "ema", "nproc_per_node", "precision", "strategy"}
     assert [old.partition("#")[2] for old, _ in changed] == [new.partition("#")[2] for _, new in changed]
 
 
@@ -35,9 +36,9 @@ def test_the_file_has_the_values_that_were_given(tmp_path):
 
     assert (params.train.epochs, params.train.learning_rate, params.train.ema) == (2, 1e-5, None)
     assert (params.model.input_size, params.train.launch.nproc_per_node) == ((64, 128), "auto")
-    assert found["train.learning_rate"] == 1e-5
+    assert (found["train.learning_rate"], params.promote.strategy) == (1e-5, "flip")
     assert set(found) == {
-        *("train.epochs", "train.learning_rate", "train.ema"),
+        *("train.epochs", "train.learning_rate", "train.ema", "promote.strategy"),
         *("model.input_size", "train.launch.nproc_per_node", "train.precision"),
     }
 
