@@ -92,13 +92,20 @@ def dvc_asset(
             metadata={
                 "dvc": outcome,
                 "command": stage.command,
-                **rounded(facts(graph.workspace, partition) if facts else {}),
+                **rounded(_metadata(facts, graph.workspace, partition) if facts else {}),
             },
             data_version=dg.DataVersion(version) if version else None,
             check_results=[_run_check(check, materialized) for check in checks],
         )
 
     return materialize
+
+
+def _metadata(facts: Facts, workspace: Path, partition: str | None) -> Mapping[str, Any]:
+    try:
+        return facts(workspace, partition)
+    except DeepmarkError as error:  # a file of another release
+        return {"not shown": str(error)}
 
 
 def _bring_up_to_date(context: dg.AssetExecutionContext, workspace: Path, stage: str) -> Outcome:

@@ -48,5 +48,5 @@ def test_eight_pictures_are_learnt_by_heart_by_the_real_commands(tmp_path, deepm
     metrics = learn_by_heart(workspace, deepmark)
 
     assert metrics["box"]["AP"] > 0.9
-    assert metrics["landmarks"]["AP"] > 0.9
-    assert metrics["landmarks_visible"]["AP"] > 0.9
+    assert metrics["landmark"]["AP"] > 0.9
+    assert metrics["landmark_visible"]["AP"] > 0.9

@@ -7,6 +7,7 @@ import dagster as dg
 
 from assets.checks.asset_check import Materialized, unknown
 from assets.metadata.stages import read_json
+from deepmark.eval.metric.metrics_file import read_metrics
 from deepmark.schema import STRATEGIES
 from deepmark.workspace.layout import Workspace
 
@@ -43,12 +44,14 @@ def ap_is_not_below_the_simpler_strategy(materialized: Materialized) -> dg.Asset
     """Each strategy adds to the one before it: its box and landmark AP are not lower, by more than chance."""
     strategy = materialized.partition or ""
     simpler = STRATEGIES[max(0, STRATEGIES.index(strategy) - 1)]
-    now, other = (read_json(Workspace(materialized.workspace).metrics_file(name)) for name in (strategy, simpler))
-    if now is None or other is None:
-        return unknown(f"metrics/{simpler if now else strategy}.json is missing")
+    files = [Workspace(materialized.workspace).metrics_file(name) for name in (strategy, simpler)]
+    missing = [file.name for file in files if not file.is_file()]
+    if missing:
+        return unknown(f"metrics/{missing[0]} is missing")
+    now, other = map(read_metrics, files)
     gains = {
         f"{part} AP": now[part]["AP"] - other[part]["AP"]
-        for part in ("box", "landmarks")
+        for part in ("box", "landmark")
         if now[part]["AP"] is not None and other[part]["AP"] is not None  # nothing of the kind is labelled
     }
     lost = [f"{name} is {-gain:.4f} below that of '{simpler}'" for name, gain in gains.items() if gain < -WORSE]

@@ -3,12 +3,13 @@
 from typing import Any
 
 from assets.metadata.format import markdown_table, metadata_table, rounded
+from deepmark.eval.metric.names import HEADLINE
 from deepmark.report.tables.table import Table
 
 PromotionFacts = dict[str, Any]
 """What `deepmark promote --json` prints, and `versions`, what `deepmark models --json` prints."""
 
-_FIGURES = ("box_ap", "landmark_visible_ap", "landmark_ap", "megabytes", "milliseconds")
+_FIGURES = (*HEADLINE, "megabytes", "milliseconds")
 
 
 def version_metadata(facts: PromotionFacts, number: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from assets.metadata.format import link, markdown_table, metadata_table, transposed
+from deepmark.eval.metric.metrics_file import read_metrics
 from deepmark.tracking.flatten import flatten
 from deepmark.workspace.layout import Workspace
 
@@ -57,7 +58,7 @@ def checkpoint_facts(root: Path, _: str | None) -> dict[str, Any]:
 def metrics_facts(root: Path, strategy: str | None) -> dict[str, Any]:
     """APs and milliseconds as numbers, which Dagster plots by materialization; tables by category and subset."""
     workspace = Workspace(root)
-    facts: dict[str, Any] = dict(_numbers(read_json(workspace.metrics_file(strategy or "")) or {}))
+    facts: dict[str, Any] = dict(_numbers(_read_metrics(workspace, strategy or "")))
     table = workspace.table_file(strategy or "")
     if table.is_file():
         import pandas as pd
@@ -92,7 +93,7 @@ def report_facts(root: Path, _: str | None) -> dict[str, Any]:
     from deepmark.schema import STRATEGIES
 
     workspace = Workspace(root)
-    metrics = {strategy: read_json(workspace.metrics_file(strategy)) for strategy in STRATEGIES}
+    metrics = {strategy: _read_metrics(workspace, strategy) for strategy in STRATEGIES}
     measured = {strategy: values for strategy, values in metrics.items() if values}
     facts: dict[str, Any] = {"page": dg.MetadataValue.path(workspace.report / "index.html")}
     if measured:
@@ -113,8 +114,13 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text("utf-8")) if path.is_file() else None
 
 
+def _read_metrics(workspace: Workspace, strategy: str) -> dict[str, Any]:
+    file = workspace.metrics_file(strategy)
+    return read_metrics(file) if file.is_file() else {}
+
+
 def _numbers(values: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """Every finite number of nested dictionaries, named by the path to it: "landmarks AP50"."""
+    """Every finite number of nested dictionaries, named by the path to it: "landmark AP50"."""
     for name, value in flatten(values, " "):
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             yield name.replace("_", " "), value

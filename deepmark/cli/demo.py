@@ -1,6 +1,5 @@
 """The whole pipeline on drawn data: what `make demo` runs, and the proof that all its parts agree."""
 
-import json
 import resource
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from deepmark.errors import DeepmarkError
+from deepmark.eval.metric.metrics_file import read_metrics
 from deepmark.progress import progress
 from deepmark.report.tables.metric_tables import strategy_table
 from deepmark.report.tables.table import to_rich
@@ -45,7 +45,7 @@ def run_demo(root: Path, *, train: int, validation: int, seed: int) -> None:
     workspace = init_workspace(root, "demo")
     _draw(workspace, train=train, validation=validation, seed=seed)
     _materialize(workspace)
-    metrics = {name: json.loads(workspace.metrics_file(name).read_text("utf-8")) for name in STRATEGIES}
+    metrics = {name: read_metrics(workspace.metrics_file(name)) for name in STRATEGIES}
     seconds = time.monotonic() - started
     table = strategy_table(metrics, measured_on=f"{validation:,} drawn validation pictures", published=False)
     console = Console(soft_wrap=True)

@@ -1,10 +1,11 @@
 """Sections of params.yaml about operation: schedules, freshness, and the gate of a promotion."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
+from deepmark.eval.metric.names import HeadlineMetric
 from deepmark.params.section import Positive, Section, Share
 from deepmark.schema import Strategy
 
@@ -45,7 +46,7 @@ class PromoteParams(Section):
     strategy: Strategy
     """Whose figures decide, and which is served."""
 
-    primary_metric: Literal["box_ap", "landmark_visible_ap", "landmark_ap"]
+    primary_metric: HeadlineMetric
     tolerance: Share
     """The primary metric's 95% interval, challenger - champion, must lie above minus this."""
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from deepmark.eval.metric.names import EpochFigure
 from deepmark.params.section import Count, Positive, Section, Share
 
 
@@ -101,7 +102,7 @@ class TrainParams(Section):
     evaluate_every: Annotated[int, Field(ge=0)]
     """Epochs between measurements of AP on the validation set; 0 never measures, and the last weights are kept."""
 
-    best_by: Literal["landmark_ap", "box_ap", "loss"]
+    best_by: EpochFigure
     """The validation figure that decides which epoch's weights are kept."""
 
     checkpoint_minutes: Annotated[float, Field(ge=0)]

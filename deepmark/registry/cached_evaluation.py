@@ -23,8 +23,6 @@ from deepmark.workspace.layout import Workspace
 EVALUATION_TAG, NETWORK_TAG = "evaluation", "network"
 """Tags of a version: its `Evaluation`; the params of its network and the bytes of its weights' file."""
 
-FIGURES = ("box_ap", "landmark_visible_ap", "landmark_ap")
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
@@ -45,7 +43,7 @@ class Evaluation:
     """Of that file."""
 
     figures: dict[str, float | None]
-    """0..1, by the names of `FIGURES`."""
+    """0..1, by the names of `HEADLINE`."""
 
     milliseconds: float | None
     """From a JPEG to its detections, on the machine that predicted."""

@@ -7,8 +7,9 @@ from pathlib import Path
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.compare import Difference, compare
 from deepmark.eval.metric.evaluate import PASSES
+from deepmark.eval.metric.names import HEADLINE
 from deepmark.progress import progress
-from deepmark.registry.cached_evaluation import FIGURES, EvaluatedVersion, measure_costs
+from deepmark.registry.cached_evaluation import EvaluatedVersion, measure_costs
 from deepmark.registry.gate import GateResult, ModelCost, evaluate_gate
 from deepmark.registry.history import tenures
 from deepmark.registry.versions import Registry, Version
@@ -72,8 +73,8 @@ def _compare(workspace: Workspace, champion: EvaluatedVersion, challenger: Evalu
     with progress("compare", PASSES) as advance:
         differences = compare(records, *predictions, resamples=resamples, seed=seed, progress=advance)
     overall = {one.metric: one for one in differences if one.scope == "all"}
-    champion.store_evaluation({name: overall[name].a for name in FIGURES})
-    challenger.store_evaluation({name: overall[name].b for name in FIGURES})
+    champion.store_evaluation({name: overall[name].a for name in HEADLINE})
+    challenger.store_evaluation({name: overall[name].b for name in HEADLINE})
     old, new = measure_costs(workspace, [champion, challenger])
     gate = evaluate_gate(differences, champion=old, challenger=new, params=params.promote)
     return Comparison(differences=tuple(differences), champion=old, challenger=new, gate=gate)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.bootstrap import Interval
 from deepmark.eval.metric.compare import Difference
+from deepmark.eval.metric.names import METRICS
 from deepmark.params import PromoteParams
-from deepmark.report.tables.comparison_tables import KIND_WORDS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,8 +72,7 @@ def evaluate_gate(
     interval: without resamples, or without labelled items.
     """
     of_metric = [one for one in differences if one.metric == params.primary_metric]
-    kind, _, figure = params.primary_metric.rpartition("_")
-    name = f"{KIND_WORDS[kind]} {figure.upper()}"
+    name = METRICS[params.primary_metric].short_words
     rules = [
         _primary_rule(name, next(one for one in of_metric if one.scope == "all"), params.tolerance),
         *_part_rules(name, of_metric, params.max_category_drop),

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from deepmark.errors import DeepmarkError
-from deepmark.registry.cached_evaluation import FIGURES, NETWORK_TAG, stored_evaluation
+from deepmark.eval.metric.names import HEADLINE
+from deepmark.registry.cached_evaluation import NETWORK_TAG, stored_evaluation
 from deepmark.registry.comparison import Comparison, compare_versions
 from deepmark.registry.history import (
     active_history,
@@ -128,7 +129,7 @@ def list_models(workspace: Workspace) -> list[dict[str, Any]]:
                 "version": version.number,
                 "aliases": list(version.aliases),
                 "created": version.created.isoformat(timespec="seconds"),
-                **{name: evaluation.figures[name] if evaluation else None for name in FIGURES},
+                **{name: evaluation.figures[name] if evaluation else None for name in HEADLINE},
                 "strategy": evaluation.strategy if evaluation else None,
                 "data_version": evaluation.data_version if evaluation else None,
                 "megabytes": network["bytes"] / 1e6 if network else None,

@@ -6,8 +6,10 @@ import os
 from typing import Any
 
 from deepmark.errors import DeepmarkError
+from deepmark.eval.metric.metrics_file import read_metrics
+from deepmark.eval.metric.names import HEADLINE, METRICS
 from deepmark.files import file_sha256, require_file
-from deepmark.registry.cached_evaluation import FIGURES, evaluation_tag, log_predictions, network_tag
+from deepmark.registry.cached_evaluation import evaluation_tag, log_predictions, network_tag
 from deepmark.registry.history import reconcile
 from deepmark.registry.versions import CHALLENGER, CHAMPION, Registry
 from deepmark.schema import STRATEGIES
@@ -62,7 +64,7 @@ def _checked_metrics(workspace: Workspace) -> dict[str, Any]:
             f"`deepmark predict --strategy {strategy}`, `deepmark evaluate --strategy {strategy}`, or `dvc repro`."
         )
     file = require_file(workspace.metrics_file(strategy), f"deepmark evaluate --strategy {strategy}")
-    metrics = json.loads(file.read_text("utf-8"))
+    metrics = read_metrics(file)
     # metrics.json has no checksum of its predictions, so their timings identify them: no two runs have the same.
     if not json.loads(facts["ms"]).items() <= metrics["ms"].items():
         raise DeepmarkError(
@@ -97,8 +99,7 @@ def _tags(workspace: Workspace, registry: Registry, run_id: str, metrics: dict[s
 
 
 def _figures(metrics: dict[str, Any]) -> dict[str, float | None]:
-    parts = ("box", "landmarks_visible", "landmarks")
-    return {name: metrics[part]["AP"] for name, part in zip(FIGURES, parts, strict=True)}
+    return {name: METRICS[name].value_in(metrics) for name in HEADLINE}
 
 
 def _strategy_tags(workspace: Workspace) -> dict[str, str]:
@@ -107,6 +108,6 @@ def _strategy_tags(workspace: Workspace) -> dict[str, str]:
     for strategy in STRATEGIES:
         file = workspace.metrics_file(strategy)
         if file.is_file():
-            figures = _figures(json.loads(file.read_text("utf-8")))
+            figures = _figures(read_metrics(file))
             tags |= {f"{strategy}.{name}": f"{value:.4f}" for name, value in figures.items() if value is not None}
     return tags

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import simplejpeg
 
+from deepmark.eval.metric.names import HEADLINE, METRICS, STRATEGY_WORDS
 from deepmark.files import new_folder
 from deepmark.report.choose_images import GROUPS, KINDS
 from deepmark.report.images import Picture, data_uris, overview
@@ -25,8 +26,6 @@ from deepmark.report.plots.plots import (
 from deepmark.report.read_results import Measured
 from deepmark.report.tables.analysis_tables import confusion_table, error_table, hardest_landmarks, landmark_table
 from deepmark.report.tables.metric_tables import (
-    METRIC_WORDS,
-    STRATEGY_WORDS,
     category_table,
     fusion_table,
     headline_table,
@@ -77,7 +76,7 @@ def _context(content: Content) -> dict[str, Any]:
         "content": content,
         "last": STRATEGY_WORDS[last],
         "total": metrics[last].get("ms", {}).get("total"),
-        "tiles": list(zip(METRIC_WORDS.values(), headline.rows, strict=True)),
+        "tiles": [(METRICS[name].words, row) for name, row in zip(HEADLINE, headline.rows, strict=True)],
         "headline": headline,
         "strategies": strategy_table(metrics, measured_on=content.measured_on),
         "fusion": fusion_table(metrics, backbone=content.backbone),

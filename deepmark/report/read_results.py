@@ -1,12 +1,12 @@
 """What evaluation left of one strategy, as the report reads it."""
 
-import json
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepmark.eval.metric.figures import KINDS, THRESHOLDS
+from deepmark.eval.metric.metrics_file import read_metrics
+from deepmark.eval.metric.names import KINDS, METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ class Measured:
     """The content of metrics/{strategy}.json and, under "interval", {"low", "high"} of its APs as `ap` has them."""
 
     ap: "pd.DataFrame"
-    """metric, scope, value, low, high, higher_is_better."""
+    """metric, scope, value, low, high."""
 
     landmarks: "pd.DataFrame"
     """category, landmark, part, labelled, error_mean, error_median, pck05, pck10."""
@@ -51,7 +51,7 @@ def read_measured(metrics_file: Path, tables: Path) -> Measured:
 
     csv = {name: pd.read_csv(tables / f"{name}.csv") for name in FRAMES}
     items = pd.read_parquet(tables / "items.parquet")
-    metrics = {**json.loads(metrics_file.read_text("utf-8")), "interval": headline_intervals(csv["ap"])}
+    metrics = {**read_metrics(metrics_file), "interval": headline_intervals(csv["ap"])}
     return Measured(metrics=metrics, items=items, **csv)
 
 
@@ -62,10 +62,8 @@ def headline_intervals(ap: "pd.DataFrame") -> dict[str, dict[str, dict[str, floa
         metric: (low, high)
         for metric, low, high in zip(everything.metric, everything.low, everything.high, strict=True)
     }
-    table: dict[str, dict[str, dict[str, float] | None]] = {}
-    for kind, part in KINDS.items():
-        found = {figure: bounds[f"{kind}_{figure.lower()}"] for figure in THRESHOLDS}
-        table[part] = {
-            figure: None if isnan(low) else {"low": low, "high": high} for figure, (low, high) in found.items()
-        }
-    return table
+    parts: dict[str, dict[str, dict[str, float] | None]] = {kind: {} for kind in KINDS}
+    for name, metric in METRICS.items():
+        low, high = bounds[name]
+        parts[metric.kind][metric.threshold] = None if isnan(low) else {"low": low, "high": high}
+    return parts

@@ -11,14 +11,11 @@ from torch import distributed as dist
 
 from deepmark.data.shards.reader import ShardReader
 from deepmark.eval.metric.evaluate import evaluate
+from deepmark.eval.metric.names import HIGHER_IS_BETTER, MAIN
 from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor, predict_shards
 from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.step import Stepper
 from deepmark.types import ImageRecord, Prediction
-
-HIGHER_IS_BETTER: dict[str, bool] = {"landmark_ap": True, "box_ap": True, "loss": False}
-"""The validation figures that an epoch can be chosen by (`train.best_by`), and whether higher is better."""
-
 
 PREDICT_PARAMS = PROFILE_PREDICT_PARAMS.model_copy(update={"batch_size": 16})
 """How epochs are measured, in the precision of the training. These are not the numbers of the stage `predict` in
@@ -99,7 +96,7 @@ def _evaluated(reader: ShardReader, predictions: list[Prediction], group: Proces
     if group.is_first:
         records = [reader.record(position) for position in range(len(reader))]
         report = evaluate(records, predictions, by_subset=False)
-        result = [{name: report.value(name) for name in ("box_ap", "landmark_ap")}]
+        result = [{name: report.value(name) for name in MAIN}]
     if group.world_size > 1:
         dist.broadcast_object_list(result)
     return result[0]

@@ -4,6 +4,7 @@ import csv
 import io
 from typing import Any
 
+from deepmark.eval.metric.names import MAIN
 from deepmark.files import new_folder, write_json, write_text
 from deepmark.model.detector import count_parameters, save_detector
 from deepmark.tracking.tracker import Tracker
@@ -45,9 +46,9 @@ def write_outputs(workspace: Workspace, stepper: Stepper, state: TrainState, tra
 def _losses_csv(history: list[dict]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["epoch", "train", "validation", "learning_rate", "box_ap", "landmark_ap"])
+    writer.writerow(["epoch", "train", "validation", "learning_rate", *MAIN])
     for epoch in history:
-        ap = [epoch["measured"].get(name) for name in ("box_ap", "landmark_ap")]
+        ap = [epoch["measured"].get(name) for name in MAIN]
         row = [epoch["epoch"] + 1, epoch["train"]["total"], epoch["validation"]["total"], epoch["learning_rate"], *ap]
         writer.writerow(row)
     return text.getvalue()

@@ -1,12 +1,14 @@
 """What evaluation leaves, made by hand in exactly its form, for the tests of the report."""
 
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from deepmark.eval.metric.subsets import SCOPES
+from deepmark.files import write_json
 from deepmark.report.choose_images import Reason
 from deepmark.report.images import Picture
 from deepmark.report.page import Content
@@ -14,7 +16,6 @@ from deepmark.report.read_results import Measured
 from deepmark.schema import CATEGORIES, STRATEGIES, SUBSETS
 
 KINDS = ("box", "landmark_visible", "landmark")
-PARTS = ("box", "landmarks_visible", "landmarks")
 
 
 def metrics(ap: float | None = 0.5, *, total: float = 12.34, interval: bool = True) -> dict[str, Any]:
@@ -22,18 +23,25 @@ def metrics(ap: float | None = 0.5, *, total: float = 12.34, interval: bool = Tr
     around = None if ap is None else {"low": ap - 0.02, "high": ap + 0.03}
     bounds = {"AP": around, "AP50": {"low": 0.85, "high": 0.95}, "AP75": None}
     return {
-        **dict.fromkeys(PARTS, part),
+        **dict.fromkeys(KINDS, part),
         "ms": {"read": 1.0, "network": 9.0, "decode": total - 10, "total": total},
         "images": 300,
-        **({"interval": dict.fromkeys(PARTS, bounds)} if interval else {}),
+        **({"interval": dict.fromkeys(KINDS, bounds)} if interval else {}),
     }
+
+
+def write_earlier_metrics(file: Path) -> None:
+    """The file as earlier releases wrote it, where two parts had other names."""
+    now = metrics(interval=False)
+    parts = {"box": now["box"], "landmarks_visible": now["landmark_visible"], "landmarks": now["landmark"]}
+    write_json(file, parts | {"ms": now["ms"], "images": now["images"]})
 
 
 def ap(value: float = 0.5) -> pd.DataFrame:
     scopes = ("all", *(f"category:{category.name}" for category in CATEGORIES), *SCOPES)
     names = [f"{kind}_{figure}" for kind, figure in product(KINDS, ("ap", "ap50", "ap75"))]
-    rows = [(metric, scope, value, value - 0.05, value + 0.04, True) for metric, scope in product(names, scopes)]
-    return pd.DataFrame(rows, columns=["metric", "scope", "value", "low", "high", "higher_is_better"])
+    rows = [(metric, scope, value, value - 0.05, value + 0.04) for metric, scope in product(names, scopes)]
+    return pd.DataFrame(rows, columns=["metric", "scope", "value", "low", "high"])
 
 
 def landmarks() -> pd.DataFrame:

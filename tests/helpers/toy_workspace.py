@@ -63,9 +63,9 @@ def predict(strategy):
 
 def evaluate(strategy):
     part = {"AP": 0.5, "AP50": 0.75, "AP75": 0.25}
-    write(f"metrics/{strategy}.json", {"box": part, "landmarks_visible": part, "landmarks": part,
+    write(f"metrics/{strategy}.json", {"box": part, "landmark_visible": part, "landmark": part,
                                        "ms": {"total": 12.5}, "images": 3})
-    write(f"tables/{strategy}/ap.csv", "metric,scope,value,higher_is_better\nbox_ap,all,0.5,True\n")
+    write(f"tables/{strategy}/ap.csv", "metric,scope,value\nbox_ap,all,0.5\n")
     write(f"plots/{strategy}.csv", "category,box_ap\nvest,0.5\n")
 
 def audit():

@@ -79,7 +79,7 @@ def test_assets_show_counts_numbers_tables_images_and_links(made, instance):
     assert (shards["shards"], shards["samples"], shards["MiB"]) == (2, 3, 2.0)
     assert (checkpoint["loss"], checkpoint["validation loss"], checkpoint["epochs"]) == (4.0, 5.0, 2)
     assert checkpoint["MLflow run"] == "[ab12](http://127.0.0.1:5000/#/ab12)"
-    assert (metrics["box AP"], metrics["landmarks AP50"], metrics["ms total"]) == (0.5, 0.75, 12.5)
+    assert (metrics["box AP"], metrics["landmark AP50"], metrics["ms total"]) == (0.5, 0.75, 12.5)
     assert "|all 13|0.500|" in metrics["by category"]
     assert "|all|0.500|" in metrics["by subset"]
     assert (suspects["suspects"], suspects["score of 0.5 or more"], suspects["elsewhere"]) == (3, 2, 2)

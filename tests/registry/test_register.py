@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from measurements import write_earlier_metrics
 from registered import aliases, tags
 from workspaces import refused
 
@@ -53,6 +54,15 @@ def test_figures_of_another_checkpoint_are_not_registered(deepmark, pair):
     done = deepmark("register", "--workspace", pair.root)
 
     assert refused(done, str(pair.predictions_file("nms")), "another model", "deepmark predict --strategy nms")
+
+
+def test_figures_of_an_earlier_release_are_not_registered(deepmark, pair):
+    # The other strategies' figures become tags of the version.
+    for strategy in ("none", "nms"):
+        write_earlier_metrics(pair.metrics_file(strategy))
+        done = deepmark("register", "--workspace", pair.root)
+
+        assert refused(done, str(pair.metrics_file(strategy)), f"dvc repro --force --single-item evaluate@{strategy}")
 
 
 def test_figures_of_other_predictions_are_not_registered(deepmark, pair):

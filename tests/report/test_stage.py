@@ -3,7 +3,18 @@
 import json
 
 import pytest
-from measurements import ap, calibration, confusion, curves, errors, item, items, landmarks, metrics
+from measurements import (
+    ap,
+    calibration,
+    confusion,
+    curves,
+    errors,
+    item,
+    items,
+    landmarks,
+    metrics,
+    write_earlier_metrics,
+)
 
 from deepmark import stages
 from deepmark.data.records import read_records
@@ -53,6 +64,14 @@ def test_the_page_of_a_workspace_shows_its_pictures_and_its_run_and_goes_to_mlfl
     assert (measured.root / "params.yaml").read_text("utf-8").splitlines()[0] in text
     artifacts = open_client(measured.root).list_artifacts(run, "report")
     assert [one.path for one in artifacts] == ["report/index.html", "report/overview.jpg"]
+
+
+def test_figures_of_an_earlier_release_are_named_with_the_command_that_makes_them_again(trained):
+    write_tables(trained)
+    write_earlier_metrics(trained.metrics_file("flip"))
+
+    with pytest.raises(DeepmarkError, match=r"metrics/flip.json: .*dvc repro --force --single-item evaluate@flip"):
+        stages.report(trained)
 
 
 @pytest.mark.parametrize("table", ["landmarks.csv", "items.parquet"])

@@ -55,4 +55,4 @@ def test_ap_in_training_is_that_of_the_stages(trained):
 
     found = measure_ap(stepper, ShardReader(trained.shards("validation")))
 
-    assert found == pytest.approx({"box_ap": metrics["box"]["AP"], "landmark_ap": metrics["landmarks"]["AP"]})
+    assert found == pytest.approx({"box_ap": metrics["box"]["AP"], "landmark_ap": metrics["landmark"]["AP"]})

@@ -12,7 +12,8 @@ from deepmark.eval.analysis.landmark_error import landmark_table
 from deepmark.eval.analysis.tide_errors import error_table
 from deepmark.eval.metric.average_precision import precision
 from deepmark.eval.metric.columns import result_columns, truth_columns
-from deepmark.eval.metric.figures import KINDS, matchings
+from deepmark.eval.metric.figures import matchings
+from deepmark.eval.metric.names import KINDS
 from deepmark.types import ImageRecord, Prediction
 
 if TYPE_CHECKING:

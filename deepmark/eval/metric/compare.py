@@ -13,7 +13,8 @@ from jaxtyping import Float64
 
 from deepmark.eval.metric.bootstrap import Interval, draws, interval
 from deepmark.eval.metric.columns import result_columns, truth_columns
-from deepmark.eval.metric.figures import THRESHOLDS, Figures, matchings
+from deepmark.eval.metric.figures import Figures, matchings
+from deepmark.eval.metric.names import THRESHOLDS, Metric
 from deepmark.eval.metric.subsets import subset_items
 from deepmark.schema import CATEGORIES
 from deepmark.types import ImageRecord, Prediction
@@ -83,12 +84,12 @@ def _differences(
     kind: str, scope: str, pair: tuple[Figures, Figures], categories: slice = slice(None)
 ) -> list[Difference]:
     found = []
-    for figure in THRESHOLDS:
-        values = [figures.value(figure, categories) for figures in pair]
-        in_a, in_b = (figures.resamples(figure, categories) for figures in pair)
+    for threshold in THRESHOLDS:
+        values = [figures.value(threshold, categories) for figures in pair]
+        in_a, in_b = (figures.resamples(threshold, categories) for figures in pair)
         found.append(
             Difference(
-                metric=f"{kind}_{figure.lower()}",
+                metric=Metric(kind=kind, threshold=threshold).name,
                 scope=scope,
                 a=values[0],
                 b=values[1],

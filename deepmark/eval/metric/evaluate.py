@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from deepmark.eval.metric.bootstrap import Interval, draws, interval
 from deepmark.eval.metric.columns import result_columns, truth_columns
-from deepmark.eval.metric.figures import KINDS, THRESHOLDS, Figures, matchings
+from deepmark.eval.metric.figures import Figures, matchings
+from deepmark.eval.metric.names import KINDS, MAIN, METRICS, THRESHOLDS, Metric
 from deepmark.eval.metric.subsets import SCOPES, subset_items
 from deepmark.schema import CATEGORIES
 from deepmark.types import ImageRecord, Prediction
@@ -28,7 +29,7 @@ class Row:
     """One figure."""
 
     metric: str
-    """"box_ap", "box_ap50", "box_ap75", "landmark_visible_ap" …, "landmark_ap" …."""
+    """A key of `names.METRICS`."""
 
     scope: str
     """"all", "category:vest", "scale:small", "source:shop"."""
@@ -38,8 +39,6 @@ class Row:
 
     interval: Interval | None = None
     """Of 95% confidence; None where there is no value or none was asked for."""
-
-    higher_is_better: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,21 +56,21 @@ class EvalReport:
         return self.row(metric, scope).value
 
     def headline(self) -> dict[str, dict[str, float | None]]:
-        """{"box": {"AP": …, "AP50": …, "AP75": …}, "landmarks_visible": …, "landmarks": …} over everything."""
-        return {
-            title: {figure: self.value(f"{kind}_{figure.lower()}") for figure in THRESHOLDS}
-            for kind, title in KINDS.items()
-        }
+        """{"box": {"AP": …, "AP50": …, "AP75": …}, "landmark_visible": …, "landmark": …} over everything."""
+        parts: dict[str, dict[str, float | None]] = {kind: {} for kind in KINDS}
+        for metric in METRICS.values():
+            parts[metric.kind][metric.threshold] = self.value(metric.name)
+        return parts
 
     def to_frame(self) -> "pd.DataFrame":
-        """Columns metric, scope, value, low, high (NaN for None), higher_is_better."""
+        """Columns metric, scope, value, low, high; NaN for None."""
         import pandas as pd
 
-        columns = ("metric", "scope", "value", "low", "high", "higher_is_better")
+        columns = ("metric", "scope", "value", "low", "high")
         rows = []
         for row in self.rows:
             low, high = (row.interval.low, row.interval.high) if row.interval else (None, None)
-            rows.append((row.metric, row.scope, row.value, low, high, row.higher_is_better))
+            rows.append((row.metric, row.scope, row.value, low, high))
         frame = pd.DataFrame(rows, columns=columns)
         return frame.astype(dict.fromkeys(("value", "low", "high"), "float64"))
 
@@ -79,21 +78,20 @@ class EvalReport:
         """Columns category, box_ap, landmark_ap: what a plot shows."""
         import pandas as pd
 
-        metrics = ("box_ap", "landmark_ap")
         names = [category.name for category in CATEGORIES]
-        columns = {metric: [self.value(metric, f"category:{name}") for name in names] for metric in metrics}
-        return pd.DataFrame({"category": names, **columns}).astype(dict.fromkeys(metrics, "float64"))
+        columns = {metric: [self.value(metric, f"category:{name}") for name in names] for metric in MAIN}
+        return pd.DataFrame({"category": names, **columns}).astype(dict.fromkeys(MAIN, "float64"))
 
 
 def _rows(kind: str, scope: str, figures: Figures, categories: slice = slice(None)) -> list[Row]:
     return [
         Row(
-            metric=f"{kind}_{figure.lower()}",
+            metric=Metric(kind=kind, threshold=threshold).name,
             scope=scope,
-            value=figures.value(figure, categories),
-            interval=interval(figures.resamples(figure, categories)),
+            value=figures.value(threshold, categories),
+            interval=interval(figures.resamples(threshold, categories)),
         )
-        for figure in THRESHOLDS
+        for threshold in THRESHOLDS
     ]
 
 

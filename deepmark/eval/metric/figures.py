@@ -1,4 +1,4 @@
-"""What is measured: three kinds of matching, three figures of each."""
+"""The figures of one kind of matching: AP, AP50 and AP75, with their resamples."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -10,17 +10,12 @@ from deepmark.eval.metric.average_precision import average_precision, precision
 from deepmark.eval.metric.bootstrap import resampled_ap
 from deepmark.eval.metric.columns import Results, Truth
 from deepmark.eval.metric.matching import Matching
+from deepmark.eval.metric.names import THRESHOLDS
 from deepmark.schema import Kind
-
-KINDS: dict[str, str] = {"box": "box", "landmark_visible": "landmarks_visible", "landmark": "landmarks"}
-"""What is measured, as in metric names and as in metrics/{strategy}.json; "landmark" is visible and occluded."""
-
-THRESHOLDS: dict[str, slice] = {"AP": slice(None), "AP50": slice(0, 1), "AP75": slice(5, 6)}
-"""Where the figures lie on the axis of overlaps .50, .55 … .95."""
 
 
 def matchings(truth: Truth, results: Results) -> Iterable[tuple[str, Matching]]:
-    """The three kinds of `KINDS`, matched one after the other."""
+    """The results matched to the truth by each of `names.KINDS`, one after the other."""
     yield "box", Matching(truth, results, Kind.BBOX)
     yield "landmark_visible", Matching(truth.visible_only(), results, Kind.KEYPOINTS)
     yield "landmark", Matching(truth, results, Kind.KEYPOINTS)

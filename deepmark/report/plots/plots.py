@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepmark.eval.metric.names import KIND_WORDS, MAIN, METRICS
 from deepmark.report.plots.svg import ACCENT, INK, LINE, PAPER, SECOND, Drawing, page_style, to_drawing
 from deepmark.report.tables.analysis_tables import BACKGROUND, NAMES, confusion_counts
 
@@ -12,11 +13,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-CURVE_WORDS: dict[str, str] = {
-    "box": "Box",
-    "landmark_visible": "Landmarks, visible",
-    "landmark": "Landmarks, visible + occluded",
-}
 _OVERLAPS: dict[float, tuple[str, str]] = {0.5: (ACCENT, "-"), 0.75: (SECOND, "--")}
 """Colour and stroke, so that they are told apart without colours too."""
 
@@ -43,7 +39,7 @@ def _figure(axes: "Axes", name: str, *, title: str, description: str) -> Drawing
 def curve_drawings(curves: "pd.DataFrame") -> list[Drawing]:
     """Precision over recall, the mean of the categories, at two overlaps; from the content of curves.csv."""
     drawings = []
-    for kind, words in CURVE_WORDS.items():
+    for kind, words in KIND_WORDS.items():
         own = curves[(curves.kind == kind) & curves.category.isin(NAMES)]
         with page_style():
             axes, said = _axes(3.6, 2.9), []
@@ -54,7 +50,7 @@ def curve_drawings(curves: "pd.DataFrame") -> list[Drawing]:
                 said.append(f"at overlap {overlap:g} the area below is {mean.mean():.3f}")
             axes.legend(loc="lower left")
             text = f"Precision over recall, mean of the categories: {'; '.join(said)}."
-            drawings.append(_figure(axes, f"curve-{kind}", title=words, description=text))
+            drawings.append(_figure(axes, f"curve-{kind}", title=words.capitalize(), description=text))
     return drawings
 
 
@@ -98,20 +94,17 @@ def category_curve_drawings(curves: "pd.DataFrame") -> list[Drawing]:
 def category_drawing(ap: "pd.DataFrame") -> Drawing:
     """Box and landmark AP of every category with their 95% intervals, from the content of ap.csv."""
     rows = ap.set_index(["metric", "scope"])
-    measures = {
-        "box_ap": (ACCENT, "o", "box AP", -0.16),
-        "landmark_ap": (SECOND, "D", "landmark AP, visible + occluded", 0.16),
-    }
+    looks = ((ACCENT, "o", -0.16), (SECOND, "D", 0.16))
     with page_style():
         axes = _axes(6.6, 4.4)
-        for metric, (color, marker, words, shift) in measures.items():
+        for metric, (color, marker, shift) in zip(MAIN, looks, strict=True):
             own = rows.reindex([(metric, f"category:{name}") for name in NAMES])
             places, values = np.arange(len(NAMES)) + shift, own.value.to_numpy(float)
             if "low" in own:
                 axes.hlines(
                     places, own.low.to_numpy(float), own.high.to_numpy(float), color=color, linewidth=1.6, alpha=0.7
                 )
-            axes.plot(values, places, marker, color=color, markersize=5, label=words)
+            axes.plot(values, places, marker, color=color, markersize=5, label=METRICS[metric].words)
         axes.set(xlim=(0, 1), yticks=range(len(NAMES)), yticklabels=NAMES, ylim=(len(NAMES) - 0.4, -0.6), xlabel="AP")
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
         text = "The same figures as in the table by category, with their 95% intervals as lines."

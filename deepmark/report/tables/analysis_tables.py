@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from deepmark.report.tables.metric_tables import STRATEGY_WORDS
+from deepmark.eval.metric.names import STRATEGY_WORDS
 from deepmark.report.tables.table import UNKNOWN, Row, Table
 from deepmark.schema import CATEGORIES, STRATEGIES
 

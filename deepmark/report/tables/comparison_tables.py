@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from deepmark.eval.metric.compare import Difference
+from deepmark.eval.metric.names import METRICS
 from deepmark.report.tables.table import UNKNOWN, Row, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-KIND_WORDS = {"box": "box", "landmark_visible": "visible landmark", "landmark": "landmark"}
-
-HEADLINE = ("box_ap", "box_ap50", "box_ap75", "landmark_visible_ap", "landmark_ap", "landmark_ap50", "landmark_ap75")
+_OVERALL = tuple(METRICS.keys() - {"landmark_visible_ap50", "landmark_visible_ap75"})
+"""What is shown over all images, real or not."""
 
 
 def comparison_table(differences: Iterable[Difference], *, every: bool = False) -> Table:
@@ -20,7 +20,7 @@ def comparison_table(differences: Iterable[Difference], *, every: bool = False) 
         _row(one)
         for one in differences
         if one.difference is not None
-        and (one.metric in HEADLINE if one.scope == "all" else one.metric.endswith("_ap") and (every or one.is_real))
+        and (one.metric in _OVERALL if one.scope == "all" else one.metric.endswith("_ap") and (every or one.is_real))
     ]
     return Table(
         title="B against A",
@@ -46,10 +46,9 @@ def comparison_frame(differences: Iterable[Difference]) -> "pd.DataFrame":
 def _row(one: Difference) -> Row:
     assert one.a is not None
     assert one.b is not None
-    kind, _, figure = one.metric.rpartition("_")
     of = "" if one.scope == "all" else f", {one.scope.rpartition(':')[2] if 'category' in one.scope else one.scope}"
     better = ("B" if one.b > one.a else "A") if one.is_real else "open"
     low, high = (f"{one.interval.low:+.4f}", f"{one.interval.high:+.4f}") if one.interval else (UNKNOWN, UNKNOWN)
     wins = UNKNOWN if one.b_wins is None else f"{one.b_wins:.1%}"
-    name = f"{KIND_WORDS[kind]} {figure.upper()}{of.replace(':', ' ')}"
+    name = f"{METRICS[one.metric].short_words}{of.replace(':', ' ')}"
     return Row(cells=(name, f"{one.a:.4f}", f"{one.b:.4f}", f"{one.b - one.a:+.4f}", low, high, wins, better))

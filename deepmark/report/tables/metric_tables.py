@@ -1,9 +1,10 @@
 """The tables people compare: by strategy as DeepMark printed it, by subset as DeepFashion2 did, by category."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from deepmark.eval.metric.names import HEADLINE, KIND_WORDS, METRICS, STRATEGY_WORDS, THRESHOLDS, Metric
 from deepmark.eval.metric.subsets import SCOPES
 from deepmark.report.tables.published import MATCH_RCNN_BY_SUBSET, PUBLISHED
 from deepmark.report.tables.table import UNKNOWN, Row, Table
@@ -12,48 +13,13 @@ from deepmark.schema import CATEGORIES, STRATEGIES
 if TYPE_CHECKING:
     import pandas as pd
 
-STRATEGY_WORDS: dict[str, str] = {
-    "none": "none",
-    "nms": "NMS",
-    "flip": "NMS + flip",
-    "multiscale": "NMS + flip + multi-scale",
-}
-"""The paper's columns in its words."""
-
-METRIC_WORDS: dict[str, str] = {
-    "box_ap": "box AP",
-    "landmark_visible_ap": "landmark AP, visible",
-    "landmark_ap": "landmark AP, visible + occluded",
-}
-
-PART_WORDS: dict[str, str] = {
-    "box": "box",
-    "landmarks_visible": "landmark, visible",
-    "landmarks": "landmark, visible + occluded",
-}
-"""The parts of metrics/{strategy}.json, in words."""
-
 SINGLE, FUSION = "nms", "multiscale"
 """What DeepMark's table of backbones calls one pass of the network, and all the strategies together."""
 
 _PUBLISHED_NOTE = "Published figures are of DeepFashion2's validation set, times of one RTX 2080 Ti."
 
-Place = tuple[str, str]
-"""A figure's place in metrics/{strategy}.json: ("box", "AP50")."""
-
-_STRATEGY_COLUMNS: dict[Place, str] = {
-    ("box", "AP"): "box AP",
-    ("box", "AP50"): "box AP50",
-    ("landmarks_visible", "AP"): "landmark AP, visible",
-    ("landmarks", "AP"): "landmark AP, visible + occluded",
-    ("landmarks", "AP50"): "landmark AP50, visible + occluded",
-}
-
-_ALL_COLUMNS: dict[Place, str] = {
-    (part, figure): words.replace("box", f"box {figure}").replace("landmark", f"landmark {figure}")
-    for part, words in PART_WORDS.items()
-    for figure in ("AP", "AP50", "AP75")
-}
+_STRATEGY_METRICS = ("box_ap", "box_ap50", "landmark_visible_ap", "landmark_ap", "landmark_ap50")
+_CATEGORY_METRICS = ("box_ap", "box_ap50", "box_ap75", "landmark_visible_ap", "landmark_ap", "landmark_ap50")
 
 
 def _ap(value: float | None) -> str:
@@ -70,32 +36,32 @@ def _interval(low: float, high: float) -> str:
     return "" if math.isnan(low) or math.isnan(high) else f"{low:.3f}–{high:.3f}"
 
 
-def headline_interval(metrics: Mapping[str, Any], part: str, figure: str) -> str:
+def headline_interval(metrics: Mapping[str, Any], metric: Metric) -> str:
     """The 95% interval of a figure in metrics/{strategy}.json; "" where it has none."""
-    bounds = metrics.get("interval", {}).get(part, {}).get(figure)
+    bounds = metrics.get("interval", {}).get(metric.kind, {}).get(metric.threshold)
     return _interval(bounds["low"], bounds["high"]) if bounds else ""
 
 
-def _measured(name: str, metrics: Mapping[str, Any], columns: Mapping[Place, str]) -> Row:
+def _measured(name: str, metrics: Mapping[str, Any], columns: Iterable[Metric]) -> Row:
     return Row(
         cells=(
             name,
-            *(_ap(metrics[part][figure]) for part, figure in columns),
+            *(_ap(metric.value_in(metrics)) for metric in columns),
             _ms(metrics.get("ms", {}).get("total")),
         ),
-        intervals=("", *(headline_interval(metrics, part, figure) for part, figure in columns), ""),
+        intervals=("", *(headline_interval(metrics, metric) for metric in columns), ""),
     )
 
 
-def _published(columns: Mapping[Place, str], *, by_backbone: bool) -> list[Row]:
+def _published(columns: Iterable[Metric], *, by_backbone: bool) -> list[Row]:
     """Others' rows; `by_backbone`: those of DeepMark's table of backbones, single and fusion for strategies."""
     single, fusion = f", {STRATEGY_WORDS[SINGLE]}", f", {STRATEGY_WORDS[FUSION]}"
-    figures = ("AP", "AP50", "AP75")
+    places = list(THRESHOLDS)
     return [
         Row(
             cells=(
                 row.method.replace(fusion, ", fusion").replace(single, ", single") if by_backbone else row.method,
-                *(_ap(getattr(row, part)[figures.index(figure)]) for part, figure in columns),
+                *(_ap(getattr(row, metric.kind)[places.index(metric.threshold)]) for metric in columns),
                 _ms(row.ms),
             ),
             ours=False,
@@ -111,7 +77,7 @@ def strategy_table(metrics: Mapping[str, Mapping[str, Any]], *, measured_on: str
     `metrics` holds the content of metrics/{strategy}.json by strategy; `measured_on` says what the figures are of, such
     as "300 drawn pictures", because the published ones are of DeepFashion2's validation set.
     """
-    columns = _STRATEGY_COLUMNS
+    columns = [METRICS[name] for name in _STRATEGY_METRICS]
     rows = [_measured(STRATEGY_WORDS[name], metrics[name], columns) for name in STRATEGIES if name in metrics]
     note = f"Measured on {measured_on}."
     if published:
@@ -119,7 +85,7 @@ def strategy_table(metrics: Mapping[str, Mapping[str, Any]], *, measured_on: str
         note += f" {_PUBLISHED_NOTE}"
     return Table(
         title="Inference strategies",
-        columns=("strategy", *columns.values(), "ms an image"),
+        columns=("strategy", *(metric.words for metric in columns), "ms an image"),
         rows=tuple(rows),
         note=note,
     )
@@ -128,26 +94,24 @@ def strategy_table(metrics: Mapping[str, Mapping[str, Any]], *, measured_on: str
 def fusion_table(metrics: Mapping[str, Mapping[str, Any]], *, backbone: str) -> Table:
     """One pass against all strategies together, every AP: the paper's table of backbones, with ours first."""
     named = {SINGLE: f"{backbone}, single", FUSION: f"{backbone}, fusion"}
-    rows = [_measured(words, metrics[name], _ALL_COLUMNS) for name, words in named.items() if name in metrics]
+    columns = tuple(METRICS.values())
+    rows = [_measured(words, metrics[name], columns) for name, words in named.items() if name in metrics]
     return Table(
         title="Single against fusion",
-        columns=("backbone", *_ALL_COLUMNS.values(), "ms an image"),
-        rows=(*rows, *_published(_ALL_COLUMNS, by_backbone=True)),
+        columns=("backbone", *(metric.words for metric in columns), "ms an image"),
+        rows=(*rows, *_published(columns, by_backbone=True)),
         note=f"Single is {STRATEGY_WORDS[SINGLE]}, fusion {STRATEGY_WORDS[FUSION]}. {_PUBLISHED_NOTE}",
     )
 
 
 def headline_table(metrics: Mapping[str, Any]) -> Table:
     """The nine figures of one strategy, from the content of its metrics/{strategy}.json."""
-    figures = ("AP", "AP50", "AP75")
-    rows = (
-        Row(
-            cells=(words, *(_ap(metrics[part][figure]) for figure in figures)),
-            intervals=("", *(headline_interval(metrics, part, figure) for figure in figures)),
-        )
-        for part, words in PART_WORDS.items()
-    )
-    return Table(title="Headline", columns=("what", *figures), rows=tuple(rows))
+    rows = []
+    for kind, words in KIND_WORDS.items():
+        figures = [metric for metric in METRICS.values() if metric.kind == kind]
+        cells = (words, *(_ap(metric.value_in(metrics)) for metric in figures))
+        rows.append(Row(cells=cells, intervals=("", *(headline_interval(metrics, metric) for metric in figures))))
+    return Table(title="Headline", columns=("what", *THRESHOLDS), rows=tuple(rows))
 
 
 def timing_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -186,9 +150,9 @@ def subset_table(frame: "pd.DataFrame") -> Table:
     """
     figures, scopes = _Figures(frame), (*SCOPES, "all")
     rows: list[Row] = []
-    for metric, words in METRIC_WORDS.items():
+    for metric in HEADLINE:
         theirs = MATCH_RCNN_BY_SUBSET[metric]
-        rows.append(figures.row(words, [(metric, scope) for scope in scopes]))
+        rows.append(figures.row(METRICS[metric].words, [(metric, scope) for scope in scopes]))
         rows.append(Row(cells=("Match R-CNN, full data", *(_ap(theirs.get(scope)) for scope in scopes)), ours=False))
     return Table(
         title="By subset",
@@ -205,14 +169,10 @@ def category_table(frame: "pd.DataFrame") -> Table:
     `frame` is the content of tables/{strategy}/ap.csv.
     """
     figures = _Figures(frame)
-    metrics = {
-        "box_ap": "box AP",
-        "box_ap50": "box AP50",
-        "box_ap75": "box AP75",
-        "landmark_visible_ap": "landmark AP, visible",
-        "landmark_ap": "landmark AP, visible + occluded",
-        "landmark_ap50": "landmark AP50, visible + occluded",
-    }
     scopes = {f"category:{category.name}": category.name for category in CATEGORIES} | {"all": "all 13"}
-    rows = (figures.row(name, [(metric, scope) for metric in metrics]) for scope, name in scopes.items())
-    return Table(title="By category", columns=("category", *metrics.values()), rows=tuple(rows))
+    rows = (figures.row(name, [(metric, scope) for metric in _CATEGORY_METRICS]) for scope, name in scopes.items())
+    return Table(
+        title="By category",
+        columns=("category", *(METRICS[metric].words for metric in _CATEGORY_METRICS)),
+        rows=tuple(rows),
+    )

@@ -17,8 +17,8 @@ class Published:
 
     method: str
     box: Figures
-    landmarks_visible: Figures = (None, None, None)
-    landmarks: Figures
+    landmark_visible: Figures = (None, None, None)
+    landmark: Figures
     """Visible and occluded."""
 
     ms: int | None = None
@@ -26,47 +26,47 @@ class Published:
 
 
 PUBLISHED: tuple[Published, ...] = (
-    Published(method="DeepMark hourglass, none", box=(0.707, None, None), landmarks=(0.511, None, None), ms=73),
+    Published(method="DeepMark hourglass, none", box=(0.707, None, None), landmark=(0.511, None, None), ms=73),
     Published(
         method="DeepMark hourglass, NMS",
         box=(0.710, 0.821, 0.786),
-        landmarks_visible=(0.582, 0.784, 0.660),
-        landmarks=(0.512, 0.774, 0.571),
+        landmark_visible=(0.582, 0.784, 0.660),
+        landmark=(0.512, 0.774, 0.571),
         ms=76,
     ),
-    Published(method="DeepMark hourglass, NMS + flip", box=(0.723, None, None), landmarks=(0.529, None, None), ms=165),
+    Published(method="DeepMark hourglass, NMS + flip", box=(0.723, None, None), landmark=(0.529, None, None), ms=165),
     Published(
         method="DeepMark hourglass, NMS + flip + multi-scale",
         box=(0.723, 0.827, 0.795),
-        landmarks_visible=(0.601, 0.793, 0.683),
-        landmarks=(0.532, 0.784, 0.599),
+        landmark_visible=(0.601, 0.793, 0.683),
+        landmark=(0.532, 0.784, 0.599),
         ms=315,
     ),
     Published(
         method="DeepMark DLA-34, NMS",
         box=(0.667, 0.788, 0.750),
-        landmarks_visible=(0.469, 0.730, 0.547),
-        landmarks=(0.432, 0.716, 0.455),
+        landmark_visible=(0.469, 0.730, 0.547),
+        landmark=(0.432, 0.716, 0.455),
         ms=35,
     ),
     Published(
         method="DeepMark DLA-34, NMS + flip + multi-scale",
         box=(0.686, 0.802, 0.767),
-        landmarks_visible=(0.513, 0.746, 0.563),
-        landmarks=(0.448, 0.730, 0.473),
+        landmark_visible=(0.513, 0.746, 0.563),
+        landmark=(0.448, 0.730, 0.473),
         ms=216,
     ),
     Published(
         method="Match R-CNN, released data",
         box=(0.638, 0.789, 0.745),
-        landmarks_visible=(0.605, 0.790, 0.684),
-        landmarks=(0.529, 0.775, 0.596),
+        landmark_visible=(0.605, 0.790, 0.684),
+        landmark=(0.529, 0.775, 0.596),
     ),
     Published(
         method="Match R-CNN, full data",
         box=(0.667, 0.814, 0.773),
-        landmarks_visible=(0.641, 0.820, 0.728),
-        landmarks=(0.563, 0.805, 0.641),
+        landmark_visible=(0.641, 0.820, 0.728),
+        landmark=(0.563, 0.805, 0.641),
     ),
 )
 

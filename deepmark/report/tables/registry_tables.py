@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from deepmark.eval.metric.names import HEADLINE, METRICS
 from deepmark.report.tables.table import UNKNOWN, Row, Table
-
-_FIGURES = {"box_ap": "box AP", "landmark_visible_ap": "landmark AP, visible", "landmark_ap": "landmark AP"}
 
 
 def models_table(versions: Iterable[Mapping[str, Any]]) -> Table:
@@ -14,7 +13,7 @@ def models_table(versions: Iterable[Mapping[str, Any]]) -> Table:
         Row(
             cells=(
                 " ".join([str(one["version"]), *one["aliases"]]),
-                *(_number(one[name], 3) for name in _FIGURES),
+                *(_number(one[name], 3) for name in HEADLINE),
                 _number(one["megabytes"], 1),
                 (one["data_version"] or UNKNOWN)[:6],
                 one["created"][:10],
@@ -22,7 +21,7 @@ def models_table(versions: Iterable[Mapping[str, Any]]) -> Table:
         )
         for one in versions
     ]
-    columns = ("version", *_FIGURES.values(), "MB", "data", "registered")
+    columns = ("version", *(METRICS[name].short_words for name in HEADLINE), "MB", "data", "registered")
     return Table(title="Versions of the model", columns=columns, rows=tuple(rows))
 
 
@@ -46,11 +45,11 @@ def version_comparison_table(differences: Iterable[Any], *, champion: int, chall
     """The figures of champion and challenger over all images, and their differences."""
     rows = []
     for one in differences:
-        if one.scope != "all" or one.metric not in _FIGURES or one.difference is None:
+        if one.scope != "all" or one.metric not in HEADLINE or one.difference is None:
             continue
         low, high = (one.interval.low, one.interval.high) if one.interval else (None, None)
         cells = (_number(one.a, 4), _number(one.b, 4), _signed(one.difference), _signed(low), _signed(high))
-        rows.append(Row(cells=(_FIGURES[one.metric], *cells)))
+        rows.append(Row(cells=(METRICS[one.metric].short_words, *cells)))
     columns = ("", f"version {champion}", f"version {challenger}", "difference", "low", "high")
     return Table(title="On the same validation pictures", columns=columns, rows=tuple(rows))
 

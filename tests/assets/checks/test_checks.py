@@ -5,12 +5,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from measurements import write_earlier_metrics
 from workspaces import set_params
 
 from assets.checks import data as data_checks
 from assets.checks import model as model_checks
 from assets.checks.asset_check import Materialized
-from assets.metadata.stages import CATEGORIES, records_facts
+from assets.metadata.stages import CATEGORIES, metrics_facts, records_facts, report_facts
 from deepmark.data.records import read_records, write_records
 from deepmark.errors import DeepmarkError
 from deepmark.workspace.layout import Workspace
@@ -31,7 +32,7 @@ def metrics(workspace: Workspace, strategy: str, *, ap: float | None = 0.5, ms: 
     part = {"AP": ap, "AP50": 0.75, "AP75": 0.25}
     file = workspace.metrics_file(strategy)
     file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps({"box": part, "landmarks": part, "ms": {"total": ms}}))
+    file.write_text(json.dumps({"box": part, "landmark_visible": part, "landmark": part, "ms": {"total": ms}}))
 
 
 def losses(workspace: Workspace, *values: object) -> None:
@@ -190,6 +191,23 @@ def test_a_check_without_its_file_is_a_warning(empty, check, item, file):
 
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert f"{file} is missing" in result.description
+
+
+def test_figures_of_an_earlier_release_are_not_compared(empty):
+    metrics(empty, "none")
+    write_earlier_metrics(empty.metrics_file("nms"))
+
+    with pytest.raises(DeepmarkError, match=r"metrics/nms.json: .*evaluate@nms"):
+        model_checks.ap_is_not_below_the_simpler_strategy(made(empty, "nms"))
+
+
+def test_figures_of_an_earlier_release_are_not_shown(empty):
+    metrics(empty, "none")
+    write_earlier_metrics(empty.metrics_file("nms"))
+
+    for facts, partition in ((metrics_facts, "nms"), (report_facts, None)):
+        with pytest.raises(DeepmarkError, match=r"metrics/nms.json: .*evaluate@nms"):
+            facts(empty.root, partition)
 
 
 def test_records_that_cannot_be_read_are_an_error_that_names_the_file(sharded):

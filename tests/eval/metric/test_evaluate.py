@@ -7,7 +7,7 @@ from eval_samples import detections, garment, prediction, random_case, record, t
 
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.evaluate import PASSES, evaluate
-from deepmark.eval.metric.figures import KINDS
+from deepmark.eval.metric.names import KINDS
 from deepmark.eval.metric.subsets import SCOPES
 from deepmark.schema import CATEGORIES
 
@@ -89,15 +89,14 @@ def test_the_report_has_every_metric_in_every_scope_once():
 
     assert {(row.metric, row.scope) for row in report.rows} == {(m, s) for m in METRICS for s in scopes}
     assert len(report.rows) == len(METRICS) * len(scopes)
-    assert all(row.higher_is_better for row in report.rows)
 
 
 def test_the_headline_keeps_every_digit_through_json():
     report = evaluate(*random_case(2))
     headline = json.loads(json.dumps(report.headline()))
 
-    assert list(headline) == ["box", "landmarks_visible", "landmarks"]
-    assert headline["landmarks"]["AP75"] == report.value("landmark_ap75")
+    assert list(headline) == ["box", "landmark_visible", "landmark"]
+    assert headline["landmark"]["AP75"] == report.value("landmark_ap75")
     assert headline["box"] == {figure: report.value(f"box_{figure.lower()}") for figure in ("AP", "AP50", "AP75")}
 
 
@@ -105,7 +104,7 @@ def test_the_frame_holds_the_rows_and_nan_for_what_cannot_be_found():
     report = evaluate([record(1, garment("vest"))], [prediction(1, detections())])
     frame = report.to_frame()
 
-    assert list(frame.columns) == ["metric", "scope", "value", "low", "high", "higher_is_better"]
+    assert list(frame.columns) == ["metric", "scope", "value", "low", "high"]
     assert frame.value.dtype == "float64"
     assert len(frame) == len(report.rows)
     assert frame.value.isna().sum() == sum(row.value is None for row in report.rows) > 0

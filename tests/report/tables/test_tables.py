@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from deepmark.eval.metric.names import HEADLINE, STRATEGY_WORDS
 from deepmark.eval.metric.subsets import SCOPES
 from deepmark.report.tables.metric_tables import (
-    METRIC_WORDS,
-    STRATEGY_WORDS,
     category_table,
     fusion_table,
     headline_table,
@@ -26,12 +25,12 @@ from deepmark.schema import CATEGORIES, STRATEGIES
 def figures(ap: float | None, *, total: float = 12.34) -> dict:
     part = {"AP": ap, "AP50": 0.9, "AP75": None}
     ms = {"read": 1.0, "network": 9.0, "decode": 2.34, "total": total}
-    return {"box": part, "landmarks_visible": part, "landmarks": part, "ms": ms, "images": 300}
+    return {"box": part, "landmark_visible": part, "landmark": part, "ms": ms, "images": 300}
 
 
 def frame(values: dict[tuple[str, str], float]) -> pd.DataFrame:
-    rows = [(metric, scope, value, True) for (metric, scope), value in values.items()]
-    return pd.DataFrame(rows, columns=["metric", "scope", "value", "higher_is_better"])
+    rows = [(metric, scope, value) for (metric, scope), value in values.items()]
+    return pd.DataFrame(rows, columns=["metric", "scope", "value"])
 
 
 def cells(table, name: str) -> list[str]:
@@ -144,7 +143,7 @@ def test_markdown_and_the_terminal_leave_intervals_out():
 
 
 def test_the_subset_table_has_the_dataset_papers_columns_and_its_figures_below_ours():
-    ours = {(metric, scope): 0.25 for metric in METRIC_WORDS for scope in (*SCOPES, "all")}
+    ours = {(metric, scope): 0.25 for metric in HEADLINE for scope in (*SCOPES, "all")}
     table = subset_table(frame(ours | {("box_ap", "occlusion:heavy"): 0.4}))
 
     assert list(table.columns[1:4]) == ["scale: small", "scale: moderate", "scale: large"]
@@ -158,7 +157,7 @@ def test_the_subset_table_has_the_dataset_papers_columns_and_its_figures_below_o
 
 def test_published_subsets_are_scopes_of_ours():
     for metric, values in MATCH_RCNN_BY_SUBSET.items():
-        assert metric in METRIC_WORDS
+        assert metric in HEADLINE
         assert set(values) == {scope for scope in SCOPES if not scope.startswith("source")} | {"all"}
 
 
