@@ -6,6 +6,7 @@ configuration where it can be.
 
 import json
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepmark.errors import DeepmarkError
@@ -15,9 +16,10 @@ from deepmark.schema import SPLITS, STRATEGIES
 from deepmark.workspace.layout import Workspace
 
 if TYPE_CHECKING:
+    from deepmark.eval.metric.compare import Difference
     from deepmark.report.page import Content
     from deepmark.report.read_results import Measured
-    from deepmark.types import Detections
+    from deepmark.types import Detections, Prediction
 
 
 def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
@@ -150,6 +152,42 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     tracker.log_metrics({name: value for name, value in flatten({strategy: metrics}) if value is not None})
     tracker.log_artifact(workspace.tables(strategy), f"tables/{strategy}")
     return metrics
+
+
+def compare(workspace: Workspace, a: str, b: str, *, out: Path | None = None) -> list["Difference"]:
+    """Every figure of A and of B on the validation records, and by how much B is above A; `out` gets them as CSV.
+
+    A and B are strategies of the workspace, or files of predictions. Raises DeepmarkError if one of them cannot be read
+    or is of other images.
+    """
+    from deepmark.data.records import read_records
+    from deepmark.eval.metric.compare import compare, comparison_frame
+    from deepmark.eval.metric.evaluate import PASSES
+    from deepmark.files import write_text
+    from deepmark.workspace.inputs import find_predictions
+
+    params = workspace.params.evaluate
+    files = [find_predictions(workspace, name) for name in (a, b)]
+    records_file = require_file(workspace.records_file("validation"), "deepmark ingest --split validation")
+    records = list(read_records(records_file))
+    predictions = [_predictions_of(file, {record.id for record in records}) for file in files]
+    with progress(f"compare {a} and {b}", PASSES) as advance:
+        differences = compare(records, *predictions, resamples=params.resamples, seed=params.seed, progress=advance)
+    if out is not None:
+        write_text(out, comparison_frame(differences).to_csv(index=False, lineterminator="\n"))
+    return differences
+
+
+def _predictions_of(file: Path, images: set[int]) -> list["Prediction"]:
+    from deepmark.data.predictions import read_predictions
+
+    predictions = list(read_predictions(file)[0])
+    if {one.image_id for one in predictions} != images:
+        raise DeepmarkError(
+            f"{file}: predictions of {len(predictions)} pictures, and the validation records hold {len(images)}, not all "
+            "the same. Detectors can be compared on the same pictures only: predict again from this workspace's shards."
+        )
+    return predictions
 
 
 def audit(workspace: Workspace) -> dict[str, Any]:

@@ -152,12 +152,12 @@ def compare(
     """
     from dataclasses import asdict
 
-    from deepmark.compare import compare_predictions
+    from deepmark import stages
     from deepmark.report.tables.comparison_tables import comparison_table
     from deepmark.report.tables.table import print_table
     from deepmark.workspace.layout import Workspace
 
-    differences = compare_predictions(Workspace(workspace.resolve()), a, b, out=out)
+    differences = stages.compare(Workspace(workspace.resolve()), a, b, out=out)
     if as_json:
         typer.echo(
             json.dumps([{**asdict(one), "difference": one.difference, "real": one.is_real} for one in differences])

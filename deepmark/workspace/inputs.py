@@ -1,4 +1,4 @@
-"""The shards that a workspace reads: those it made, or the same ones on other storage."""
+"""The inputs of a workspace's stages: shards, which may lie on other storage, and predictions."""
 
 import hashlib
 from pathlib import Path
@@ -7,7 +7,9 @@ from deepmark.data.shards.cache import ShardCache
 from deepmark.data.shards.reader import ShardReader
 from deepmark.data.shards.remote import RemoteFolder, is_url
 from deepmark.data.shards.source import RemoteShards
+from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256, require_file
+from deepmark.schema import STRATEGIES
 from deepmark.workspace.layout import Workspace
 
 
@@ -35,3 +37,18 @@ def index_sha256(workspace: Workspace, split: str) -> str:
     if isinstance(source, RemoteShards):
         return hashlib.sha256(source.folder.read("index.json")).hexdigest()
     return file_sha256(source / "index.json")
+
+
+def find_predictions(workspace: Workspace, name: str) -> Path:
+    """The file of predictions of a strategy of the workspace, or the file of that name.
+
+    Raises DeepmarkError if the name is neither, or the strategy has not been predicted yet.
+    """
+    if name in STRATEGIES:
+        return require_file(workspace.predictions_file(name), f"deepmark predict --strategy {name}")
+    if Path(name).is_file():
+        return Path(name)
+    raise DeepmarkError(
+        f"{name}: neither a strategy ({', '.join(STRATEGIES)}) nor a file of predictions. "
+        "Give for example flip, or ../other/data/predictions/flip.parquet."
+    )

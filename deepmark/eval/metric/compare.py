@@ -7,6 +7,7 @@ Bootstrap, 1993, chapter 16; percentile intervals.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
@@ -18,6 +19,9 @@ from deepmark.eval.metric.names import THRESHOLDS, Metric
 from deepmark.eval.metric.subsets import subset_items
 from deepmark.schema import CATEGORIES
 from deepmark.types import ImageRecord, Prediction
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +82,18 @@ def compare(
                     found += _differences(kind, f"category:{category.name}", pair, index)
             progress(1)
     return found
+
+
+def comparison_frame(differences: Iterable[Difference]) -> "pd.DataFrame":
+    """Columns metric, scope, a, b, difference, low, high, b_wins, real; with every digit."""
+    import pandas as pd
+
+    rows = []
+    for one in differences:
+        low, high = (one.interval.low, one.interval.high) if one.interval else (None, None)
+        rows.append((one.metric, one.scope, one.a, one.b, one.difference, low, high, one.b_wins, one.is_real))
+    columns = ("metric", "scope", "a", "b", "difference", "low", "high", "b_wins", "real")
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:-1], "float64"))
 
 
 def _differences(

@@ -1,14 +1,10 @@
 """Two detectors side by side, as a person and as a program read it."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from deepmark.eval.metric.compare import Difference
 from deepmark.eval.metric.names import METRICS
 from deepmark.report.tables.table import UNKNOWN, Row, Table
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _OVERALL = tuple(METRICS.keys() - {"landmark_visible_ap50", "landmark_visible_ap75"})
 """What is shown over all images, real or not."""
@@ -29,18 +25,6 @@ def comparison_table(differences: Iterable[Difference], *, every: bool = False) 
         note="Low and high: 95% of the differences, paired bootstrap over pictures. A difference is real where zero is "
         "outside; of twenty that are not real, one passes by chance.",
     )
-
-
-def comparison_frame(differences: Iterable[Difference]) -> "pd.DataFrame":
-    """Columns metric, scope, a, b, difference, low, high, b_wins, real; every digit kept."""
-    import pandas as pd
-
-    rows = []
-    for one in differences:
-        low, high = (one.interval.low, one.interval.high) if one.interval else (None, None)
-        rows.append((one.metric, one.scope, one.a, one.b, one.difference, low, high, one.b_wins, one.is_real))
-    columns = ("metric", "scope", "a", "b", "difference", "low", "high", "b_wins", "real")
-    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:-1], "float64"))
 
 
 def _row(one: Difference) -> Row:
