@@ -32,3 +32,10 @@ RETRY_DROPPED = "Failed to retry run"
 
 INTERRUPTIONS = ("KeyboardInterrupt", "DagsterExecutionInterruptedError")
 """The error classes of a step that Ctrl-C or a termination ended; Dagster reports them as a failure of the step."""
+
+
+def postgres_error() -> type[Exception]:
+    """What Dagster raises where it cannot use its Postgres; needs the package dagster-postgres."""
+    from dagster_postgres.utils import DagsterPostgresException
+
+    return DagsterPostgresException

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.dagster_internals import postgres_error
 from deepmark.errors import DeepmarkError
 
 
@@ -38,11 +39,9 @@ def open_instance(workspace: Path) -> dg.DagsterInstance:
     home = dagster_home(workspace)
     if not _is_in_postgres(_settings(home)):
         return dg.DagsterInstance.from_config(str(home))
-    from dagster_postgres.utils import DagsterPostgresException
-
     try:
         return dg.DagsterInstance.from_config(str(home))
-    except DagsterPostgresException as error:
+    except postgres_error() as error:
         reason = str(getattr(error.__cause__, "orig", None) or error).strip()
         raise DeepmarkError(
             f"{home}/dagster.yaml: the Postgres it names cannot be used: {reason}\n"
