@@ -1,53 +1,53 @@
-"""All label issues of a data set, as one ranked list."""
+"""Everything that is suspected of a data set, as one ranked list."""
 
 from collections.abc import Callable, Iterable, Mapping
 
+from deepmark.audit.assignment import pair
 from deepmark.audit.box_issues import boxes_without_landmarks
-from deepmark.audit.duplicates import hash_split, identical_files, shared_images
-from deepmark.audit.label_issue import LabelIssue, rank_issues
-from deepmark.audit.label_matching import match_labels
+from deepmark.audit.duplicates import fingerprint_split, same_files, shared_pictures
+from deepmark.audit.label_issue import Suspicion, ranked
 from deepmark.audit.labels import collect
-from deepmark.audit.model_disagreements import misplaced_items, wrong_categories_and_missing_labels
-from deepmark.audit.swapped_landmarks import swapped_landmarks
+from deepmark.audit.model_disagreements import items_elsewhere, misnamed_and_missing
+from deepmark.audit.swapped_landmarks import exchanged_landmarks
 from deepmark.data.shards.reader import ShardReader
 from deepmark.params import AuditParams
 from deepmark.types import Detections, ImageRecord
 
-PREDICTED_SPLIT = "validation"
-"""The split that the model was not trained on: only its labels are compared with predictions."""
+PREDICTED = "validation"
+"""The split that the model has not learnt from: only its labels are held against the model."""
 
 
-def find_label_issues(
+def suspected_labels(
     records: Mapping[str, Iterable[ImageRecord]],
     predictions: Iterable[tuple[int, Detections]],
     params: AuditParams,
-) -> list[LabelIssue]:
-    """Labels that somebody should look at, the most likely errors first.
+) -> list[Suspicion]:
+    """Labels that somebody should look at, the most suspect first.
 
-    Typical ranges are estimated from all splits together. Items of the split "validation" are also compared with
-    `predictions`: an (image id, detections) for each of its images.
+    What is usual is learnt from all splits together. Items of the split "validation" are also held against
+    `predictions`, its pictures' (image id, detections).
     """
     labels = collect(records)
-    matches = match_labels(labels, predictions, split=PREDICTED_SPLIT)
+    pairing = pair(labels, predictions, split=PREDICTED)
     limits = {"faulty_share": params.faulty_share, "min_score": params.min_score}
-    return rank_issues(
+    return ranked(
         [
-            *swapped_landmarks(labels, matches, **limits),
+            *exchanged_landmarks(labels, pairing, **limits),
             *boxes_without_landmarks(labels, **limits),
-            *misplaced_items(labels, matches, **limits),
-            *wrong_categories_and_missing_labels(labels, matches, split=PREDICTED_SPLIT, min_score=params.min_score),
+            *items_elsewhere(labels, pairing, **limits),
+            *misnamed_and_missing(labels, pairing, split=PREDICTED, min_score=params.min_score),
         ]
     )
 
 
-def find_duplicates(
+def duplicates(
     readers: Mapping[str, ShardReader], params: AuditParams, *, progress: Callable[[int], None] = lambda count: None
-) -> list[LabelIssue]:
-    """Validation images that are in another split too, and files that are in a split twice.
+) -> list[Suspicion]:
+    """Pictures of validation that another split has too, and files that a split has twice.
 
-    `progress` is called with the number of further images that were hashed.
+    `progress` hears how many further pictures were looked at.
     """
-    hashes = {split: hash_split(reader, progress=progress) for split, reader in readers.items()}
-    others = [each for split, each in hashes.items() if split != PREDICTED_SPLIT]
-    shared = shared_images(hashes[PREDICTED_SPLIT], others, radius=params.hash_bits, min_score=params.min_score)
-    return rank_issues([*shared, *(one for each in hashes.values() for one in identical_files(each))])
+    prints = {split: fingerprint_split(reader, progress=progress) for split, reader in readers.items()}
+    others = [each for split, each in prints.items() if split != PREDICTED]
+    shared = shared_pictures(prints[PREDICTED], others, radius=params.hash_bits, min_score=params.min_score)
+    return ranked([*shared, *(one for each in prints.values() for one in same_files(each))])

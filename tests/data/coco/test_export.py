@@ -1,4 +1,4 @@
-"""Records and detections become COCO's structures."""
+"""Records and detections in COCO's words."""
 
 import numpy as np
 from eval_samples import detections, garment, prediction, record
