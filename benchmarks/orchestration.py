@@ -28,7 +28,8 @@ from pipelines.jobs.runs import PlannedRun, execute_run
 from pipelines.materialize import materialize_all
 
 sys.path.insert(0, str(REPOSITORY / "tests" / "helpers"))
-from toy_workspace import DVC, make_workspace, wait_for
+from processes import wait_until
+from toy_workspace import DVC, make_workspace
 
 Measured = dict[str, list[tuple[float, float]]]
 TRAIN = PlannedRun(job="train", partition=None, assets=("checkpoint",))
@@ -122,7 +123,7 @@ def measure_launches(workspace: Path, instance: dg.DagsterInstance, times: int) 
                 subprocess.run([str(tools / "dagster"), "job", "launch", *module, "-j", "train"], check=True, **quiet)
                 (record,) = instance.get_run_records(limit=1)
                 run = record.dagster_run.run_id
-                if not wait_for(lambda run=run: instance.get_run_by_id(run).is_finished, seconds=300):
+                if not wait_until(lambda run=run: instance.get_run_by_id(run).is_finished, seconds=300):
                     raise TimeoutError(f"run {run} does not end")
                 (started,) = instance.all_logs(run, dg.DagsterEventType.STEP_START)
                 waits.append(started.timestamp - record.create_timestamp.timestamp())

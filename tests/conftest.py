@@ -28,7 +28,7 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-SLOW_FIXTURES = {"trained_once", "two_once", "made"}
+SLOW_FIXTURES = {"trained_once", "two_once", "finished", "made"}
 """Whoever asks for one of these waits for a training, or for a whole graph."""
 
 

@@ -2,11 +2,10 @@
 
 import json
 import re
-import subprocess
 
 import dagster as dg
 import pytest
-from workspaces import run, set_params
+from workspaces import commit, run, set_params
 
 from assets.dvc.graph import read_graph
 from deepmark.schema import STRATEGIES
@@ -17,13 +16,6 @@ from pipelines.instance import open_instance
 from pipelines.materialize import materialize_all
 
 pytestmark = pytest.mark.slow
-
-
-def commit(workspace: Workspace) -> None:
-    """As a person does before an experiment; DVC's experiments start from a commit."""
-    who = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false")
-    for command in (["git", "add", "--all"], ["git", *who, "commit", "--quiet", "--message", "made"]):
-        subprocess.run(command, cwd=workspace.root, check=True)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +31,7 @@ def made(tmp_path_factory) -> Workspace:
     )
     done = run("dvc", "repro", cwd=workspace.root)
     assert done.code == 0, done.err
-    commit(workspace)
+    commit(workspace.root)
     return workspace
 
 

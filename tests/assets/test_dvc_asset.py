@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from toy_workspace import REPOSITORY
+from workspaces import REPOSITORY
 
 from pipelines.code_location import build_definitions
 

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 import toy_registry
 from toy_registry import REFUSED, answers
-from toy_workspace import REPOSITORY
+from workspaces import REPOSITORY
 
 from assets import registry_command, release
 from assets.dvc.graph import read_graph

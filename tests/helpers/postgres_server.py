@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,7 @@ from signal import SIGINT
 from typing import Any
 
 import psycopg2
+from processes import free_port
 
 USER, PASSWORD, DATABASE = "postgres", "p@ss: word", "postgres"
 
@@ -59,7 +59,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         if user:
             shutil.chown(home, user["user"])
         _initdb(folder / "initdb", Path(home), user)
-        server = PostgresServer(_free_port())
+        server = PostgresServer(free_port())
         options = {"port": server.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
         with subprocess.Popen(
             [folder / "postgres", "-D", f"{home}/data", *(f"--{name}={value}" for name, value in options.items())],
@@ -88,12 +88,6 @@ def _unprivileged() -> dict[str, Any]:
     if os.getuid() != 0:
         return {}
     return {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": []}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _await(server: PostgresServer, running: subprocess.Popen) -> None:

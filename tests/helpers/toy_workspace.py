@@ -5,14 +5,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
 from dvc.repo import Repo
+from processes import processes_in, wait_until
+from workspaces import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[2]
 DVC = Path(sys.executable).with_name("dvc")
 
 COMMANDS = r'''
@@ -86,37 +84,17 @@ globals()[command](*options[1:])
 '''
 
 
-def processes_in(folder: Path) -> list[psutil.Process]:
-    """Whoever works in the folder; what a test started there must not outlive it."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == folder:
-                found.append(process)
-    return found
-
-
-def wait_for(condition: Callable[[], object], *, seconds: float) -> bool:
-    """Whether the condition came to hold in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 def ends_when_interrupted(command: list[object], folder: Path) -> bool:
     """Ctrl-C for a command whose endless stage works in the folder: whether all is gone there within five seconds."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as running:
-        assert wait_for((folder / "started").exists, seconds=60)
+        assert wait_until((folder / "started").exists, seconds=60)
         assert len(processes_in(folder)) >= 4
         interrupted = time.monotonic()
         running.send_signal(signal.SIGINT)
         running.wait(30)
 
-        return wait_for(lambda: processes_in(folder) == [], seconds=5 - (time.monotonic() - interrupted))
+        return wait_until(lambda: processes_in(folder) == [], seconds=5 - (time.monotonic() - interrupted))
 
 
 def make_workspace(folder: Path, graph: str) -> None:

@@ -4,12 +4,10 @@ import json
 import os
 import sqlite3
 import subprocess
-import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
+from processes import processes_naming
 from workspaces import run
 
 from deepmark.workspace.environment import child_environment, tool
@@ -46,21 +44,7 @@ def sabotage(folder: Path, code: str) -> str:
 
 def working_on(workspace: Workspace) -> list[psutil.Process]:
     """The processes that train in the workspace."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.status() != psutil.STATUS_ZOMBIE and str(workspace.root) in process.cmdline():
-                found.append(process)
-    return found
-
-
-def wait_until(condition: Callable[[], object], *, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
+    return processes_naming(workspace.root)
 
 
 def started(workspace: Workspace, **variables: str) -> subprocess.Popen[str]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from processes import free_port
 from workspaces import REPOSITORY
 
 LAUNCH = """
@@ -99,9 +99,3 @@ def running(workspace: Path) -> Iterator[tuple[subprocess.Popen[str], Dagster]]:
         finally:
             process.terminate()
             process.communicate()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -16,6 +16,7 @@ from filelock import FileLock
 from ruamel.yaml import YAML
 
 from deepmark.workspace.environment import child_environment, tool
+from deepmark.workspace.git import IDENTITY, git
 from deepmark.workspace.layout import Workspace
 
 REPOSITORY = Path(__file__).parents[2]
@@ -52,6 +53,12 @@ def refused(done: Done, *words: str) -> bool:
     for word in words:
         assert word in done.err
     return True
+
+
+def commit(root: Path) -> None:
+    """All that is there, as a person does before an experiment; DVC's experiments start from a commit."""
+    git(root, "add", "--all")
+    git(root, *IDENTITY, "commit", "--quiet", "--message", "made")
 
 
 def set_params(workspace: Workspace, **sections: Mapping[str, object]) -> Workspace:

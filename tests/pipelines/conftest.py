@@ -3,8 +3,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_workspace import REPOSITORY, make_workspace
-from workspaces import made_once
+from toy_workspace import make_workspace
+from workspaces import REPOSITORY, made_once
 
 from assets.dvc import dvc_internals
 from pipelines.materialize import materialize_all

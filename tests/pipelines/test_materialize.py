@@ -2,7 +2,8 @@ import sys
 
 import dagster as dg
 import pytest
-from toy_workspace import REPOSITORY, ends_when_interrupted
+from toy_workspace import ends_when_interrupted
+from workspaces import REPOSITORY
 
 from deepmark.errors import DeepmarkError
 from pipelines.instance import dagster_home, open_instance

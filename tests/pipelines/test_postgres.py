@@ -7,8 +7,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from postgres_server import PostgresServer, binaries, postgres_server
-from toy_workspace import REPOSITORY, make_workspace
-from workspaces import run
+from toy_workspace import make_workspace
+from workspaces import REPOSITORY, run
 
 from deepmark.errors import DeepmarkError
 from pipelines.instance import dagster_home, open_instance

@@ -13,7 +13,8 @@ import psutil
 import pytest
 from dagster._core.launcher import WorkerStatus
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
-from toy_workspace import REPOSITORY, processes_in, wait_for
+from processes import processes_in, wait_until
+from workspaces import REPOSITORY
 
 from pipelines.instance import open_instance
 from pipelines.jobs.names import HOST_TAG
@@ -34,7 +35,7 @@ def killed(workspace):
     command = [sys.executable, "-m", "pipelines.materialize", "--workspace", workspace, "--select", "checkpoint"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as running:
-        assert wait_for((workspace / "started").exists, seconds=60)
+        assert wait_until((workspace / "started").exists, seconds=60)
         with open_instance(workspace) as instance:
             monitor(instance)
             assert [run.status.value for run in instance.get_runs()] == ["STARTED"]
@@ -48,7 +49,7 @@ def killed(workspace):
 @pytest.mark.slow
 def test_a_run_whose_process_was_killed_leaves_no_process_and_ends_as_failed(workspace, killed):
     instance, killed_at = killed
-    assert wait_for(lambda: processes_in(workspace) == [], seconds=5 - (time.monotonic() - killed_at))
+    assert wait_until(lambda: processes_in(workspace) == [], seconds=5 - (time.monotonic() - killed_at))
     monitor(instance)
 
     (run,) = instance.get_runs()

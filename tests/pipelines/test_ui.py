@@ -4,8 +4,10 @@ import signal
 import time
 
 import pytest
-from toy_workspace import REPOSITORY, make_workspace, processes_in, wait_for
+from processes import processes_in, wait_until
+from toy_workspace import make_workspace
 from ui_server import running
+from workspaces import REPOSITORY
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +28,7 @@ def train(workspace, dagster):
     """The id of a run that has come to the training itself."""
     (workspace / "started").unlink(missing_ok=True)
     run = dagster.launch("train")
-    assert wait_for((workspace / "started").exists, seconds=90)
+    assert wait_until((workspace / "started").exists, seconds=90)
     return run
 
 
@@ -38,12 +40,12 @@ def test_cancelling_a_run_in_the_ui_ends_every_process_below_it_within_five_seco
 
     canceled = time.monotonic()
     dagster.cancel(run)
-    ended = wait_for(lambda: not [p for p in processes_in(workspace) if "commands.py" in p.cmdline()], seconds=5)
+    ended = wait_until(lambda: not [p for p in processes_in(workspace) if "commands.py" in p.cmdline()], seconds=5)
     took = time.monotonic() - canceled
 
     assert ended
     assert took < 5
-    assert wait_for(lambda: dagster.status(run) == "CANCELED", seconds=30)
+    assert wait_until(lambda: dagster.status(run) == "CANCELED", seconds=30)
 
 
 def test_ctrl_c_ends_the_servers_and_the_runs_they_started(ui):

@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+from processes import free_port
 from tiny_dataset import jpeg
 
 from deepmark.registry.versions import CHAMPION, MODEL, Registry
@@ -42,22 +42,9 @@ def _run_of(registry):
 
 @pytest.fixture(scope="module")
 def address(served_store):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        tool("mlflow"),
-        "models",
-        "serve",
-        "-m",
-        URI,
-        "--env-manager",
-        "local",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(port),
-    ]
+    port = free_port()
+    where = ("-h", "127.0.0.1", "-p", str(port))
+    command = [tool("mlflow"), "models", "serve", "-m", URI, "--env-manager", "local", *where]
     server = subprocess.Popen(
         command, env=served_store, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -17,7 +17,8 @@ import dagster as dg
 import psutil
 from dagster._core.events import RunFailureReason
 from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG as FAILURE_REASON
-from ui_server import Dagster, free_port
+from processes import free_port
+from ui_server import Dagster
 from workspaces import REPOSITORY, set_params
 
 from deepmark.registry.versions import CHAMPION, Registry, Version, with_alias

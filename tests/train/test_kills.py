@@ -9,7 +9,8 @@ import time
 from signal import SIGINT, SIGKILL, SIGTERM
 
 import pytest
-from trainings import kill_all, losses, mlflow_runs, started, steps_saved, train, wait_until, working_on
+from processes import wait_until
+from trainings import kill_all, losses, mlflow_runs, started, steps_saved, train, working_on
 from workspaces import REPOSITORY, set_params
 
 from deepmark.files import file_sha256

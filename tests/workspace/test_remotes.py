@@ -1,28 +1,22 @@
 """Shards that come from elsewhere: a DVC remote, or the storage that params.yaml names; and what is trained on them."""
 
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from object_storage import BUCKET, ObjectStorage
 from ruamel.yaml import YAML
-from workspaces import copied, run, set_params
+from workspaces import commit, copied, run, set_params
 
 from assets.dvc.graph import read_graph
 from deepmark.files import file_sha256
 from deepmark.schema import SPLITS
 from deepmark.tracking.provenance import data_version
 from deepmark.train.run_id import run_folder
+from deepmark.workspace.git import git
 from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
-
-WHO = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false")
-
-
-def git(root: Path, *words: object) -> None:
-    subprocess.run(["git", *WHO, *map(str, words)], cwd=root, check=True, capture_output=True)
 
 
 def dvc(root: Path, *words: object) -> str:
@@ -40,8 +34,7 @@ def committed(sharded_once: Workspace, tmp_path_factory: pytest.TempPathFactory)
     """A workspace whose shards DVC knows and whose dvc.lock is committed; nothing is trained."""
     workspace = copied(sharded_once, tmp_path_factory.mktemp("committed"))
     dvc(workspace.root, "commit", "--force", "shard")
-    git(workspace.root, "add", "--all")
-    git(workspace.root, "commit", "--message", "shards")
+    commit(workspace.root)
     return workspace
 
 
@@ -52,9 +45,9 @@ def clone_from(committed: Workspace, tmp_path: Path) -> Callable[[str], Workspac
     def through(remote: str) -> Workspace:
         source = copied(committed, tmp_path)
         dvc(source.root, "remote", "add", "--default", "team", remote)
-        git(source.root, "commit", "--all", "--message", "remote")
+        commit(source.root)
         dvc(source.root, "push", "shard")
-        git(tmp_path, "clone", source.root, "clone")
+        git(tmp_path, "clone", str(source.root), "clone")
         shutil.rmtree(source.root)
         dvc(tmp_path / "clone", "pull", "shard")
         return Workspace(tmp_path / "clone")
@@ -102,17 +95,16 @@ def test_raw_data_is_for_dvc_and_its_small_file_for_git(tmp_path):
     picture.parent.mkdir(parents=True)
     picture.write_bytes(b"a picture")
     dvc(root, "add", "data/raw")
-    git(root, "add", "--all")
-    git(root, "commit", "--message", "raw data")
-    files = subprocess.run(["git", "ls-files", "data"], cwd=root, check=True, capture_output=True, text=True)
-    assert files.stdout.split() == ["data/raw.dvc"]
+    commit(root)
+    assert git(root, "ls-files", "data") == "data/raw.dvc"
 
-    git(tmp_path, "clone", root, "clone")
+    git(tmp_path, "clone", str(root), "clone")
     dvc(tmp_path / "clone", "cache", "dir", "--local", root / ".dvc/cache")
     dvc(tmp_path / "clone", "checkout", "--allow-missing")
     assert (tmp_path / "clone" / picture.relative_to(root)).read_bytes() == b"a picture"
 
 
+@pytest.mark.slow
 def test_the_data_version_is_that_of_the_shards_that_are_read(committed, s3: ObjectStorage, tmp_path):
     away = set_params(copied(committed, tmp_path), storage={"shards": s3.put(committed.root / "data/shards", "one")})
     first, at_home = data_version(away.root), data_version(committed.root)
@@ -124,6 +116,7 @@ def test_the_data_version_is_that_of_the_shards_that_are_read(committed, s3: Obj
     assert data_version(away.root) not in (first, at_home, None)
 
 
+@pytest.mark.slow
 def test_dagsters_graph_has_every_stage_wherever_the_shards_are(committed, s3: ObjectStorage, tmp_path):
     away = set_params(copied(committed, tmp_path), storage={"shards": "s3://wardrobe/shards"})
     here, there = read_graph(committed.root), read_graph(away.root)

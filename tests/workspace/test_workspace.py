@@ -3,7 +3,6 @@
 import inspect
 import re
 import shlex
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.params import Params
 from deepmark.schema import SPLITS, STRATEGIES
 from deepmark.train.run_id import training_inputs
+from deepmark.workspace.git import git
 from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
 from pipelines.code_location import build_definitions
@@ -29,15 +29,12 @@ RELEASE = {"register", "promote", "rollback", "models"}
 """What changes which model serves, and nothing in the workspace: no stage of dvc.yaml."""
 
 
-def git(folder: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
-
-
 @pytest.fixture(scope="module")
 def graph():
     return read_graph(REPOSITORY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", Profile)
 def test_a_new_workspace_is_a_clean_repository_of_git_and_dvc(tmp_path, profile):
     workspace = init_workspace(tmp_path / "new", profile)
@@ -49,6 +46,7 @@ def test_a_new_workspace_is_a_clean_repository_of_git_and_dvc(tmp_path, profile)
     assert "ingest@train" in run("dvc", "status", "--json", cwd=workspace.root).facts
 
 
+@pytest.mark.slow
 def test_a_workspace_is_left_as_it_is_when_made_again(tmp_path):
     workspace = init_workspace(tmp_path, "demo")
     (tmp_path / "params.yaml").write_text("mine")
@@ -66,6 +64,7 @@ def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["letter.txt"]
 
 
+@pytest.mark.slow
 def test_a_workspace_inside_another_repository_is_one_of_its_own(tmp_path):
     git(tmp_path, "init", "--quiet")
     (tmp_path / ".gitignore").write_text("/runs/\n")

@@ -45,7 +45,6 @@ def empty(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
 
 
-@pytest.mark.slow
 def test_a_file_that_became_neither_a_record_nor_a_reject_is_an_error(sharded):
     assert data_checks.every_file_is_accounted_for(made(sharded, "train")).passed
 

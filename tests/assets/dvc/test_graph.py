@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from toy_workspace import REPOSITORY
+from workspaces import REPOSITORY
 
 from assets.dvc.graph import read_data_version, read_graph
 from deepmark.errors import DeepmarkError

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from toy_workspace import REPOSITORY, processes_in, wait_for
+from processes import processes_in, wait_until
+from workspaces import REPOSITORY
 
 STUBBORN = """
 import signal, subprocess, sys, time, pathlib
@@ -34,8 +35,8 @@ def stubborn(tmp_path):
     """A guard over a process that ignores polite signals and has a child in a session of its own."""
     (tmp_path / "stubborn.py").write_text(STUBBORN)
     guarding = guard(tmp_path, sys.executable, "stubborn.py", "with a child")
-    assert wait_for((tmp_path / "started").exists, seconds=20)
-    assert wait_for(lambda: len(processes_in(tmp_path)) == 3, seconds=20)
+    assert wait_until((tmp_path / "started").exists, seconds=20)
+    assert wait_until(lambda: len(processes_in(tmp_path)) == 3, seconds=20)
     yield guarding
     for process in processes_in(tmp_path):
         process.kill()
@@ -61,14 +62,14 @@ def test_a_guard_that_is_told_to_stop_ends_everything_within_five_seconds(stubbo
 def test_a_guard_whose_starter_is_gone_ends_everything(stubborn, tmp_path):
     stubborn.stdin.close()
 
-    assert wait_for(lambda: processes_in(tmp_path) == [], seconds=5)
+    assert wait_until(lambda: processes_in(tmp_path) == [], seconds=5)
 
 
 def test_orphans_of_a_killed_command_are_found(stubborn, tmp_path):
     (command,) = psutil.Process(stubborn.pid).children()
     command.kill()
 
-    assert wait_for(lambda: processes_in(tmp_path) == [], seconds=5)
+    assert wait_until(lambda: processes_in(tmp_path) == [], seconds=5)
 
 
 def test_an_adopted_process_that_has_ended_is_no_zombie(tmp_path):
@@ -76,9 +77,9 @@ def test_an_adopted_process_that_has_ended_is_no_zombie(tmp_path):
     orphan = f"import subprocess; subprocess.Popen([{sys.executable!r}, '-c', 'open(\"ended\", \"w\")'])"
     lasting = f"import subprocess, time; subprocess.run([{sys.executable!r}, '-c', {orphan!r}]); time.sleep(600)"
     with guard(tmp_path, sys.executable, "-c", lasting) as guarding:
-        assert wait_for((tmp_path / "ended").exists, seconds=20)
+        assert wait_until((tmp_path / "ended").exists, seconds=20)
         below = psutil.Process(guarding.pid)
-        assert wait_for(lambda: len(below.children(recursive=True)) == 1, seconds=20)
+        assert wait_until(lambda: len(below.children(recursive=True)) == 1, seconds=20)
         guarding.stdin.close()
 
 

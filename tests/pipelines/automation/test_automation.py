@@ -10,7 +10,7 @@ from dagster._core.definitions import freshness_evaluator
 from dagster._core.loader import LoadingContextForTest
 from dagster._daemon.freshness import FreshnessDaemon
 from plain_workspace import plain_workspace
-from toy_workspace import REPOSITORY
+from workspaces import REPOSITORY
 
 from deepmark.errors import DeepmarkError
 from deepmark.params import load_params

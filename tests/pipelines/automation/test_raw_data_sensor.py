@@ -7,8 +7,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from plain_workspace import plain_workspace
-from toy_workspace import REPOSITORY, make_workspace
-from workspaces import set_params
+from toy_workspace import make_workspace
+from workspaces import REPOSITORY, set_params
 
 from assets.raw_data import RAW, version_of_records
 from deepmark.workspace.layout import Workspace

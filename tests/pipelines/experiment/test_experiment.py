@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from typing import Any
 import dagster as dg
 import pytest
 from toy_workspace import ends_when_interrupted
-from workspaces import run
+from workspaces import commit, run
 
 from assets import dvc_asset as dvc_assets
 from deepmark.errors import DeepmarkError
-from deepmark.workspace.git import IDENTITY
+from deepmark.workspace.git import git
 from deepmark.workspace.init import init_workspace
 from pipelines.code_location import build_definitions
 from pipelines.experiment.workspace_copy import keep, workspace_copy
@@ -79,11 +78,6 @@ RUN = "0123abcd-0000-4000-8000-000000000000"
 Launch = Callable[..., dg.ExecuteInProcessResult]
 
 
-def commit(root: Path) -> None:
-    for words in (["add", "--all"], [*IDENTITY, "commit", "--quiet", "--message", "made"]):
-        subprocess.run(["git", *words], cwd=root, check=True)
-
-
 @pytest.fixture(scope="module")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace in which everything is made and committed; git knows neither raw files nor initial weights."""
@@ -136,10 +130,6 @@ def ran(made_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
         said = [record.user_message for record in instance.all_logs(RUN)]
         shown = {name: value.value for name, value in output.step_output_data.metadata.items()}
         return Ran(workspace, dict(instance.get_run_by_id(RUN).tags), shown, said)
-
-
-def git(root: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=root, check=True, capture_output=True, text=True).stdout
 
 
 def kept(root: Path, file: str, name: str = "slow-start") -> Any:
@@ -214,7 +204,7 @@ def test_a_killed_training_continues_and_raw_files_are_linked_for_the_stage_that
     assert len([event for event in result.all_events if event.is_step_up_for_retry]) == 1
     assert kept(made, "metrics/train.json", f"run-{RUN[:8]}") == {"loss": 4.0}
     assert (made / "runs/train/digest/2").exists()
-    assert git(made, "status", "--porcelain") == "?? dies\n"
+    assert git(made, "status", "--porcelain") == "?? dies"
 
 
 def test_a_cancelled_experiment_leaves_no_process_and_no_copy(made):

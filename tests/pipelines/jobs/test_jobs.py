@@ -6,7 +6,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.events import RunFailureReason
-from toy_workspace import REPOSITORY, make_workspace
+from toy_workspace import make_workspace
+from workspaces import REPOSITORY
 
 from assets import dvc_asset as dvc_assets
 from assets.dvc.graph import Graph

@@ -4,7 +4,8 @@ import json
 import shutil
 
 import pytest
-from trainings import logged_models, mlflow_runs, sabotage, started, train, wait_until, working_on
+from processes import wait_until
+from trainings import logged_models, mlflow_runs, sabotage, started, train, working_on
 from workspaces import copied, set_params
 
 from deepmark.files import file_sha256

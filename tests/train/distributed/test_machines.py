@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 from hosts import Host, two_hosts
-from trainings import kill_all, steps_saved, wait_until
+from processes import wait_until
+from trainings import kill_all, steps_saved
 from workspaces import run, set_params
 
 from deepmark.files import file_sha256
@@ -39,26 +40,19 @@ def ends(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
 
 
 @pytest.mark.slow
-def test_two_machines_learn_what_two_processes_on_one_do(hosts, untrained, two_once):
-    workspace = over(hosts, untrained)
-    (code, out, err), other = ends([host.train(workspace.root) for host in hosts])
-
-    assert (code, other[0]) == (0, 0), err + other[2]
-    assert file_sha256(workspace.model_file) == file_sha256(two_once.model_file)
-    assert '"epochs": 2' in out
-    assert other[1] == ""
-
-
-@pytest.mark.slow
-def test_a_lost_machine_and_one_told_to_end_are_named_and_both_go_on_from_there(hosts, untrained, two_once):
+def test_a_lost_machine_and_one_told_to_end_are_named_and_both_learn_on_what_two_processes_on_one_do(
+    hosts, untrained, two_once
+):
     workspace = over(hosts, untrained)
     lose(hosts, workspace, lost=0, cable="cut", after=1)
     tell(hosts, workspace, after=2)
     lose(hosts, workspace, lost=1, cable="whole", after=4)
 
-    (code, _, err), other = ends([host.train(workspace.root) for host in hosts])
+    (code, out, err), other = ends([host.train(workspace.root) for host in hosts])
     assert (code, other[0]) == (0, 0), err + other[2]
     assert file_sha256(workspace.model_file) == file_sha256(two_once.model_file)
+    assert '"epochs": 2' in out
+    assert other[1] == ""
 
 
 def under_way(hosts: tuple[Host, Host], workspace: Workspace, *, after: int) -> list[subprocess.Popen[str]]:

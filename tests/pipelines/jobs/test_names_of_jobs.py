@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from toy_workspace import REPOSITORY
+from workspaces import REPOSITORY
 
 from assets import dagster_internals
 from assets.dvc import dvc_internals
