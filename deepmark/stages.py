@@ -184,8 +184,8 @@ def _predictions_of(file: Path, images: set[int]) -> list["Prediction"]:
     predictions = list(read_predictions(file)[0])
     if {one.image_id for one in predictions} != images:
         raise DeepmarkError(
-            f"{file}: predictions of {len(predictions)} pictures, and the validation records hold {len(images)}, not all "
-            "the same. Detectors can be compared on the same pictures only: predict again from this workspace's shards."
+            f"{file}: predictions of {len(predictions)} pictures, and the validation records hold {len(images)}, not "
+            "all the same. Detectors can be compared on the same pictures only: predict again from its shards."
         )
     return predictions
 

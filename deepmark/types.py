@@ -5,18 +5,23 @@ Coordinates are continuous, (0, 0) is the outer corner of the first pixel, boxes
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64, UInt8
 
+from deepmark.errors import DeepmarkError
 from deepmark.schema import CATEGORIES
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import PIL.Image
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Garment:
-    """One item of one picture, checked."""
+    """One labelled garment of one image, after validation."""
 
     item: str
     """Its key in the annotation file: "item1"."""
@@ -25,10 +30,10 @@ class Garment:
     """0..12."""
 
     style: int
-    """Number of the style inside the pair; 0 where the item has no counterpart."""
+    """Number of its style within the pair; 0 if the garment has no counterpart in the other images of the pair."""
 
     box: Float[np.ndarray, "4"]
-    """x0 y0 x1 y1, pixels, inside the picture."""
+    """x0 y0 x1 y1, pixels, inside the image."""
 
     landmarks: Float[np.ndarray, "k 3"]
     """x, y in pixels and v: 2 visible, 1 occluded, 0 not labelled (then x = y = 0)."""
@@ -45,7 +50,7 @@ class Garment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageRecord:
-    """One picture of the data set and what is in it, checked."""
+    """One image of the data set and its labelled garments, after validation."""
 
     id: int
     """The number in the file name; the metric's image_id."""
@@ -72,10 +77,10 @@ class ImageRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """What the network learns from one picture: the picture as it is fed, and peaks instead of maps of peaks."""
+    """A training sample: the network's input image and its garments, from which the target maps are drawn."""
 
     image: UInt8[np.ndarray, "h w 3"]
-    """RGB; goes to the device as bytes and is normalised there."""
+    """RGB bytes; normalised on the device."""
 
     boxes: Float32[np.ndarray, "n 4"]
     """Pixels of `image`, clipped to it."""
@@ -86,43 +91,63 @@ class Sample:
     """x, y in pixels of `image`, and v; rows past the category's own landmarks, and landmarks outside, have v = 0."""
 
     affine: Float[np.ndarray, "2 3"]
-    """The affine map from the original picture to `image`."""
+    """The affine map from the original image to `image`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Detections:
-    """What was found in one picture, best first."""
+    """The garments detected in one image, best first."""
 
     boxes: Float32[np.ndarray, "n 4"]
-    """Pixels of the original picture."""
+    """x0 y0 x1 y1, pixels of the original image."""
 
     scores: Float32[np.ndarray, " n"]
     """0..1, never increasing."""
 
     categories: Int64[np.ndarray, " n"]
+    """0..12, the index in schema.CATEGORIES."""
 
     landmarks: Float32[np.ndarray, "n 39 2"]
-    """Pixels of the original picture; rows past the category's own landmarks are 0."""
+    """Pixels of the original image; rows past the category's own landmarks are 0."""
 
     landmark_scores: Float32[np.ndarray, "n 39"]
     """Height of the heatmap peak that placed the landmark; 0 where no peak did and the coarse position stands."""
 
+    source: Any = None
+    """What the image was read from, if it was given to a detector of `load_detector`; `draw` reads it again."""
+
     def __len__(self) -> int:
         return len(self.scores)
 
-    def __getitem__(self, rows: Int64[np.ndarray, " k"] | Bool[np.ndarray, " n"] | slice) -> "Detections":
-        """The detections of these rows, by index, mask or slice; scores must still never increase."""
-        return Detections(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+    def __getitem__(self, rows: int | slice | Int64[np.ndarray, " k"] | Bool[np.ndarray, " n"]) -> "Detections":
+        """The detections of these rows, by index, mask or slice, where scores must still never increase.
+
+        One number gives one detection, so that a loop goes through them one by one.
+        """
+        if not isinstance(rows, slice | np.ndarray):
+            rows = np.array([rows])
+        return Detections(**{name: getattr(self, name)[rows] for name in _COLUMNS}, source=self.source)
 
     @classmethod
     def concatenate(cls, parts: Sequence["Detections"]) -> "Detections":
         """The detections of several results of one image, best first; of equal scores, the earlier result's first."""
-        names = [field.name for field in fields(cls)]
-        together = cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+        together = cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS})
         return together[np.argsort(-together.scores, kind="stable")]
 
+    def __repr__(self) -> str:
+        """A table of the best ten: category, score, box, and the number of landmarks."""
+        lines = [f"Detections of {len(self)} garment{'s' * (len(self) != 1)}" + ":" * (len(self) > 0)]
+        if len(self):
+            lines.append(f"{'category':22}score {'x0':>7} {'y0':>7} {'x1':>7} {'y1':>7}  landmarks")
+        for category, score, box in zip(self.categories[:10].tolist(), self.scores, self.boxes, strict=False):
+            name, count = CATEGORIES[category].name, CATEGORIES[category].landmarks
+            lines.append(f"{name:22}{score:5.2f} {' '.join(f'{corner:7.1f}' for corner in box)}  {count:9}")
+        if len(self) > 10:
+            lines.append(f"and {len(self) - 10} more of lower scores")
+        return "\n".join(lines)
+
     def as_dicts(self) -> list[dict[str, Any]]:
-        """The same in plain words and numbers, as JSON wants them: one dictionary a garment, best first.
+        """The same in plain names and numbers for JSON: one dictionary for each garment, best first.
 
         A landmark is x, y and its score, by its name, in the order of the category's own landmarks.
         """
@@ -140,6 +165,49 @@ class Detections:
                 self.categories.tolist(), self.scores, self.boxes, self.landmarks, self.landmark_scores, strict=True
             )
         ]
+
+    def draw(self, image: Any = None, *, min_score: float = 0.0) -> "PIL.Image.Image":
+        """The image with every detection of at least `min_score` drawn on it; small images come back enlarged.
+
+        `image` is a path, the bytes of a file, a PIL image or an RGB array; without it, the one that the detector got.
+        """
+        import PIL.Image
+
+        from deepmark.draw import draw_detections
+        from deepmark.infer.read_image import read_image
+
+        source = self.source if image is None else image
+        if source is None:
+            raise DeepmarkError("draw: give the image, as a path, bytes, a PIL image or an RGB array.")
+        return PIL.Image.fromarray(draw_detections(read_image(source), self, min_score=min_score))
+
+    def to_pandas(self, *, landmarks: bool = False) -> "pd.DataFrame":
+        """A row for each garment: category, score, x0, y0, x1, y1; pixels.
+
+        With `landmarks`, a row for each landmark: garment (the number of its row, from 0), category, landmark (its
+        name), x, y, score.
+        """
+        from deepmark.data.detection_formats import to_pandas
+
+        return to_pandas(self, landmarks=landmarks)
+
+    def to_coco(self, image_id: int) -> list[dict[str, Any]]:
+        """COCO results: image_id, category_id 1..13, bbox as x, y, width, height, score, and keypoints, 294 x 3 numbers."""
+        from deepmark.data.detection_formats import to_coco
+
+        return to_coco(self, image_id)
+
+    def to_supervision(self) -> Any:
+        """A `supervision.Detections`; its `data` holds class_name, landmarks (n, 39, 2) and landmark_scores (n, 39).
+
+        Raises DeepmarkError if the package supervision is not installed.
+        """
+        from deepmark.data.detection_formats import to_supervision
+
+        return to_supervision(self)
+
+
+_COLUMNS = ("boxes", "scores", "categories", "landmarks", "landmark_scores")
 
 
 class Prediction(NamedTuple):

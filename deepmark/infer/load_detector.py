@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import overload
 
@@ -48,13 +49,14 @@ class LoadedDetector:
         Raises DeepmarkError naming the image that cannot be read.
         """
         if not isinstance(images, list | tuple):
-            return self._predictor([read_image(images)])[0]  # type: ignore[arg-type]  # any other sequence is refused
+            (result,) = self._predictor([read_image(images)])  # type: ignore[arg-type]  # another sequence is refused
+            return replace(result, source=images)
         batch_size = self._predictor.params.batch_size
         detections: list[Detections] = []
         for start in range(0, len(images), batch_size):
             batch = enumerate(images[start : start + batch_size], start=start)
             detections += self._predictor([read_image(image, name=f"images[{number}]") for number, image in batch])
-        return detections
+        return [replace(one, source=image) for one, image in zip(detections, images, strict=True)]
 
 
 def load_detector(

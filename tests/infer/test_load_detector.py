@@ -160,3 +160,13 @@ def test_outside_a_workspace_the_numbers_are_those_of_the_profiles(profile):
 def test_strategies_are_those_of_the_command_line(model):
     for strategy in STRATEGIES:
         assert load_detector(model, device="cpu", strategy=strategy).strategy == strategy
+
+
+def test_detections_draw_themselves_on_the_image_they_are_of(detector, tmp_path):
+    (tmp_path / "image.png").write_bytes(png(pixels()))
+
+    one = detector(tmp_path / "image.png")
+    (listed,) = detector([pixels()])
+
+    assert one.draw().tobytes() == one.draw(pixels()).tobytes()
+    assert listed.draw().tobytes() == listed.draw(pixels()).tobytes()

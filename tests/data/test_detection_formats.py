@@ -1,0 +1,67 @@
+"""Detections in the forms of pandas, COCO and supervision."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from eval_samples import detections, prediction
+
+from deepmark.data.coco.writer import write_coco_results
+from deepmark.errors import DeepmarkError
+from deepmark.schema import CATEGORY_BY_NAME, LANDMARKS
+
+FOUND = detections(("vest", (0, 0, 9, 12), 0.75), ("skirt", (5, 0, 30, 60), 0.5))
+
+
+def test_pandas_has_a_row_for_each_garment():
+    frame = FOUND.to_pandas()
+
+    assert frame.to_dict("records") == [
+        {"category": "vest", "score": 0.75, "x0": 0, "y0": 0, "x1": 9, "y1": 12},
+        {"category": "skirt", "score": 0.5, "x0": 5, "y0": 0, "x1": 30, "y1": 60},
+    ]
+    assert list(FOUND[:0].to_pandas().columns) == list(frame.columns)
+
+
+def test_pandas_has_a_row_for_each_landmark_if_asked():
+    frame = FOUND.to_pandas(landmarks=True)
+    skirt = frame[frame.garment == 1]
+
+    assert len(frame) == sum(CATEGORY_BY_NAME[name].landmarks for name in ("vest", "skirt"))
+    assert set(skirt.category) == {"skirt"}
+    assert list(skirt.landmark) == list(CATEGORY_BY_NAME["skirt"].parts)
+    np.testing.assert_array_equal(skirt[["x", "y"]], FOUND.landmarks[1, : len(skirt)])
+    assert FOUND[:0].to_pandas(landmarks=True).empty
+
+
+def test_coco_results_are_those_of_the_written_files(tmp_path):
+    write_coco_results(tmp_path / "results.json", [prediction(7, FOUND)])
+
+    results = FOUND.to_coco(7)
+
+    assert json.loads(json.dumps(results)) == json.loads((tmp_path / "results.json").read_text("utf-8"))
+    assert results[1]["bbox"] == [5, 0, 25, 60]
+    assert len(results[1]["keypoints"]) == 3 * LANDMARKS
+
+
+def test_supervision_gets_boxes_scores_names_and_landmarks(monkeypatch):
+    monkeypatch.setitem(sys.modules, "supervision", SimpleNamespace(Detections=lambda **given: given))
+
+    given = FOUND.to_supervision()
+
+    assert given.keys() == {"xyxy", "confidence", "class_id", "data"}
+    assert given["xyxy"] is FOUND.boxes
+    assert given["confidence"].tolist() == [0.75, 0.5]
+    assert given["class_id"].tolist() == [CATEGORY_BY_NAME[name].index for name in ("vest", "skirt")]
+    assert given["data"]["class_name"].tolist() == ["vest", "skirt"]
+    assert given["data"]["landmarks"].shape == (2, 39, 2)
+    assert given["data"]["landmark_scores"].shape == (2, 39)
+
+
+def test_a_missing_supervision_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "supervision", None)
+
+    with pytest.raises(DeepmarkError, match="pip install supervision"):
+        FOUND.to_supervision()
