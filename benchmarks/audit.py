@@ -13,8 +13,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from deepmark.audit.find_issues import suspected_labels
-from deepmark.audit.label_issue import likely_by_kind
+from deepmark.audit.find_issues import find_label_issues
+from deepmark.audit.label_issue import count_likely
 from deepmark.data.predictions import read_predictions
 from deepmark.data.records import read_records
 from deepmark.params import AuditParams
@@ -38,16 +38,16 @@ def main() -> None:
     found = [(one.image_id, one.detections) for one in read_predictions(workspace.predictions_file(STRATEGIES[-1]))[0]]
 
     start = time.process_time()
-    clean = suspected_labels(records, found, PARAMS)
+    clean = find_label_issues(records, found, PARAMS)
     items = sum(len(record.garments) for each in records.values() for record in each)
     spent = time.process_time() - start
     print(
-        f"nothing planted: {likely_by_kind(clean)} of {items:,} items have a score of 0.5 or more; {spent:.1f} s of CPU"
+        f"nothing planted: {count_likely(clean)} of {items:,} items have a score of 0.5 or more; {spent:.1f} s of CPU"
     )
     print(f"{'round':8}{'planted':>9}{'in first':>10}{'recall':>8}  " + "  ".join(f"{name:>14}" for name in FAULTS))
     for seed in range(options.rounds):
         faulty, planted = plant(records["validation"], each=options.each, seed=seed)
-        listed = suspected_labels({**records, "validation": faulty}, found, PARAMS)
+        listed = find_label_issues({**records, "validation": faulty}, found, PARAMS)
         for length in (len(planted), 2 * len(planted)):
             first = {(one.image_id, one.item) for one in listed[:length] if one.split == "validation"}
             hits = Counter(fault for place, fault in planted.items() if place in first)

@@ -87,6 +87,7 @@ def outputs(workspace: Path) -> Iterator[tuple[str, str]]:
         files = sorted(file for file in (workspace / folder).rglob("*") if file.is_file())
         yield folder, sha256(*(file.read_bytes() for file in files))
     yield "data/checkpoint/model.safetensors", sha256((workspace / "data/checkpoint/model.safetensors").read_bytes())
+    yield "run id", next((workspace / "runs/train").iterdir()).name
     yield "metrics/train.json", sha256_of_json(workspace / "metrics/train.json")
     yield "deepmark detect", sha256((workspace / "detect.json").read_bytes())
     yield "plots/losses.csv", sha256((workspace / "plots/losses.csv").read_bytes())

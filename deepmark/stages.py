@@ -192,9 +192,9 @@ def _predictions_of(file: Path, images: set[int]) -> list["Prediction"]:
 
 def audit(workspace: Workspace) -> dict[str, Any]:
     """Records and shards of both splits, and predictions -> data/audit: labels that somebody should look at."""
-    from deepmark.audit.find_issues import PREDICTED, duplicates, suspected_labels
-    from deepmark.audit.issue_images import Pictures
-    from deepmark.audit.label_issue import likely_by_kind, ranked, write_suspects
+    from deepmark.audit.find_issues import PREDICTED_SPLIT, find_duplicates, find_label_issues
+    from deepmark.audit.issue_images import Illustrator
+    from deepmark.audit.label_issue import count_likely, rank_issues, write_issues
     from deepmark.audit.page import write_page
     from deepmark.data.records import read_records
     from deepmark.files import new_folder
@@ -205,23 +205,23 @@ def audit(workspace: Workspace) -> dict[str, Any]:
     readers = {split: open_shards(workspace, split) for split in SPLITS}
     found, count = _predictions_to_audit(workspace), sum(map(len, readers.values()))
     with progress("audit", count) as advance:
-        copies = duplicates(readers, params, progress=advance)
+        copies = find_duplicates(readers, params, progress=advance)
     records = {split: read_records(file) for split, file in files.items()}
-    suspects = ranked([*suspected_labels(records, found.items(), params), *copies])
-    pictures = Pictures(readers, {PREDICTED: found})
+    issues = rank_issues([*find_label_issues(records, found.items(), params), *copies])
+    illustrator = Illustrator(readers, {PREDICTED_SPLIT: found})
     with new_folder(workspace.audit) as draft:
-        write_suspects(draft / workspace.suspects_file.name, suspects)
+        write_issues(draft / workspace.issues_file.name, issues)
         write_page(
             draft / workspace.audit_page.name,
-            suspects,
-            [pictures.exhibit(one) for one in suspects[: params.pictures]],
+            issues,
+            [illustrator.illustrate(issue) for issue in issues[: params.pictures]],
             looked_at=f"{count:,} pictures of {' and '.join(SPLITS)}",
             faulty_share=params.faulty_share,
         )
-    likely = likely_by_kind(suspects)
+    likely = count_likely(issues)
     return {
         "pictures": count,
-        "suspects": len(suspects),
+        "suspects": len(issues),
         "likely": sum(likely.values()),
         "likely_by_kind": likely,
         "page": str(workspace.audit_page),
@@ -229,14 +229,15 @@ def audit(workspace: Workspace) -> dict[str, Any]:
 
 
 def _predictions_to_audit(workspace: Workspace) -> dict[int, "Detections"]:
-    """By picture; known to be of the validation pictures of today."""
-    from deepmark.audit.assignment import noticeable
+    """The detections by image. Raises DeepmarkError where they are not those of today's validation images."""
+    from deepmark.audit.label_matching import with_min_score
     from deepmark.data.predictions import read_predictions
     from deepmark.data.records import open_records
 
     maker = f"deepmark predict --strategy {STRATEGIES[-1]}"
     path = require_file(workspace.predictions_file(STRATEGIES[-1]), maker)
-    found = {one.image_id: noticeable(one.detections) for one in read_predictions(path)[0]}  # all would be gigabytes
+    # without the weak ones: all of them would take gigabytes
+    found = {one.image_id: with_min_score(one.detections) for one in read_predictions(path)[0]}
     with open_records(workspace.records_file("validation")) as file:
         known = set(file.read(columns=["id"]).column("id").to_pylist())
     if found.keys() != known:

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Files and folders are written whole or not at all."""
 
 import json
 
@@ -41,7 +41,7 @@ def test_a_finished_folder_takes_the_place_of_the_old_one(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_killed_process_left_is_cleared_away(tmp_path):
+def test_the_files_of_a_killed_process_are_deleted(tmp_path):
     (tmp_path / "a.unfinished").mkdir()
     (tmp_path / "a.unfinished" / "rubbish").write_text("x")
     with new_folder(tmp_path / "a") as draft:

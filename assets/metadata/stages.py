@@ -75,12 +75,12 @@ def suspects_facts(root: Path, _: str | None) -> dict[str, Any]:
     """The number of suspected labels, by kind, and the page that shows them."""
     workspace = Workspace(root)
     facts: dict[str, Any] = {"page": dg.MetadataValue.path(workspace.audit_page)}
-    if workspace.suspects_file.is_file():
+    if workspace.issues_file.is_file():
         import pandas as pd
 
         from deepmark.audit.label_issue import LIKELY
 
-        suspects = pd.read_parquet(workspace.suspects_file, columns=["kind", "score"])
+        suspects = pd.read_parquet(workspace.issues_file, columns=["kind", "score"])
         likely = suspects[suspects["score"] >= LIKELY]
         facts |= {"suspects": len(suspects), f"score of {LIKELY} or more": len(likely)}
         facts |= {str(kind): int(count) for kind, count in likely["kind"].value_counts().items()}

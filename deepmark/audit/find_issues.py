@@ -1,53 +1,53 @@
-"""Everything that is suspected of a data set, as one ranked list."""
+"""All label issues of a data set, as one ranked list."""
 
 from collections.abc import Callable, Iterable, Mapping
 
-from deepmark.audit.assignment import pair
 from deepmark.audit.box_issues import boxes_without_landmarks
-from deepmark.audit.duplicates import fingerprint_split, same_files, shared_pictures
-from deepmark.audit.label_issue import Suspicion, ranked
+from deepmark.audit.duplicates import hash_split, identical_files, shared_images
+from deepmark.audit.label_issue import LabelIssue, rank_issues
+from deepmark.audit.label_matching import match_labels
 from deepmark.audit.labels import collect
-from deepmark.audit.model_disagreements import items_elsewhere, misnamed_and_missing
-from deepmark.audit.swapped_landmarks import exchanged_landmarks
+from deepmark.audit.model_disagreements import misplaced_items, wrong_categories_and_missing_labels
+from deepmark.audit.swapped_landmarks import swapped_landmarks
 from deepmark.data.shards.reader import ShardReader
 from deepmark.params import AuditParams
 from deepmark.types import Detections, ImageRecord
 
-PREDICTED = "validation"
-"""The split that the model has not learnt from: only its labels are held against the model."""
+PREDICTED_SPLIT = "validation"
+"""The split that the model was not trained on: only its labels are compared with predictions."""
 
 
-def suspected_labels(
+def find_label_issues(
     records: Mapping[str, Iterable[ImageRecord]],
     predictions: Iterable[tuple[int, Detections]],
     params: AuditParams,
-) -> list[Suspicion]:
-    """Labels that somebody should look at, the most suspect first.
+) -> list[LabelIssue]:
+    """Labels that somebody should look at, the most likely errors first.
 
-    What is usual is learnt from all splits together. Items of the split "validation" are also held against
-    `predictions`, its pictures' (image id, detections).
+    Typical ranges are estimated from all splits together. Items of the split "validation" are also compared with
+    `predictions`: an (image id, detections) for each of its images.
     """
     labels = collect(records)
-    pairing = pair(labels, predictions, split=PREDICTED)
+    matches = match_labels(labels, predictions, split=PREDICTED_SPLIT)
     limits = {"faulty_share": params.faulty_share, "min_score": params.min_score}
-    return ranked(
+    return rank_issues(
         [
-            *exchanged_landmarks(labels, pairing, **limits),
+            *swapped_landmarks(labels, matches, **limits),
             *boxes_without_landmarks(labels, **limits),
-            *items_elsewhere(labels, pairing, **limits),
-            *misnamed_and_missing(labels, pairing, split=PREDICTED, min_score=params.min_score),
+            *misplaced_items(labels, matches, **limits),
+            *wrong_categories_and_missing_labels(labels, matches, split=PREDICTED_SPLIT, min_score=params.min_score),
         ]
     )
 
 
-def duplicates(
+def find_duplicates(
     readers: Mapping[str, ShardReader], params: AuditParams, *, progress: Callable[[int], None] = lambda count: None
-) -> list[Suspicion]:
-    """Pictures of validation that another split has too, and files that a split has twice.
+) -> list[LabelIssue]:
+    """Validation images that are in another split too, and files that are in a split twice.
 
-    `progress` hears how many further pictures were looked at.
+    `progress` is called with the number of further images that were hashed.
     """
-    prints = {split: fingerprint_split(reader, progress=progress) for split, reader in readers.items()}
-    others = [each for split, each in prints.items() if split != PREDICTED]
-    shared = shared_pictures(prints[PREDICTED], others, radius=params.hash_bits, min_score=params.min_score)
-    return ranked([*shared, *(one for each in prints.values() for one in same_files(each))])
+    hashes = {split: hash_split(reader, progress=progress) for split, reader in readers.items()}
+    others = [each for split, each in hashes.items() if split != PREDICTED_SPLIT]
+    shared = shared_images(hashes[PREDICTED_SPLIT], others, radius=params.hash_bits, min_score=params.min_score)
+    return rank_issues([*shared, *(one for each in hashes.values() for one in identical_files(each))])

@@ -1,4 +1,4 @@
-"""What a person needs to see of a suspect: the label and what the model has in its place, or both pictures."""
+"""The images that a person needs to judge a label issue: the label and the detection, or both duplicates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from deepmark.audit.label_issue import Suspicion
+from deepmark.audit.label_issue import LabelIssue
 from deepmark.data.images import decode_jpeg
 from deepmark.data.shards.reader import ShardReader
 from deepmark.draw import Image, draw_detections, draw_truth
@@ -18,66 +18,68 @@ from deepmark.types import Detections, Garment, ImageRecord
 _LETTERS = " (L, R: its left, its right)"
 
 _MARGIN = 0.12
-"""Of the cut-out, around what it is about."""
+"""Added to each side of a crop; share of the longer side of what it shows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Panel:
-    """One picture of an exhibit."""
+    """One image with its caption."""
 
     caption: str
     image: Image
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Exhibit:
-    """A suspect with its pictures."""
+class IllustratedIssue:
+    """A label issue with its images."""
 
-    suspect: Suspicion
+    issue: LabelIssue
     file: str
     """"train/image/000012.jpg"."""
 
     panels: tuple[Panel, ...]
 
 
-class Pictures:
-    """The pictures of the splits by their numbers, and what the model found in some."""
+class Illustrator:
+    """Draws label issues upon the images of the splits, with the detections of those splits that have some."""
 
-    def __init__(self, readers: Mapping[str, ShardReader], found: Mapping[str, Mapping[int, Detections]]) -> None:
-        self._readers, self._found = readers, found
-        self._places = {
+    def __init__(self, readers: Mapping[str, ShardReader], detections: Mapping[str, Mapping[int, Detections]]) -> None:
+        self._readers, self._detections = readers, detections
+        self._positions = {
             split: {int(reader.key(position)): position for position in range(len(reader))}
             for split, reader in readers.items()
         }
 
-    def exhibit(self, suspect: Suspicion) -> Exhibit:
-        """The suspect's pictures, drawn upon."""
-        record, image = self._open(suspect.split, suspect.image_id)
-        file = f"{suspect.split}/{record.file}"
-        if suspect.other is None:
-            found = self._found.get(suspect.split, {}).get(suspect.image_id)
-            return Exhibit(suspect=suspect, file=file, panels=tuple(label_panels(suspect, record, image, found)))
-        split, name = suspect.other.split("/", 1)
+    def illustrate(self, issue: LabelIssue) -> IllustratedIssue:
+        """The issue with its images, drawn upon."""
+        record, image = self._open(issue.split, issue.image_id)
+        file = f"{issue.split}/{record.file}"
+        if issue.other is None:
+            detections = self._detections.get(issue.split, {}).get(issue.image_id)
+            return IllustratedIssue(
+                issue=issue, file=file, panels=tuple(label_panels(issue, record, image, detections))
+            )
+        split, name = issue.other.split("/", 1)
         other = self._open(split, int(name.rsplit("/", 1)[-1].split(".")[0]))[1]
-        panels = Panel(caption=file, image=image), Panel(caption=suspect.other, image=other)
-        return Exhibit(suspect=suspect, file=file, panels=panels)
+        both = Panel(caption=file, image=image), Panel(caption=issue.other, image=other)
+        return IllustratedIssue(issue=issue, file=file, panels=both)
 
     def _open(self, split: str, number: int) -> tuple[ImageRecord, Image]:
-        record, jpeg = self._readers[split][self._places[split][number]]
+        record, jpeg = self._readers[split][self._positions[split][number]]
         return record, decode_jpeg(jpeg)
 
 
-def label_panels(suspect: Suspicion, record: ImageRecord, image: Image, found: Detections | None) -> list[Panel]:
-    """The label, and what the model has in its place; cut out of the picture."""
-    items = [item for item in record.garments if item.item == suspect.item]
-    chosen = None if found is None else _chosen(suspect, items, found)
+def label_panels(issue: LabelIssue, record: ImageRecord, image: Image, detections: Detections | None) -> list[Panel]:
+    """The label, and the detection in its place if there is one; cropped from the image."""
+    items = [item for item in record.garments if item.item == issue.item]
+    chosen = None if detections is None else _chosen(issue, items, detections)
     boxes = [item.box for item in items] + ([] if chosen is None else [chosen.boxes[0].astype(np.float64)])
     points = [item.landmarks[item.landmarks[:, 2] > 0, :2] for item in items]
     corners = np.concatenate([np.empty((0, 2)), *(box.reshape(2, 2) for box in boxes), *points])
     left, top, right, bottom = _window(corners, image)
     cut, offset = np.ascontiguousarray(image[top:bottom, left:right]), np.array([left, top])
     shown = replace(record, garments=tuple(_moved(item, offset) for item in items or record.garments))
-    numbers = _numbers(suspect)
+    numbers = _numbers(issue)
     drawn = draw_truth(cut, shown)
     for item in shown.garments if numbers else ():
         labelled = {each: text for each, text in numbers.items() if item.landmarks[each, 2] > 0}
@@ -95,12 +97,12 @@ def label_panels(suspect: Suspicion, record: ImageRecord, image: Image, found: D
     return panels
 
 
-def _numbers(suspect: Suspicion) -> dict[int, str]:
-    """What is written beside which landmark: a skeleton under exchanged numbers looks like any other."""
-    wrong = [number - 1 for number in suspect.landmarks]
+def _numbers(issue: LabelIssue) -> dict[int, str]:
+    """Texts for the landmarks whose numbers are wrong, since a skeleton with swapped numbers looks like any other."""
+    wrong = [number - 1 for number in issue.landmarks]
     if len(wrong) <= 2:
         return {each: str(each + 1) for each in wrong}
-    parts = CATEGORY_BY_NAME[suspect.category or ""].parts
+    parts = CATEGORY_BY_NAME[issue.category or ""].parts
     return {each: parts[each][0].upper() for each in wrong}  # "left cuff outer": L
 
 
@@ -112,18 +114,18 @@ def _write(image: Image, points: Float[np.ndarray, "k 2"], texts: Mapping[int, s
             cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, color, width, cv2.LINE_AA)
 
 
-def _chosen(suspect: Suspicion, items: Sequence[Garment], found: Detections) -> Detections | None:
-    """The detection that the entry is about, or the one of the label's category that is nearest to it."""
-    if suspect.box is not None:
-        off = np.abs(found.boxes - suspect.box).max(axis=1)
-        return found[np.array([int(off.argmin())])]
+def _chosen(issue: LabelIssue, items: Sequence[Garment], detections: Detections) -> Detections | None:
+    """The detection that the issue is about, or else the one of the item's category that overlaps it most."""
+    if issue.box is not None:
+        off = np.abs(detections.boxes - issue.box).max(axis=1)
+        return detections[np.array([int(off.argmin())])]
     if not items:
         return None
-    same = np.flatnonzero(found.categories == items[0].category)
+    same = np.flatnonzero(detections.categories == items[0].category)
     if not len(same):
         return None
-    overlaps = box_iou(items[0].box[None], found.boxes[same].astype(np.float64))[0]
-    return found[np.array([int(same[int(overlaps.argmax())])])] if overlaps.max() > 0 else None
+    overlaps = box_iou(items[0].box[None], detections.boxes[same].astype(np.float64))[0]
+    return detections[np.array([int(same[int(overlaps.argmax())])])] if overlaps.max() > 0 else None
 
 
 def _window(corners: Float[np.ndarray, "n 2"], image: Image) -> tuple[int, int, int, int]:

@@ -1,4 +1,4 @@
-"""A label that somebody should look at."""
+"""A label that somebody should look at, and why: its type, ranking, and the Parquet file of all of them."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,23 +19,23 @@ KINDS: dict[str, str] = {
     "swapped landmarks": "Two landmarks that are not mirror partners fit better under each other's numbers.",
     "box without its landmarks": "The box lies unlike other boxes about their landmarks.",
     "missing label": "The model is confident of a garment where nothing is labelled.",
-    "duplicate across splits": "Nearly the same picture is in train and in validation: the metric measures memory.",
+    "duplicate across splits": "Nearly the same image is in train and in validation: the metric measures memory.",
     "duplicate in a split": "The same file is in the split twice.",
 }
-"""What is suspected, in words for people."""
+"""The kinds of issues, and what each means, in words for people."""
 
 LIKELY = 0.5
-"""Score from which an entry is more likely a fault than not."""
+"""From this score on, a label is more likely wrong than right."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Suspicion:
-    """One reason to look at one label, or at one picture."""
+class LabelIssue:
+    """A reason to look at one label, or at one image."""
 
     split: str
     image_id: int
     item: str | None
-    """Its key in the annotation file; None where the whole picture, or a missing item, is meant."""
+    """Its key in the annotation file; None where the issue is the whole image or a missing item."""
 
     category: str | None
     """As it is labelled; None where `item` is."""
@@ -50,40 +50,40 @@ class Suspicion:
     """A sentence with numbers."""
 
     other: str | None = None
-    """The other picture of a duplicate: "train/image/000012.jpg"."""
+    """The other image of a duplicate: "train/image/000012.jpg"."""
 
     landmarks: tuple[int, ...] = ()
-    """Those that bear a wrong number, counted from 1 inside the category."""
+    """Those whose numbers are wrong, counted from 1 inside the category."""
 
     box: Float[np.ndarray, "4"] | None = None
-    """Where the model has the garment, pixels; None where it says nothing."""
+    """Where the model detects the garment, pixels; None where the issue is not about a detection."""
 
 
-def ranked(suspicions: Iterable[Suspicion]) -> list[Suspicion]:
-    """The most suspect first, one entry an item: its strongest kind, the others named in the reason.
+def rank_issues(issues: Iterable[LabelIssue]) -> list[LabelIssue]:
+    """The highest scores first, one entry per item: its strongest issue, the others named in the reason.
 
-    Missing labels and duplicates are entries of their own.
+    Missing labels and duplicates stay entries of their own.
     """
-    of_item: dict[tuple[str, int, str], list[Suspicion]] = {}
+    of_item: dict[tuple[str, int, str], list[LabelIssue]] = {}
     entries = []
-    for each in suspicions:
+    for each in issues:
         if each.item is None:
             entries.append(each)
         else:
             of_item.setdefault((each.split, each.image_id, each.item), []).append(each)
-    entries += map(_strongest, of_item.values())
+    entries += map(_merge, of_item.values())
     return sorted(entries, key=lambda one: (-one.score, one.split, one.image_id, one.item or "", one.kind))
 
 
-def _strongest(suspicions: Sequence[Suspicion]) -> Suspicion:
-    first, *others = sorted(suspicions, key=lambda one: (-one.score, one.kind))
+def _merge(issues: Sequence[LabelIssue]) -> LabelIssue:
+    first, *others = sorted(issues, key=lambda one: (-one.score, one.kind))
     also = "".join(f". Also {other.kind} ({other.score:.2f}): {other.reason}" for other in others)
     return replace(first, reason=first.reason + also)
 
 
-def likely_by_kind(suspects: Iterable[Suspicion]) -> dict[str, int]:
-    """How many entries are more likely a fault than not."""
-    return dict(sorted(Counter(one.kind for one in suspects if one.score >= LIKELY).items()))
+def count_likely(issues: Iterable[LabelIssue]) -> dict[str, int]:
+    """By kind, how many labels are more likely wrong than right."""
+    return dict(sorted(Counter(one.kind for one in issues if one.score >= LIKELY).items()))
 
 
 _COLUMNS: list[tuple[str, pa.DataType]] = [
@@ -101,11 +101,11 @@ _COLUMNS: list[tuple[str, pa.DataType]] = [
 ]
 
 SCHEMA = pa.schema(_COLUMNS, metadata={"deepmark": "suspects, version 1"})
-"""Fields as in Suspicion; the rank counts from 1."""
+"""Fields as in LabelIssue; the rank counts from 1."""
 
 
-def write_suspects(path: Path, suspects: Sequence[Suspicion]) -> None:
-    """The ranked list as Parquet, whole or not at all."""
+def write_issues(path: Path, issues: Sequence[LabelIssue]) -> None:
+    """Write the ranked list as Parquet, whole or not at all."""
     rows = [
         {
             "rank": rank,
@@ -113,7 +113,7 @@ def write_suspects(path: Path, suspects: Sequence[Suspicion]) -> None:
             "landmarks": list(each.landmarks),
             "box": None if each.box is None else each.box.tolist(),
         }
-        for rank, each in enumerate(suspects, 1)
+        for rank, each in enumerate(issues, 1)
     ]
     with new_file(path) as draft:
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), draft, compression="zstd")

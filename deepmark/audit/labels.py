@@ -1,4 +1,4 @@
-"""All labelled items of the audited splits as columns: a row an item."""
+"""All labelled items of the audited splits as columns, one row per item."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Int64
 
-from deepmark.audit.label_issue import Suspicion
+from deepmark.audit.label_issue import LabelIssue
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS, Category
 from deepmark.types import ImageRecord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Labels:
-    """What people have labelled; every column has a row an item."""
+    """The labelled items; every column has one row per item."""
 
     splits: list[str]
     image_ids: Int64[np.ndarray, " n"]
@@ -27,7 +27,7 @@ class Labels:
     """x, y, v; rows past the category's own landmarks are 0."""
 
     sizes: Float[np.ndarray, "n 2"]
-    """Width and height of the item's picture, pixels."""
+    """Width and height of the item's image, pixels."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -39,9 +39,9 @@ class Labels:
         landmarks = self.landmarks[rows, : category.landmarks]
         return landmarks[..., 0] + 1j * landmarks[..., 1], landmarks[..., 2] > 0
 
-    def suspicion(self, row: int, kind: str, score: float, reason: str, **facts: Any) -> Suspicion:
-        """A suspicion of the item of this row."""
-        return Suspicion(
+    def issue(self, row: int, kind: str, score: float, reason: str, **facts: Any) -> LabelIssue:
+        """An issue of the item in this row."""
+        return LabelIssue(
             split=self.splits[row],
             image_id=int(self.image_ids[row]),
             item=self.items[row],

@@ -1,4 +1,4 @@
-"""The suspects as one page that needs nothing beside it: pictures, reasons, what to do."""
+"""The page of label issues, one HTML file that holds its images: what was found, why, and what to do."""
 
 import base64
 from collections import Counter
@@ -10,19 +10,19 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from deepmark.audit.issue_images import Exhibit
-from deepmark.audit.label_issue import KINDS, Suspicion, likely_by_kind
+from deepmark.audit.issue_images import IllustratedIssue
+from deepmark.audit.label_issue import KINDS, LabelIssue, count_likely
 from deepmark.draw import Image
 from deepmark.files import new_file
 
 HEIGHT = 380
-"""Pixels of a picture on the page: landmarks can be told apart, and sixty entries are a few megabytes."""
+"""Most pixels in height of an image on the page: landmarks can be told apart, and sixty entries are a few megabytes."""
 
 _QUALITY = 85
 
 
-def as_data(image: Image) -> str:
-    """The picture as an address that holds it, at most `HEIGHT` high."""
+def data_url(image: Image) -> str:
+    """The image as a data: URL, at most `HEIGHT` high."""
     ratio = min(1.0, HEIGHT / image.shape[0])
     size = max(1, round(image.shape[1] * ratio)), max(1, round(image.shape[0] * ratio))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -31,21 +31,26 @@ def as_data(image: Image) -> str:
 
 
 def write_page(
-    path: Path, suspects: Sequence[Suspicion], exhibits: Sequence[Exhibit], *, looked_at: str, faulty_share: float
+    path: Path,
+    issues: Sequence[LabelIssue],
+    illustrated: Sequence[IllustratedIssue],
+    *,
+    looked_at: str,
+    faulty_share: float,
 ) -> None:
-    """The page, whole or not at all: counts of all suspects by kind, and the first of them as exhibits."""
+    """Write the page, whole or not at all: the number of issues of each kind, and the `illustrated` ones."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     engine = Environment(loader=PackageLoader("deepmark.report"), autoescape=True, undefined=StrictUndefined)
-    counts = Counter(each.kind for each in suspects)
-    likely = likely_by_kind(suspects)
+    counts = Counter(each.kind for each in issues)
+    likely = count_likely(issues)
     text = engine.get_template("audit.html").render(
-        entries=[_entry(rank, exhibit) for rank, exhibit in enumerate(exhibits, 1)],
+        entries=[_entry(rank, each) for rank, each in enumerate(illustrated, 1)],
         kinds=[
             {"name": kind, "words": words, "all": counts[kind], "likely": likely.get(kind, 0)}
             for kind, words in KINDS.items()
         ],
-        total=len(suspects),
+        total=len(issues),
         looked_at=looked_at,
         faulty_share=faulty_share,
     )
@@ -53,14 +58,14 @@ def write_page(
         draft.write_text(text, "utf-8")
 
 
-def _entry(rank: int, exhibit: Exhibit) -> dict[str, Any]:
-    one = exhibit.suspect
+def _entry(rank: int, illustrated: IllustratedIssue) -> dict[str, Any]:
+    issue = illustrated.issue
     return {
         "rank": rank,
-        "kind": one.kind,
-        "score": one.score,
-        "reason": one.reason[:1].upper() + one.reason[1:] + ".",
-        "what": f"{one.item} ({one.category})" if one.item else "",
-        "file": exhibit.file,
-        "pictures": [{"caption": panel.caption, "data": as_data(panel.image)} for panel in exhibit.panels],
+        "kind": issue.kind,
+        "score": issue.score,
+        "reason": issue.reason[:1].upper() + issue.reason[1:] + ".",
+        "what": f"{issue.item} ({issue.category})" if issue.item else "",
+        "file": illustrated.file,
+        "pictures": [{"caption": panel.caption, "data": data_url(panel.image)} for panel in illustrated.panels],
     }

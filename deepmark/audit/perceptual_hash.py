@@ -1,8 +1,8 @@
-"""Pictures that look the same: a 64-bit fingerprint each, and all pairs of two sets that differ in a few bits only.
+"""Images that look the same: a 64-bit perceptual hash (pHash) of each, and all pairs whose hashes differ in a few bits.
 
-The fingerprint (pHash) is the signs of a small grey picture's low frequencies about their median: another size, another
-JPEG quality or another brightness change few of them. Source: Zauner, "Implementation and Benchmarking of Perceptual
-Image Hash Functions", 2010.
+The bits are the signs of the low frequencies of a small grey image about their median: another size, JPEG quality or
+brightness changes few of them. Source: Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions",
+2010.
 """
 
 from collections.abc import Iterator
@@ -13,18 +13,17 @@ import numpy as np
 import simplejpeg
 from jaxtyping import Float32, Int64, UInt8, UInt64
 
-BITS = 64
 _SIDE, _LOW = 32, 8
-"""The grey picture is 32 x 32; its 8 x 8 lowest frequencies count, the mean not among them."""
+"""The grey image is 32 x 32; the 8 x 8 lowest frequencies are used, without the mean."""
 
 THUMBNAIL = 16
-"""Side of the grey picture that decides between pictures of the same fingerprint."""
+"""Side of the grey image that tells images of similar hashes apart."""
 
 _BANDS, _BAND_BITS = 4, 16
 
 
-def fingerprints(jpeg: bytes) -> tuple[UInt64[np.ndarray, "2"], UInt8[np.ndarray, "16 16"]]:
-    """The fingerprint of the picture and of its mirror image, and a thumbnail; decodes an eighth of its sides."""
+def perceptual_hashes(jpeg: bytes) -> tuple[UInt64[np.ndarray, "2"], UInt8[np.ndarray, "16 16"]]:
+    """The hashes of the image and of its mirror image, and a thumbnail; decodes as small as an eighth."""
     height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
     least = {"min_height": min(height, 2 * _SIDE), "min_width": min(width, 2 * _SIDE)}
     grey = simplejpeg.decode_jpeg(jpeg, "GRAY", fastdct=True, **least)[..., 0]
@@ -44,19 +43,19 @@ def near_pairs(
 ) -> tuple[Int64[np.ndarray, " p"], Int64[np.ndarray, " p"]]:
     """All (i, j) whose a[i] and b[j] differ in `radius` bits at most; exact, without comparing all with all.
 
-    Fingerprints that differ in r bits differ in r // 4 at most in one of four bands of 16 bits. So for each band the
-    ones of `b` are sorted into 65,536 drawers, and each of `a` looks into those near its own.
+    Hashes that differ in r bits differ in at most r // 4 bits in one of their four bands of 16 bits. So for each band
+    the hashes of `b` are sorted into 65,536 buckets, and each of `a` is compared with those in near buckets.
     """
     found = [np.empty((2, 0), np.int64)]
     for band in range(_BANDS):
-        keys, drawers = (
+        keys, buckets = (
             ((each >> np.uint64(band * _BAND_BITS)) & np.uint64(0xFFFF)).astype(np.int64) for each in (a, b)
         )
-        order = np.argsort(drawers, kind="stable")
-        ends = np.cumsum(np.bincount(drawers, minlength=2**_BAND_BITS))
-        starts = ends - np.bincount(drawers, minlength=2**_BAND_BITS)
+        order = np.argsort(buckets, kind="stable")
+        ends = np.cumsum(np.bincount(buckets, minlength=2**_BAND_BITS))
+        starts = ends - np.bincount(buckets, minlength=2**_BAND_BITS)
         for mask in _masks(radius // _BANDS):
-            found.append(_look(a, b, keys ^ mask, order, starts, ends, radius))
+            found.append(_compare_buckets(a, b, keys ^ mask, order, starts, ends, radius))
     pairs = np.unique(np.concatenate(found, axis=1), axis=1)
     return pairs[0], pairs[1]
 
@@ -68,16 +67,16 @@ def _masks(bits: int) -> Iterator[int]:
 
 
 _AT_ONCE = 1 << 22
-"""Candidates that are compared at a time: some 100 MB."""
+"""Pairs that are compared at a time: some 100 MB."""
 
 
-def _look(
+def _compare_buckets(
     a: UInt64[np.ndarray, " n"],
     b: UInt64[np.ndarray, " m"],
     keys: Int64[np.ndarray, " n"],
     order: Int64[np.ndarray, " m"],
-    starts: Int64[np.ndarray, " drawers"],
-    ends: Int64[np.ndarray, " drawers"],
+    starts: Int64[np.ndarray, " buckets"],
+    ends: Int64[np.ndarray, " buckets"],
     radius: int,
 ) -> Int64[np.ndarray, "2 p"]:
     counts = ends[keys] - starts[keys]
@@ -93,8 +92,8 @@ def _look(
     return np.concatenate(found, axis=1)
 
 
-def likeness(a: UInt8[np.ndarray, "16 16"], b: UInt8[np.ndarray, "16 16"]) -> float:
-    """Correlation of two thumbnails, -1..1; 1 for the same picture in another brightness or contrast."""
+def correlation(a: UInt8[np.ndarray, "16 16"], b: UInt8[np.ndarray, "16 16"]) -> float:
+    """Correlation of two thumbnails, -1..1; 1 for the same image in another brightness or contrast."""
     x, y = (each.astype(np.float64) - each.mean() for each in (a, b))
     size = np.sqrt((x**2).sum() * (y**2).sum())
     return float((x * y).sum() / size) if size > 0 else float((a == b).all())

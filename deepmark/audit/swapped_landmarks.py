@@ -1,7 +1,7 @@
-"""Landmarks that bear each other's numbers: all left ones exchanged with the right ones, or two with one another.
+"""Landmarks with swapped numbers: all left ones with the right ones, or two with each other.
 
-A landmark is held against the places where its category usually has it and, where the model has found the garment,
-against the places where the model has it. Exchanging is judged by what it gains: nats of evidence, of both together.
+A landmark is compared with its place in the category's mean shape and, where the model detects the garment, with the
+model's landmarks. A swap is scored by what it gains: nats of evidence, of both comparisons together.
 """
 
 from collections.abc import Iterator
@@ -9,49 +9,49 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Int64
 
-from deepmark.audit.assignment import Pairing
-from deepmark.audit.label_issue import Suspicion
+from deepmark.audit.label_issue import LabelIssue
+from deepmark.audit.label_matching import LabelMatches
 from deepmark.audit.labels import Labels
-from deepmark.audit.mean_shape import Layout, fit_layout, lay
-from deepmark.audit.outlier_score import habit, score, surprise
+from deepmark.audit.mean_shape import MeanShape, align, fit_mean_shape
+from deepmark.audit.outlier_score import log_evidence, outlier_score, typical_range
 from deepmark.schema import CATEGORIES, Category
 
 _CHUNK = 2048
 """Items whose landmarks are compared with each other's places at a time: some 25 MB."""
 
-_ASSUMED, _LEAST = 0.1, 0.01
-"""How far the model's landmarks lie off before any was seen, and at least; shares of the box's root area."""
+_ASSUMED_SPREAD, _MIN_SPREAD = 0.1, 0.01
+"""Spread of the model's landmarks before any was seen, and its lower bound; in roots of the box's area."""
 
 
-def exchanged_landmarks(
-    labels: Labels, pairing: Pairing, *, faulty_share: float, min_score: float
-) -> Iterator[Suspicion]:
-    """Items of which two landmarks, or all mirror partners, fit better under each other's numbers."""
+def swapped_landmarks(
+    labels: Labels, matches: LabelMatches, *, faulty_share: float, min_score: float
+) -> Iterator[LabelIssue]:
+    """Items of which two landmarks, or all mirror partners, fit better with their numbers swapped."""
     for category in CATEGORIES:
         rows = np.flatnonzero(labels.categories == category.index)
         points, labelled = labels.points(rows, category)
-        layout = fit_layout(category, points, labelled)
-        spread = _model_spread(pairing, rows, points, labelled)
+        shape = fit_mean_shape(category, points, labelled)
+        spread = _model_spread(matches, rows, points, labelled)
         for start in range(0, len(rows), _CHUNK):
             part = slice(start, start + _CHUNK)
-            found = _of_model(pairing, rows[part], points[part], labelled[part], spread)
-            judged = _judge(category, layout, points[part], labelled[part], found)
-            yield from _suspicions(labels, category, rows[part], judged, faulty_share, min_score)
+            costs_by_model = _model_costs(matches, rows[part], points[part], labelled[part], spread)
+            gains = _gains_of_swaps(category, shape, points[part], labelled[part], costs_by_model)
+            yield from _issues(labels, category, rows[part], gains, faulty_share, min_score)
 
 
-def _suspicions(
+def _issues(
     labels: Labels,
     category: Category,
     rows: Int64[np.ndarray, " n"],
-    judged: tuple[Float[np.ndarray, "n k k"], Float[np.ndarray, " n"]],
+    gains: tuple[Float[np.ndarray, "n k k"], Float[np.ndarray, " n"]],
     faulty_share: float,
     min_score: float,
-) -> Iterator[Suspicion]:
-    gains, all_pairs = judged
+) -> Iterator[LabelIssue]:
+    one_swap, all_pairs = gains
     mirror = category.mirror
-    best = gains.reshape(len(rows), -1).argmax(axis=1)
-    single = gains.reshape(len(rows), -1).max(axis=1)
-    scores = score(np.maximum(single, all_pairs), faulty_share=faulty_share)
+    best = one_swap.reshape(len(rows), -1).argmax(axis=1)
+    single = one_swap.reshape(len(rows), -1).max(axis=1)
+    scores = outlier_score(np.maximum(single, all_pairs), faulty_share=faulty_share)
     for i in np.flatnonzero(scores >= min_score).tolist():
         if all_pairs[i] >= single[i]:
             kind, wrong = "mirrored landmarks", tuple(each for each, other in enumerate(mirror) if each != other)
@@ -62,40 +62,40 @@ def _suspicions(
             names = " and ".join(f"{category.parts[each]} ({each + 1})" for each in wrong)
             reason = f"{names} fit better under each other's number"
         numbers = tuple(each + 1 for each in wrong)
-        yield labels.suspicion(int(rows[i]), kind, float(scores[i]), reason, landmarks=numbers)
+        yield labels.issue(int(rows[i]), kind, float(scores[i]), reason, landmarks=numbers)
 
 
-def _judge(
+def _gains_of_swaps(
     category: Category,
-    layout: Layout,
+    shape: MeanShape,
     points: Complex[np.ndarray, "n k"],
     labelled: Bool[np.ndarray, "n k"],
-    found: Float[np.ndarray, "n k k"],
+    costs_by_model: Float[np.ndarray, "n k k"],
 ) -> tuple[Float[np.ndarray, "n k k"], Float[np.ndarray, " n"]]:
-    """What exchanging gains: landmark i with j, and every landmark with its mirror partner."""
+    """The gain of swapping landmark i with j, and that of swapping every landmark with its mirror partner."""
     mirror = list(category.mirror)
-    laid, turned = lay(points, labelled, layout), lay(points[:, mirror], labelled[:, mirror], layout)
-    usual = _costs(laid.points, layout.points, layout.spread)
-    known = ~np.isnan(laid.scale)
-    gains = np.where(known[:, None, None], _gains(np.nan_to_num(usual)), 0.0) + _gains(found)
+    aligned, turned = align(points, labelled, shape), align(points[:, mirror], labelled[:, mirror], shape)
+    usual = _costs(aligned.points, shape.points, shape.spread)
+    known = ~np.isnan(aligned.scale)
+    gains = np.where(known[:, None, None], _gains(np.nan_to_num(usual)), 0.0) + _gains(costs_by_model)
     both = labelled[:, :, None] & labelled[:, None, :] & ~np.eye(category.landmarks, dtype=bool)
     given, other = (
-        np.where(seen, surprise(np.abs(each.points - layout.points) / layout.spread), 0.0).sum(axis=1)
-        for each, seen in ((laid, labelled), (turned, labelled[:, mirror]))
+        np.where(seen, log_evidence(np.abs(each.points - shape.points) / shape.spread), 0.0).sum(axis=1)
+        for each, seen in ((aligned, labelled), (turned, labelled[:, mirror]))
     )
     own = np.arange(category.landmarks)
-    by_model = np.where(labelled, found[:, own, own] - found[:, own, mirror], 0.0).sum(axis=1)
-    by_layout = np.where(known, np.nan_to_num(given - other), 0.0)
+    by_model = np.where(labelled, costs_by_model[:, own, own] - costs_by_model[:, own, mirror], 0.0).sum(axis=1)
+    by_shape = np.where(known, np.nan_to_num(given - other), 0.0)
     pairs = (labelled & (own != mirror)).sum(axis=1) / 2
-    # What a garment's landmarks say is far from independent: n of them are worth the root of n.
-    return np.where(both, gains, -np.inf), (by_layout + by_model) / np.sqrt(np.maximum(pairs, 1))
+    # The landmarks of a garment are far from independent: n of them count as much as the root of n.
+    return np.where(both, gains, -np.inf), (by_shape + by_model) / np.sqrt(np.maximum(pairs, 1))
 
 
 def _costs(
     points: Complex[np.ndarray, "n k"], places: Complex[np.ndarray, "*m k"], spread: Float[np.ndarray, "*m k"]
 ) -> Float[np.ndarray, "n k k"]:
     """Evidence against landmark i (second axis) being number j (third axis)."""
-    return surprise(np.abs(points[:, :, None] - places[..., None, :]) / spread[..., None, :])
+    return log_evidence(np.abs(points[:, :, None] - places[..., None, :]) / spread[..., None, :])
 
 
 def _gains(costs: Float[np.ndarray, "n k k"]) -> Float[np.ndarray, "n k k"]:
@@ -104,27 +104,27 @@ def _gains(costs: Float[np.ndarray, "n k k"]) -> Float[np.ndarray, "n k k"]:
 
 
 def _model_spread(
-    pairing: Pairing,
+    matches: LabelMatches,
     rows: Int64[np.ndarray, " n"],
     points: Complex[np.ndarray, "n k"],
     labelled: Bool[np.ndarray, "n k"],
 ) -> Float[np.ndarray, " k"]:
-    """How far from the labels the model usually puts each landmark, in root areas of its box."""
-    places, scale = pairing.points(rows, points.shape[1])
+    """Typical distance of each of the model's landmarks from the label, in roots of its box's area."""
+    places, scale = matches.points(rows, points.shape[1])
     far = np.where(labelled, np.abs(points - places) / scale[:, None], np.nan)
-    return habit(np.concatenate([far, -far]), assumed=_ASSUMED, least=_LEAST).above
+    return typical_range(np.concatenate([far, -far]), assumed_spread=_ASSUMED_SPREAD, min_spread=_MIN_SPREAD).above
 
 
-def _of_model(
-    pairing: Pairing,
+def _model_costs(
+    matches: LabelMatches,
     rows: Int64[np.ndarray, " n"],
     points: Complex[np.ndarray, "n k"],
     labelled: Bool[np.ndarray, "n k"],
     spread: Float[np.ndarray, " k"],
 ) -> Float[np.ndarray, "n k k"]:
-    """Costs as the model sees them, weighed by its confidence; 0 where it has not found the item."""
-    places, scale = pairing.points(rows, points.shape[1])
+    """Costs by the model's landmarks, weighed by its confidence; 0 where the item has no detection."""
+    places, scale = matches.points(rows, points.shape[1])
     there = ~np.isnan(scale)
     costs = np.zeros((len(rows), points.shape[1], points.shape[1]))
     costs[there] = _costs(points[there], places[there], spread * scale[there, None])
-    return costs * pairing.confidence[rows][:, None, None]
+    return costs * matches.confidence[rows][:, None, None]

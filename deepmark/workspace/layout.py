@@ -75,8 +75,8 @@ class Workspace:
         return self.root / "data/audit"
 
     @property
-    def suspects_file(self) -> Path:
-        """Suspected labels, ranked."""
+    def issues_file(self) -> Path:
+        """Labels that somebody should look at, the most likely errors first."""
         return self.audit / "suspects.parquet"
 
     @property

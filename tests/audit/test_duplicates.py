@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from deepmark.audit.duplicates import Prints, same_files, shared_pictures
-from deepmark.audit.perceptual_hash import fingerprints, likeness, near_pairs
+from deepmark.audit.duplicates import ImageHashes, identical_files, shared_images
+from deepmark.audit.perceptual_hash import correlation, near_pairs, perceptual_hashes
 from deepmark.synthetic.scene import draw_image
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
     return [draw_image(seed=2, split="train", index=index).image for index in range(12)]
 
 
@@ -19,9 +19,9 @@ def jpeg(image, quality=90):
     return simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality=quality, colorspace="RGB")
 
 
-def prints(split, images):
-    made = [fingerprints(jpeg(image, 60 if split == "validation" else 90)) for image in images]
-    return Prints(
+def hashes(split, images):
+    made = [perceptual_hashes(jpeg(image, 60 if split == "validation" else 90)) for image in images]
+    return ImageHashes(
         split=split,
         image_ids=list(range(1, len(images) + 1)),
         files=[f"image/{number:06d}.jpg" for number in range(1, len(images) + 1)],
@@ -32,7 +32,7 @@ def prints(split, images):
 
 
 def shared(validation, train):
-    found = shared_pictures(prints("validation", validation), [prints("train", train)], radius=10, min_score=0.5)
+    found = shared_images(hashes("validation", validation), [hashes("train", train)], radius=10, min_score=0.5)
     return [(one.image_id, one.other) for one in found]
 
 
@@ -46,30 +46,30 @@ def shared(validation, train):
     ],
     ids=["recompressed", "smaller", "mirrored", "paler"],
 )
-def test_a_changed_copy_is_found_with_its_original(pictures, change):
-    assert shared([pictures[0], change(pictures[5])], pictures[3:]) == [(2, "train/image/000003.jpg")]
+def test_a_changed_copy_is_found_with_its_original(images, change):
+    assert shared([images[0], change(images[5])], images[3:]) == [(2, "train/image/000003.jpg")]
 
 
-def test_different_pictures_are_no_duplicates(pictures):
-    assert shared(pictures[:6], pictures[6:]) == []
+def test_different_images_are_no_duplicates(images):
+    assert shared(images[:6], images[6:]) == []
 
 
 @pytest.mark.parametrize("empty", ["validation", "train"])
-def test_a_split_without_pictures_shares_none(pictures, empty):
-    assert shared([] if empty == "validation" else pictures, [] if empty == "train" else pictures) == []
+def test_a_split_without_images_shares_none(images, empty):
+    assert shared([] if empty == "validation" else images, [] if empty == "train" else images) == []
 
 
-def test_the_same_file_across_splits_is_certain(pictures):
-    one, other = prints("validation", pictures[:1]), prints("train", pictures[:1])
-    (found,) = shared_pictures(one, [replace(other, sha256=one.sha256)], radius=10, min_score=0.5)
+def test_the_same_file_across_splits_is_certain(images):
+    one, other = hashes("validation", images[:1]), hashes("train", images[:1])
+    (found,) = shared_images(one, [replace(other, sha256=one.sha256)], radius=10, min_score=0.5)
 
     assert (found.score, found.kind) == (1.0, "duplicate across splits")
     assert "same file" in found.reason
 
 
-def test_a_file_that_is_in_a_split_twice_is_named_with_the_first(pictures):
-    twice = replace(prints("train", pictures[:3]), sha256=["a", "b", "a"])
-    (found,) = same_files(twice)
+def test_a_file_that_is_in_a_split_twice_is_named_with_the_first(images):
+    twice = replace(hashes("train", images[:3]), sha256=["a", "b", "a"])
+    (found,) = identical_files(twice)
 
     assert (found.image_id, found.other, found.item) == (3, "train/image/000001.jpg", None)
 
@@ -86,14 +86,14 @@ def test_pairs_within_the_radius_are_those_of_comparing_all_with_all(radius):
     assert np.stack(near_pairs(a, b, radius=radius), axis=1).tolist() == expected.tolist()
 
 
-def test_even_pictures_are_alike_when_they_are_equal():
+def test_images_of_one_grey_correlate_only_when_they_are_equal():
     grey, white = (np.full((16, 16), value, np.uint8) for value in (128, 255))
 
-    assert likeness(grey, grey) == 1.0
-    assert likeness(grey, white) == 0.0
+    assert correlation(grey, grey) == 1.0
+    assert correlation(grey, white) == 0.0
 
 
-def test_a_picture_of_a_few_pixels_has_a_fingerprint_too():
-    bits, thumbnail = fingerprints(jpeg(np.full((3, 5, 3), 200, np.uint8)))
+def test_an_image_of_a_few_pixels_has_a_hash_too():
+    bits, thumbnail = perceptual_hashes(jpeg(np.full((3, 5, 3), 200, np.uint8)))
 
     assert (bits.shape, thumbnail.shape) == ((2,), (16, 16))

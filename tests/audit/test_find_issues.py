@@ -1,4 +1,4 @@
-"""Single faults among right labels, and what is said of them."""
+"""Single wrong labels among right ones, and the issues that are reported for them."""
 
 from dataclasses import replace
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from faults import decent_model
 
-from deepmark.audit.find_issues import suspected_labels
-from deepmark.audit.label_issue import Suspicion, ranked
+from deepmark.audit.find_issues import find_label_issues
+from deepmark.audit.label_issue import LabelIssue, rank_issues
 from deepmark.params import AuditParams
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME
 from deepmark.types import Detections, Garment, ImageRecord
@@ -17,7 +17,7 @@ VEST = CATEGORY_BY_NAME["vest"]
 
 
 def vest(number: int) -> ImageRecord:
-    """A picture with one vest, labelled about as its category's drawing."""
+    """An image with one vest, labelled about as its category is drawn."""
     rng = np.random.default_rng(number)
     size = np.array([120.0, 150.0]) * rng.uniform(0.8, 1.2)
     corner = rng.uniform(40, 80, 2)
@@ -58,11 +58,11 @@ def with_change(**fields) -> list[ImageRecord]:
 
 
 def audit(train, validation=(), predictions=()):
-    return suspected_labels({"train": train, "validation": validation}, predictions, PARAMS)
+    return find_label_issues({"train": train, "validation": validation}, predictions, PARAMS)
 
 
-def one(*names: str) -> Detections:
-    """The first vest's garment found under these names, confidently."""
+def detected_as(*names: str) -> Detections:
+    """Confident detections of these categories, all in the place of the first vest."""
     item = RIGHT[0].garments[0]
     landmarks = np.zeros((len(names), 39, 2), np.float32)
     landmarks[:, : VEST.landmarks] = item.landmarks[:, :2]
@@ -75,97 +75,101 @@ def one(*names: str) -> Detections:
     )
 
 
-def test_right_labels_are_not_suspected():
+def test_right_labels_are_no_issue():
     assert audit(RIGHT) == []
 
 
 def test_landmarks_under_their_partners_numbers_are_mirrored():
     landmarks = RIGHT[0].garments[0].landmarks[list(VEST.mirror)]
-    (found,) = audit(with_change(landmarks=landmarks))
+    (issue,) = audit(with_change(landmarks=landmarks))
 
-    assert (found.split, found.image_id, found.item, found.category) == ("train", 1, "item1", "vest")
-    assert found.kind == "mirrored landmarks"
-    assert "all of them" in found.reason
-    assert {number - 1 for number in found.landmarks} == {a for a, b in enumerate(VEST.mirror) if a != b}
+    assert (issue.split, issue.image_id, issue.item, issue.category) == ("train", 1, "item1", "vest")
+    assert issue.kind == "mirrored landmarks"
+    assert "all of them" in issue.reason
+    assert {number - 1 for number in issue.landmarks} == {a for a, b in enumerate(VEST.mirror) if a != b}
 
 
-def test_one_exchanged_pair_is_named():
+def test_one_swapped_mirror_pair_is_named():
     landmarks = RIGHT[0].garments[0].landmarks.copy()
     a = VEST.parts.index("left hem corner")
     landmarks[[a, VEST.mirror[a]]] = landmarks[[VEST.mirror[a], a]]
-    (found,) = audit(with_change(landmarks=landmarks))
+    (issue,) = audit(with_change(landmarks=landmarks))
 
-    assert found.kind == "mirrored landmarks"
-    assert f"left hem corner ({a + 1}) and right hem corner ({VEST.mirror[a] + 1})" in found.reason
+    assert issue.kind == "mirrored landmarks"
+    assert f"left hem corner ({a + 1}) and right hem corner ({VEST.mirror[a] + 1})" in issue.reason
 
 
-def test_two_exchanged_landmarks_that_are_no_pair_are_swapped():
+def test_two_swapped_landmarks_that_are_no_mirror_pair_are_named():
     landmarks = RIGHT[0].garments[0].landmarks.copy()
     a, b = VEST.parts.index("left hem corner"), VEST.parts.index("right neck")
     landmarks[[a, b]] = landmarks[[b, a]]
-    (found,) = audit(with_change(landmarks=landmarks))
+    (issue,) = audit(with_change(landmarks=landmarks))
 
-    assert found.kind == "swapped landmarks"
-    assert found.landmarks == (min(a, b) + 1, max(a, b) + 1)
-
-
-def test_a_box_away_from_its_landmarks_is_told_with_pixels():
-    (found,) = audit(with_change(box=RIGHT[0].garments[0].box + np.array([60, 0, 60, 0])))
-
-    assert found.kind == "box without its landmarks"
-    assert "landmarks lie outside the box, up to" in found.reason
+    assert issue.kind == "swapped landmarks"
+    assert issue.landmarks == (min(a, b) + 1, max(a, b) + 1)
 
 
-def test_a_side_at_the_pictures_border_tells_nothing():
+def test_a_box_away_from_its_landmarks_is_reported_with_pixels():
+    (issue,) = audit(with_change(box=RIGHT[0].garments[0].box + np.array([60, 0, 60, 0])))
+
+    assert issue.kind == "box without its landmarks"
+    assert "landmarks lie outside the box, up to" in issue.reason
+
+
+def test_a_side_at_the_border_of_the_image_is_not_judged():
     box = RIGHT[0].garments[0].box.copy()
     box[1] = 0.0
 
     assert audit(with_change(box=box)) == []
 
 
-def test_items_without_landmarks_are_no_reason():
+def test_items_without_landmarks_are_no_issue():
     assert audit(with_change(landmarks=np.zeros((VEST.landmarks, 3)))) == []
 
 
-def test_another_category_seen_confidently_in_its_place_is_told():
-    predictions = [(1, one("sling")), *TRUE_MODEL[1:]]
-    found = [each for each in audit((), RIGHT, predictions) if each.image_id == 1]
+def test_a_confident_detection_of_another_category_in_its_place_is_a_wrong_category():
+    predictions = [(1, detected_as("sling")), *TRUE_MODEL[1:]]
+    issues = [each for each in audit((), RIGHT, predictions) if each.image_id == 1]
 
-    assert [each.kind for each in found] == ["wrong category"]
-    assert "a sling here" in found[0].reason
+    assert [each.kind for each in issues] == ["wrong category"]
+    assert "a sling here" in issues[0].reason
 
 
-def test_both_categories_seen_in_its_place_are_no_reason():
-    predictions = [(1, one("vest", "sling")), *TRUE_MODEL[1:]]
+def test_confident_detections_of_both_categories_in_its_place_are_no_issue():
+    predictions = [(1, detected_as("vest", "sling")), *TRUE_MODEL[1:]]
 
     assert [each for each in audit((), RIGHT, predictions) if each.image_id == 1] == []
 
 
-def test_a_garment_seen_where_nothing_is_labelled_is_missing():
+def test_a_detection_where_nothing_is_labelled_is_a_missing_label():
     empty = replace(RIGHT[0], garments=())
-    found = [each for each in audit((), [empty, *RIGHT[1:]], [(1, one("vest")), *TRUE_MODEL[1:]]) if each.image_id == 1]
+    issues = [
+        each
+        for each in audit((), [empty, *RIGHT[1:]], [(1, detected_as("vest")), *TRUE_MODEL[1:]])
+        if each.image_id == 1
+    ]
 
-    assert [(each.kind, each.item) for each in found] == [("missing label", None)]
+    assert [(each.kind, each.item) for each in issues] == [("missing label", None)]
 
 
-def test_a_garment_seen_in_another_place_than_it_is_labelled_is_elsewhere():
+def test_an_item_detected_in_another_place_than_labelled_is_elsewhere():
     item = RIGHT[0].garments[0]
     away = replace(item, box=item.box + 200, landmarks=item.landmarks + np.array([200, 200, 0]))
-    found = audit((), [replace(RIGHT[0], garments=(away,)), *RIGHT[1:]], [(1, one("vest")), *TRUE_MODEL[1:]])
+    issues = audit((), [replace(RIGHT[0], garments=(away,)), *RIGHT[1:]], [(1, detected_as("vest")), *TRUE_MODEL[1:]])
 
-    assert [(each.kind, each.item) for each in found if each.image_id == 1] == [("elsewhere", "item1")]
+    assert [(each.kind, each.item) for each in issues if each.image_id == 1] == [("elsewhere", "item1")]
 
 
-def test_without_any_label_nothing_is_suspected():
+def test_without_labels_there_is_no_issue():
     assert audit(()) == []
 
 
-def test_one_entry_an_item_names_its_other_kinds():
+def test_an_item_has_one_entry_that_names_its_other_issues():
     facts = {"split": "train", "image_id": 1, "category": "vest"}
-    weak = Suspicion(**facts, item="item1", kind="elsewhere", score=0.4, reason="b")
-    strong = Suspicion(**facts, item="item1", kind="mirrored landmarks", score=0.9, reason="a")
-    other = Suspicion(**facts, item="item2", kind="elsewhere", score=0.6, reason="c")
-    first, second = ranked([weak, other, strong])
+    weak = LabelIssue(**facts, item="item1", kind="elsewhere", score=0.4, reason="b")
+    strong = LabelIssue(**facts, item="item1", kind="mirrored landmarks", score=0.9, reason="a")
+    other = LabelIssue(**facts, item="item2", kind="elsewhere", score=0.6, reason="c")
+    first, second = rank_issues([weak, other, strong])
 
     assert (first.item, first.kind, first.reason) == ("item1", "mirrored landmarks", "a. Also elsewhere (0.40): b")
     assert second == other
@@ -173,7 +177,7 @@ def test_one_entry_an_item_names_its_other_kinds():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("category", CATEGORIES, ids=lambda category: category.name)
-def test_a_lone_item_of_a_category_is_judged_by_its_drawing(category):
+def test_the_only_item_of_a_category_is_judged_by_the_drawing(category):
     points = 50 + np.array(category.shape.points) * [200 * category.shape.aspect, 200]
     landmarks = np.column_stack([points, np.full(category.landmarks, 2.0)])
     item = replace(

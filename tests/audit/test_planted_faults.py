@@ -1,4 +1,4 @@
-"""Drawn pictures with known faults in their files, audited by the real stage with a model that is not perfect."""
+"""Drawn images with known label errors, audited by the real stage with a model that is not perfect."""
 
 import json
 from collections import Counter
@@ -29,8 +29,8 @@ def ingest(workspace: Workspace, split: str) -> None:
     stages.shard(workspace, split=split)
 
 
-def copy_pictures(raw: Path, numbers: range) -> set[int]:
-    """These pictures of train become validation's too, at another JPEG quality."""
+def copy_images(raw: Path, numbers: range) -> set[int]:
+    """Copy these images of train over validation's, at another JPEG quality."""
     for number in numbers:
         image = decode_jpeg((raw / f"train/image/{number:06d}.jpg").read_bytes())
         copy = simplejpeg.encode_jpeg(image, quality=70, colorspace="RGB")
@@ -78,7 +78,7 @@ def faulty(clean, tmp_path_factory):
     from workspaces import copied
 
     workspace = copied(clean, tmp_path_factory.mktemp("faulty"))
-    copies = copy_pictures(workspace.raw, range(1, 1 + EACH))
+    copies = copy_images(workspace.raw, range(1, 1 + EACH))
     stages.ingest(workspace, split="validation")
     right = list(read_records(workspace.records_file("validation")))
     predict(workspace, right)
@@ -87,12 +87,12 @@ def faulty(clean, tmp_path_factory):
     ingest(workspace, "validation")
     stages.audit(workspace)
     faults = planted | {(number, None): "copied picture" for number in copies}
-    return workspace, faults, pd.read_parquet(workspace.suspects_file)
+    return workspace, faults, pd.read_parquet(workspace.issues_file)
 
 
-def hits(suspects: pd.DataFrame, faults: dict, length: int) -> Counter:
+def hits(issues: pd.DataFrame, faults: dict, length: int) -> Counter:
     """How many faults of each kind are among the first entries."""
-    first = suspects[:length]
+    first = issues[:length]
     first = first[first["split"] == "validation"]
     items = [None if pd.isna(item) else item for item in first["item"]]
     places = set(zip(first["image_id"].tolist(), items, strict=True))
@@ -100,27 +100,27 @@ def hits(suspects: pd.DataFrame, faults: dict, length: int) -> Counter:
 
 
 def test_four_of_five_planted_faults_are_in_the_first_two_entries_a_fault(faulty):
-    _, faults, suspects = faulty
-    found = hits(suspects, faults, 2 * len(faults))
+    _, faults, issues = faulty
+    found = hits(issues, faults, 2 * len(faults))
 
     assert len(faults) == EACH * (len(FAULTS) + 1)
     assert found.total() >= 0.8 * len(faults), found
 
 
 def test_most_of_the_first_entries_are_faults(faulty):
-    _, faults, suspects = faulty
+    _, faults, issues = faulty
 
-    assert hits(suspects, faults, len(faults)).total() >= 0.7 * len(faults)
+    assert hits(issues, faults, len(faults)).total() >= 0.7 * len(faults)
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, "copied picture"])
 def test_no_kind_of_fault_is_overlooked(faulty, fault):
-    _, faults, suspects = faulty
+    _, faults, issues = faulty
 
-    assert hits(suspects, faults, 2 * len(faults))[fault] >= 0.7 * EACH
+    assert hits(issues, faults, 2 * len(faults))[fault] >= 0.7 * EACH
 
 
-def test_right_labels_are_suspected_only_where_the_model_is_confidently_wrong(clean):
+def test_right_labels_are_issues_only_where_the_model_is_confidently_wrong(clean):
     likely = stages.audit(clean)["likely_by_kind"]
     items = sum(len(record.garments) for record in read_records(clean.records_file("validation")))
     by_model = likely.pop("wrong category", 0) + likely.pop("missing label", 0)
@@ -129,26 +129,26 @@ def test_right_labels_are_suspected_only_where_the_model_is_confidently_wrong(cl
     assert by_model <= 0.05 * items  # it misnames 4% of them, and sees some that are not there
 
 
-def test_every_suspect_names_a_label_that_is_there(faulty):
-    workspace, _, suspects = faulty
+def test_every_issue_names_a_label_that_is_there(faulty):
+    workspace, _, issues = faulty
     there = {
         (split, record.id, item.item)
         for split in SPLITS
         for record in read_records(workspace.records_file(split))
         for item in record.garments
     }
-    named = suspects.dropna(subset=["item"])
+    named = issues.dropna(subset=["item"])
 
     assert set(zip(named["split"], named["image_id"], named["item"], strict=True)) <= there
-    assert suspects["score"].is_monotonic_decreasing
-    assert suspects["rank"].tolist() == list(range(1, len(suspects) + 1))
+    assert issues["score"].is_monotonic_decreasing
+    assert issues["rank"].tolist() == list(range(1, len(issues) + 1))
     assert not named.duplicated(["split", "image_id", "item"]).any()
 
 
-def test_the_page_needs_nothing_beside_it_and_shows_the_first_suspects(faulty):
-    workspace, _, suspects = faulty
+def test_the_page_needs_nothing_beside_it_and_shows_the_first_issues(faulty):
+    workspace, _, issues = faulty
     page = workspace.audit_page.read_text("utf-8")
 
-    assert page.count('<li class="entry"') == min(workspace.params.audit.pictures, len(suspects))
+    assert page.count('<li class="entry"') == min(workspace.params.audit.pictures, len(issues))
     assert page.count("data:image/jpeg;base64,") == page.count("<img ")
     assert "http" not in page

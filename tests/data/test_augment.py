@@ -62,7 +62,7 @@ def sample_of(record: ImageRecord, jpeg: bytes, augment: AugmentParams | None, s
     return make_sample(record, jpeg, canvas=CANVAS, augment=augment, rng=np.random.default_rng(seed))
 
 
-def test_without_augmentation_the_picture_is_letterboxed(jpeg):
+def test_without_augmentation_the_image_is_letterboxed(jpeg):
     sample = sample_of(a_record(a_garment()), jpeg, None)
     assert sample.affine == pytest.approx(geometry.letterbox(SIZE, CANVAS))
     assert sample.image.shape == (*CANVAS, 3)
@@ -83,7 +83,7 @@ def test_the_same_generator_gives_the_same_sample(jpeg):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_landmarks_and_pixels_go_through_the_same_view(jpeg, seed):
+def test_landmarks_and_pixels_go_through_the_same_affine_map(jpeg, seed):
     # the picture's red says x and its green y, so a pixel tells where in the original it comes from
     augment = STRONG.model_copy(update={"color": 0.0, "lighting": 0.0})
     sample = sample_of(a_record(a_garment(11)), jpeg, augment, seed)
@@ -126,7 +126,7 @@ def test_a_garment_outside_the_canvas_is_left_out_and_others_stay(jpeg):
     assert sample.categories.tolist() == [5]
 
 
-def test_a_picture_without_garments_is_a_sample_too(jpeg):
+def test_an_image_without_garments_is_a_sample_too(jpeg):
     sample = sample_of(a_record(), jpeg, STRONG)
     assert sample.boxes.shape == (0, 4)
     assert sample.landmarks.shape == (0, 39, 3)
@@ -147,7 +147,7 @@ def test_the_crop_keeps_within_the_asked_scale():
     assert max(ratios) <= 1 / 0.6 + 1e-9
 
 
-def test_pictures_are_mirrored_as_often_as_asked():
+def test_images_are_mirrored_as_often_as_asked():
     rng = np.random.default_rng(0)
     often = STRONG.model_copy(update={"mirror": 0.25})
     share = np.mean([random_affine(SIZE, CANVAS, often, rng)[1] for _ in range(1000)])
@@ -155,7 +155,7 @@ def test_pictures_are_mirrored_as_often_as_asked():
 
 
 @pytest.mark.parametrize("size", [(620, 470), (90, 70), (2000, 1400)])
-def test_a_crop_that_strays_begins_on_whole_pixels(size):
+def test_a_shifted_crop_starts_on_whole_pixels(size):
     rng = np.random.default_rng(0)
     for _ in range(100):
         affine, is_mirrored = random_affine(size, CANVAS, STRONG, rng)
@@ -167,7 +167,7 @@ def test_a_crop_that_strays_begins_on_whole_pixels(size):
 
 
 def naive_colors(image, params, rng):
-    """The published way: one float picture after the other."""
+    """The published method: one float image after the other."""
     values = image.astype(float)
     gray = np.array([0.299, 0.587, 0.114])
     for kind in rng.permutation(3):
@@ -182,7 +182,7 @@ def naive_colors(image, params, rng):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_one_matrix_does_what_three_passes_over_the_picture_do(seed):
+def test_one_matrix_does_what_three_passes_over_the_image_do(seed):
     image = np.random.default_rng(seed).integers(0, 256, (20, 30, 3), np.uint8)
     params = STRONG.model_copy(update={"lighting": 0.0})
     ours = random_colors(image, params, np.random.default_rng(seed))
@@ -190,7 +190,7 @@ def test_one_matrix_does_what_three_passes_over_the_picture_do(seed):
     assert np.abs(ours - theirs).max() <= 1
 
 
-def test_lighting_shifts_the_picture_as_a_whole():
+def test_lighting_shifts_the_image_as_a_whole():
     image = np.full((8, 8, 3), 128, np.uint8)
     params = PLAIN.model_copy(update={"lighting": 0.5})
     lit = random_colors(image, params, np.random.default_rng(1))

@@ -57,7 +57,7 @@ def test_a_view_on_whole_pixels_is_bilinear_sampling_to_one_level(seed, is_mirro
 
 
 @pytest.mark.parametrize("ratio", [0.5, 1.0])
-def test_the_whole_picture_at_both_ends_of_the_quick_way_is_exact_too(ratio):
+def test_the_whole_image_at_both_ends_of_the_quick_way_is_exact_too(ratio):
     image = np.random.default_rng(0).integers(0, 256, (61, 53, 3), np.uint8)
     affine = an_affine(ratio, 2.0, 3.0)
 
@@ -80,7 +80,7 @@ def test_any_other_view_is_bilinear_sampling_to_two_levels(seed):
 
 
 @pytest.mark.parametrize("is_mirrored", [False, True])
-def test_around_the_picture_the_canvas_is_black(is_mirrored):
+def test_around_the_image_the_canvas_is_black(is_mirrored):
     image = np.full((20, 16, 3), 200, np.uint8)
 
     seen = warp(image, an_affine(0.75, 5.0, 7.0, is_mirrored=is_mirrored), CANVAS)
@@ -93,7 +93,7 @@ def test_around_the_picture_the_canvas_is_black(is_mirrored):
 
 
 @pytest.mark.parametrize("offset", [48.0, 60.0, -40.0])
-def test_a_picture_out_of_sight_leaves_the_canvas_black(offset):
+def test_an_image_out_of_sight_leaves_the_canvas_black(offset):
     image = np.full((20, 20, 3), 200, np.uint8)
     assert (warp(image, an_affine(0.5, 0.0, offset), CANVAS) == 0).all()
 
@@ -126,7 +126,7 @@ def test_a_jpeg_is_never_decoded_smaller_than_it_is_shown(ratio, shrink):
 
 
 @pytest.mark.parametrize("ratio", [0.12, 0.2, 0.3, 0.45, 0.7])
-def test_a_jpeg_decoded_small_lies_where_the_whole_picture_does(ratio):
+def test_a_jpeg_decoded_small_lies_where_the_whole_image_does(ratio):
     image = a_picture(401, 337)  # a pixel more than eighths fill
     affine = an_affine(ratio, 0.3, -1.7)
 

@@ -1,4 +1,4 @@
-"""Samples come in order, whatever the threads do."""
+"""Batches come in order, for any number of threads."""
 
 import threading
 import time
@@ -68,7 +68,7 @@ def test_each_process_takes_its_share_of_the_cores_up_to_eight(monkeypatch, core
 
 
 @pytest.mark.parametrize("value", ["many", "-1", "1.5"])
-def test_a_wrong_number_of_threads_is_named(monkeypatch, value):
+def test_a_wrong_number_of_threads_is_reported(monkeypatch, value):
     monkeypatch.setenv("DEEPMARK_LOADER_THREADS", value)
     with pytest.raises(DeepmarkError, match=f"DEEPMARK_LOADER_THREADS is '{value}'. Set it to a number"):
         default_threads()

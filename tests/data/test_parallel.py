@@ -12,7 +12,7 @@ from deepmark.errors import DeepmarkError
 
 
 def double(number):
-    """Twice the number, the sooner the larger it is."""
+    """Twice the number; larger numbers finish sooner."""
     time.sleep(0.02 * (5 - number % 5))
     return 2 * number
 
@@ -28,7 +28,7 @@ def die(number):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_results_come_in_the_order_of_the_things(workers):
+def test_results_come_in_the_order_of_the_items(workers):
     assert list(map_in_order(double, range(10), workers=workers)) == list(range(0, 20, 2))
 
 
@@ -55,7 +55,7 @@ def test_no_more_results_are_made_ahead_than_allowed():
     assert len(taken) <= 2 * AHEAD + 1
 
 
-def test_a_worker_that_dies_is_the_users_to_know():
+def test_a_worker_that_dies_is_reported():
     with pytest.raises(DeepmarkError, match="One of 2 worker processes died"):
         list(map_in_order(die, range(4), workers=2))
 

@@ -34,7 +34,7 @@ def predictions(pictures: int, *, most: int = 4) -> Iterator[tuple[int, str, Det
 
 
 @pytest.mark.parametrize("pictures", [0, 1, 9, ROWS + 3])
-def test_predictions_come_back_to_the_last_bit(tmp_path: Path, pictures: int) -> None:
+def test_predictions_are_read_back_bit_for_bit(tmp_path: Path, pictures: int) -> None:
     path = tmp_path / "flip.parquet"
 
     assert write_predictions(path, predictions(pictures), FACTS) == pictures
@@ -49,7 +49,7 @@ def test_predictions_come_back_to_the_last_bit(tmp_path: Path, pictures: int) ->
             np.testing.assert_array_equal(ours, theirs)
 
 
-def test_pictures_in_which_nothing_was_found_keep_their_row(tmp_path: Path) -> None:
+def test_images_in_which_nothing_was_found_keep_their_row(tmp_path: Path) -> None:
     path = tmp_path / "none.parquet"
 
     write_predictions(path, predictions(3, most=0), FACTS)
@@ -66,7 +66,7 @@ def test_only_the_own_landmarks_of_a_category_are_stored(tmp_path: Path) -> None
             assert len(detection["landmarks"]) == CATEGORIES[detection["category"]].landmarks
 
 
-def test_facts_may_be_known_only_after_the_last_picture(tmp_path: Path) -> None:
+def test_facts_may_be_known_only_after_the_last_image(tmp_path: Path) -> None:
     path, seen = tmp_path / "none.parquet", []
 
     def counted() -> Iterator[tuple[int, str, Detections]]:

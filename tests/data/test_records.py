@@ -48,7 +48,7 @@ def make_record(number: int) -> ImageRecord:
     )
 
 
-def test_records_come_back_as_they_went_to_the_last_bit(tmp_path):
+def test_records_are_read_back_bit_for_bit(tmp_path):
     records = [make_record(number) for number in range(40)]
     write_records(tmp_path / "r.parquet", records)
 
@@ -58,7 +58,7 @@ def test_records_come_back_as_they_went_to_the_last_bit(tmp_path):
 
 
 @pytest.mark.slow
-def test_records_of_several_row_groups_come_back_in_order(tmp_path):
+def test_records_of_several_row_groups_are_read_back_in_order(tmp_path):
     record = make_record(2)
     write_records(tmp_path / "r.parquet", (record for _ in range(2 * ROWS + 3)))
 
@@ -66,7 +66,7 @@ def test_records_of_several_row_groups_come_back_in_order(tmp_path):
     assert all(same(record, back) for back in read_records(tmp_path / "r.parquet"))
 
 
-def test_no_records_are_a_file_too(tmp_path):
+def test_a_file_may_hold_no_records(tmp_path):
     write_records(tmp_path / "r.parquet", [])
 
     assert list(read_records(tmp_path / "r.parquet")) == []
@@ -116,7 +116,7 @@ def test_writing_that_fails_leaves_the_old_file(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"not a table at all, but text", bytes(5000)])
-def test_a_file_that_is_no_parquet_is_refused(tmp_path, content):
+def test_a_file_that_is_not_parquet_is_refused(tmp_path, content):
     (tmp_path / "r.parquet").write_bytes(content)
 
     with pytest.raises(DeepmarkError, match=r"r\.parquet: .*deepmark ingest"):

@@ -55,7 +55,7 @@ def test_the_order_depends_on_seed_and_epoch_alone():
     assert (order != sample_order(100, seed=5, epoch=4)).any()
 
 
-def test_the_order_is_the_same_for_ever():
+def test_the_order_never_changes():
     # Not to be updated: a resumed training, and the next release of NumPy, must come to these numbers.
     assert sample_order(10, seed=317, epoch=2).tolist() == [2, 7, 9, 1, 5, 8, 3, 4, 0, 6]
     assert permutation(5, -1).tolist() == [2, 4, 0, 1, 3]
@@ -74,7 +74,7 @@ def test_batches_hold_every_sample_once_and_differ_by_one_at_most(length, batch_
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_no_samples_are_no_steps():
+def test_without_samples_there_are_no_steps():
     assert batch_bounds(0, 4) == []
 
 
@@ -86,7 +86,7 @@ def test_the_order_has_the_same_digest_for_any_number_of_ranks_and_workers(ranks
     assert digest(learnt(0, STEPS, ranks=ranks, workers=workers)) == digest(expected)
 
 
-def test_a_run_goes_on_at_any_step_with_any_other_number_of_ranks_and_workers():
+def test_a_run_resumes_at_any_step_with_any_other_number_of_ranks_and_workers():
     whole = learnt(0, STEPS, ranks=1, workers=0)
     changes = cycle((a, b) for a, b in product(product(RANKS, WORKERS), repeat=2) if a != b)
     assert STEPS > 50

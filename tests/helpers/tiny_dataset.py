@@ -1,4 +1,4 @@
-"""A handful of pictures in DeepFashion2's own folders and format, small enough for any test."""
+"""A few images in the folders and the format of DeepFashion2, small enough for any test."""
 
 import json
 from dataclasses import fields, is_dataclass
@@ -18,7 +18,7 @@ LENIENT = IngestParams(max_rejected_share=1.0, max_megapixels=50)
 
 
 def jpeg(seed: int, size: tuple[int, int] = (HEIGHT, WIDTH)) -> bytes:
-    """A picture of coloured blots."""
+    """An image of coloured blots."""
     blots = np.random.default_rng(seed).integers(0, 256, (8, 6, 3), dtype=np.uint8)
     return simplejpeg.encode_jpeg(cv2.resize(blots, size[::-1], interpolation=cv2.INTER_CUBIC), quality=90)
 

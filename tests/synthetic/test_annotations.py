@@ -56,7 +56,7 @@ def test_every_category_appears_with_its_own_number_and_landmarks(items: list):
         assert len(item["landmarks"]) == 3 * category.landmarks
 
 
-def test_an_unlabelled_landmark_lies_at_zero_and_any_other_inside_the_picture(items: list):
+def test_an_unlabelled_landmark_lies_at_zero_and_any_other_inside_the_image(items: list):
     for item, (height, width) in items:
         for x, y, v in landmarks_of(item).tolist():
             assert v in (0, 1, 2)
@@ -65,7 +65,7 @@ def test_an_unlabelled_landmark_lies_at_zero_and_any_other_inside_the_picture(it
             assert 0 <= y < height
 
 
-def test_a_box_lies_in_the_picture_and_holds_every_labelled_landmark(items: list):
+def test_a_box_lies_in_the_image_and_holds_every_labelled_landmark(items: list):
     for item, (height, width) in items:
         x0, y0, x1, y1 = item["bounding_box"]
         assert 0 <= x0 < x1 <= width
@@ -83,7 +83,7 @@ def test_a_box_is_the_tight_frame_of_the_polygons(items: list):
         assert item["bounding_box"] == [*corners.min(axis=0), *corners.max(axis=0)]
 
 
-def test_polygons_have_corners_and_an_area_inside_the_picture(items: list):
+def test_polygons_have_corners_and_an_area_inside_the_image(items: list):
     for item, (height, width) in items:
         parts = [np.array(part).reshape(-1, 2) for part in item["segmentation"]]
         assert all(len(part) >= 3 and (part >= 0).all() and (part <= (width, height)).all() for part in parts)
@@ -108,7 +108,7 @@ def test_all_values_of_the_subset_fields_occur(items: list):
         assert {item[field] for item, _ in items} == set(words), field
 
 
-def test_the_same_style_is_the_same_piece_of_clothing_in_both_pictures_of_a_pair():
+def test_the_same_style_is_the_same_piece_of_clothing_in_both_images_of_a_pair():
     found = 0
     for pair in range(12):
         shop, user = (draw_image(seed=5, split="train", index=2 * pair + n).painted for n in range(2))

@@ -15,7 +15,7 @@ def digest(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-def test_every_picture_has_its_annotation_and_a_number_of_six_digits(drawn: Path):
+def test_every_image_has_its_annotation_and_a_number_of_six_digits(drawn: Path):
     for split, count in (("train", 90), ("validation", 8)):
         names = [f"{number:06d}" for number in range(1, count + 1)]
         assert sorted(path.name for path in (drawn / split / "image").iterdir()) == [f"{name}.jpg" for name in names]
@@ -33,7 +33,7 @@ def test_the_same_seed_gives_the_same_bytes_for_any_number_of_workers(tmp_path: 
     assert digest(tmp_path / "alone") == digest(tmp_path / "together")
 
 
-def test_another_seed_gives_other_pictures(tmp_path: Path):
+def test_another_seed_gives_other_images(tmp_path: Path):
     draw_dataset(tmp_path / "one", train=2, validation=0, seed=1, workers=1)
     draw_dataset(tmp_path / "two", train=2, validation=0, seed=2, workers=1)
 
@@ -42,19 +42,19 @@ def test_another_seed_gives_other_pictures(tmp_path: Path):
     assert all(one[path] != two[path] for path in one)
 
 
-def test_the_splits_show_different_pictures():
+def test_the_splits_show_different_images():
     pictures = [draw_image(seed=3, split=split, index=0).image for split in ("train", "validation")]
     assert pictures[0].shape != pictures[1].shape or (pictures[0] != pictures[1]).any()
 
 
-def test_a_picture_does_not_depend_on_how_many_are_drawn(tmp_path: Path, drawn: Path):
+def test_an_image_does_not_depend_on_how_many_are_drawn(tmp_path: Path, drawn: Path):
     draw_dataset(tmp_path / "few", train=3, validation=0, seed=5, workers=1)
 
     few, many = digest(tmp_path / "few" / "train"), digest(drawn / "train")
     assert few.items() <= many.items()
 
 
-def test_a_split_without_pictures_has_its_empty_folders(tmp_path: Path):
+def test_a_split_without_images_has_its_empty_folders(tmp_path: Path):
     counts = draw_dataset(tmp_path / "raw", train=0, validation=1, seed=0, workers=1)
 
     assert list((tmp_path / "raw/train/image").iterdir()) == []

@@ -69,7 +69,7 @@ def test_landmarks_of_the_outline_lie_on_the_edge_of_the_paint(category: Categor
 
 
 @each_category
-def test_a_mirrored_garment_is_numbered_by_the_picture(category: Category):
+def test_a_mirrored_garment_is_numbered_by_the_image(category: Category):
     mirror = replace(CAMERA, mirrored=True, homography=np.array([[1.0, 0, 460], [0, 1, 0], [0, 0, 1]]))
     _, painted, points = painted_figure(category, camera=mirror)
 
@@ -96,7 +96,7 @@ def test_a_contour_passes_through_every_landmark(category: Category):
     assert distances.min(axis=0).max() < 1e-9
 
 
-def test_left_stays_left_of_right_in_frontal_pictures():
+def test_left_stays_left_of_right_in_frontal_images():
     right_way = wrong_way = 0
     for index in range(60):
         for one in draw_image(seed=2, split="train", index=index).painted:
@@ -115,7 +115,7 @@ def test_an_object_before_a_landmark_makes_it_occluded():
     assert read_landmarks(canvas, painted)[:, 2].tolist() == [2, 2, 2, 2, 1, 2, 2, 2]
 
 
-def test_landmarks_outside_the_picture_are_not_labelled_and_the_box_is_clipped():
+def test_landmarks_outside_the_image_are_not_labelled_and_the_box_is_clipped():
     shifted = replace(CAMERA, homography=np.array([[1.0, 0, -100], [0, 1, 0], [0, 0, 1]]))
     canvas, painted, points = painted_figure(CATEGORY_BY_NAME["skirt"], camera=shifted)
 
@@ -129,7 +129,7 @@ def test_landmarks_outside_the_picture_are_not_labelled_and_the_box_is_clipped()
     assert item["bounding_box"][0] == 0
 
 
-def test_a_garment_that_is_hardly_seen_is_not_annotated():
+def test_a_garment_that_is_hardly_visible_is_not_annotated():
     canvas, painted, _ = painted_figure(CATEGORY_BY_NAME["vest"])
     canvas.fill(np.array([[0.0, 0], [460, 0], [460, 320], [0, 320]]), (9, 9, 9))
 

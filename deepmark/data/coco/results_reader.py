@@ -15,7 +15,7 @@ CHUNK = 4 * 2**20
 """Bytes read at a time."""
 
 MOST_BYTES = 64 * 2**20
-"""The limit for one result. Real ones have about 4 KB; with a quotation mark missing it would be the rest of the file."""
+"""The limit for one result. Real ones have about 4 KB; without a quotation mark it could be the rest of the file."""
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _KEYPOINTS = re.compile(rb'"keypoints"[ \t\r\n]*:[ \t\r\n]*\[([^\[\]{}"]*)\]')

@@ -162,9 +162,8 @@ def _join(info: RankInfo, master: tuple[str, int], backend: str, seconds: float)
     if one_machine and listener:
         listener.close()
     if not one_machine and (interface := interface_of(address)):
-        os.environ.setdefault(
-            "GLOO_SOCKET_IFNAME", interface
-        )  # gloo resolves the host's name, often to a loopback address
+        # gloo would take the address of the host's name, which is often a loopback address
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
     dist.init_process_group(
         backend, store=store, rank=info.rank, world_size=info.world_size, timeout=timedelta(seconds=seconds)
     )

@@ -1,4 +1,4 @@
-"""Records and detections in COCO's words."""
+"""Records and detections become COCO's structures."""
 
 import numpy as np
 from eval_samples import detections, garment, prediction, record

@@ -1,4 +1,4 @@
-"""From a COCO data set and its pictures to folders that ingest takes, and nothing changes on the way."""
+"""A COCO data set and its images become folders that ingest reads, and nothing changes."""
 
 import json
 
@@ -69,17 +69,17 @@ def test_fractions_keys_of_items_and_unlabelled_items_come_back(tmp_path):
 
 
 @pytest.mark.parametrize(("near", "far"), [(0.1, 50.7), (10, 50), (3.3, 70.123456), (0.3, 0.9), (1 / 3, 400.25)])
-def test_the_far_corner_of_a_box_is_the_one_its_width_was_made_of(near, far):
+def test_the_far_corner_of_a_box_is_the_one_from_which_its_width_was_computed(near, far):
     assert far_corner(near, far - near) == far
 
 
-def test_pictures_are_linked_not_copied(tmp_path, source):
+def test_images_are_linked_not_copied(tmp_path, source):
     imported(tmp_path)
 
     assert (tmp_path / "raw/train/image/000002.jpg").samefile(tmp_path / "again/train/image/000002.jpg")
 
 
-def test_what_an_official_converters_file_lacks_is_stood_in_for_and_counted(tmp_path, source):
+def test_fields_that_an_official_converters_file_lacks_get_a_default_and_are_counted(tmp_path, source):
     def drop(values):
         for image in values["images"]:
             del image["source"]
@@ -99,7 +99,7 @@ def test_what_an_official_converters_file_lacks_is_stood_in_for_and_counted(tmp_
         assert {getattr(garment, name) for garment in garments} == {STANDINS[name]}
 
 
-def test_pictures_without_items_are_left_out_and_counted(tmp_path, source):
+def test_images_without_items_are_left_out_and_counted(tmp_path, source):
     edited(tmp_path, lambda values: values["annotations"].__delitem__(slice(2)))
     facts, again, result = imported(tmp_path)
 
@@ -107,7 +107,7 @@ def test_pictures_without_items_are_left_out_and_counted(tmp_path, source):
     assert result.rejected == 0
 
 
-def test_what_ingest_would_refuse_is_left_for_ingest_to_refuse(tmp_path, source):
+def test_values_that_ingest_refuses_are_imported_unchanged(tmp_path, source):
     edited(tmp_path, lambda values: values["annotations"][0].update(scale=7))
 
     assert imported(tmp_path)[2].kinds == {"field_invalid": 1}
@@ -132,7 +132,9 @@ def test_what_ingest_would_refuse_is_left_for_ingest_to_refuse(tmp_path, source)
         (lambda values: values["images"][1].update(file_name="x.jpg"), "x.jpg: no such picture; 1 of the 4"),
     ],
 )
-def test_what_cannot_become_deepfashion2s_files_is_refused_and_nothing_is_written(tmp_path, source, change, words):
+def test_a_file_that_cannot_become_deepfashion2s_files_is_refused_and_nothing_is_written(
+    tmp_path, source, change, words
+):
     edited(tmp_path, change)
 
     with pytest.raises(DeepmarkError) as error:

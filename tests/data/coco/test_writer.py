@@ -1,4 +1,4 @@
-"""Records and predictions as COCO files: what everyone's tools read, with nothing lost."""
+"""Records and predictions become COCO files that common tools read, with nothing lost."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ def written(path):
     return json.loads(path.read_text("utf-8"))
 
 
-def test_a_written_data_set_is_the_converters_with_the_fields_it_drops(tmp_path):
+def test_a_written_data_set_has_the_converters_fields_and_those_it_drops(tmp_path):
     records, _ = random_case(4)
     facts = write_coco(tmp_path / "truth.json", iter(records))
     truth, expected = written(tmp_path / "truth.json"), coco_truth(records)

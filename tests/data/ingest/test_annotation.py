@@ -82,7 +82,7 @@ def test_a_box_that_touches_the_border_is_not_clipped():
     assert parsed.notes["boxes_clipped"] == 0
 
 
-def test_a_labelled_landmark_outside_the_picture_stays_there_and_is_noted():
+def test_a_labelled_landmark_outside_the_image_stays_there_and_is_noted():
     parsed = parse(one_item(landmarks=landmarks(_0=-2.5, _1=7, _2=1)))
 
     assert parsed.garments[0].landmarks[0].tolist() == [-2.5, 7, 1]
@@ -143,7 +143,7 @@ UNFIT_ITEMS = {
 
 
 @pytest.mark.parametrize(("changes", "kind", "words"), UNFIT_ITEMS.values(), ids=UNFIT_ITEMS.keys())
-def test_an_item_with_a_wrong_field_is_unfit_and_the_reason_names_it(changes, kind, words):
+def test_an_item_with_a_wrong_field_is_invalid_and_the_reason_names_it(changes, kind, words):
     with pytest.raises(InvalidInputError) as caught:
         parse({**one_item(), "item2": {**item(), **changes}})
 
@@ -153,7 +153,7 @@ def test_an_item_with_a_wrong_field_is_unfit_and_the_reason_names_it(changes, ki
 
 
 @pytest.mark.parametrize("field", sorted(item()))
-def test_an_item_without_one_of_its_fields_is_unfit(field):
+def test_an_item_without_one_of_its_fields_is_invalid(field):
     values = one_item()
     del values["item1"][field]
 
@@ -183,7 +183,7 @@ UNFIT_FILES = {
 
 
 @pytest.mark.parametrize(("text", "kind", "words"), UNFIT_FILES.values(), ids=UNFIT_FILES.keys())
-def test_a_file_that_is_not_strict_json_of_the_format_is_unfit(text, kind, words):
+def test_a_file_that_is_not_strict_json_of_the_format_is_invalid(text, kind, words):
     with pytest.raises(InvalidInputError) as caught:
         parse_annotation(text, size=SIZE)
 
@@ -203,7 +203,7 @@ def test_a_file_that_is_not_strict_json_of_the_format_is_unfit(text, kind, words
         ({"pair_id": 2**70}, "pair_id"),
     ],
 )
-def test_a_wrong_source_or_pair_is_unfit(changes, words):
+def test_a_wrong_source_or_pair_is_invalid(changes, words):
     with pytest.raises(InvalidInputError) as caught:
         parse({**one_item(), **changes})
 
@@ -232,7 +232,7 @@ def _mutate(values, rng):
 
 
 @pytest.mark.slow
-def test_a_mutated_annotation_is_read_as_garments_in_the_picture_or_is_unfit():
+def test_a_mutated_annotation_is_read_as_garments_in_the_image_or_is_invalid():
     rng = random.Random(0)
     outcomes = {"read": 0, "error": 0}
     for number in range(2000):
@@ -252,7 +252,7 @@ def test_a_mutated_annotation_is_read_as_garments_in_the_picture_or_is_unfit():
     assert min(outcomes.values()) > 100
 
 
-def test_random_bytes_never_do_more_than_being_unfit():
+def test_random_bytes_are_invalid_and_raise_nothing_else():
     rng = random.Random(1)
     text = json.dumps(annotation(2)).encode()
     for _ in range(2000):

@@ -12,7 +12,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.params import IngestParams
 
 
-def test_pictures_and_annotations_become_records_in_the_order_of_their_numbers(raw):
+def test_images_and_annotations_become_records_in_the_order_of_their_numbers(raw):
     result = ingest(raw)
 
     records = records_of(raw)
@@ -29,7 +29,7 @@ def test_pictures_and_annotations_become_records_in_the_order_of_their_numbers(r
     assert rejected_of(raw) == []
 
 
-def test_a_picture_may_be_a_link(raw):
+def test_an_image_may_be_a_link(raw):
     picture = raw / "train/image/000004.jpg"
     picture.rename(raw / "elsewhere.jpg")
     picture.symlink_to(raw / "elsewhere.jpg")
@@ -61,7 +61,7 @@ def test_every_number_of_workers_writes_the_same_files(raw):
     assert sorted(contents[0]) == ["train.parquet", "train.rejected.parquet", "train.statistics.json"]
 
 
-def test_progress_hears_of_every_input_once(raw):
+def test_progress_counts_every_input_once(raw):
     (raw / "train/image/000003.jpg").unlink()
     heard = []
 
@@ -126,7 +126,7 @@ def test_empty_folders_are_an_error(tmp_path):
         ingest(tmp_path / "raw", split="validation")
 
 
-def test_an_orientation_in_exif_does_not_turn_the_picture(raw):
+def test_an_orientation_in_exif_does_not_turn_the_image(raw):
     # One tag, 0x0112 = 6: "turn by 90 degrees". Annotations are in pixels as stored.
     tiff = b"MM\0*\0\0\0\x08" + struct.pack(">HHHIHHI", 1, 0x0112, 3, 1, 6, 0, 0)
     exif = b"Exif\0\0" + tiff

@@ -1,4 +1,4 @@
-"""Garments as the dataset's figure draws them, and the same with landmarks numbered another way."""
+"""The check accepts garments as the data set's figure draws them, and detects other numberings."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_every_left_landmark_of_the_figure_lies_left_of_its_partner(tmp_path):
     assert {check.garments for check in checks} == {ENOUGH}
 
 
-def test_left_and_right_by_the_wearer_are_seen_on_every_pair_of_the_category(tmp_path):
+def test_left_and_right_of_the_wearer_are_detected_on_every_pair_of_the_category(tmp_path):
     def order(category: Category) -> list[int]:
         return list(category.mirror) if category.name == "vest" else as_numbered(category)
 
@@ -59,7 +59,7 @@ def test_left_and_right_by_the_wearer_are_seen_on_every_pair_of_the_category(tmp
     assert all(check.name.startswith("vest: left ") for check in wrong)
 
 
-def test_labels_2_and_4_the_other_way_round_are_seen_by_their_distance_from_the_shoulder(tmp_path):
+def test_swapped_labels_2_and_4_are_detected_by_their_distance_from_the_shoulder(tmp_path):
     def order(category: Category) -> list[int]:
         numbers = as_numbered(category)
         if category == OUTWEAR:
@@ -72,7 +72,7 @@ def test_labels_2_and_4_the_other_way_round_are_seen_by_their_distance_from_the_
     assert worst.share == 0
 
 
-def test_a_few_garments_tell_nothing(tmp_path):
+def test_too_few_garments_give_no_result(tmp_path):
     assert check_left_right(records_of(tmp_path, as_numbered, pictures=ENOUGH - 1)) == []
 
 

@@ -28,7 +28,7 @@ def test_files_and_bytes_are_counted(raw):
     assert version.bytes == sum(file.stat().st_size for file in raw.rglob("*.*"))
 
 
-def test_the_version_stays_while_files_stay_and_wherever_they_lie(raw, tmp_path):
+def test_the_version_stays_the_same_while_files_do_and_wherever_they_lie(raw, tmp_path):
     shutil.copytree(raw, tmp_path / "elsewhere")  # keeps the times of files
 
     assert digest(raw) == digest(raw) == digest(tmp_path / "elsewhere")
@@ -65,7 +65,7 @@ def test_names_that_begin_with_a_dot_do_not_count(raw):
     assert digest(raw) == before
 
 
-def test_links_to_folders_are_followed_and_those_back_up_are_not(raw, tmp_path):
+def test_links_to_folders_are_followed_but_not_links_back_to_a_parent(raw, tmp_path):
     shutil.move(raw / "train", tmp_path / "elsewhere")
     (raw / "train").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere/up").symlink_to(raw)
@@ -76,7 +76,7 @@ def test_links_to_folders_are_followed_and_those_back_up_are_not(raw, tmp_path):
     assert read_raw_version(raw).files == before.files + 1
 
 
-def test_a_link_to_nothing_counts_as_a_file_that_may_come(raw):
+def test_a_broken_link_counts_as_a_file(raw):
     before = digest(raw)
     (raw / "train/image/000005.jpg").symlink_to("nowhere")
 

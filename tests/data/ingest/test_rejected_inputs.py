@@ -156,7 +156,7 @@ def test_a_file_whose_name_is_not_text_is_rejected(raw):
     assert [rejected["path"] for rejected in rejected_of(raw)] == ["image/\\xff.jpg"]
 
 
-def test_hidden_files_are_no_inputs(raw):
+def test_hidden_files_are_not_inputs(raw):
     (raw / "train/image/.DS_Store").write_bytes(b"x")
     (raw / "train/annos/._000001.json").write_bytes(b"x")
 

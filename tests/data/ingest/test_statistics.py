@@ -36,7 +36,7 @@ def test_statistics_show_the_shares_of_the_released_set(raw):
     assert sum(part["released_share_of_items"] for part in categories.values()) == pytest.approx(1, abs=1e-4)
 
 
-def test_a_picture_with_two_items_of_a_category_counts_once_as_a_picture(raw):
+def test_an_image_with_two_items_of_a_category_counts_once_as_an_image(raw):
     write_annotation(raw / "train", 4, {"source": "shop", "pair_id": 1, "item1": item(9), "item2": item(9, seed=1)})
     ingest(raw)
 

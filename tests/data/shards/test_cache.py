@@ -1,4 +1,4 @@
-"""What a cache of shards keeps, and what it throws away."""
+"""The cache of shards keeps what is in use and deletes the least recently used."""
 
 import hashlib
 import multiprocessing
@@ -36,7 +36,7 @@ def cache(tmp_path: Path) -> ShardCache:
     return ShardCache(folder=tmp_path / "cache", limit=3 * SIZE + 10)
 
 
-def test_what_was_used_longest_ago_makes_room(cache):
+def test_the_least_recently_used_shard_is_deleted(cache):
     for number in range(3):
         os.close(fetch(cache, number))
         os.utime(cache.folder / f"{name(number)}.tar", (number, number))
@@ -46,7 +46,7 @@ def test_what_was_used_longest_ago_makes_room(cache):
     assert kept(cache) == {name(0), name(2), name(3)}
 
 
-def test_what_is_in_use_is_not_thrown_away(cache):
+def test_a_shard_in_use_is_not_deleted(cache):
     used = [fetch(cache, number) for number in range(2)]
     os.close(fetch(cache, 2))
     os.close(fetch(cache, 3))
@@ -87,7 +87,7 @@ def killed_while_fetching(cache: ShardCache) -> None:
     cache.fetch(name(0), SIZE, blocks(), name="shard 0")
 
 
-def test_a_process_killed_while_it_fetches_leaves_nothing_that_is_taken_for_a_shard(cache):
+def test_a_process_killed_while_it_fetches_leaves_no_shard_and_frees_its_lock(cache):
     process = multiprocessing.get_context("fork").Process(target=killed_while_fetching, args=(cache,))
     process.start()
     process.join()

@@ -15,13 +15,13 @@ from deepmark.errors import DeepmarkError
 
 
 def read_everything(folder):
-    """Open, verify and read all: what a training does, and more."""
+    """Open, verify and read all samples, as a training does."""
     reader = ShardReader(folder)
     reader.verify()
     return [reader[position] for position in range(len(reader))]
 
 
-def test_the_reader_gives_the_records_and_the_bytes_of_their_pictures(shards, records_file, raw):
+def test_the_reader_gives_the_records_and_the_bytes_of_their_images(shards, records_file, raw):
     reader = ShardReader(shards)
     records = {record.id: record for record in read_records(records_file)}
 
@@ -41,7 +41,7 @@ def test_a_position_outside_is_an_index_error(shards, position):
         ShardReader(shards)[position]
 
 
-def test_a_pickled_reader_reads_on(shards):
+def test_an_unpickled_reader_works(shards):
     reader = ShardReader(shards)
 
     again = pickle.loads(pickle.dumps(reader))
@@ -59,7 +59,7 @@ def test_threads_may_share_a_reader(shards):
     assert all(same(sample, alone[i % len(alone)]) for i, sample in enumerate(together))
 
 
-def test_a_forked_process_reads_on(shards):
+def test_a_forked_process_continues_to_read(shards):
     reader = ShardReader(shards)
     expected = reader[2][1]
 
@@ -71,7 +71,7 @@ def test_a_forked_process_reads_on(shards):
     assert reader[2][1] == expected
 
 
-def test_a_reader_that_is_gone_holds_no_file_open(shards):
+def test_a_deleted_reader_closes_its_files(shards):
     before = len(os.listdir("/dev/fd"))  # noqa: PTH208
     reader = ShardReader(shards)
     assert len(os.listdir("/dev/fd")) > before  # noqa: PTH208
@@ -178,7 +178,7 @@ def shard_start(folder, file):
     return sum(shard.count for shard in shards[: [shard.file for shard in shards].index(file)])
 
 
-def test_verify_tells_how_far_it_is(shards):
+def test_verify_reports_its_progress(shards):
     heard = []
 
     ShardReader(shards).verify(heard.append)

@@ -1,4 +1,4 @@
-"""Shards on other storage: what arrives, how often it is asked for, and what is said where it does not."""
+"""Shards on other storage: what is read, how often it is requested, and what errors say."""
 
 import os
 import pickle
@@ -108,7 +108,7 @@ def test_a_forked_process_goes_on_reading(source, shards):
     ],
 )
 @pytest.mark.parametrize("end", ["index.json", "000001.tar"])
-def test_what_passes_is_asked_for_again(source, shards, s3, faults, end):
+def test_temporary_failures_are_repeated(source, shards, s3, faults, end):
     s3.faults = {end: list(faults)}
 
     assert equal(ShardReader(source(timeout_seconds=0.5)), ShardReader(shards))
@@ -124,7 +124,7 @@ def test_each_attempt_waits_longer(source, s3, monkeypatch):
     assert slept == [0.5, 1, 2, 4, 8, 16]
 
 
-def test_storage_that_stays_unwell_is_named_with_its_last_answer(source, s3):
+def test_storage_that_keeps_failing_is_named_with_its_last_answer(source, s3):
     s3.faults = {"000000.tar": [refused("503 Slow Down", "SlowDown")] * 4}
     reader = ShardReader(source())
 
@@ -170,7 +170,7 @@ def test_missing_credentials_are_asked_for(source, monkeypatch):
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"])
-def test_credentials_that_do_not_serve_are_not_tried_twice(source, s3, code):
+def test_rejected_credentials_are_not_tried_twice(source, s3, code):
     s3.faults = {"index.json": [refused("403 Forbidden", code)] * 2}
 
     with pytest.raises(DeepmarkError, match=rf"index\.json: may not be read .*{code}.*AWS_PROFILE"):
@@ -195,7 +195,7 @@ def test_a_damaged_index_is_refused(source, s3):
         ShardReader(source())
 
 
-def test_a_shard_that_spoiled_in_the_cache_is_noticed_and_fetched_again_once_deleted(source, shards, tmp_path):
+def test_a_shard_damaged_in_the_cache_is_noticed_and_fetched_again_once_deleted(source, shards, tmp_path):
     assert ShardReader(source()).record(0) is not None
     (kept,) = (tmp_path / "cache").glob("*.tar")
     content = bytearray(kept.read_bytes())
@@ -215,7 +215,7 @@ def test_a_url_of_no_known_kind_is_refused(source):
         ShardReader(source(url="s4://bucket/shards"))
 
 
-def test_without_the_package_for_s3_one_is_told_to_install_it(source, monkeypatch):
+def test_without_the_package_for_s3_the_error_says_how_to_install_it(source, monkeypatch):
     import fsspec.core
 
     def missing(*_: object, **__: object) -> None:

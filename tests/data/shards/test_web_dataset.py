@@ -153,7 +153,7 @@ def test_each_pass_has_the_order_of_the_next_epoch(folder):
     ]
 
 
-def test_the_librarys_own_methods_follow(folder):
+def test_the_librarys_own_methods_can_be_chained(folder):
     dataset = web_dataset(folder, "train").decode("rgb8").to_tuple("jpg", "record").batched(4)
 
     batches = list(dataset)

@@ -29,7 +29,7 @@ def keys(folder):
     return [key for shard in read_index(folder / "index.json").shards for key in shard.samples.key]
 
 
-def test_every_picture_is_copied_byte_for_byte_beside_its_record(shards, records_file, raw):
+def test_every_image_is_copied_byte_for_byte_beside_its_record(shards, records_file, raw):
     members = {}
     for path in shards.glob("*.tar"):
         with tarfile.open(path) as tar:
@@ -42,7 +42,7 @@ def test_every_picture_is_copied_byte_for_byte_beside_its_record(shards, records
         assert same(record_from_json(members[f"{record.id:06d}.json"]), record)
 
 
-def test_members_tell_nothing_about_who_wrote_them_and_when(shards):
+def test_members_have_no_owner_and_no_time(shards):
     for path in shards.glob("*.tar"):
         with tarfile.open(path) as tar:
             for member in tar:
@@ -110,7 +110,7 @@ def test_the_seed_decides_the_order_and_no_sample_is_lost(records_file, raw, tmp
     assert sorted(one) == sorted(two) == [f"{number:06d}" for number in range(1, 8)]
 
 
-def test_the_facts_returned_are_those_of_the_folder(records_file, raw, tmp_path):
+def test_the_returned_counts_are_those_of_the_folder(records_file, raw, tmp_path):
     heard = []
 
     facts = write(records_file, raw, tmp_path / "out", progress=heard.append)
@@ -130,7 +130,7 @@ def test_shards_are_cut_once_they_have_reached_their_size():
     assert [cut.start for cut in cuts[1:]] == [cut.stop for cut in cuts[:-1]]
 
 
-def test_a_picture_larger_than_a_shard_gets_one_of_its_own():
+def test_an_image_larger_than_a_shard_gets_one_of_its_own():
     cuts = plan_shards(np.array([10, 10**6, 10**6, 10]), target_bytes=10_000)
 
     assert [(cut.start, cut.stop) for cut in cuts] == [(0, 2), (2, 3), (3, 4)]
@@ -161,7 +161,7 @@ def test_an_interrupted_run_leaves_the_old_shards_and_nothing_else(records_file,
     assert [path.name for path in folder.parent.iterdir()] == ["out"]
 
 
-def test_what_a_killed_run_left_behind_is_cleared_by_the_next(records_file, raw, tmp_path):
+def test_the_files_of_a_killed_run_are_deleted_by_the_next(records_file, raw, tmp_path):
     unfinished = tmp_path / "split/out.unfinished"
     unfinished.mkdir(parents=True)
     (unfinished / "train-000999.tar").write_bytes(b"half")
@@ -174,7 +174,7 @@ def test_what_a_killed_run_left_behind_is_cleared_by_the_next(records_file, raw,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_picture_that_changed_since_ingest_is_named(records_file, raw, tmp_path, workers):
+def test_an_image_that_changed_since_ingest_is_named(records_file, raw, tmp_path, workers):
     file = raw / "train/image/000005.jpg"
     file.write_bytes(file.read_bytes()[:-2] + b"!!")
 
@@ -184,7 +184,7 @@ def test_a_picture_that_changed_since_ingest_is_named(records_file, raw, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-def test_a_picture_that_is_gone_is_named(records_file, raw, tmp_path):
+def test_a_missing_image_is_named(records_file, raw, tmp_path):
     (raw / "train/image/000005.jpg").unlink()
 
     with pytest.raises(DeepmarkError, match=r"image/000005\.jpg: cannot be read.*deepmark ingest"):

@@ -1,0 +1,155 @@
+"""Which detection belongs to which labelled item, one to one within a category, and how far to trust it.
+
+A detection's confidence is not its score but the share of detections of about this score that agree with a label, in
+category and place, so that the scores of any model mean the same. Only detections that are more often right than wrong
+are used.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Complex, Float, Int64
+
+from deepmark.audit.labels import Labels
+from deepmark.audit.outlier_score import isotonic_regression
+from deepmark.geometry import box_areas, box_iou
+from deepmark.schema import MOST_LANDMARKS
+from deepmark.types import Detections
+
+SAME_GARMENT_IOU = 0.5
+"""IoU from which two boxes are about the same garment."""
+
+MIN_CONFIDENCE = 0.5
+"""Confidence from which a detection may contradict a label."""
+
+MIN_SCORE = 0.05
+"""Detections of lower scores are ignored."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageMatches:
+    """One image: its items, the model's detections, and how much they overlap."""
+
+    image_id: int
+    rows: Int64[np.ndarray, " n"]
+    """The rows of Labels that are its items."""
+
+    detections: Detections
+    overlaps: Float[np.ndarray, "n d"]
+    confidence: Float[np.ndarray, " d"]
+    match: Int64[np.ndarray, " n"]
+    """For each item the confident detection of its category that belongs to it; -1 for none."""
+
+    def unmatched(self) -> list[int]:
+        """Confident detections that belong to no item."""
+        confident = np.flatnonzero(self.confidence >= MIN_CONFIDENCE)
+        return [d for d in confident.tolist() if d not in self.match]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelMatches:
+    """For every item of Labels, the detection that belongs to it."""
+
+    boxes: Float[np.ndarray, "n 4"]
+    """NaN where nothing belongs to the item."""
+
+    landmarks: Float[np.ndarray, "n 39 2"]
+    confidence: Float[np.ndarray, " n"]
+    """0 where nothing belongs to the item."""
+
+    images: list[ImageMatches] = field(default_factory=list)
+
+    def points(
+        self, rows: Int64[np.ndarray, " n"], count: int
+    ) -> tuple[Complex[np.ndarray, "n k"], Float[np.ndarray, " n"]]:
+        """The detected landmarks of items as x + iy, and the root of the detected box's area; NaN if not detected."""
+        landmarks = self.landmarks[rows, :count]
+        return landmarks[..., 0] + 1j * landmarks[..., 1], np.sqrt(box_areas(self.boxes[rows]))
+
+
+def with_min_score(detections: Detections) -> Detections:
+    """The detections that are not ignored: about ten of a hundred in an image."""
+    return detections[detections.scores >= MIN_SCORE]
+
+
+def match_labels(labels: Labels, predictions: Iterable[tuple[int, Detections]], *, split: str) -> LabelMatches:
+    """Match the detections of a split to its items; items of other splits have none."""
+    rows_of_image: dict[int, list[int]] = {}
+    for row, (name, image_id) in enumerate(zip(labels.splits, labels.image_ids.tolist(), strict=True)):
+        if name == split:
+            rows_of_image.setdefault(image_id, []).append(row)
+    candidates = []
+    for image_id, detections in predictions:
+        rows = np.array(rows_of_image.get(image_id, []), np.int64)
+        strong = with_min_score(detections)
+        overlaps = box_iou(labels.boxes[rows], strong.boxes.astype(np.float64))
+        candidates.append(_Candidates(image_id, rows, strong, overlaps))
+    confidences = _confidences(labels, candidates)
+    images = [_match_image(labels, *each) for each in zip(candidates, confidences, strict=True)]
+    matches = LabelMatches(
+        boxes=np.full((len(labels), 4), np.nan),
+        landmarks=np.full((len(labels), MOST_LANDMARKS, 2), np.nan),
+        confidence=np.zeros(len(labels)),
+        images=images,
+    )
+    for image in images:
+        matched = image.match >= 0
+        rows, chosen = image.rows[matched], image.match[matched]
+        matches.boxes[rows] = image.detections.boxes[chosen]
+        matches.landmarks[rows] = image.detections.landmarks[chosen]
+        matches.confidence[rows] = image.confidence[chosen]
+    return matches
+
+
+class _Candidates(NamedTuple):
+    """An image before its detections are matched."""
+
+    image_id: int
+    rows: Int64[np.ndarray, " _"]
+    detections: Detections
+    overlaps: Float[np.ndarray, "_ _"]
+
+    def same_category(self, labels: Labels) -> Bool[np.ndarray, "_ _"]:
+        """Whether item and detection are of one category."""
+        return labels.categories[self.rows][:, None] == self.detections.categories
+
+
+def _confidences(labels: Labels, images: Sequence[_Candidates]) -> list[Float[np.ndarray, " _"]]:
+    """For each detection of each image, the share of detections of about the same score that are right."""
+    if not images:
+        return []
+    scores = np.concatenate([image.detections.scores for image in images])
+    hits = np.concatenate([_are_right(labels, image) for image in images])
+    shares = isotonic_regression(scores.astype(np.float64), hits)
+    ends = np.cumsum([len(image.detections) for image in images])
+    return np.split(shares, ends[:-1])
+
+
+def _are_right(labels: Labels, image: _Candidates) -> Bool[np.ndarray, " _"]:
+    """Whether each detection is the best one of its category on an item."""
+    right = np.zeros(len(image.detections), bool)
+    for on_item in image.same_category(labels) & (image.overlaps >= SAME_GARMENT_IOU):
+        if on_item.any():
+            right[int(on_item.argmax())] = True  # detections come best first
+    return right
+
+
+def _match_image(labels: Labels, image: _Candidates, confidence: Float[np.ndarray, " _"]) -> ImageMatches:
+    """Match the confident detections to items of their category, the pairs that overlap most first."""
+    usable = image.same_category(labels) & (confidence >= MIN_CONFIDENCE) & (image.overlaps > 0)
+    match = np.full(len(image.rows), -1)
+    pairs = np.argwhere(usable)
+    order = np.argsort(-image.overlaps[usable], kind="stable")
+    for i, d in pairs[order].tolist():
+        if match[i] < 0 and d not in match:
+            match[i] = d
+    return ImageMatches(
+        image_id=image.image_id,
+        rows=image.rows,
+        detections=image.detections,
+        overlaps=image.overlaps,
+        confidence=confidence,
+        match=match,
+    )
