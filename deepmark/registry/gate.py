@@ -15,7 +15,7 @@ class Rule:
     """One condition, with the figures of champion and challenger; `deepmark promote --json` prints these fields."""
 
     name: str
-    """"landmark AP", "landmark AP of vest", "latency", "size"."""
+    """Such as "landmark AP", "landmark AP of vest", "latency, ms" or "size, MB"."""
 
     champion: float
     challenger: float
@@ -42,10 +42,6 @@ class GateResult:
     """The gate's rules, each with whether it holds."""
 
     rules: tuple[Rule, ...]
-
-    @property
-    def passed(self) -> bool:
-        return not self.failed
 
     @property
     def failed(self) -> tuple[Rule, ...]:

@@ -38,7 +38,7 @@ EQUAL = difference("all", 0.5, 0.5)
 
 
 def test_a_challenger_that_is_as_good_within_the_tolerance_passes():
-    assert gate(EQUAL, difference("category:vest", 0.6, 0.56)).passed
+    assert failed(EQUAL, difference("category:vest", 0.6, 0.56)) == []
 
 
 def test_the_lower_end_of_the_interval_decides_and_not_the_difference():
