@@ -177,6 +177,7 @@ def test_the_skypilot_task_starts_a_process_a_gpu_on_every_node(tmp_path):
     assert task["num_nodes"] == 2
     assert task["resources"]["accelerators"].endswith(":8")
     assert task.keys() <= {"name", "num_nodes", "resources", "workdir", "volumes", "setup", "run"}
+    assert task["setup"].endswith(" '.[train]'\n")
     assert list(task["volumes"]) == ["/workspace"]
     assert words.split() == [
         *("--nnodes=2", "--node_rank=1", "--nproc_per_node=8", "--master_addr=10.0.0.5", "--master_port=29500"),
