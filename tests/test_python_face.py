@@ -1,14 +1,19 @@
 """`import deepmark`: what a Python user finds there, and that nothing is loaded before it is used."""
 
 import ast
+import re
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
 
 import deepmark
+from deepmark.model.detector import build_detector, save_detector
+from deepmark.params import ModelParams
 
 HEAVY = ("torch", "mlflow", "dagster", "pandas", "pyarrow", "numpy", "cv2", "pydantic", "PIL", "webdataset")
 SOURCE = Path(deepmark.__file__).read_text("utf-8")
@@ -93,3 +98,22 @@ def test_a_type_checker_knows_the_types_of_the_public_names(tmp_path):
 def test_every_package_says_that_it_is_typed():
     root = Path(deepmark.__file__).parents[1]
     assert all((root / package / "py.typed").is_file() for package in ("deepmark", "pipelines", "assets"))
+
+
+def test_the_readme_s_example_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    readme = (Path(deepmark.__file__).parents[1] / "README.md").read_text("utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    network = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1)
+    torch.nn.init.constant_(network.heads.center_heatmap[-1].bias, 1.0)  # untrained, and sure of everything
+    save_detector(network, tmp_path / "model.safetensors")
+    Image.new("RGB", (120, 90), "grey").save(tmp_path / "street.jpg")
+    monkeypatch.chdir(tmp_path)
+
+    names: dict[str, object] = {}
+    exec(example, names)
+
+    found = names["detections"]
+    assert isinstance(found, deepmark.Detections)
+    assert len(found) > 0
+    assert capsys.readouterr().out == f"{found}\n"
+    assert Image.open("drawn.jpg").size == (480, 360)
