@@ -116,4 +116,5 @@ def test_the_readme_s_example_runs_as_it_stands(tmp_path, monkeypatch, capsys):
     assert isinstance(found, deepmark.Detections)
     assert len(found) > 0
     assert capsys.readouterr().out == f"{found}\n"
-    assert Image.open("drawn.jpg").size == (480, 360)
+    with Image.open("drawn.jpg") as drawn:
+        assert drawn.size == (480, 360)
