@@ -1,4 +1,16 @@
-"""The one kind of failure that is the user's to mend."""
+"""The errors of DeepMark, and what their messages share.
+
+    DeepmarkError          a mistake of the user: the command line prints the message and exits with 1
+      RefusedError         registry.promote: the gate refuses the challenger
+      RankError            train.distributed.launch: a training process died; the message holds its traceback
+      LostMachineError     train.distributed.peer_watchdog: another machine left the training
+    StoppedError           train.distributed.stop_signal: all processes stopped after the same step, for a signal
+    InvalidInputError      data.ingest.strict_json: an input is unusable; ingest rejects and counts it
+    StageFailedError       assets.dvc.repro: the command of a stage, or DVC, exited with an error
+      StageEndedError      assets.dvc.repro: the stage was ended from outside, and is to be tried again
+
+A mistake of our own is an assert or a ValueError, and keeps its traceback.
+"""
 
 import difflib
 from collections.abc import Iterable, Iterator
@@ -21,11 +33,7 @@ EXTRAS = {
 
 
 class DeepmarkError(Exception):
-    """A mistake in what we were given: the message says what, where, and what to do next.
-
-    The command line prints the message alone and exits with 1. A mistake of our own is an assert or a ValueError,
-    and keeps its traceback.
-    """
+    """A mistake in what we were given: the message says what, where, and what to do next."""
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
@@ -36,7 +44,7 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 
 
 def missing_extra(extra: str) -> DeepmarkError:
-    """What to say where something needs an extra that is not installed."""
+    """The error for a command or function whose extra is not installed."""
     return DeepmarkError(f"this needs the extra '{extra}': pip install 'deepmark[{extra}]'")
 
 

@@ -1,4 +1,4 @@
-"""How far a long job is: a bar where a person watches, a line every ten seconds where a log does."""
+"""Progress of a long job on standard error: a bar on a terminal, a line every ten seconds in a log."""
 
 import sys
 import time
@@ -33,9 +33,9 @@ class _LogLines:
 
 @contextmanager
 def progress(description: str, total: int, *, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """A function to call with the number of further things done; draws on standard error.
+    """A function to call with the number of further things done.
 
-    `done` of them were done before, by a run that was cut off. A total of 0 stands for one that is not known.
+    `done` of them were done before, by an interrupted run. A total of 0 means that the total is not known.
     """
     if not sys.stderr.isatty():
         yield _LogLines(description, total, done).advance

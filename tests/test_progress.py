@@ -1,4 +1,4 @@
-"""Lines for a log, a bar for a person."""
+"""Progress is lines in a log and a bar on a terminal."""
 
 import io
 import sys
@@ -16,7 +16,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Seconds that pass when a test says so."""
+    """A clock that only the test moves, by seconds."""
     now = [100.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
 
@@ -46,7 +46,7 @@ def test_a_short_job_leaves_no_line_in_a_log(capsys, clock):
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_slow_job_says_its_rate_with_a_fraction(capsys, clock):
+def test_a_slow_job_shows_its_rate_with_a_fraction(capsys, clock):
     with progress("train", 100) as advance:
         clock(20)
         advance(5)
@@ -54,7 +54,7 @@ def test_a_slow_job_says_its_rate_with_a_fraction(capsys, clock):
     assert "0.25 a second" in capsys.readouterr().err
 
 
-def test_what_a_resumed_job_had_done_before_does_not_count_as_fast(capsys, clock):
+def test_the_rate_of_a_resumed_job_leaves_out_what_was_done_before(capsys, clock):
     with progress("train", 100, done=90) as advance:
         clock(10)
         advance(1)
@@ -76,7 +76,7 @@ def test_on_a_terminal_there_is_a_bar_that_ends_full(monkeypatch):
     assert "7/7" in terminal.getvalue()
 
 
-def test_a_job_of_unknown_length_has_a_progress_too(capsys, clock):
+def test_a_job_of_unknown_length_shows_progress_too(capsys, clock):
     with progress("read", 0) as advance:
         clock(LINE_EVERY)
         advance(30)
@@ -84,7 +84,7 @@ def test_a_job_of_unknown_length_has_a_progress_too(capsys, clock):
     assert capsys.readouterr().err == "read: 30 of ?, 3 a second\n"
 
 
-def test_a_bar_is_left_when_the_job_fails(monkeypatch):
+def test_an_error_inside_the_block_is_passed_on(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     with pytest.raises(KeyError), progress("draw", 7):
         raise KeyError

@@ -1,4 +1,4 @@
-"""The command line: one command a stage, each on a workspace; everything heavy is imported when it is needed."""
+"""The `deepmark` command: one subcommand per stage, each on a workspace. Heavy modules are imported only where used."""
 
 import json
 import sys
@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from deepmark.cli import coco as cli_coco
-from deepmark.cli import registry as cli_release
-from deepmark.cli.options import HERE, JsonOption, SplitOption, StrategyOption, WorkspaceOption, tell
+from deepmark.cli import coco as coco_commands
+from deepmark.cli import registry as registry_commands
+from deepmark.cli.options import HERE, JsonOption, SplitOption, StrategyOption, WorkspaceOption, print_facts
 from deepmark.errors import DeepmarkError, extras_named
 from deepmark.schema import Backbone, Strategy
 from deepmark.version import __version__
@@ -29,13 +29,15 @@ app = typer.Typer(
 
 
 class Profile(StrEnum):
-    demo = "demo"
-    paper = "paper"
-    modern = "modern"
+    """The params.yaml that a new workspace starts with."""
+
+    DEMO = "demo"
+    PAPER = "paper"
+    MODERN = "modern"
 
 
 class PublishedBackbone(StrEnum):
-    """The backbones that CenterNet published weights of."""
+    """The backbones whose weights CenterNet's authors published."""
 
     DLA34 = Backbone.DLA34.value
     HOURGLASS104 = Backbone.HOURGLASS104.value
@@ -57,12 +59,12 @@ def _options(
     pass
 
 
-def _stage(name: str, workspace: Path, as_json: bool, **choices: str) -> None:
+def _run_stage(name: str, workspace: Path, as_json: bool, **choices: str) -> None:
     from deepmark import stages
     from deepmark.workspace.layout import Workspace
 
     stage: Callable[..., dict[str, Any]] = getattr(stages, name)
-    tell(stage(Workspace(workspace.resolve()), **choices), as_json)
+    print_facts(stage(Workspace(workspace.resolve()), **choices), as_json)
 
 
 @app.command()
@@ -71,7 +73,7 @@ def init(
     profile: Annotated[
         Profile,
         typer.Option(help="paper: as published; modern: as one would train today; demo: drawn garments on a CPU."),
-    ] = Profile.paper,
+    ] = Profile.PAPER,
 ) -> None:
     """Make a workspace: params.yaml, dvc.yaml, data/, with git and DVC."""
     from deepmark.workspace.init import init_workspace
@@ -94,55 +96,57 @@ def synth(
 
     with progress("draw", train + validation) as advance:
         facts = draw_dataset(folder, train=train, validation=validation, seed=seed, progress=advance)
-    tell(facts, as_json)
+    print_facts(facts, as_json)
 
 
 @app.command()
 def ingest(split: SplitOption, workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
     """Turn raw files into validated records; unusable files are rejected with a reason."""
-    _stage("ingest", workspace, as_json, split=split)
+    _run_stage("ingest", workspace, as_json, split=split)
 
 
 @app.command()
 def shard(split: SplitOption, workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
     """Records to WebDataset tars with an index of checksums."""
-    _stage("shard", workspace, as_json, split=split)
+    _run_stage("shard", workspace, as_json, split=split)
 
 
 @app.command()
 def train(
     workspace: WorkspaceOption = HERE,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget this recipe's earlier checkpoints.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start anew, without the checkpoints of the same inputs.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Shards to a checkpoint, one process a GPU, on one machine or several; a run that was cut off goes on."""
+    """Shards to a checkpoint, one process per GPU, on one machine or several; an interrupted run continues."""
     from deepmark import stages
     from deepmark.workspace.layout import Workspace
 
     facts = stages.train(Workspace(workspace.resolve()), fresh=fresh)
     if facts is not None:
-        tell(facts, as_json)
+        print_facts(facts, as_json)
 
 
 @app.command()
 def predict(strategy: StrategyOption, workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
     """Checkpoint and validation shards to predictions, by one of the paper's strategies."""
-    _stage("predict", workspace, as_json, strategy=strategy)
+    _run_stage("predict", workspace, as_json, strategy=strategy)
 
 
 @app.command()
 def evaluate(strategy: StrategyOption, workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
     """Predictions to the official metric, overall, by category and by subset."""
-    _stage("evaluate", workspace, as_json, strategy=strategy)
+    _run_stage("evaluate", workspace, as_json, strategy=strategy)
 
 
 @app.command()
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="A strategy of the workspace, or a file of predictions.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="The same; B is held against A.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The same; B is compared with A.")],
     workspace: WorkspaceOption = HERE,
     every: Annotated[bool, typer.Option("--all", help="Every category and subset, not only real differences.")] = False,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="For all figures, every digit kept.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="File of all figures, unrounded.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Which of two is better, by how much, and whether the difference is real.
@@ -169,21 +173,21 @@ def compare(
 @app.command()
 def audit(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
     """Labels that somebody should look at: ranked, with reasons, as a table and as a page with pictures."""
-    _stage("audit", workspace, as_json)
+    _run_stage("audit", workspace, as_json)
 
 
 @app.command()
 def report(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
-    """All that was measured to one page: tables, figures and pictures."""
-    _stage("report", workspace, as_json)
+    """All results to one page: tables, plots and pictures."""
+    _run_stage("report", workspace, as_json)
 
 
-app.command()(cli_coco.score)
-app.command()(cli_coco.convert)
-app.command()(cli_release.register)
-app.command()(cli_release.promote)
-app.command()(cli_release.rollback)
-app.command()(cli_release.models)
+app.command()(coco_commands.score)
+app.command()(coco_commands.convert)
+app.command()(registry_commands.register)
+app.command()(registry_commands.promote)
+app.command()(registry_commands.rollback)
+app.command()(registry_commands.models)
 
 
 @app.command()
@@ -191,7 +195,7 @@ def detect(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of pictures.")],
     model: Annotated[Path, typer.Option(help="A model.safetensors.")] = Path("data/checkpoint/model.safetensors"),
     strategy: StrategyOption = Strategy.NMS,
-    min_score: Annotated[float, typer.Option(min=0, max=1, help="Lower detections are left out.")] = 0.3,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Detections with lower scores are left out.")] = 0.3,
     draw: Annotated[Path | None, typer.Option(help="Folder for the pictures with detections drawn.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="File for the detections; - prints them.")] = None,
 ) -> None:
@@ -213,22 +217,22 @@ def import_checkpoint(
     ] = (512, 512),
     as_json: JsonOption = False,
 ) -> None:
-    """Published weights of CenterNet to a model of ours: to start a training from (train.init), or to look at."""
+    """Published weights of CenterNet to a model file, such as a training can start from (train.init)."""
     from deepmark.model import centernet_import as centernet
     from deepmark.params import model_params
 
     params = model_params(backbone=backbone.value, input_size=input_size)
-    tell(centernet.import_checkpoint(file, out, params), as_json)
+    print_facts(centernet.import_checkpoint(file, out, params), as_json)
 
 
 @app.command()
 def model(
     workspace: WorkspaceOption = HERE,
     backbone: Annotated[Backbone | None, typer.Option(help="Instead of the one in params.yaml.")] = None,
-    time: Annotated[bool, typer.Option("--time/--no-time", help="Measure the time of a picture here.")] = True,
+    time: Annotated[bool, typer.Option("--time/--no-time", help="Measure the time per picture here.")] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """What the network of params.yaml costs: parameters, GFLOP, megabytes, milliseconds a picture."""
+    """What the network of params.yaml costs: parameters, GFLOP, megabytes, milliseconds per image."""
     from deepmark.infer.predict import best_device
     from deepmark.model.cost import cost, measured_time
     from deepmark.params import model_params
@@ -239,7 +243,7 @@ def model(
     facts = cost(chosen)
     if time:
         facts |= measured_time(chosen, precision=params.predict.precision, device=best_device())
-    tell(facts, as_json)
+    print_facts(facts, as_json)
 
 
 @app.command()
@@ -249,14 +253,14 @@ def demo(
     validation: Annotated[int, typer.Option(min=1, help="Pictures to draw for validation.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="Of the drawings.")] = 1,
 ) -> None:
-    """Draw data, run the whole graph through Dagster and DVC, and print the paper's table for it."""
+    """Draw data, run the whole graph through Dagster and DVC, and print the results as the paper's table."""
     from deepmark.cli.demo import run_demo
 
     run_demo(folder.resolve(), train=train, validation=validation, seed=seed)
 
 
 def main() -> None:
-    """The `deepmark` command: a user's mistake is one message and exit code 1."""
+    """Run the command line. A DeepmarkError becomes one message and exit code 1."""
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     try:
         with extras_named():

@@ -1,4 +1,4 @@
-"""The commands about COCO files: the official metric for anyone's results, and the way to and from the format."""
+"""Commands on COCO files: `score` computes the official metric, `convert` writes and reads the format."""
 
 import json
 from enum import StrEnum
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, tell
+from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, print_facts
 from deepmark.errors import DeepmarkError
 from deepmark.schema import Kind, Split, Strategy
 
@@ -17,12 +17,12 @@ class Engine(StrEnum):
     pycocotools = "pycocotools"
 
 
-class Target(StrEnum):
+class Output(StrEnum):
     coco = "coco"
     coco_results = "coco-results"
 
 
-class Origin(StrEnum):
+class Input(StrEnum):
     coco = "coco"
 
 
@@ -39,7 +39,7 @@ def score(
     ] = Engine.hotcoco,
     as_json: JsonOption = False,
 ) -> None:
-    """The official figures of anyone's results: COCO files in the layout of DeepFashion2's official converter."""
+    """The official figures of any results: COCO files in the layout of DeepFashion2's official converter."""
     from deepmark.eval.coco_score.score import score_files
     from deepmark.files import write_json
     from deepmark.progress import progress
@@ -66,10 +66,10 @@ def convert(
         Path | None, typer.Argument(metavar="[FILE]", help="With --from: the COCO data set to read.")
     ] = None,
     to: Annotated[
-        Target | None,
+        Output | None,
         typer.Option(help="coco: the records of --split; coco-results: the predictions of --strategy."),
     ] = None,
-    origin: Annotated[Origin | None, typer.Option("--from", help="coco: a data set in the converter's layout.")] = None,
+    origin: Annotated[Input | None, typer.Option("--from", help="coco: a data set in the converter's layout.")] = None,
     split: Annotated[Split | None, typer.Option(help="With --to coco: which part of the data set.")] = None,
     strategy: Annotated[Strategy | None, typer.Option(help="With --to coco-results: whose predictions.")] = None,
     images: Annotated[Path | None, typer.Option(metavar="DIR", help="With --from: the folder of the pictures.")] = None,
@@ -81,7 +81,7 @@ def convert(
     given = {"FILE": file, "--split": split, "--strategy": strategy, "--images": images, "--out": out}
     if (to is None) == (origin is None):
         raise DeepmarkError("give one of --to coco, --to coco-results and --from coco; `deepmark convert --help`.")
-    needed = {Target.coco: {"--split", "--out"}, Target.coco_results: {"--strategy", "--out"}}
+    needed = {Output.coco: {"--split", "--out"}, Output.coco_results: {"--strategy", "--out"}}
     wanted = {"FILE", "--images", "--out"} if to is None else needed[to]
     way = "--from coco" if to is None else f"--to {to}"
     for name, value in given.items():
@@ -89,16 +89,16 @@ def convert(
             do = f"needs {name}" if value is None else f"takes no {name}"
             raise DeepmarkError(f"{way} {do}. It goes with {', '.join(sorted(wanted))}.")
     assert out is not None
-    if to is Target.coco:
+    if to is Output.coco:
         assert split is not None
-        tell(_records(workspace, split, out), as_json)
-    elif to is Target.coco_results:
+        print_facts(_records(workspace, split, out), as_json)
+    elif to is Output.coco_results:
         assert strategy is not None
-        tell(_predictions(workspace, strategy, out), as_json)
+        print_facts(_predictions(workspace, strategy, out), as_json)
     else:
         assert file is not None
         assert images is not None
-        tell(_import(file, images, out), as_json)
+        print_facts(_import(file, images, out), as_json)
 
 
 def _records(workspace: Path, split: str, out: Path) -> dict[str, Any]:

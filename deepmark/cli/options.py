@@ -1,4 +1,4 @@
-"""What several commands share: their options, and how they tell facts."""
+"""What the commands share: their options, and how they print facts."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the facts as JSO
 HERE = Path()
 
 
-def tell(facts: dict[str, Any], as_json: bool) -> None:
+def print_facts(facts: dict[str, Any], as_json: bool) -> None:
+    """Print facts as JSON, or as lines for people."""
     if as_json:
         typer.echo(json.dumps(facts))
         return

@@ -1,4 +1,4 @@
-"""Commands of the model registry: which version serves, and how that changes."""
+"""Commands of the model registry: `register`, `promote`, `rollback` and `models`."""
 
 import json
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, tell
+from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, print_facts
 
 if TYPE_CHECKING:
     from deepmark.registry.promote import Promotion
 
-OutOption = Annotated[Path | None, typer.Option("--out", hidden=True)]
+OutOption = Annotated[Path | None, typer.Option("--out", hidden=True, help="File for the facts as JSON.")]
 """A file for the same facts as JSON, for the assets that run these commands."""
 
 
@@ -24,15 +24,16 @@ def register(workspace: WorkspaceOption = HERE, as_json: JsonOption = False, out
     facts = register(Workspace(workspace.resolve()))
     if out:
         write_json(out, facts)
-    tell(facts, as_json)
+    print_facts(facts, as_json)
 
 
 def promote(
     workspace: WorkspaceOption = HERE,
     force: Annotated[
-        str | None, typer.Option(metavar="REASON", help="Promote whatever the gate says; the reason is kept.")
+        str | None,
+        typer.Option(metavar="REASON", help="Promote even a version that the gate refuses; the reason is recorded."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and move no alias.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would happen, and change no alias.")] = False,
     every: Annotated[bool, typer.Option("--all", help="Every rule, not only those that matter.")] = False,
     as_json: JsonOption = False,
     out: OutOption = None,
@@ -46,13 +47,13 @@ def promote(
     from deepmark.registry.promote import RefusedError, list_models, promote
     from deepmark.workspace.layout import Workspace
 
-    place, refused = Workspace(workspace.resolve()), None
+    target, refused = Workspace(workspace.resolve()), None
     try:
-        promotion = promote(place, force=force, dry_run=dry_run)
+        promotion = promote(target, force=force, dry_run=dry_run)
     except RefusedError as error:
         promotion, refused = error.promotion, error
     if out:
-        write_json(out, {**promotion.facts(), "versions": list_models(place)})
+        write_json(out, {**promotion.facts(), "versions": list_models(target)})
     _show(promotion, every=every, as_json=as_json)
     if refused:
         raise refused
@@ -65,7 +66,7 @@ def rollback(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> 
     from deepmark.registry.promote import rollback
     from deepmark.workspace.layout import Workspace
 
-    tell(rollback(Workspace(workspace.resolve())), as_json)
+    print_facts(rollback(Workspace(workspace.resolve())), as_json)
 
 
 def models(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:

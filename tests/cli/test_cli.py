@@ -1,4 +1,4 @@
-"""The commands as a person or a script meets them: help, facts, and one message for a mistake."""
+"""The commands as people and scripts use them: help, facts, and one message for a mistake."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""`deepmark score` and `deepmark convert` as a person or a script meets them."""
+"""`deepmark score` and `deepmark convert`, as people and scripts use them."""
 
 import json
 import shutil

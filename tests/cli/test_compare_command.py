@@ -1,4 +1,4 @@
-"""`deepmark compare`, as a person and as a script meet it."""
+"""`deepmark compare`, as people and scripts use it."""
 
 import json
 
