@@ -176,3 +176,12 @@ class Kind(StrEnum):
 
 SPLITS: tuple[str, ...] = tuple(Split)
 STRATEGIES: tuple[str, ...] = tuple(Strategy)
+
+FOUND_SCORE = 0.05
+"""Analyses take a detection of a lower score for none: of a hundred in an image, most are guesses of the network."""
+
+SHOWN_SCORE = 0.3
+"""Detections of a lower score are not shown to people, unless they ask; as report.min_score in the profiles."""
+
+SAME_GARMENT_IOU = 0.5
+"""Two boxes that overlap by this much are taken to be of the same garment; COCO's lowest threshold."""

@@ -192,7 +192,7 @@ class Detections:
         return to_pandas(self, landmarks=landmarks)
 
     def to_coco(self, image_id: int) -> list[dict[str, Any]]:
-        """COCO results: image_id, category_id 1..13, bbox as x, y, width, height, score, and keypoints, 294 x 3 numbers."""
+        """COCO results: image_id, category_id 1..13, bbox as x, y, width, height, score, 294 x 3 keypoints."""
         from deepmark.data.detection_formats import to_coco
 
         return to_coco(self, image_id)

@@ -15,17 +15,11 @@ from jaxtyping import Bool, Complex, Float, Int64
 from deepmark.audit.labels import Labels
 from deepmark.audit.outlier_score import isotonic_regression
 from deepmark.geometry import box_areas, box_iou
-from deepmark.schema import MOST_LANDMARKS
+from deepmark.schema import FOUND_SCORE, MOST_LANDMARKS, SAME_GARMENT_IOU
 from deepmark.types import Detections
-
-SAME_GARMENT_IOU = 0.5
-"""IoU from which two boxes are about the same garment."""
 
 MIN_CONFIDENCE = 0.5
 """Confidence from which a detection may contradict a label."""
-
-MIN_SCORE = 0.05
-"""Detections of lower scores are ignored."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +65,7 @@ class LabelMatches:
 
 def with_min_score(detections: Detections) -> Detections:
     """The detections that are not ignored: about ten of a hundred in an image."""
-    return detections[detections.scores >= MIN_SCORE]
+    return detections[detections.scores >= FOUND_SCORE]
 
 
 def match_labels(labels: Labels, predictions: Iterable[tuple[int, Detections]], *, split: str) -> LabelMatches:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from deepmark.audit.label_issue import LabelIssue
-from deepmark.audit.label_matching import SAME_GARMENT_IOU, ImageMatches, LabelMatches
+from deepmark.audit.label_matching import ImageMatches, LabelMatches
 from deepmark.audit.labels import Labels
 from deepmark.audit.outlier_score import log_evidence, outlier_score, typical_range
 from deepmark.geometry import box_areas, box_iou
-from deepmark.schema import CATEGORIES
+from deepmark.schema import CATEGORIES, SAME_GARMENT_IOU
 
 _ASSUMED_SPREAD, _MIN_SPREAD = 0.1, 0.015
 """Spread of the distance between a detected and a labelled side before any was image, and its lower bound; in roots of

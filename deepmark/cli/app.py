@@ -13,7 +13,7 @@ from deepmark.cli import coco as coco_commands
 from deepmark.cli import registry as registry_commands
 from deepmark.cli.options import HERE, JsonOption, SplitOption, StrategyOption, WorkspaceOption, print_facts
 from deepmark.errors import DeepmarkError, extras_named
-from deepmark.schema import Backbone, Strategy
+from deepmark.schema import SHOWN_SCORE, Backbone, Strategy
 from deepmark.version import __version__
 
 app = typer.Typer(
@@ -195,7 +195,9 @@ def detect(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of pictures.")],
     model: Annotated[Path, typer.Option(help="A model.safetensors.")] = Path("data/checkpoint/model.safetensors"),
     strategy: StrategyOption = Strategy.NMS,
-    min_score: Annotated[float, typer.Option(min=0, max=1, help="Detections with lower scores are left out.")] = 0.3,
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Detections with lower scores are left out.")
+    ] = SHOWN_SCORE,
     draw: Annotated[Path | None, typer.Option(help="Folder for the pictures with detections drawn.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="File for the detections; - prints them.")] = None,
 ) -> None:

@@ -12,7 +12,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor, best_device
 from deepmark.infer.read_image import ImageSource, read_image
 from deepmark.model.detector import load_network
-from deepmark.schema import STRATEGIES
+from deepmark.schema import SHOWN_SCORE, STRATEGIES
 from deepmark.types import Detections
 
 
@@ -64,7 +64,7 @@ def load_detector(
     *,
     device: torch.device | str | None = None,
     strategy: str = "nms",
-    min_score: float = 0.3,
+    min_score: float = SHOWN_SCORE,
 ) -> LoadedDetector:
     """A detector from the model.safetensors of a training; the same numbers as `deepmark detect` gives.
 

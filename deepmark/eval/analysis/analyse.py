@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepmark.eval.analysis.assignment import found_items
+from deepmark.eval.analysis.assignment import assign_detections
 from deepmark.eval.analysis.confusion import confusion_table
 from deepmark.eval.analysis.curves import calibration_table, curve_table
 from deepmark.eval.analysis.items import item_table
@@ -44,7 +44,7 @@ def diagnose(
             tables["errors"] = error_table(truth, results, matches)
             tables["calibration"] = calibration_table(matches)
         progress(1)
-    found = found_items(truth, results)
+    found = assign_detections(truth, results)
     tables["confusion"] = confusion_table(truth, results, found)
     tables["landmarks"] = landmark_table(truth, results, found)
     tables["curves"] = curve_table(precisions)

@@ -1,36 +1,29 @@
-"""Which detection belongs to which item, across categories: who is shown, confused or missed.
+"""Assigns detections to labelled garments across categories, so that confusions can be counted.
 
-The metric asks each category by itself, so a skirt found as trousers is to it a skirt missed and trousers made up. Here
-the two meet.
+COCO matches within a category: a skirt predicted as trousers is one false negative and one false positive.
 """
 
 import numpy as np
 from jaxtyping import Int64
 
 from deepmark.eval.metric.columns import Results, Truth
-from deepmark.eval.metric.matching import OVERLAPS
 from deepmark.eval.metric.overlaps import box_overlap, pairs_of
-
-FOUND_SCORE = 0.05
-"""Detections with less belong to no item: of a hundred in a picture, most are what the network did not believe in."""
-
-SHOWN_SCORE = 0.3
-"""Detections with less are not shown to people, and confuse no one; the report's pictures begin here too."""
+from deepmark.schema import FOUND_SCORE, SAME_GARMENT_IOU
 
 
-def found_items(truth: Truth, results: Results, *, min_score: float = FOUND_SCORE) -> Int64[np.ndarray, " n"]:
-    """The detection that belongs to each item, a row of `results`; -1 for a missed item.
+def assign_detections(truth: Truth, results: Results, *, min_score: float = FOUND_SCORE) -> Int64[np.ndarray, " n"]:
+    """The detection assigned to each garment, a row of `results`; -1 for a missed garment.
 
-    In every picture the detections choose in the order of their scores, each among the free items that its box overlaps
-    by at least .5: the one it overlaps most of its own category, or else of any other. So what the network said first
-    decides: a vest detected as a top with .8 and as a vest with .1 is found as a top. Belonging does not change when
-    weaker detections are added or left out.
+    In every image the detections are assigned in the order of their scores: each to the free garment that its box
+    overlaps most, by at least .5, of its own category or else of any other. So the highest score decides: to a vest
+    that is detected as a top with .8 and as a vest with .1, the top is assigned. Weaker detections never change the
+    assignment of stronger ones.
     """
     rows = np.flatnonzero(results.scores >= min_score)
     place, item = pairs_of(results.image[rows], truth.image)
     row = rows[place]
     overlap = box_overlap(results.boxes[row], truth.boxes[item])
-    near = overlap >= OVERLAPS[0]
+    near = overlap >= SAME_GARMENT_IOU
     row, item, overlap = row[near], item[near], overlap[near]
     other_category = results.category[row] != truth.category[item]
     order = np.lexsort((item, -overlap, other_category, row, -results.scores[row], results.image[row]))
@@ -40,7 +33,7 @@ def found_items(truth: Truth, results: Results, *, min_score: float = FOUND_SCOR
     turn = np.arange(len(row)) - np.searchsorted(image, image, "left")
     free, found = np.ones(len(results), bool), np.full(len(truth), -1)
     by_turn = np.argsort(turn, kind="stable")
-    for pairs in np.split(by_turn, np.flatnonzero(np.diff(turn[by_turn])) + 1):  # a pair a picture: none contend
+    for pairs in np.split(by_turn, np.flatnonzero(np.diff(turn[by_turn])) + 1):  # of each image one pair
         takes = pairs[free[row[pairs]] & (found[item[pairs]] < 0)]
         found[item[takes]], free[row[takes]] = row[takes], False
     return found

@@ -1,19 +1,18 @@
-"""What items are taken for: the confusion between categories."""
+"""The confusion matrix of categories."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int64
 
-from deepmark.eval.analysis.assignment import SHOWN_SCORE
 from deepmark.eval.metric.columns import Results, Truth
-from deepmark.schema import CATEGORIES
+from deepmark.schema import CATEGORIES, SHOWN_SCORE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_ITEM, NO_DETECTION = "background", "missed"
-"""The names of a detection that belongs to no item, and of an item that has no detection."""
+BACKGROUND, MISSED = "background", "missed"
+"""The truth of a detection without a garment, and the prediction for a garment without a detection."""
 
 
 def confusion_table(
@@ -21,9 +20,9 @@ def confusion_table(
 ) -> "pd.DataFrame":
     """Columns truth, predicted, count: a row for each pair of 13 categories, of background and of missed.
 
-    `found` is what `found_items` says; detections below `min_score` are left out. The counts of a truth sum up to its
-    items, those of a prediction to its detections. A second detection of an item belongs to no item: it is predicted
-    where the truth is background.
+    `found` is the result of `assign_detections`; detections below `min_score` are left out. The counts of a truth sum
+    up to its garments, those of a prediction to its detections. A second detection of a garment is assigned to none:
+    its truth is background.
     """
     import pandas as pd
 
@@ -40,8 +39,8 @@ def confusion_table(
     names = [category.name for category in CATEGORIES]
     frame = pd.DataFrame(
         {
-            "truth": np.repeat([*names, NO_ITEM], size),
-            "predicted": np.tile([*names, NO_DETECTION], size),
+            "truth": np.repeat([*names, BACKGROUND], size),
+            "predicted": np.tile([*names, MISSED], size),
             "count": counts,
         }
     )

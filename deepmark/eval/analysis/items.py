@@ -1,4 +1,4 @@
-"""Every labelled item, and what was found of it: what galleries choose from and what suspicions start with."""
+"""A table of every labelled garment with the detection that is assigned to it."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -18,16 +18,14 @@ if TYPE_CHECKING:
 def item_table(
     records: Iterable[ImageRecord], truth: Truth, results: Results, found: Int64[np.ndarray, " n"]
 ) -> "pd.DataFrame":
-    """A row an item: image_id, item (its key), category, source, scale, occlusion, zoom_in, viewpoint, and what it has.
+    """A row for each garment: image_id, item (its key), category, source, scale, occlusion, zoom_in, viewpoint, ….
 
-    What it has is the detection that belongs to it (`found_items`): found_category, score, detection (its place among
-    the picture's detections, best first), iou of the boxes, oks by all and oks_visible by the visible landmarks.
+    And of the detection assigned to it (`assign_detections`): found_category, score, detection (its place among the
+    image's detections, best first), iou of the boxes, oks by all and oks_visible by the visible landmarks.
 
-    A gallery of the best, the usual and the worst sorts by oks or iou, and can draw the very detection. An item found
-    as something else has no oks, because landmarks of two categories are not of the same places. An audit asks what the
-    network said first of the item, so a strong detection of another category is not hidden by a weak one of its own.
-    Without a detection, found_category and detection are null and the figures NaN; without labelled (visible)
-    landmarks, oks (oks_visible) is NaN.
+    oks needs two sets of landmarks of one category, so a garment found as another category has none. Without a
+    detection, found_category and detection are null and the figures NaN; without labelled (visible) landmarks, oks
+    (oks_visible) is NaN.
     """
     import pandas as pd
 

@@ -22,7 +22,7 @@ SHARES: dict[str, float] = {"pck05": 0.05, "pck10": 0.1}
 def landmark_table(truth: Truth, results: Results, found: Int64[np.ndarray, " n"]) -> "pd.DataFrame":
     """Columns category, landmark (from 1), part, labelled, error_mean, error_median, pck05, pck10; 294 rows.
 
-    Of the items that are found as what they are (`found_items`), visible and occluded landmarks. The error is the
+    Of the items that are found as what they are (`assign_detections`), visible and occluded landmarks. The error is the
     distance divided by the root of the area of the item's labelled box: the normalisation of OKS, without its sigmas.
     PCK, the percentage of correct keypoints, is the share nearer than .05 or .10 of the longer side of that box. NaN
     where nothing is labelled.

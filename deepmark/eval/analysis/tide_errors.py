@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from deepmark.eval.analysis.assignment import SHOWN_SCORE
 from deepmark.eval.metric.average_precision import precision
 from deepmark.eval.metric.columns import Results, Truth
 from deepmark.eval.metric.matching import OVERLAPS, Matches
 from deepmark.eval.metric.overlaps import box_overlap, pairs_of
+from deepmark.schema import SHOWN_SCORE
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepmark.eval.analysis.confusion import BACKGROUND
 from deepmark.eval.metric.names import KIND_WORDS, MAIN, METRICS
 from deepmark.report.plots.svg import ACCENT, INK, LINE, PAPER, SECOND, Drawing, page_style, to_drawing
-from deepmark.report.tables.analysis_tables import BACKGROUND, NAMES, confusion_counts
+from deepmark.report.tables.analysis_tables import NAMES, confusion_counts
 
 if TYPE_CHECKING:
     import pandas as pd

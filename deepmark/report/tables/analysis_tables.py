@@ -4,16 +4,15 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from deepmark.eval.analysis.confusion import BACKGROUND, MISSED
 from deepmark.eval.metric.names import STRATEGY_WORDS
-from deepmark.report.tables.table import UNKNOWN, Row, Table
-from deepmark.schema import CATEGORIES, STRATEGIES
+from deepmark.report.tables.table import UNKNOWN, Row, Table, number
+from deepmark.schema import CATEGORIES, SHOWN_SCORE, STRATEGIES
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NAMES: tuple[str, ...] = tuple(category.name for category in CATEGORIES)
-BACKGROUND, MISSED = "background", "missed"
-"""A detection without an item, as a truth; an item without a detection, as a prediction."""
 
 _COLUMNS = {
     "labelled": "labelled",
@@ -24,10 +23,6 @@ _COLUMNS = {
 }
 
 
-def _number(value: float, digits: int) -> str:
-    return UNKNOWN if math.isnan(value) else f"{value:.{digits}f}"
-
-
 def error_table(errors: Mapping[str, "pd.DataFrame"]) -> Table:
     """What each kind of error costs, and how many there are of it by the last strategy.
 
@@ -36,19 +31,25 @@ def error_table(errors: Mapping[str, "pd.DataFrame"]) -> Table:
     names = [name for name in STRATEGIES if name in errors]
     last = errors[names[-1]].set_index("kind")
     costs = {name: errors[name].set_index("kind").ap_cost for name in names}
+    shown = f"of score {SHOWN_SCORE:g} or more".replace("0.", ".")
     rows = (
         Row(
             cells=(
                 str(kind),
                 *(f"{int(last.loc[kind, name]):,}" for name in ("count", "shown")),
-                *(_number(float(costs[name].get(kind, math.nan)), 3) for name in names),
+                *(number(float(costs[name].get(kind, math.nan)), 3) for name in names),
             )
         )
         for kind in last.index
     )
     return Table(
         title="Errors by kind",
-        columns=("kind", "count", "of score .3 or more", *(f"AP50 cost, {STRATEGY_WORDS[n]}" for n in names)),
+        columns=(
+            "kind",
+            "count",
+            shown,
+            *(f"AP50 cost, {STRATEGY_WORDS[n]}" for n in names),
+        ),
         rows=tuple(rows),
         note=f"Counts are of {STRATEGY_WORDS[names[-1]]}; missed items have no score, and count in both columns. The "
         "cost is what box AP50 would gain if the errors of this kind alone were mended.",
@@ -80,8 +81,8 @@ def landmark_table(landmarks: "pd.DataFrame") -> Table:
                 f"{one.category} {one.landmark}",
                 one.part,
                 f"{int(one.labelled):,}",
-                *(_number(value, 4) for value in (one.error_mean, one.error_median)),
-                *(_number(value, 3) for value in (one.pck05, one.pck10)),
+                *(number(value, 4) for value in (one.error_mean, one.error_median)),
+                *(number(value, 3) for value in (one.pck05, one.pck10)),
             )
         )
         for one in measured

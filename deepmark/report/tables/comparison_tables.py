@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from deepmark.eval.metric.compare import Difference
 from deepmark.eval.metric.names import METRICS
-from deepmark.report.tables.table import UNKNOWN, Row, Table
+from deepmark.report.tables.table import UNKNOWN, Row, Table, number
 
 _OVERALL = tuple(METRICS.keys() - {"landmark_visible_ap50", "landmark_visible_ap75"})
 """What is shown over all images, real or not."""
@@ -32,7 +32,8 @@ def _row(one: Difference) -> Row:
     assert one.b is not None
     of = "" if one.scope == "all" else f", {one.scope.rpartition(':')[2] if 'category' in one.scope else one.scope}"
     better = ("B" if one.b > one.a else "A") if one.is_real else "open"
-    low, high = (f"{one.interval.low:+.4f}", f"{one.interval.high:+.4f}") if one.interval else (UNKNOWN, UNKNOWN)
+    low, high = (one.interval.low, one.interval.high) if one.interval else (None, None)
     wins = UNKNOWN if one.b_wins is None else f"{one.b_wins:.1%}"
     name = f"{METRICS[one.metric].short_words}{of.replace(':', ' ')}"
-    return Row(cells=(name, f"{one.a:.4f}", f"{one.b:.4f}", f"{one.b - one.a:+.4f}", low, high, wins, better))
+    cells = (number(one.a, 4), number(one.b, 4), *(number(value, 4, sign=True) for value in (one.b - one.a, low, high)))
+    return Row(cells=(name, *cells, wins, better))

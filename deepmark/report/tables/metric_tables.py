@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from deepmark.eval.metric.names import HEADLINE, KIND_WORDS, METRICS, STRATEGY_WORDS, THRESHOLDS, Metric
 from deepmark.eval.metric.subsets import SCOPES
 from deepmark.report.tables.published import MATCH_RCNN_BY_SUBSET, PUBLISHED
-from deepmark.report.tables.table import UNKNOWN, Row, Table
+from deepmark.report.tables.table import UNKNOWN, Row, Table, number
 from deepmark.schema import CATEGORIES, STRATEGIES
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _CATEGORY_METRICS = ("box_ap", "box_ap50", "box_ap75", "landmark_visible_ap", "l
 
 
 def _ap(value: float | None) -> str:
-    return UNKNOWN if value is None or math.isnan(value) else f"{value:.3f}"
+    return number(value, 3)
 
 
 def _ms(value: float | int | None) -> str:

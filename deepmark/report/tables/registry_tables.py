@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from deepmark.eval.metric.names import HEADLINE, METRICS
-from deepmark.report.tables.table import UNKNOWN, Row, Table
+from deepmark.report.tables.table import UNKNOWN, Row, Table, number
 
 
 def models_table(versions: Iterable[Mapping[str, Any]]) -> Table:
@@ -13,8 +13,8 @@ def models_table(versions: Iterable[Mapping[str, Any]]) -> Table:
         Row(
             cells=(
                 " ".join([str(one["version"]), *one["aliases"]]),
-                *(_number(one[name], 3) for name in HEADLINE),
-                _number(one["megabytes"], 1),
+                *(number(one[name], 3) for name in HEADLINE),
+                number(one["megabytes"], 1),
                 (one["data_version"] or UNKNOWN)[:6],
                 one["created"][:10],
             )
@@ -48,8 +48,8 @@ def version_comparison_table(differences: Iterable[Any], *, champion: int, chall
         if one.scope != "all" or one.metric not in HEADLINE or one.difference is None:
             continue
         low, high = (one.interval.low, one.interval.high) if one.interval else (None, None)
-        cells = (_number(one.a, 4), _number(one.b, 4), _signed(one.difference), _signed(low), _signed(high))
-        rows.append(Row(cells=(METRICS[one.metric].short_words, *cells)))
+        differences = (number(value, 4, sign=True) for value in (one.difference, low, high))
+        rows.append(Row(cells=(METRICS[one.metric].short_words, number(one.a, 4), number(one.b, 4), *differences)))
     columns = ("", f"version {champion}", f"version {challenger}", "difference", "low", "high")
     return Table(title="On the same validation pictures", columns=columns, rows=tuple(rows))
 
@@ -59,20 +59,12 @@ def _rule_row(rule: Mapping[str, Any]) -> Row:
     places = 4 if rule["interval"] else 2
     cells = (
         rule["name"],
-        _number(rule["champion"], places),
-        _number(rule["challenger"], places),
-        _signed(rule["challenger"] - rule["champion"], places),
-        _signed(interval["low"]),
-        _signed(interval["high"]),
+        number(rule["champion"], places),
+        number(rule["challenger"], places),
+        number(rule["challenger"] - rule["champion"], places, sign=True),
+        number(interval["low"], 4, sign=True),
+        number(interval["high"], 4, sign=True),
         rule["condition"],
         "yes" if rule["holds"] else "NO",
     )
     return Row(cells=cells)
-
-
-def _number(value: float | None, places: int) -> str:
-    return UNKNOWN if value is None else f"{value:.{places}f}"
-
-
-def _signed(value: float | None, places: int = 4) -> str:
-    return UNKNOWN if value is None else f"{value:+.{places}f}"

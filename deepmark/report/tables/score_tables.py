@@ -4,11 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deepmark.eval.coco_score.figures import FIGURES
-from deepmark.report.tables.table import UNKNOWN, Row, Table
-
-
-def _cell(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.4f}"
+from deepmark.report.tables.table import Row, Table, number
 
 
 def figures_table(score: Mapping[str, Any]) -> Table:
@@ -18,7 +14,7 @@ def figures_table(score: Mapping[str, Any]) -> Table:
         title=f"Official figures, {what}",
         columns=("", "value"),
         rows=tuple(
-            Row(cells=(f"{figure.name:11}{figure.meaning}", _cell(score["stats"][figure.name])))
+            Row(cells=(f"{figure.name:11}{figure.meaning}", number(score["stats"][figure.name], 4)))
             for figure in FIGURES[score["kind"]]
         ),
         note=f"{score['results']:,} results, {score['items']:,} items, {score['pictures']:,} pictures; by "
@@ -36,7 +32,7 @@ def categories_table(score: Mapping[str, Any]) -> Table:
         title="By category",
         columns=("", "AP", "AP50", "AP75", "AR"),
         rows=tuple(
-            Row(cells=(escape(category), *(_cell(figures[name]) for name in names)))
+            Row(cells=(escape(category), *(number(figures[name], 4) for name in names)))
             for category, figures in score["per_category"].items()
         ),
     )

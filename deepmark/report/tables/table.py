@@ -1,5 +1,6 @@
 """A table as a value; markdown, the terminal and the page are three ways to show it."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,13 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     note: str = ""
+
+
+def number(value: float | None, places: int, *, sign: bool = False) -> str:
+    """A cell with so many decimal places; `UNKNOWN` for None and NaN."""
+    if value is None or math.isnan(value):
+        return UNKNOWN
+    return f"{value:{'+' if sign else ''}.{places}f}"
 
 
 def to_markdown(table: Table) -> str:

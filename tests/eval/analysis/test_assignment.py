@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from eval_samples import Box, detections, garment, prediction, random_case, record
 
-from deepmark.eval.analysis.assignment import FOUND_SCORE, SHOWN_SCORE, found_items
-from deepmark.eval.analysis.confusion import NO_DETECTION, NO_ITEM, confusion_table
+from deepmark.eval.analysis.assignment import assign_detections
+from deepmark.eval.analysis.confusion import BACKGROUND, MISSED, confusion_table
 from deepmark.eval.metric.columns import result_columns, truth_columns
 from deepmark.eval.metric.overlaps import box_overlap
-from deepmark.schema import CATEGORIES
+from deepmark.schema import CATEGORIES, FOUND_SCORE, SHOWN_SCORE
 from deepmark.types import Detections, Garment
 
 HERE: Box = (0, 0, 100, 100)
@@ -24,7 +24,7 @@ def columns(*pictures: tuple[list[Garment], Detections]):
 
 
 def found_of(items: list[Garment], found: Detections) -> list[int]:
-    return found_items(*columns((items, found))).tolist()
+    return assign_detections(*columns((items, found))).tolist()
 
 
 def test_the_better_scored_of_two_detections_belongs_to_the_item():
@@ -64,7 +64,7 @@ def test_pictures_do_not_meet():
         ([], detections(("vest", HERE, 0.9))),
     )
 
-    assert found_items(truth, results).tolist() == [-1, 0, 1]
+    assert assign_detections(truth, results).tolist() == [-1, 0, 1]
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -73,7 +73,7 @@ def test_belonging_does_not_change_when_weaker_detections_are_left_out(seed):
     truth = truth_columns(records)
     results = result_columns(predictions, truth)
 
-    everything, strong = found_items(truth, results), found_items(truth, results, min_score=0.5)
+    everything, strong = assign_detections(truth, results), assign_detections(truth, results, min_score=0.5)
 
     is_strong = (everything >= 0) & (results.scores[everything] >= 0.5)
     assert strong.tolist() == np.where(is_strong, everything, -1).tolist()
@@ -102,7 +102,7 @@ def test_all_pictures_at_once_are_as_a_detection_at_a_time(seed):
     truth = truth_columns(records)
     results = result_columns(predictions, truth)
 
-    assert found_items(truth, results).tolist() == found_one_by_one(truth, results)
+    assert assign_detections(truth, results).tolist() == found_one_by_one(truth, results)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -111,7 +111,7 @@ def test_no_detection_belongs_to_two_items_and_each_overlaps_its_own(seed):
     truth = truth_columns(records)
     results = result_columns(predictions, truth)
 
-    found = found_items(truth, results)
+    found = assign_detections(truth, results)
 
     taken = found[found >= 0]
     assert len(set(taken.tolist())) == len(taken)
@@ -121,7 +121,7 @@ def test_no_detection_belongs_to_two_items_and_each_overlaps_its_own(seed):
 
 def table(*pictures: tuple[list[Garment], Detections]):
     truth, results = columns(*pictures)
-    return confusion_table(truth, results, found_items(truth, results))
+    return confusion_table(truth, results, assign_detections(truth, results))
 
 
 def cells(*pictures: tuple[list[Garment], Detections]) -> dict[tuple[str, str], int]:
@@ -138,22 +138,22 @@ def test_the_confusion_counts_items_found_taken_for_another_and_missed_and_detec
     assert cells(picture, picture) == {
         ("vest", "vest"): 2,
         ("skirt", "trousers"): 2,
-        ("shorts", NO_DETECTION): 2,
-        (NO_ITEM, "vest dress"): 2,
+        ("shorts", MISSED): 2,
+        (BACKGROUND, "vest dress"): 2,
     }
 
 
 def test_a_second_detection_of_an_item_is_one_of_background():
     found = detections(("vest", HERE, 0.9), ("sling", HERE, 0.8))
 
-    assert cells(([garment("vest", HERE)], found)) == {("vest", "vest"): 1, (NO_ITEM, "sling"): 1}
+    assert cells(([garment("vest", HERE)], found)) == {("vest", "vest"): 1, (BACKGROUND, "sling"): 1}
 
 
 def test_detections_below_three_tenths_confuse_no_one():
     below = np.nextafter(np.float32(SHOWN_SCORE), 0)
     picture = ([garment("vest", HERE)], detections(("sling", HERE, float(below)), ("skirt", FAR, float(below))))
 
-    assert cells(picture) == {("vest", NO_DETECTION): 1}
+    assert cells(picture) == {("vest", MISSED): 1}
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -161,7 +161,7 @@ def test_the_counts_of_a_truth_are_its_items_and_those_of_a_prediction_its_detec
     records, predictions = random_case(seed)
     truth = truth_columns(records)
     results = result_columns(predictions, truth)
-    found = confusion_table(truth, results, found_items(truth, results))
+    found = confusion_table(truth, results, assign_detections(truth, results))
 
     items, shown = found.groupby("truth")["count"].sum(), found.groupby("predicted")["count"].sum()
 

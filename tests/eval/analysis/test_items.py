@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from eval_samples import Box, detections, garment, prediction, random_case, record
 
-from deepmark.eval.analysis.assignment import SHOWN_SCORE, found_items
-from deepmark.eval.analysis.confusion import NO_DETECTION, confusion_table
+from deepmark.eval.analysis.assignment import assign_detections
+from deepmark.eval.analysis.confusion import MISSED, confusion_table
 from deepmark.eval.analysis.items import item_table
 from deepmark.eval.metric.columns import result_columns, truth_columns
+from deepmark.schema import SHOWN_SCORE
 
 HERE: Box = (0, 0, 100, 100)
 FAR: Box = (200, 200, 300, 300)
@@ -16,7 +17,7 @@ FAR: Box = (200, 200, 300, 300)
 def table(records, predictions):
     truth = truth_columns(records)
     results = result_columns(predictions, truth)
-    return item_table(records, truth, results, found_items(truth, results))
+    return item_table(records, truth, results, assign_detections(truth, results))
 
 
 def test_an_item_is_described_in_the_words_of_the_schema():
@@ -81,11 +82,11 @@ def test_counting_the_items_gives_the_confusion(seed):
     records, predictions = random_case(seed)
     truth = truth_columns(records)
     results = result_columns(predictions, truth)
-    found = found_items(truth, results)
+    found = assign_detections(truth, results)
     rows = item_table(records, truth, results, found)
     cells = confusion_table(truth, results, found).set_index(["truth", "predicted"])["count"]
 
-    rows["predicted"] = np.where(rows["score"] >= SHOWN_SCORE, rows["found_category"], NO_DETECTION)
+    rows["predicted"] = np.where(rows["score"] >= SHOWN_SCORE, rows["found_category"], MISSED)
 
     for cell, count in rows.groupby(["category", "predicted"]).size().items():
         assert cells[cell] == count

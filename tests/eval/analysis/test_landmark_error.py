@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from eval_samples import Box, detections, garment, prediction, random_case, record
 
-from deepmark.eval.analysis.assignment import found_items
+from deepmark.eval.analysis.assignment import assign_detections
 from deepmark.eval.analysis.landmark_error import landmark_table
 from deepmark.eval.metric.columns import result_columns, truth_columns
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, PARTS
@@ -26,7 +26,7 @@ def moved(found: Detections, *, landmark: int, by: tuple[float, float]) -> Detec
 def table(*pictures: tuple[Garment, Detections]):
     truth = truth_columns([record(n, item) for n, (item, _) in enumerate(pictures)])
     results = result_columns([prediction(n, found) for n, (_, found) in enumerate(pictures)], truth)
-    return landmark_table(truth, results, found_items(truth, results)).set_index(["category", "landmark"])
+    return landmark_table(truth, results, assign_detections(truth, results)).set_index(["category", "landmark"])
 
 
 def test_every_landmark_has_a_row_and_its_part():
@@ -93,7 +93,7 @@ def test_shares_grow_with_the_distance_allowed_and_what_counts_is_labelled(seed)
     records, predictions = random_case(seed)
     truth = truth_columns(records)
     results = result_columns(predictions, truth)
-    rows = landmark_table(truth, results, found_items(truth, results))
+    rows = landmark_table(truth, results, assign_detections(truth, results))
 
     known = rows[rows["labelled"] > 0]
     assert (known["pck05"] <= known["pck10"]).all()

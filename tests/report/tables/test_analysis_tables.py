@@ -3,8 +3,8 @@
 import pandas as pd
 from measurements import confusion, errors, landmarks
 
+from deepmark.eval.analysis.confusion import MISSED
 from deepmark.report.tables.analysis_tables import (
-    MISSED,
     confusion_counts,
     confusion_table,
     error_table,
