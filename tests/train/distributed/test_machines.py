@@ -58,7 +58,12 @@ def test_a_lost_machine_and_one_told_to_end_are_named_and_both_learn_on_what_two
 def under_way(hosts: tuple[Host, Host], workspace: Workspace, *, after: int) -> list[subprocess.Popen[str]]:
     """A training on both machines that has saved `after` steps."""
     processes = [host.train(workspace.root) for host in hosts]
-    assert wait_until(lambda: steps_saved(workspace.runs / "train") >= after, seconds=120)
+
+    def have_saved() -> bool:
+        return steps_saved(workspace.runs / "train") >= after
+
+    wait_until(lambda: have_saved() or any(each.poll() is not None for each in processes), seconds=120)
+    assert have_saved(), [each.communicate() for each in processes if each.poll() is not None]
     return processes
 
 
