@@ -1,10 +1,10 @@
 """The vocabulary of DeepFashion2: 13 categories, 294 landmarks.
 
 The only place that knows how many landmarks a category has, where they sit in the flat list of 294, which of them are
-each other's mirror image, what they are, and how precisely people place them. Everything else asks. Category numbers
-are 0..12 here; the files' 1..13 appear where annotation and COCO files are read or written only.
+each other's mirror image, what they are, and how precisely people place them. All other modules ask this one. Category
+numbers are 0..12 here; the files' 1..13 appear only where annotation and COCO files are read or written.
 
-Source: DeepFashion2, 2019, section 3 and its public definition files. "Left" and "right" are by the picture.
+Source: DeepFashion2, 2019, section 3 and its public definition files. "Left" and "right" are those of the image.
 """
 
 import json
@@ -51,22 +51,22 @@ class Category:
     """As in the official COCO converter: "short_sleeved_shirt"."""
 
     landmarks: int
-    """How many landmarks it has, 8..39."""
+    """Number of landmarks, 8..39."""
 
     start: int
     """Where its landmarks begin in the flat list of 294."""
 
     mirror: tuple[int, ...]
-    """mirror[i] is the landmark that i becomes in the mirrored picture."""
+    """mirror[i] is the landmark that i becomes in the mirrored image."""
 
     parts: tuple[str, ...]
-    """What every landmark is: "left cuff outer"; the same words in another category for the same part of a garment."""
+    """Name of every landmark, such as "left cuff outer"; the same in all categories for the same part of a garment."""
 
     sigmas: tuple[float, ...]
-    """One OKS sigma a landmark."""
+    """One OKS sigma per landmark."""
 
     released_items: dict[str, int]
-    """Items of the released set by split, to hold statistics against."""
+    """Number of items in the released set by split, to compare statistics with."""
 
     shape: Shape
 
@@ -126,7 +126,7 @@ MIRROR: tuple[int, ...] = tuple(
 """The flat list's mirror permutation; an involution that never leaves a category."""
 
 PARTS: tuple[str, ...] = tuple(chain.from_iterable(category.parts for category in CATEGORIES))
-"""What each landmark of the flat list is; 80 different parts, none of them twice in a category."""
+"""The name of each landmark of the flat list; 80 different ones, each at most once per category."""
 
 SIGMAS: tuple[float, ...] = tuple(chain.from_iterable(category.sigmas for category in CATEGORIES))
 """The 294 OKS sigmas of the official metric."""
@@ -140,7 +140,7 @@ SUBSETS: dict[str, dict[int, str]] = {
 """The four fields an item carries beside its category, and the words for their values."""
 
 SOURCES: tuple[str, ...] = ("shop", "user")
-"""Where a picture comes from; the metric is over both."""
+"""Where an image comes from; the metric is over both."""
 
 
 class Split(StrEnum):

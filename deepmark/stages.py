@@ -1,7 +1,7 @@
-"""One function a stage: read files, call the library, write files, return facts.
+"""One function per stage, and `compare`: read files, call the library, write files, return facts.
 
-The command line, the DVC stage and, through DVC, the Dagster asset all come here. What is called is free of files and
-configuration where it can be.
+The command line, the DVC stages and, through DVC, the Dagster assets all call these functions. The library functions
+that they call know neither workspaces nor params.yaml, wherever that is possible.
 """
 
 import json
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
-    """Raw files -> data/records/{split}.parquet, its rejects and its statistics."""
+    """Raw files -> data/records/{split}.parquet, its rejected inputs and its statistics."""
     from deepmark.data.ingest.ingest import ingest_split, list_inputs
 
     params = workspace.params
@@ -39,15 +39,15 @@ def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
 
 
 def shard(workspace: Workspace, *, split: str) -> dict[str, Any]:
-    """Records and raw pictures -> data/shards/{split}."""
+    """Records and raw images -> data/shards/{split}."""
     from deepmark.data.records import open_records
     from deepmark.data.shards.writer import write_shards
 
     records = require_file(workspace.records_file(split), f"deepmark ingest --split {split}")
     params = workspace.params.shard
     with open_records(records) as file:
-        pictures = file.metadata.num_rows
-    with progress(f"shard {split}", pictures) as advance:
+        images = file.metadata.num_rows
+    with progress(f"shard {split}", images) as advance:
         return write_shards(
             records,
             workspace.raw,
@@ -62,7 +62,7 @@ def shard(workspace: Workspace, *, split: str) -> dict[str, Any]:
 def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None:
     """Shards -> data/checkpoint, metrics/train.json and plots/losses.csv.
 
-    Its facts come from where rank 0 runs; None on every other machine, and in every other process of a scheduler.
+    Returns facts on the machine, or in the scheduler's process, that runs rank 0, and None in all others.
     """
     from deepmark.train.distributed.launch import count_processes, run_workers
     from deepmark.train.distributed.process_group import rank_from_environment
@@ -74,7 +74,7 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None
     _check_shards(
         workspace,
         processes=rank.world_size if rank else launch.nnodes * here,
-        verify=rank is None or rank.local_rank == 0,  # once a machine
+        verify=rank is None or rank.local_rank == 0,  # once per machine
     )
     folder = run_folder(workspace)
     if fresh and (rank is None or rank.rank == 0):
@@ -88,7 +88,7 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None
 
 
 def _check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None:
-    """Whether there is enough for so many processes, and every byte is as it was written."""
+    """Raise DeepmarkError where a batch is too small for so many processes, or a shard differs from its checksum."""
     from deepmark.data.sampling import batch_bounds
     from deepmark.workspace.inputs import open_shards
 
@@ -203,12 +203,12 @@ def audit(workspace: Workspace) -> dict[str, Any]:
     params = workspace.params.audit
     files = {split: require_file(workspace.records_file(split), f"deepmark ingest --split {split}") for split in SPLITS}
     readers = {split: open_shards(workspace, split) for split in SPLITS}
-    found, count = _predictions_to_audit(workspace), sum(map(len, readers.values()))
+    predictions, count = _predictions_to_audit(workspace), sum(map(len, readers.values()))
     with progress("audit", count) as advance:
         copies = find_duplicates(readers, params, progress=advance)
     records = {split: read_records(file) for split, file in files.items()}
-    issues = rank_issues([*find_label_issues(records, found.items(), params), *copies])
-    illustrator = Illustrator(readers, {PREDICTED_SPLIT: found})
+    issues = rank_issues([*find_label_issues(records, predictions.items(), params), *copies])
+    illustrator = Illustrator(readers, {PREDICTED_SPLIT: predictions})
     with new_folder(workspace.audit) as draft:
         write_issues(draft / workspace.issues_file.name, issues)
         write_page(
@@ -237,19 +237,20 @@ def _predictions_to_audit(workspace: Workspace) -> dict[int, "Detections"]:
     maker = f"deepmark predict --strategy {STRATEGIES[-1]}"
     path = require_file(workspace.predictions_file(STRATEGIES[-1]), maker)
     # without the weak ones: all of them would take gigabytes
-    found = {one.image_id: with_min_score(one.detections) for one in read_predictions(path)[0]}
+    predictions = {each.image_id: with_min_score(each.detections) for each in read_predictions(path)[0]}
     with open_records(workspace.records_file("validation")) as file:
         known = set(file.read(columns=["id"]).column("id").to_pylist())
-    if found.keys() != known:
+    if predictions.keys() != known:
+        unknown, missing = predictions.keys() - known, known - predictions.keys()
         raise DeepmarkError(
-            f"{path}: is about other pictures than data/records/validation.parquet: {len(found.keys() - known):,} of "
-            f"them are not there, {len(known - found.keys()):,} of those not here. Run `{maker}` again."
+            f"{path}: is about other pictures than data/records/validation.parquet: {len(unknown):,} of them are not "
+            f"there, {len(missing):,} of those not here. Run `{maker}` again."
         )
-    return found
+    return predictions
 
 
 def report(workspace: Workspace) -> dict[str, Any]:
-    """All metrics and tables, and some pictures -> report/."""
+    """All metrics and tables, and some images -> report/."""
     from deepmark.report.page import write_report
     from deepmark.report.read_results import TABLES, read_measured
     from deepmark.tracking.tracker import Tracker
@@ -268,7 +269,7 @@ def report(workspace: Workspace) -> dict[str, Any]:
 
 
 def _content(workspace: Workspace, measured: dict[str, "Measured"], training: dict[str, Any]) -> "Content":
-    """What the page shows, pictures drawn."""
+    """What the page shows, with its images drawn."""
     from deepmark.data.predictions import read_predictions
     from deepmark.report.choose_images import choose
     from deepmark.report.images import draw_pictures

@@ -10,31 +10,31 @@ class DataParams(Section):
 
 class IngestParams(Section):
     max_rejected_share: Share
-    """More rejected pictures than this share of all files stops the stage."""
+    """The stage fails if a larger share of all images is rejected."""
 
     max_megapixels: Positive
-    """Larger pictures are refused by their header, before decoding."""
+    """Larger images are rejected by their header, before decoding."""
 
 
 class ShardParams(Section):
     seed: int
-    """Of the shuffle that decides which sample lies in which shard."""
+    """Seed of the shuffle that decides which sample goes into which shard."""
 
     target_mib: Positive
-    """A shard is closed when it has reached this size."""
+    """A shard is closed when it reaches this size."""
 
 
 class StorageParams(Section):
-    """Where shards are read from; what is made of them does not depend on it."""
+    """Where shards are read from. Results do not depend on it."""
 
     shards: str = "data/shards"
     """Folder of train/ and validation/, relative to the workspace, or its fsspec URL, such as s3://bucket/shards."""
 
     cache: str = "runs/shards"
-    """Folder, relative to the workspace, that keeps shards fetched from a URL; workspaces may share one."""
+    """Folder for shards downloaded from a URL, relative to the workspace; workspaces may share one."""
 
     cache_gib: Positive = 64
-    """The most that the cache holds."""
+    """Largest size of the cache."""
 
     timeout_seconds: Positive = 60
-    """How long S3 may be silent before it is asked again."""
+    """A request to S3 without an answer is repeated after this time."""

@@ -11,17 +11,17 @@ class PredictParams(Section):
     batch_size: Count
     precision: Literal["fp32", "bf16", "fp16"]
     max_detections: Count
-    """Centres kept a picture, over all categories."""
+    """Detections kept per image, over all categories."""
 
     landmark_threshold: Share
-    """Heatmap peaks below it do not move a coarse landmark."""
+    """A landmark stays at its regressed place where the heatmap has no peak of at least this score."""
 
     nms: Literal["hard", "soft"]
     nms_iou: Share
-    """Hard NMS removes boxes that overlap a better one of their category by more than this."""
+    """Hard NMS removes boxes whose IoU with a better one of their category is above this."""
 
     soft_nms_sigma: Positive
-    """Soft NMS lowers scores by exp(-overlap^2 / sigma) instead."""
+    """Soft NMS multiplies scores by exp(-IoU^2 / sigma) instead."""
 
     min_score: Share
     """Detections below it are dropped; 0 keeps all `max_detections`, as the metric wants."""
@@ -32,29 +32,29 @@ class PredictParams(Section):
 
 class EvaluateParams(Section):
     resamples: Annotated[int, Field(ge=0)]
-    """Bootstrap resamples of the pictures behind each 95% interval; 0 leaves the intervals out."""
+    """Bootstrap resamples of the images for each 95% interval; 0 computes no intervals."""
 
     seed: int
-    """Of the resamples."""
+    """Seed of the resamples."""
 
 
 class AuditParams(Section):
     faulty_share: Annotated[float, Field(gt=0, lt=1)]
-    """Share of the labels taken to be wrong before any is looked at: it decides where scores pass 0.5."""
+    """Prior share of wrong labels; it decides from which evidence on a score is above 0.5."""
 
     min_score: Share
-    """Weaker suspicions are not listed."""
+    """Issues with lower scores are not listed."""
 
     hash_bits: Annotated[int, Field(ge=0, le=16)]
-    """Bits of 64 by which the fingerprints of two pictures may differ that are compared more closely."""
+    """Images are compared closely if their 64-bit perceptual hashes differ in at most this many bits."""
 
     pictures: Annotated[int, Field(ge=0)]
-    """Entries of the list that the page shows, with pictures."""
+    """Number of issues that the page shows with images."""
 
 
 class ReportParams(Section):
     pictures: Annotated[int, Field(ge=0, le=60)]
-    """Validation pictures drawn with their detections; the page stays below 10 MB with 60."""
+    """Validation images drawn with their detections; with 60 the page stays below 10 MB."""
 
     min_score: Share
     """Detections below it are not drawn."""

@@ -15,14 +15,14 @@ class ModelParams(Section):
     """Height and width of the network's input, pixels; multiples of 32 (of 128 for the hourglass)."""
 
     deformable: bool = True
-    """Whether the up path of dla34 has deformable convolutions, or plain 3x3 ones."""
+    """Whether the up path of dla34 has deformable convolutions; plain 3x3 ones otherwise."""
 
     landmark_maps: Literal["separate", "grouped"] = "separate"
-    """A map for each of the 294 landmarks, or one for all that mean the same in different categories."""
+    """separate: one map per landmark, 294; grouped: one map for all landmarks of the same meaning in all categories."""
 
     @property
     def size_divisor(self) -> int:
-        """What the sides of the network's input are multiples of, pixels: its largest stride."""
+        """The sides of the network's input are multiples of this, pixels: the largest stride."""
         return 128 if self.backbone is Backbone.HOURGLASS104 else 32
 
     @model_validator(mode="after")
@@ -34,7 +34,7 @@ class ModelParams(Section):
 
 
 def model_params(*, backbone: str, input_size: tuple[int, int], **others: Any) -> ModelParams:
-    """A network that was asked for outside params.yaml.
+    """The section `model` of a network that is described outside params.yaml.
 
     Raises DeepmarkError for values that params.yaml may not have either.
     """

@@ -10,27 +10,27 @@ from deepmark.params.section import Positive, Section, Share
 from deepmark.schema import Strategy
 
 Days = Annotated[float, Field(ge=0.001, le=10_000)]
-"""Dagster takes no less than a minute for an age, and Python no more than some million days."""
+"""Dagster takes ages of a minute or more, and Python some million days at most."""
 
 
 class AutomationParams(Section):
     schedule: Annotated[str, Field(pattern=r"^\S+( \S+){4}$")]
-    """When all is made again, once the schedule is switched on: minute, hour, day, month, weekday, as in cron."""
+    """When the retraining runs, once the schedule is switched on: minute, hour, day, month and weekday, as in cron."""
 
     timezone: str
-    """Of the schedule: "Europe/Berlin"."""
+    """Time zone of the schedule, such as "Europe/Berlin"."""
 
     look_every_minutes: Positive
-    """Between two looks at the raw files."""
+    """Interval at which the sensor looks for changed raw files."""
 
     settled_minutes: Annotated[float, Field(ge=0)]
-    """Changed raw files are retrained on once they have been left alone for this long."""
+    """A retraining starts when raw files have changed and then stayed unchanged for this long."""
 
     report_days: Days
     """An older report is shown as out of date."""
 
     champion_days: Days
-    """So is a champion that no retraining has replaced or confirmed for this long."""
+    """A champion that no retraining has replaced or confirmed for this long is shown as out of date, too."""
 
     @field_validator("timezone")
     @classmethod
@@ -44,17 +44,17 @@ class AutomationParams(Section):
 
 class PromoteParams(Section):
     strategy: Strategy
-    """Whose figures decide, and which is served."""
+    """The strategy whose figures are compared, and that the served model uses."""
 
     primary_metric: HeadlineMetric
     tolerance: Share
-    """The primary metric's 95% interval, challenger - champion, must lie above minus this."""
+    """The 95% interval of the primary metric's difference, challenger - champion, must lie above minus this."""
 
     max_category_drop: Share
-    """The most that the primary metric of a category, or of a subset, may lose."""
+    """Largest loss of the primary metric that is allowed in any category or subset."""
 
     max_latency_ratio: Positive
-    """The most that a pass of the challenger's network may take, in passes of the champion's."""
+    """Largest allowed time of a forward pass of the challenger, relative to the champion's."""
 
     max_size_ratio: Positive
-    """The most bytes that the challenger may have, in those of the champion."""
+    """Largest allowed size of the challenger's file, relative to the champion's."""

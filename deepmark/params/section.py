@@ -1,4 +1,4 @@
-"""What the sections of params.yaml share: refusing unknown keys, and the ranges of numbers."""
+"""The base class of the sections of params.yaml, and number types with ranges."""
 
 from typing import Annotated
 

@@ -10,13 +10,13 @@ from deepmark.params.section import Count, Positive, Section, Share
 
 class AugmentParams(Section):
     scale: tuple[Positive, Positive]
-    """Range of the random crop, as a share of the picture's long side; [1, 1] switches it off."""
+    """Range of the random crop, as a share of the image's longer side; [1, 1] switches it off."""
 
     shift: Share
-    """How far the crop's centre strays: 1 is CenterNet's range, 0 keeps it in the middle."""
+    """Range of the crop's random shift: 1 is CenterNet's, 0 keeps the crop in the middle."""
 
     mirror: Share
-    """How often a picture is mirrored, landmark pairs swapped."""
+    """Probability that an image is mirrored, with left and right landmarks swapped."""
 
     color: Share
     """Strength of brightness, contrast and saturation jitter."""
@@ -36,16 +36,16 @@ class LossWeights(Section):
 
 class LaunchParams(Section):
     nnodes: Count
-    """Machines that train together."""
+    """Number of machines."""
 
     nproc_per_node: Count | Literal["auto"]
-    """Processes on each, one a GPU; "auto" takes every GPU, or one process where there is none."""
+    """Processes per machine, one per GPU; "auto" uses every GPU, or one process where there is none."""
 
     rendezvous: Annotated[str, Field(pattern=r"^\S+:\d{1,5}$")] | None
-    """host:port of the machine where all meet, the same for all; null where there is one machine."""
+    """host:port of one of the machines, the same on all; null with a single machine."""
 
     timeout_seconds: Positive
-    """How long the machines wait for each other before one counts as lost."""
+    """How long the machines wait for each other before one of them counts as lost."""
 
     @model_validator(mode="after")
     def _have_a_place_to_meet(self) -> "LaunchParams":
@@ -61,16 +61,16 @@ class TrainParams(Section):
 
     epochs: Count
     batch_size: Count
-    """Pictures a step, over all processes together."""
+    """Images per step, over all processes together."""
 
     device_batch: Count | None
-    """The most pictures that a process holds at once: larger shares are worked off in parts, gradients added up."""
+    """Most images that a process computes at once; gradients of a larger share are accumulated over several passes."""
 
     optimizer: Literal["adam", "adamw"]
     learning_rate: Positive
     schedule: Literal["steps", "cosine"]
     milestones: dict[int, Positive]
-    """For the schedule "steps": from this epoch on (counted from 0), this learning rate."""
+    """For the schedule "steps": the learning rate from an epoch on; epochs count from 0."""
 
     warmup: Share
     """Share of all steps over which the learning rate rises from 0."""
@@ -80,38 +80,38 @@ class TrainParams(Section):
     """Largest norm of the gradient; null does not clip."""
 
     ema: Annotated[float, Field(gt=0, lt=1)] | None
-    """Decay a step of the weights' moving average, which is then measured and kept; null keeps the weights."""
+    """Decay per step of the exponential moving average of the weights, which is evaluated and exported; null: none."""
 
     not_finite: Literal["stop", "skip"]
-    """What happens at a batch whose loss is not a number: the run stops, or the step is left out."""
+    """Whether a batch whose loss is not finite stops the run, or is skipped."""
 
     precision: Literal["fp32", "bf16", "fp16"]
     channels_last: bool
-    """Whether maps lie in memory channel by channel (false) or cell by cell (true)."""
+    """Memory format of the maps: NHWC if true, NCHW otherwise."""
 
     compile: bool
-    """Whether torch.compile fuses the backbone; needs a C++ compiler, and minutes at the start."""
+    """Whether the backbone is compiled by torch.compile; needs a C++ compiler, and takes minutes at the start."""
 
     landmark_channels: Literal["all", "own"]
-    """Heatmap loss on all landmark channels, or on those of the picture's own categories only."""
+    """Channels that the landmark heatmap loss covers: all, or only those of the categories in the image."""
 
     landmark_radius: Literal["box", "sigma"]
-    """How far around a landmark its heatmap is raised: by the garment's box, or by how precisely people place it."""
+    """The radius of a landmark's Gaussian follows the garment's box, or the landmark's OKS sigma."""
 
     loss_weights: LossWeights
     evaluate_every: Annotated[int, Field(ge=0)]
-    """Epochs between measurements of AP on the validation set; 0 never measures, and the last weights are kept."""
+    """Epochs between evaluations on the validation set; with 0 there are none, and the last weights are kept."""
 
     best_by: EpochFigure
     """The validation figure that decides which epoch's weights are kept."""
 
     checkpoint_minutes: Annotated[float, Field(ge=0)]
-    """Time between checkpoints inside an epoch; one is written after every epoch in any case."""
+    """Time between checkpoints inside an epoch; one is always written after an epoch."""
 
     checkpoint_steps: Count | None
-    """Steps between checkpoints, whichever comes first; null goes by time alone."""
+    """Steps between checkpoints, if they pass before that time; null means by time alone."""
 
     checkpoints_kept: Annotated[int, Field(ge=2)]
-    """How many of the last checkpoints are kept: two at least, for the last may be damaged."""
+    """Number of checkpoints that are kept: two or more, since the last may be damaged."""
 
     launch: LaunchParams

@@ -1,1 +1,1 @@
-"""A workspace: where its files are, how it is made, and which data it reads."""
+"""A workspace: where its files are, how it is made, and which data its stages read."""

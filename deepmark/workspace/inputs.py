@@ -14,9 +14,9 @@ from deepmark.workspace.layout import Workspace
 
 
 def shard_source(workspace: Workspace, split: str) -> Path | RemoteShards:
-    """Where params.yaml: storage says that the shards of a split lie.
+    """Where the shards of a split are, by the section `storage` of params.yaml.
 
-    Raises DeepmarkError where that is a folder which is not there.
+    Raises DeepmarkError where that is a folder that does not exist.
     """
     storage = workspace.params.storage
     if is_url(storage.shards):
@@ -32,7 +32,7 @@ def open_shards(workspace: Workspace, split: str) -> ShardReader:
 
 
 def index_sha256(workspace: Workspace, split: str) -> str:
-    """What tells one set of shards from another, wherever it lies: index.json holds the sums of all."""
+    """Identifies the shards of a split on any storage: the sha256 of index.json, which holds all checksums."""
     source = shard_source(workspace, split)
     if isinstance(source, RemoteShards):
         return hashlib.sha256(source.folder.read("index.json")).hexdigest()

@@ -30,7 +30,7 @@ class Workspace:
         return self.records / f"{split}.parquet"
 
     def shards(self, split: str) -> Path:
-        """What `deepmark shard` makes; what is read is `deepmark.workspace.inputs.open_shards`."""
+        """Where `deepmark shard` writes; `deepmark.workspace.inputs.open_shards` opens the shards to read."""
         return self.root / "data/shards" / split
 
     @property
@@ -43,7 +43,7 @@ class Workspace:
 
     @property
     def training_file(self) -> Path:
-        """How the checkpoint came about: epochs, seconds, MLflow run."""
+        """Facts of the training: epochs, seconds, MLflow run."""
         return self.checkpoint / "training.json"
 
     @property
@@ -81,7 +81,7 @@ class Workspace:
 
     @property
     def audit_page(self) -> Path:
-        """The same for people, with pictures."""
+        """The first of them as a page with images."""
         return self.audit / "index.html"
 
     @property
@@ -90,5 +90,5 @@ class Workspace:
 
     @property
     def runs(self) -> Path:
-        """Work in progress that DVC must not touch: the checkpoints a training resumes from."""
+        """Files in progress that DVC does not track: the checkpoints from which a training resumes."""
         return self.root / "runs"
