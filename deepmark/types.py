@@ -6,12 +6,12 @@ Coordinates are continuous, (0, 0) is the outer corner of the first pixel, boxes
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64, UInt8
 
-from deepmark.errors import DeepmarkError
 from deepmark.schema import CATEGORIES
 
 if TYPE_CHECKING:
@@ -171,15 +171,7 @@ class Detections:
 
         `image` is a path, the bytes of a file, a PIL image or an RGB array; without it, the one that the detector got.
         """
-        import PIL.Image
-
-        from deepmark.draw import draw_detections
-        from deepmark.infer.read_image import read_image
-
-        source = self.source if image is None else image
-        if source is None:
-            raise DeepmarkError("draw: give the image, as a path, bytes, a PIL image or an RGB array.")
-        return PIL.Image.fromarray(draw_detections(read_image(source), self, min_score=min_score))
+        return _above("draw")(self, self.source if image is None else image, min_score=min_score)
 
     def to_pandas(self, *, landmarks: bool = False) -> "pd.DataFrame":
         """A row for each garment: category, score, x0, y0, x1, y1; pixels.
@@ -187,27 +179,26 @@ class Detections:
         With `landmarks`, a row for each landmark: garment (the number of its row, from 0), category, landmark (its
         name), x, y, score.
         """
-        from deepmark.data.detection_formats import to_pandas
-
-        return to_pandas(self, landmarks=landmarks)
+        return _above("to_pandas")(self, landmarks=landmarks)
 
     def to_coco(self, image_id: int) -> list[dict[str, Any]]:
         """COCO results: image_id, category_id 1..13, bbox as x, y, width, height, score, 294 x 3 keypoints."""
-        from deepmark.data.detection_formats import to_coco
-
-        return to_coco(self, image_id)
+        return _above("to_coco")(self, image_id)
 
     def to_supervision(self) -> Any:
         """A `supervision.Detections`; its `data` holds class_name, landmarks (n, 39, 2) and landmark_scores (n, 39).
 
         Raises DeepmarkError if the package supervision is not installed.
         """
-        from deepmark.data.detection_formats import to_supervision
-
-        return to_supervision(self)
+        return _above("to_supervision")(self)
 
 
 _COLUMNS = ("boxes", "scores", "categories", "landmarks", "landmark_scores")
+
+
+def _above(name: str) -> Any:
+    """A function of a higher layer, imported when a person asks for it, as the names of deepmark/__init__.py are."""
+    return getattr(import_module("deepmark.infer.detection_formats"), name)
 
 
 class Prediction(NamedTuple):

@@ -1,4 +1,4 @@
-"""Detections in the forms of other libraries: pandas, COCO results, supervision.
+"""Detections in the forms of other libraries: PIL, pandas, COCO results, supervision.
 
 `types.Detections` has each as a method.
 """
@@ -6,13 +6,24 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import PIL.Image
 
+from deepmark.data.coco.export import coco_results
+from deepmark.draw import draw_detections
 from deepmark.errors import DeepmarkError
+from deepmark.infer.read_image import read_image
 from deepmark.schema import CATEGORIES
 from deepmark.types import Detections, Prediction
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def draw(detections: Detections, image: Any, *, min_score: float) -> PIL.Image.Image:
+    """A drawing of the detections on the image."""
+    if image is None:
+        raise DeepmarkError("draw: give the image, as a path, bytes, a PIL image or an RGB array.")
+    return PIL.Image.fromarray(draw_detections(read_image(image), detections, min_score=min_score))
 
 
 def to_pandas(detections: Detections, *, landmarks: bool) -> "pd.DataFrame":
@@ -39,8 +50,6 @@ def to_pandas(detections: Detections, *, landmarks: bool) -> "pd.DataFrame":
 
 def to_coco(detections: Detections, image_id: int) -> list[dict[str, Any]]:
     """COCO results, as `deepmark convert` writes them."""
-    from deepmark.data.coco.export import coco_results
-
     return [
         {
             "image_id": image_id,
