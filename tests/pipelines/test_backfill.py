@@ -63,7 +63,7 @@ def test_a_backfill_makes_the_partitions_of_all_strategies(server, workspace):
         (workspace / f"data/predictions/{strategy}.parquet").touch()
     (workspace / "data/records/validation.parquet").mkdir(parents=True)
     instance, metrics = server.instance, dg.AssetKey("metrics")
-    asked = {"assetSelection": [{"path": metrics.path}], "partitionNames": list(STRATEGIES)}
+    asked = {"assetSelection": [{"path": metrics.path}], "partitionNames": [str(one) for one in STRATEGIES]}
     answer = create_schema().execute(
         LAUNCH, variable_values={"backfillParams": asked}, context_value=server.create_request_context()
     )
