@@ -6,7 +6,7 @@ from deepmark.audit.box_issues import boxes_without_landmarks
 from deepmark.audit.duplicates import hash_split, identical_files, shared_images
 from deepmark.audit.label_issue import LabelIssue, rank_issues
 from deepmark.audit.label_matching import match_labels
-from deepmark.audit.labels import collect
+from deepmark.audit.labels import collect_labels
 from deepmark.audit.model_disagreements import misplaced_items, wrong_categories_and_missing_labels
 from deepmark.audit.swapped_landmarks import swapped_landmarks
 from deepmark.data.shards.reader import ShardReader
@@ -27,7 +27,7 @@ def find_label_issues(
     Typical ranges are estimated from all splits together. Items of the split "validation" are also compared with
     `predictions`: an (image id, detections) for each of its images.
     """
-    labels = collect(records)
+    labels = collect_labels(records)
     matches = match_labels(labels, predictions, split=PREDICTED_SPLIT)
     limits = {"faulty_share": params.faulty_share, "min_score": params.min_score}
     return rank_issues(

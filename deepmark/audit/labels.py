@@ -53,7 +53,7 @@ class Labels:
         )
 
 
-def collect(records: Mapping[str, Iterable[ImageRecord]]) -> Labels:
+def collect_labels(records: Mapping[str, Iterable[ImageRecord]]) -> Labels:
     """The items of all splits, in the order of the splits and their records."""
     splits, numbers, names, categories, boxes, points, sizes = [], [], [], [], [], [], []
     for split, each in records.items():

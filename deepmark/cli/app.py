@@ -172,7 +172,7 @@ def compare(
 
 @app.command()
 def audit(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
-    """Labels that somebody should look at: ranked, with reasons, as a table and as a page with pictures."""
+    """Labels that may be wrong: ranked, with reasons, as a table and as a page with pictures."""
     _run_stage("audit", workspace, as_json)
 
 
@@ -215,7 +215,7 @@ def import_checkpoint(
     backbone: Annotated[PublishedBackbone, typer.Option(help="Whose weights they are.")],
     out: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="The model to write.")],
     input_size: Annotated[
-        tuple[int, int], typer.Option(metavar="HEIGHT WIDTH", help="Of the pictures it will see, pixels.")
+        tuple[int, int], typer.Option(metavar="HEIGHT WIDTH", help="Size of the network's input, pixels.")
     ] = (512, 512),
     as_json: JsonOption = False,
 ) -> None:

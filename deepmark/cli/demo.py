@@ -1,4 +1,4 @@
-"""The whole pipeline on drawn data: what `make demo` runs, and the proof that all its parts agree."""
+"""The whole pipeline on drawn data, in a new workspace, as `make demo` runs it."""
 
 import resource
 import subprocess
@@ -27,7 +27,7 @@ def _draw(workspace: Workspace, *, train: int, validation: int, seed: int) -> No
 
 
 def _materialize(workspace: Workspace) -> None:
-    """Every asset through Dagster, in a process of its own: the library itself knows no orchestrator."""
+    """Make every asset through Dagster, in another process: the library does not import the orchestrator."""
     command = [sys.executable, "-m", "pipelines.materialize", "--workspace", str(workspace.root)]
     if subprocess.run(command, env=child_environment(), check=False).returncode:
         raise DeepmarkError(
@@ -39,7 +39,7 @@ def _materialize(workspace: Workspace) -> None:
 def run_demo(root: Path, *, train: int, validation: int, seed: int) -> None:
     """Draw data into a new workspace, run the graph through Dagster, DVC and torchrun, and print the paper's table.
 
-    Run again, it goes on where it was stopped, and does nothing when all is done.
+    A second run continues where the first was stopped, and does nothing if that was complete.
     """
     started = time.monotonic()
     workspace = init_workspace(root, "demo")

@@ -38,7 +38,7 @@ def promote(
     as_json: JsonOption = False,
     out: OutOption = None,
 ) -> None:
-    """Make the challenger the champion, which serves, if it is not worse.
+    """Make the challenger the champion, the version that is served, if it is not worse.
 
     Both are compared on the same validation pictures; exit code 1 where the challenger is refused, with the rules that
     failed.
@@ -62,7 +62,7 @@ def promote(
 
 
 def rollback(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
-    """Put the previous champion back; again goes one further back."""
+    """Make the previous champion the champion again; a second call goes one version further back."""
     from deepmark.registry.promote import rollback
     from deepmark.workspace.layout import Workspace
 

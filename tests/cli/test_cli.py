@@ -89,7 +89,7 @@ def test_a_misspelt_parameter_is_answered_with_the_right_one(deepmark, sharded):
     assert refused(done, "shard: 'target_mb' is not a parameter", "Did you mean 'target_mib'?")
 
 
-def test_a_raw_folder_that_is_not_there_is_named(deepmark, sharded):
+def test_a_missing_raw_folder_is_named(deepmark, sharded):
     set_params(sharded, data={"raw": "elsewhere"})
     done = deepmark("ingest", "--split", "train", "--workspace", sharded.root)
 
@@ -110,7 +110,7 @@ def test_a_raw_folder_that_is_not_there_is_named(deepmark, sharded):
         ("report", "metrics/none.json", "deepmark evaluate --strategy none"),
     ],
 )
-def test_what_is_not_there_yet_is_named_with_the_command_that_makes_it(deepmark, sharded, command, missing, maker):
+def test_a_missing_input_is_named_with_the_command_that_makes_it(deepmark, sharded, command, missing, maker):
     path = sharded.root / missing
     if path.exists():
         path.rename(path.with_name("moved"))
@@ -119,14 +119,14 @@ def test_what_is_not_there_yet_is_named_with_the_command_that_makes_it(deepmark,
     assert refused(done, str(path), maker)
 
 
-def test_a_batch_must_give_every_process_a_picture(deepmark, sharded):
+def test_a_batch_must_give_every_process_an_image(deepmark, sharded):
     set_params(sharded, train={"batch_size": 2, "launch": {"nproc_per_node": 3}})
     done = deepmark("train", "--workspace", sharded.root)
 
     assert refused(done, "train: batch_size 2", "3 processes", "Raise it")
 
 
-def test_a_split_must_give_every_process_a_picture(deepmark, sharded):
+def test_a_split_must_give_every_process_an_image(deepmark, sharded):
     set_params(sharded, train={"batch_size": 16, "launch": {"nproc_per_node": 7}})
     done = deepmark("train", "--workspace", sharded.root)
 
@@ -160,7 +160,7 @@ def test_a_tracking_server_that_does_not_answer_is_named(deepmark, trained, monk
     assert refused(done, "MLflow at http://127.0.0.1:9 cannot be used", "MLFLOW_TRACKING_URI")
 
 
-def test_a_run_that_the_tracking_store_does_not_know_is_told_with_advice(deepmark, trained):
+def test_a_run_that_the_tracking_store_does_not_know_is_reported_with_advice(deepmark, trained):
     assert deepmark("predict", "--strategy", "nms", "--workspace", trained.root).code == 0
     (trained.root / "mlflow.db").unlink()
     done = deepmark("evaluate", "--strategy", "nms", "--workspace", trained.root)
@@ -168,7 +168,7 @@ def test_a_run_that_the_tracking_store_does_not_know_is_told_with_advice(deepmar
     assert refused(done, "has no run", "deepmark train --fresh")
 
 
-def test_predictions_of_other_pictures_are_not_audited(deepmark, trained):
+def test_predictions_of_other_images_are_not_audited(deepmark, trained):
     assert deepmark("predict", "--strategy", "multiscale", "--workspace", trained.root).code == 0
     (trained.root / "data/raw/validation/image/000006.jpg").unlink()
     (trained.root / "data/raw/validation/annos/000006.json").unlink()

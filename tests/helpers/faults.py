@@ -1,4 +1,4 @@
-"""Right labels made wrong on purpose, in ways that people make them wrong; and a model to hold against them."""
+"""Wrong labels made from right ones, as people make such mistakes, and a model to compare them with."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
