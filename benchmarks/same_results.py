@@ -1,7 +1,7 @@
 """Do two versions of DeepMark give the same results? The demo's graph with each, and the sha256 of every output.
 
     git worktree add ../before v0.1
-    python benchmarks/same_results.py ../before . [--train 60] [--validation 20] [--epochs 3]
+    python benchmarks/same_results.py ../before . [--train 400] [--validation 40] [--epochs 8]
 
 Each version draws the images, ingests, shards, trains, predicts with all four strategies, evaluates, and runs `deepmark
 detect`, with the same seed and one thread, in a temporary folder. Both run at once. Files that hold nothing but results
@@ -149,9 +149,9 @@ def main() -> None:
     parser.add_argument(
         "trees", type=Path, nargs=2, metavar="TREE", help="A source tree: the folder of pyproject.toml."
     )
-    parser.add_argument("--train", type=int, default=60)
-    parser.add_argument("--validation", type=int, default=20)
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--train", type=int, default=400)
+    parser.add_argument("--validation", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=8)
     options = parser.parse_args()
     sizes = {"train": options.train, "validation": options.validation, "epochs": options.epochs}
     trees = [tree.resolve() for tree in options.trees]

@@ -41,7 +41,7 @@ def train_rank(workspace: Workspace, folder: Path, group: ProcessGroup, stop: St
         state, facts = _start_state(folder, stepper)
         recorder = _Recorder.start(workspace, folder, stepper, state, facts, data) if group.is_first else None
         measure = partial(measure_ap, reader=validation)
-        with _closing(recorder):
+        with _closing(recorder, stop):
             after_step = recorder.after_step if recorder is not None else lambda state: None
             try:
                 with recorder.progress(state) if recorder is not None else nullcontext():
@@ -150,11 +150,12 @@ class _Recorder:
 
 
 @contextmanager
-def _closing(recorder: _Recorder | None) -> Iterator[None]:
+def _closing(recorder: _Recorder | None, stop: StopSignal) -> Iterator[None]:
     """Close the MLflow run where training fails or is stopped."""
     try:
         yield
     except BaseException as error:
+        stop.ignore()  # else the launcher, which signals all when one has failed, would interrupt what follows
         if recorder is not None:
             recorder.tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
         raise
