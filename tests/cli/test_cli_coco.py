@@ -60,7 +60,7 @@ def test_a_category_may_have_any_name(deepmark, files):
     assert "[/a] [bold]" in deepmark("score", *files, "--kind", "bbox").out
 
 
-def test_visible_only_is_no_question_for_boxes(deepmark, files):
+def test_visible_only_is_refused_for_boxes(deepmark, files):
     assert refused(deepmark("score", *files, "--kind", "bbox", "--visible-only"), "boxes have no landmarks")
 
 
@@ -86,7 +86,7 @@ def test_a_data_set_goes_to_coco_and_back_into_a_workspace(deepmark, files, pred
     assert list(map(record_to_json, read_records(again))) == list(map(record_to_json, read_records(before)))
 
 
-def test_what_stands_in_for_a_missing_field_is_told(deepmark, files, predicted_once, tmp_path):
+def test_the_value_given_for_a_missing_field_is_reported(deepmark, files, predicted_once, tmp_path):
     text = (
         files[0].read_text().replace('"scale"', '"size"').replace('"source"', '"from"').replace('"pair_id"', '"pair"')
     )
@@ -114,5 +114,5 @@ def test_what_stands_in_for_a_missing_field_is_told(deepmark, files, predicted_o
         (("--from", "coco", "file.json", "--out", "x"), "--from coco needs --images"),
     ],
 )
-def test_convert_says_what_goes_together(deepmark, words, message):
+def test_convert_names_the_options_that_go_together(deepmark, words, message):
     assert refused(deepmark("convert", *words), message)

@@ -77,7 +77,7 @@ def test_a_strategy_that_was_not_predicted_yet_is_named_with_its_command(deepmar
     assert refused(done, "data/predictions/nms.parquet", "deepmark predict --strategy nms")
 
 
-def test_predictions_of_other_pictures_are_refused_by_the_name_of_their_file(deepmark, predicted, tmp_path):
+def test_predictions_of_other_images_are_refused_by_the_name_of_their_file(deepmark, predicted, tmp_path):
     write_predictions(tmp_path / "other.parquet", [(999_999, "image/999999.jpg", detections())], {})
     done = deepmark("compare", "flip", tmp_path / "other.parquet", "--workspace", predicted.root)
 

@@ -1,4 +1,4 @@
-"""Shards that come from elsewhere: a DVC remote, or the storage that params.yaml names; and what is trained on them."""
+"""Shards from a DVC remote or from the storage that params.yaml names, and trainings on them."""
 
 import shutil
 from collections.abc import Callable
@@ -126,7 +126,7 @@ def test_dagsters_graph_has_every_stage_wherever_the_shards_are(committed, s3: O
     assert there.edges(train) == []  # what it reads is not what `shard` makes
 
 
-def test_a_training_whose_shards_are_not_there_ends_with_a_sentence(deepmark, sharded, s3: ObjectStorage):
+def test_a_training_without_its_shards_ends_with_one_message(deepmark, sharded, s3: ObjectStorage):
     set_params(sharded, storage={"shards": f"s3://{BUCKET}/nowhere"})
     done = deepmark("train", "--workspace", sharded.root)
 

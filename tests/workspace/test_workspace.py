@@ -1,4 +1,4 @@
-"""A workspace is made once and left alone, and everything that names its parts names the same."""
+"""A workspace is made once and then left as it is; code, commands and dvc.yaml agree on its parts."""
 
 import inspect
 import re
@@ -75,7 +75,7 @@ def test_a_workspace_inside_another_repository_is_one_of_its_own(tmp_path):
     assert git(tmp_path, "status", "--porcelain") == "?? .gitignore"
 
 
-def test_without_git_one_is_told_to_install_it(tmp_path, monkeypatch):
+def test_without_git_an_error_says_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(DeepmarkError, match=r"git: not found.*install git"):
