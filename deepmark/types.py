@@ -126,12 +126,12 @@ class Detections:
         """
         if not isinstance(rows, slice | np.ndarray):
             rows = np.array([rows])
-        return Detections(**{name: getattr(self, name)[rows] for name in _COLUMNS}, source=self.source)
+        return Detections(**{name: getattr(self, name)[rows] for name in COLUMNS}, source=self.source)
 
     @classmethod
     def concatenate(cls, parts: Sequence["Detections"]) -> "Detections":
         """The detections of several results of one image, best first; of equal scores, the earlier result's first."""
-        together = cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS})
+        together = cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS})
         return together[np.argsort(-together.scores, kind="stable")]
 
     def __repr__(self) -> str:
@@ -193,7 +193,8 @@ class Detections:
         return _above("to_supervision")(self)
 
 
-_COLUMNS = ("boxes", "scores", "categories", "landmarks", "landmark_scores")
+COLUMNS = ("boxes", "scores", "categories", "landmarks", "landmark_scores")
+"""The fields of Detections that have a row for each garment."""
 
 
 def _above(name: str) -> Any:

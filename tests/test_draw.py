@@ -158,9 +158,7 @@ def test_garments_partly_outside_the_picture_are_drawn(category):
 
 def test_labels_of_garments_at_one_place_do_not_hide_each_other():
     one, other = found("vest"), found("sling", score=0.8)
-    both = Detections(
-        **{name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in Detections.__slots__}
-    )
+    both = Detections.concatenate([one, other])
     drawn = draw_detections(grey(), both, min_score=0.0)
     above = drawn[:140, :, :]
 

@@ -9,7 +9,7 @@ import pytest
 from deepmark.data.predictions import ROWS, read_predictions, write_predictions
 from deepmark.errors import DeepmarkError
 from deepmark.schema import CATEGORIES
-from deepmark.types import Detections
+from deepmark.types import COLUMNS, Detections
 
 FACTS = {"strategy": "flip", "network_ms": "12.5"}
 
@@ -43,7 +43,7 @@ def test_predictions_are_read_back_bit_for_bit(tmp_path: Path, pictures: int) ->
     assert facts == FACTS
     for (image_id, file, wanted), row in zip(predictions(pictures), rows, strict=True):
         assert (row.image_id, row.file) == (image_id, file)
-        for name in Detections.__slots__:
+        for name in COLUMNS:
             ours, theirs = getattr(row.detections, name), getattr(wanted, name)
             assert ours.dtype == theirs.dtype
             np.testing.assert_array_equal(ours, theirs)

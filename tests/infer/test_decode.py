@@ -19,7 +19,7 @@ from deepmark.infer.decode import decode
 from deepmark.model.heads import STRIDE, HeadMaps
 from deepmark.model.landmark_channels import GROUPED
 from deepmark.schema import CATEGORIES
-from deepmark.types import Detections
+from deepmark.types import COLUMNS, Detections
 
 AFFINE = np.array([[0.7, 0.0, 3.0], [0.0, 0.7, 9.0]])
 
@@ -65,7 +65,7 @@ def test_grouped_maps_decode_as_maps_of_all_landmarks_in_which_groups_say_the_sa
     maps = noise_maps(seed, pictures=2, layout=GROUPED)
 
     for grouped, separate in zip(decoded(maps), decoded(ungrouped(maps)), strict=True):
-        for name in Detections.__slots__:
+        for name in COLUMNS:
             np.testing.assert_array_equal(getattr(grouped, name), getattr(separate, name))
 
 
