@@ -1,7 +1,7 @@
-"""Pictures a person likes to look at: garments with their box, name, score, landmarks and outline.
+"""Draws garments on images: box, name, score, landmarks and outline.
 
-A filled dot is a landmark that is seen, a hollow one a landmark that is not: in truth, visible and occluded; in
-detections, a peak of the heatmap and a place guessed from the garment's centre.
+Filled dots are visible landmarks (of labels), or landmarks placed by a peak of the heatmap (of detections). Hollow dots
+are occluded landmarks, or landmarks placed by the coarse position from the garment's centre.
 """
 
 import math
@@ -22,7 +22,7 @@ Place = tuple[int, int, int, int]
 """Left, top, right, bottom of a label, pixels of the canvas."""
 
 SMALLEST = 480
-"""Long side in pixels below which a picture is enlarged before it is drawn upon, so that letters can be read."""
+"""Images with a shorter long side, in pixels, are enlarged before they are drawn on, so that text can be read."""
 
 PALETTE: tuple[Color, ...] = (
     (255, 99, 99),  # short sleeve top: coral
@@ -39,7 +39,7 @@ PALETTE: tuple[Color, ...] = (
     (222, 160, 120),  # vest dress: sand
     (170, 190, 215),  # sling dress: steel
 )
-"""One colour a category, RGB, bright enough for dark letters upon it."""
+"""One colour for each category, RGB, bright enough for dark text on it."""
 
 _INK: Color = (24, 24, 28)
 _PAPER: Color = (255, 255, 255)
@@ -51,21 +51,21 @@ _FRACTION = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drawn:
-    """One garment as it is drawn, in pixels of the picture."""
+    """One garment to draw, in pixels of the image."""
 
     category: Category
     label: str
     box: Float[np.ndarray, "4"]
     points: Float[np.ndarray, "k 2"]
     placed: Bool[np.ndarray, " k"]
-    """Landmarks to draw at all."""
+    """Which landmarks are drawn."""
 
     seen: Bool[np.ndarray, " k"]
     """Filled dots; the others are hollow."""
 
 
 def draw_detections(image: Image, detections: Detections, *, min_score: float) -> Image:
-    """The picture with every detection of at least `min_score`, the best on top; small pictures come back enlarged."""
+    """The image with every detection of at least `min_score`, the best on top; small images come back enlarged."""
     drawn = []
     for i in reversed(range(len(detections))):
         category = CATEGORIES[detections.categories[i]]
@@ -84,7 +84,7 @@ def draw_detections(image: Image, detections: Detections, *, min_score: float) -
 
 
 def draw_truth(image: Image, record: ImageRecord) -> Image:
-    """The picture with its labelled garments, in the same style; small pictures come back enlarged."""
+    """The image with its labelled garments, in the same style; small images come back enlarged."""
     garments = [
         Drawn(
             category=CATEGORIES[garment.category],
@@ -100,7 +100,7 @@ def draw_truth(image: Image, record: ImageRecord) -> Image:
 
 
 def draw(image: Image, garments: Sequence[Drawn]) -> Image:
-    """A copy of the picture with the garments drawn in their order, at least `SMALLEST` pixels on its long side."""
+    """A copy of the image with the garments drawn in order, at least `SMALLEST` pixels on its long side."""
     height, width = image.shape[:2]
     enlarged = max(1.0, SMALLEST / max(height, width))
     size = (round(width * enlarged), round(height * enlarged))
@@ -113,14 +113,14 @@ def draw(image: Image, garments: Sequence[Drawn]) -> Image:
         taken.append(_draw_plate(canvas, garment, enlarged, pen, taken))
     for garment in garments:
         _draw_dots(canvas, garment, enlarged, pen)
-    # Last: at the upper edge of a picture landmarks lie on the labels, and both shall be seen.
+    # Text comes last: at the upper edge of an image landmarks lie on the labels, and both should be seen.
     for garment, place in zip(reversed(garments), taken, strict=True):
         _draw_letters(canvas, garment.label, place, pen)
     return canvas
 
 
 def contact_sheet(images: Sequence[Image], columns: int, *, gap: int = 8) -> Image:
-    """The pictures side by side on white, row by row, each in the middle of a cell as large as the largest."""
+    """The images in a grid on white, each in the middle of a cell as large as the largest."""
     if not images or columns < 1:
         raise ValueError(f"a contact sheet of {len(images)} pictures in {columns} columns")
     columns = min(columns, len(images))
@@ -142,7 +142,7 @@ def _strokes(category: Category) -> Iterable[tuple[int, int]]:
 
 
 def _fixed(points: Float[np.ndarray, "*n 2"], enlarged: float) -> np.ndarray:
-    # OpenCV's (0, 0) is the middle of the first pixel, ours its outer corner.
+    # OpenCV's (0, 0) is the centre of the first pixel, ours its outer corner.
     return np.rint((points * enlarged - 0.5) * 2**_FRACTION).astype(np.int32)
 
 

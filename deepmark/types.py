@@ -1,4 +1,4 @@
-"""The values that cross a boundary, from the checked record to the detections.
+"""The values that modules hand to each other, from the validated record to the detections.
 
 Plain NumPy, so that nothing before the network needs torch; the network's own output is `HeadMaps` in model/heads.py.
 Coordinates are continuous, (0, 0) is the outer corner of the first pixel, boxes are x0 y0 x1 y1 (see geometry.py).
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64, UInt8
 
-from deepmark.schema import CATEGORIES
+from deepmark.schema import CATEGORIES, MOST_LANDMARKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,6 +195,14 @@ class Detections:
 
 COLUMNS = ("boxes", "scores", "categories", "landmarks", "landmark_scores")
 """The fields of Detections that have a row for each garment."""
+
+
+def stack_landmarks(garments: Sequence[Garment]) -> Float[np.ndarray, "n 39 3"]:
+    """The landmarks of the garments in one array; rows past a category's own landmarks are 0."""
+    stacked = np.zeros((len(garments), MOST_LANDMARKS, 3))
+    for rows, garment in zip(stacked, garments, strict=True):
+        rows[: len(garment.landmarks)] = garment.landmarks
+    return stacked
 
 
 def _above(name: str) -> Any:

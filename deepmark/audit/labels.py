@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float, Int64
 
 from deepmark.audit.label_issue import LabelIssue
-from deepmark.schema import CATEGORIES, MOST_LANDMARKS, Category
-from deepmark.types import ImageRecord
+from deepmark.schema import CATEGORIES, Category
+from deepmark.types import ImageRecord, stack_landmarks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,26 +55,14 @@ class Labels:
 
 def collect_labels(records: Mapping[str, Iterable[ImageRecord]]) -> Labels:
     """The items of all splits, in the order of the splits and their records."""
-    splits, numbers, names, categories, boxes, points, sizes = [], [], [], [], [], [], []
-    for split, each in records.items():
-        for record in each:
-            for item in record.garments:
-                splits.append(split)
-                numbers.append(record.id)
-                names.append(item.item)
-                categories.append(item.category)
-                boxes.append(item.box)
-                points.append(item.landmarks)
-                sizes.append((record.width, record.height))
-    landmarks = np.zeros((len(names), MOST_LANDMARKS, 3))
-    for row, own in zip(landmarks, points, strict=True):
-        row[: len(own)] = own
+    rows = [(split, record, item) for split, each in records.items() for record in each for item in record.garments]
+    garments = [item for _, _, item in rows]
     return Labels(
-        splits=splits,
-        image_ids=np.array(numbers, np.int64),
-        items=names,
-        categories=np.array(categories, np.int64),
-        boxes=np.array(boxes, np.float64).reshape(-1, 4),
-        landmarks=landmarks,
-        sizes=np.array(sizes, np.float64).reshape(-1, 2),
+        splits=[split for split, _, _ in rows],
+        image_ids=np.array([record.id for _, record, _ in rows], np.int64),
+        items=[item.item for item in garments],
+        categories=np.array([item.category for item in garments], np.int64),
+        boxes=np.array([item.box for item in garments], np.float64).reshape(-1, 4),
+        landmarks=stack_landmarks(garments),
+        sizes=np.array([(record.width, record.height) for _, record, _ in rows], np.float64).reshape(-1, 2),
     )

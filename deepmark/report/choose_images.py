@@ -1,4 +1,4 @@
-"""Which pictures a person should see: the best, a typical and the worst item of every category and subset."""
+"""Chooses images for the report: the best, a typical and the worst garment of every category and subset."""
 
 from collections import defaultdict
 from collections.abc import Iterator

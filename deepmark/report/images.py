@@ -1,4 +1,4 @@
-"""The pictures of the page: truth beside detections, each in as many bytes as the page can spare."""
+"""The images of the report page: labels beside detections, each within its share of the page's bytes."""
 
 import base64
 import io
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from deepmark.types import Prediction
 
 MOST_BYTES = 6_600_000
-"""Of all pictures of a page together: 8.8 MB as text; all else takes 0.8 MB, and the page stays below 10 MB."""
+"""Of all images of a page together: 8.8 MB as text; the rest takes 0.8 MB, and the page stays below 10 MB."""
 
 MOST_BYTES_EACH = 220_000
-"""More does not make one picture better to look at."""
+"""More bytes do not visibly improve an image."""
 
 LONGEST = 1600
-"""Long side in pixels of the largest picture on the page."""
+"""Long side in pixels of the largest image on the page."""
 
 LEVELS: tuple[tuple[float, int], ...] = (
     *((1.0, quality) for quality in (85, 72, 58, 44)),
@@ -41,8 +41,8 @@ LEVELS: tuple[tuple[float, int], ...] = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Picture:
-    """A picture of the page."""
+class ReportImage:
+    """An image of the page."""
 
     name: str
     """Its number, as in its file's name: "000017"."""
@@ -52,7 +52,7 @@ class Picture:
 
     reasons: tuple[Reason, ...]
     description: str
-    """What is to be seen, in words, for those who do not see it."""
+    """The content in words, as the alternative text."""
 
     items: tuple[str, ...]
     """A line for each labelled garment: how it was found."""
@@ -72,20 +72,20 @@ def draw_pictures(
     *,
     min_score: float,
     progress: Callable[[int], None] = lambda count: None,
-) -> list[Picture]:
+) -> list[ReportImage]:
     """The chosen pictures in their order: truth on the left, detections of at least `min_score` on the right.
 
     `predictions` are those of the pictures of `reader`, in its order; `items` is the content of items.parquet.
     """
     wanted = {choice.image_id: choice for choice in chosen}
-    drawn: dict[int, Picture] = {}
+    drawn: dict[int, ReportImage] = {}
     for position, (image_id, _, found) in enumerate(predictions):
         if image_id in wanted:
             record, jpeg = reader[position]
             assert record.id == image_id
             image = decode_jpeg(jpeg)
             sides = [draw_truth(image, record), draw_detections(image, found, min_score=min_score)]
-            drawn[image_id] = Picture(
+            drawn[image_id] = ReportImage(
                 name=reader.key(position),
                 image=contact_sheet(sides, columns=2),
                 reasons=wanted[image_id].reasons,
@@ -152,7 +152,7 @@ def data_uris(images: Sequence[UInt8[np.ndarray, "_ _ 3"]], *, most_bytes: int =
         yield f"data:image/webp;base64,{base64.b64encode(data).decode()}"
 
 
-def overview(pictures: Iterable[Picture], *, height: int = 320) -> UInt8[np.ndarray, "h w 3"] | None:
+def overview(pictures: Iterable[ReportImage], *, height: int = 320) -> UInt8[np.ndarray, "h w 3"] | None:
     """A few pictures in one row, small: what a list of results shows. None of none."""
     small = []
     for picture in pictures:

@@ -1,4 +1,4 @@
-"""The report: one page of HTML that holds all it shows, and asks no one for anything."""
+"""The report: one self-contained HTML page."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ import simplejpeg
 from deepmark.eval.metric.names import HEADLINE, METRICS, STRATEGY_WORDS
 from deepmark.files import new_folder
 from deepmark.report.choose_images import GROUPS, KINDS
-from deepmark.report.images import Picture, data_uris, overview
+from deepmark.report.images import ReportImage, data_uris, overview
 from deepmark.report.plots.landmark_plots import garment_drawings, step_words
 from deepmark.report.plots.plots import (
     calibration_drawing,
@@ -43,7 +43,7 @@ _TEMPLATES = Path(__file__).with_name("templates")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Content:
-    """All that the page shows."""
+    """The content of the page."""
 
     measured: Mapping[str, Measured]
     """By strategy; what concerns one strategy alone is shown for the last there is."""
@@ -51,7 +51,7 @@ class Content:
     history: Sequence[Mapping[str, Any]]
     """The epochs in training.json."""
 
-    pictures: Sequence[Picture]
+    pictures: Sequence[ReportImage]
     facts: Mapping[str, Mapping[str, str]]
     """Headings, and below each what is known, in their order."""
 

@@ -1,4 +1,4 @@
-"""What evaluation left of one strategy, as the report reads it."""
+"""Reads the results of an evaluation for the report."""
 
 from dataclasses import dataclass
 from math import isnan

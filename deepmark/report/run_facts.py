@@ -1,4 +1,4 @@
-"""What the page says of how its figures came about: the run, the model, the machine."""
+"""The facts on the page about the run, the model and the machine."""
 
 import os
 import platform

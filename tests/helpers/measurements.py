@@ -10,7 +10,7 @@ import pandas as pd
 from deepmark.eval.metric.subsets import SCOPES
 from deepmark.files import write_json
 from deepmark.report.choose_images import Reason
-from deepmark.report.images import Picture
+from deepmark.report.images import ReportImage
 from deepmark.report.page import Content
 from deepmark.report.read_results import Measured
 from deepmark.schema import CATEGORIES, STRATEGIES, SUBSETS
@@ -121,9 +121,9 @@ def measured(value: float = 0.5, *, duplicates: int = 3) -> Measured:
     )
 
 
-def picture(number: int, *reasons: tuple[str, str], image: np.ndarray | None = None) -> Picture:
+def picture(number: int, *reasons: tuple[str, str], image: np.ndarray | None = None) -> ReportImage:
     shade = np.full((120, 200, 3), 20 * number % 256, np.uint8)
-    return Picture(
+    return ReportImage(
         name=f"{number:06d}",
         image=shade if image is None else image,
         reasons=tuple(Reason(*reason) for reason in reasons or (("worst", "vest"),)),

@@ -1,4 +1,4 @@
-"""Why it fails: all tables beside the AP, from one look at truth and results."""
+"""All tables of the analysis beside the AP table: errors, calibration, confusion, landmarks, curves, items."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from deepmark.eval.analysis.items import item_table
 from deepmark.eval.analysis.landmark_error import landmark_table
 from deepmark.eval.analysis.tide_errors import error_table
 from deepmark.eval.metric.average_precision import precision
-from deepmark.eval.metric.columns import result_columns, truth_columns
+from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.figures import matchings
 from deepmark.eval.metric.names import KINDS
 from deepmark.types import ImageRecord, Prediction
@@ -31,11 +31,11 @@ def diagnose(
 ) -> dict[str, "pd.DataFrame"]:
     """Tables by name: errors, calibration, confusion, landmarks, curves, items.
 
-    Raises DeepmarkError where records and predictions are not of the same pictures.
+    Raises DeepmarkError if records and predictions are not of the same images.
     """
     records = list(records)
     truth = truth_columns(records)
-    results = result_columns(predictions, truth)
+    results = detection_columns(predictions, truth)
     tables, precisions = {}, {}
     for kind, matching in matchings(truth, results):
         matches = matching.match()
@@ -54,7 +54,7 @@ def diagnose(
 
 
 def write_tables(folder: Path, tables: Mapping[str, "pd.DataFrame"]) -> None:
-    """A file a table, every digit kept: CSV, and Parquet for the items, which grow with the data."""
+    """One file for each table, not rounded: CSV, and Parquet for the items, which grow with the data."""
     for name, table in tables.items():
         if name == "items":
             table.to_parquet(folder / f"{name}.parquet", index=False)

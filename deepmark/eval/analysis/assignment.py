@@ -6,12 +6,14 @@ COCO matches within a category: a skirt predicted as trousers is one false negat
 import numpy as np
 from jaxtyping import Int64
 
-from deepmark.eval.metric.columns import Results, Truth
+from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.eval.metric.overlaps import box_overlap, pairs_of
 from deepmark.schema import FOUND_SCORE, SAME_GARMENT_IOU
 
 
-def assign_detections(truth: Truth, results: Results, *, min_score: float = FOUND_SCORE) -> Int64[np.ndarray, " n"]:
+def assign_detections(
+    truth: Truth, results: DetectionColumns, *, min_score: float = FOUND_SCORE
+) -> Int64[np.ndarray, " n"]:
     """The detection assigned to each garment, a row of `results`; -1 for a missed garment.
 
     In every image the detections are assigned in the order of their scores: each to the free garment that its box

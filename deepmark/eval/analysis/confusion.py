@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Int64
 
-from deepmark.eval.metric.columns import Results, Truth
+from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.schema import CATEGORIES, SHOWN_SCORE
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ BACKGROUND, MISSED = "background", "missed"
 
 
 def confusion_table(
-    truth: Truth, results: Results, found: Int64[np.ndarray, " n"], *, min_score: float = SHOWN_SCORE
+    truth: Truth, results: DetectionColumns, found: Int64[np.ndarray, " n"], *, min_score: float = SHOWN_SCORE
 ) -> "pd.DataFrame":
     """Columns truth, predicted, count: a row for each pair of 13 categories, of background and of missed.
 

@@ -1,4 +1,4 @@
-"""Precision by recall, and by score."""
+"""Precision by recall, and calibration: precision by score."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CURVES: dict[float, int] = {0.5: 0, 0.75: 5}
-"""The overlaps that have curves, and where they lie in `OVERLAPS`."""
+"""The overlaps that have curves, and their places in `OVERLAPS`."""
 
 BINS = 10
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from deepmark.eval.metric.columns import Results, Truth
+from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.eval.metric.overlaps import box_overlap, landmark_overlap
 from deepmark.schema import CATEGORIES, SUBSETS
 from deepmark.types import ImageRecord
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def item_table(
-    records: Iterable[ImageRecord], truth: Truth, results: Results, found: Int64[np.ndarray, " n"]
+    records: Iterable[ImageRecord], truth: Truth, results: DetectionColumns, found: Int64[np.ndarray, " n"]
 ) -> "pd.DataFrame":
     """A row for each garment: image_id, item (its key), category, source, scale, occlusion, zoom_in, viewpoint, ….
 

@@ -1,7 +1,7 @@
-"""How far landmarks lie from where they are labelled.
+"""The distances of detected landmarks from the labelled ones.
 
-AP counts items, weighs landmarks by how well people agree on them, and mixes finding with placing. Here every landmark
-is by itself, and only items that were found are asked.
+AP counts garments, weights landmarks by how well people agree on them, and mixes detection with localisation. These
+figures are of each landmark by itself, and of detected garments only.
 """
 
 from typing import TYPE_CHECKING
@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from deepmark.eval.metric.columns import Results, Truth
+from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS, Category
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHARES: dict[str, float] = {"pck05": 0.05, "pck10": 0.1}
-"""How near is near enough, as shares of the longer side of the item's box."""
+"""The distances that count as correct, as shares of the longer side of the garment's box."""
 
 
-def landmark_table(truth: Truth, results: Results, found: Int64[np.ndarray, " n"]) -> "pd.DataFrame":
+def landmark_table(truth: Truth, results: DetectionColumns, found: Int64[np.ndarray, " n"]) -> "pd.DataFrame":
     """Columns category, landmark (from 1), part, labelled, error_mean, error_median, pck05, pck10; 294 rows.
 
-    Of the items that are found as what they are (`assign_detections`), visible and occluded landmarks. The error is the
-    distance divided by the root of the area of the item's labelled box: the normalisation of OKS, without its sigmas.
+    Of the garments whose assigned detection has their category (`assign_detections`); of their visible and occluded
+    landmarks. The error is the distance divided by the root of the area of the item's labelled box: the normalisation of OKS, without its sigmas.
     PCK, the percentage of correct keypoints, is the share nearer than .05 or .10 of the longer side of that box. NaN
     where nothing is labelled.
     Source: Articulated Human Detection with Flexible Mixtures of Parts, 2013, section 7 (PCK by the longer side of the

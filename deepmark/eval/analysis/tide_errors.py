@@ -1,9 +1,8 @@
-"""Why box AP50 is not 1: the detections that are wrong and the items that are missed, by kind, and what each costs.
+"""The errors that lower box AP50: wrong detections and missed garments by kind, and the cost of each kind.
 
 Source: TIDE, A General Toolbox for Identifying Object Detection Errors, 2020, sections 2.2 and 2.3. Its published tool
-lets a badly placed detection stand in the way of one with a wrong category while only the latter are mended, and counts
-nothing for a category of which no item is found; here each kind is mended by itself, as the paper has it, and such a
-category counts.
+lets a badly placed detection block the repair of one with a wrong category, and counts nothing for a category of which
+no garment is detected; here each kind is repaired by itself, as in the paper, and such a category counts.
 """
 
 from dataclasses import replace
@@ -13,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from deepmark.eval.metric.average_precision import precision
-from deepmark.eval.metric.columns import Results, Truth
+from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.eval.metric.matching import OVERLAPS, Matches
 from deepmark.eval.metric.overlaps import box_overlap, pairs_of
 from deepmark.schema import SHOWN_SCORE
@@ -27,16 +26,16 @@ ERRORS: tuple[str, ...] = ("wrong category", "badly placed", "both", "duplicate"
 WRONG_CATEGORY, BADLY_PLACED, BOTH, DUPLICATE, BACKGROUND, MISSED = range(len(ERRORS))
 
 NEAR = 0.1
-"""From this overlap on a detection is about an item; TIDE's threshold of background."""
+"""The least overlap of a detection with the garment that it is about; TIDE's threshold of background."""
 
 FOUND = float(OVERLAPS[0])
-"""From this overlap on it is where the item is."""
+"""The least overlap of a detection that is placed correctly."""
 
 _CHUNK = 1 << 18
 """Detections compared with the items of their pictures at a time: some 50 MB of pairs."""
 
 
-def error_table(truth: Truth, results: Results, matches: Matches) -> "pd.DataFrame":
+def error_table(truth: Truth, results: DetectionColumns, matches: Matches) -> "pd.DataFrame":
     """Columns kind, count, shown, ap_cost: how often, how often of score .3 or more, and what box AP50 would gain.
 
     `matches` are those of boxes over everything. A wrong detection is, by the items of its own picture, the first of
@@ -67,7 +66,7 @@ def error_table(truth: Truth, results: Results, matches: Matches) -> "pd.DataFra
 
 
 def _classify(
-    truth: Truth, results: Results, matches: Matches
+    truth: Truth, results: DetectionColumns, matches: Matches
 ) -> tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]:
     """The kind of every detection, -1 for what is right or does not count, and the item that it is about, or -1."""
     kinds, about = np.full(len(matches.result), -1), np.full(len(matches.result), -1)
@@ -87,7 +86,7 @@ def _classify(
 
 
 def _nearest(
-    truth: Truth, results: Results, rows: Int64[np.ndarray, " m"]
+    truth: Truth, results: DetectionColumns, rows: Int64[np.ndarray, " m"]
 ) -> tuple[Int64[np.ndarray, " m"], Float64[np.ndarray, " m"], Int64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
     """The items of the detection's own category and of others that it overlaps most, and by how much; 0 below .1."""
     detection, item = pairs_of(results.image[rows], truth.image)

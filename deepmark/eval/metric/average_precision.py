@@ -1,4 +1,4 @@
-"""From matches to average precision, as COCO accumulates it."""
+"""Precision and average precision from matches, accumulated as COCO does."""
 
 from collections.abc import Iterator
 
@@ -9,11 +9,11 @@ from deepmark.eval.metric.matching import OVERLAPS, Matches
 from deepmark.schema import CATEGORIES
 
 RECALLS: Float64[np.ndarray, "101"] = np.linspace(0, 1, 101)
-"""Where precision is read: .00, .01 … 1.00."""
+"""The recalls at which precision is read: .00, .01 … 1.00."""
 
 
 def precision(matches: Matches) -> Float64[np.ndarray, "10 101 13"]:
-    """Precision by overlap threshold, recall and category; -1 for a category without items to find.
+    """Precision by overlap threshold, recall and category; -1 for a category without labelled garments.
 
     At each recall the best precision of that recall or a higher one. Source: pycocotools, COCOeval.accumulate.
     """
@@ -33,13 +33,13 @@ def precision(matches: Matches) -> Float64[np.ndarray, "10 101 13"]:
 
 
 def average_precision(precision: Float[np.ndarray, "t r k"]) -> float | None:
-    """The mean over all that can be found; None where nothing can."""
+    """The mean over the categories with labelled garments; None without any."""
     found = precision[precision > -1]
     return float(found.mean()) if found.size else None
 
 
 def _categories(matches: Matches) -> Iterator[tuple[int, int, slice]]:
-    """Categories with something to find, how many items, and the rows of their detections."""
+    """The categories with labelled garments, the number of garments, and the rows of the detections."""
     counts = np.bincount(matches.item_category[matches.to_find], minlength=len(CATEGORIES))
     for category in np.flatnonzero(counts).tolist():
         yield category, int(counts[category]), matches.in_category(category)

@@ -1,8 +1,8 @@
-"""How far a figure would move had other pictures been drawn: the bootstrap over pictures.
+"""Confidence intervals of the figures by the bootstrap over images.
 
-A resample draws as many pictures as there are, with replacement. Nothing is matched again: a picture's matches belong
-to it alone, so a resample is a count a picture, and precision follows from weighted running sums. Resamples of one seed
-draw the same pictures whatever was detected in them, which is what makes differences of two detectors paired.
+A resample draws as many images as there are, with replacement. Nothing is matched again, because matches never cross
+images: a resample is a count for each image, and precision follows from weighted cumulative sums. Resamples of one seed
+draw the same images whatever was detected in them, so that the differences of two detectors are paired.
 Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 13 (percentile intervals).
 """
 
@@ -19,7 +19,7 @@ from deepmark.eval.metric.matching import OVERLAPS, Matches
 from deepmark.schema import CATEGORIES
 
 CONFIDENCE = 0.95
-"""Share of the resamples inside an interval."""
+"""The share of the resamples that lie inside an interval."""
 
 _CELLS = 1 << 20
 """Numbers in a temporary array: 4 to 8 MB stay in a core's cache."""
@@ -27,23 +27,23 @@ _CELLS = 1 << 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interval:
-    """Where a figure lies in 95% of the resamples."""
+    """The range that holds a figure in 95% of the resamples."""
 
     low: float
     high: float
 
 
-def draws(pictures: int, *, resamples: int, seed: int) -> Int32[np.ndarray, "b p"]:
-    """How often each picture is in each resample; every row sums to `pictures`."""
+def draws(images: int, *, resamples: int, seed: int) -> Int32[np.ndarray, "b p"]:
+    """How often each image is in each resample; every row sums to `images`."""
     rng = np.random.default_rng(seed)
-    counts = np.empty((resamples, pictures), np.int32)
+    counts = np.empty((resamples, images), np.int32)
     for row in counts:
-        row[:] = np.bincount(rng.integers(0, pictures, pictures), minlength=pictures)
+        row[:] = np.bincount(rng.integers(0, images, images), minlength=images)
     return counts
 
 
 def resampled_ap(matches: Matches, counts: Int32[np.ndarray, "b p"]) -> Float64[np.ndarray, "b 10 13"]:
-    """Average precision in every resample, by overlap threshold and category; NaN where nothing is to be found.
+    """Average precision in every resample, by overlap threshold and category; NaN without labelled garments.
 
     With every count 1 this is the mean over recalls of `precision(matches)`.
     """
@@ -56,7 +56,7 @@ def resampled_ap(matches: Matches, counts: Int32[np.ndarray, "b p"]) -> Float64[
 
 
 def interval(values: Float64[np.ndarray, " b"]) -> Interval | None:
-    """The middle 95% of a figure's resamples; None where no resample had anything to find."""
+    """The middle 95% of a figure's resamples; None if the figure exists in none of them."""
     known = values[~np.isnan(values)]
     if not known.size:
         return None

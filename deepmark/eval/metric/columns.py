@@ -1,6 +1,6 @@
-"""Truth and results as columns: one row an item, one row a detection, pictures in rising order of their ids.
+"""Labels and detections as columns: one row for each garment or detection, images in rising order of their ids.
 
-The whole validation set with 20 results a picture is 0.3 GB like this; as COCO's dictionaries it is 28 GB.
+The whole validation set with 20 detections an image takes 0.3 GB in this form, and 28 GB as COCO's dictionaries.
 """
 
 from collections.abc import Iterable
@@ -12,18 +12,18 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from deepmark.errors import DeepmarkError
 from deepmark.schema import MOST_LANDMARKS
-from deepmark.types import Detections, ImageRecord, Prediction
+from deepmark.types import Detections, ImageRecord, Prediction, stack_landmarks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Truth:
-    """The items of a set of pictures."""
+    """The labelled garments of a set of images."""
 
     images: Int64[np.ndarray, " p"]
-    """Ids of the pictures, rising; also those without items."""
+    """Ids of the images, rising, including images without garments."""
 
     image: Int64[np.ndarray, " n"]
-    """Which picture an item is in, a row of `images`; never falling."""
+    """The image that holds the garment, a row of `images`; never falling."""
 
     category: Int64[np.ndarray, " n"]
     """0..12."""
@@ -39,20 +39,20 @@ class Truth:
 
     @property
     def labelled(self) -> Bool[np.ndarray, "n 39"]:
-        """Which landmarks count."""
+        """Which landmarks are labelled."""
         return self.landmarks[:, :, 2] > 0
 
     def visible_only(self) -> "Truth":
-        """The same items where occluded landmarks count as not labelled: v = 1 becomes 0."""
+        """The same garments with occluded landmarks as not labelled: v = 1 becomes 0."""
         return replace(self, landmarks=np.where(self.landmarks[:, :, 2:] > 1, self.landmarks, 0.0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Results:
-    """The detections in the same pictures; in one picture, best first."""
+class DetectionColumns:
+    """The detections in the same images; within an image, best first."""
 
     image: Int64[np.ndarray, " m"]
-    """Which picture, a row of `Truth.images`; never falling."""
+    """The image, a row of `Truth.images`; never falling."""
 
     category: Int64[np.ndarray, " m"]
     boxes: Float64[np.ndarray, "m 4"]
@@ -64,28 +64,26 @@ class Results:
 
 
 def truth_columns(records: Iterable[ImageRecord]) -> Truth:
-    """The labelled items of these pictures."""
+    """The labelled garments of these images."""
     ordered = sorted(records, key=lambda record: record.id)
     garments = [garment for record in ordered for garment in record.garments]
-    landmarks = np.zeros((len(garments), MOST_LANDMARKS, 3))
-    for row, garment in zip(landmarks, garments, strict=True):
-        row[: len(garment.landmarks)] = np.where(garment.landmarks[:, 2:] > 0, garment.landmarks, 0.0)
+    landmarks = stack_landmarks(garments)
     return Truth(
         images=np.array([record.id for record in ordered], np.int64),
         image=np.repeat(np.arange(len(ordered)), [len(record.garments) for record in ordered]),
         category=np.array([garment.category for garment in garments], np.int64),
         boxes=np.array([garment.box for garment in garments], np.float64).reshape(-1, 4),
-        landmarks=landmarks,
+        landmarks=np.where(landmarks[:, :, 2:] > 0, landmarks, 0.0),
     )
 
 
-def result_columns(predictions: Iterable[Prediction], truth: Truth) -> Results:
-    """The detections in the pictures of `truth`, each of which has its predictions, none found included.
+def detection_columns(predictions: Iterable[Prediction], truth: Truth) -> DetectionColumns:
+    """The detections in the images of `truth`; every image needs a prediction, even one without detections.
 
-    Raises DeepmarkError where predictions and truth are not of the same pictures.
+    Raises DeepmarkError if predictions and truth are not of the same images.
     """
     ordered = sorted(predictions, key=lambda prediction: prediction.image_id)
-    _check_pictures(truth.images.tolist(), [prediction.image_id for prediction in ordered])
+    _check_images(truth.images.tolist(), [prediction.image_id for prediction in ordered])
     found = [prediction.detections for prediction in ordered]
     none = Detections(
         boxes=np.empty((0, 4), np.float32),
@@ -95,7 +93,7 @@ def result_columns(predictions: Iterable[Prediction], truth: Truth) -> Results:
         landmark_scores=np.empty((0, MOST_LANDMARKS), np.float32),
     )
     parts = found or [none]
-    return Results(
+    return DetectionColumns(
         image=np.repeat(np.arange(len(found)), [len(detections) for detections in found]),
         category=np.concatenate([detections.categories for detections in parts]),
         boxes=np.concatenate([detections.boxes for detections in parts]).astype(np.float64),
@@ -104,7 +102,7 @@ def result_columns(predictions: Iterable[Prediction], truth: Truth) -> Results:
     )
 
 
-def _check_pictures(known: list[int], predicted: list[int]) -> None:
+def _check_images(known: list[int], predicted: list[int]) -> None:
     faults = {
         "without predictions": set(known) - set(predicted),
         "predicted but not in the records": set(predicted) - set(known),

@@ -1,6 +1,6 @@
-"""Whether one detector is better than another on the same pictures: the paired bootstrap.
+"""The paired bootstrap: whether one detector is better than another on the same images.
 
-Both are evaluated on the same resamples of the pictures, so that what makes a picture hard for both cancels out, and
+Both are evaluated on the same resamples of the images, so that what makes an image hard for both cancels out, and
 differences far smaller than either interval can be real. Source: Efron and Tibshirani, An Introduction to the
 Bootstrap, 1993, chapter 16; percentile intervals.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from deepmark.eval.metric.bootstrap import Interval, draws, interval
-from deepmark.eval.metric.columns import result_columns, truth_columns
+from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.figures import Figures, matchings
 from deepmark.eval.metric.names import THRESHOLDS, Metric
 from deepmark.eval.metric.subsets import subset_items
@@ -26,30 +26,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """One figure of both, and by how much B is above A."""
+    """One figure of both detectors, and by how much B is above A."""
 
     metric: str
     scope: str
-    """As in metrics.Row."""
+    """As in evaluate.Row."""
 
     a: float | None
     b: float | None
-    """0..1; None where the scope holds nothing to find."""
+    """0..1; None if the scope has no labelled garments."""
 
     interval: Interval | None
     """Of b - a, 95%; None without resamples."""
 
     b_wins: float | None
-    """The share of the resamples in which B is above A, ties by half."""
+    """The share of the resamples in which B is above A; ties count half."""
 
     @property
     def difference(self) -> float | None:
-        """b - a; None where the scope holds nothing to find."""
+        """b - a; None if the scope has no labelled garments."""
         return None if self.a is None or self.b is None else self.b - self.a
 
     @property
     def is_real(self) -> bool:
-        """Whether the interval of the difference leaves out zero."""
+        """Whether zero lies outside the interval of the difference."""
         return self.interval is not None and not self.interval.low <= 0 <= self.interval.high
 
 
@@ -64,13 +64,13 @@ def compare(
 ) -> list[Difference]:
     """Every figure of `evaluate`, of both sets of predictions, in the same order.
 
-    Raises DeepmarkError where one of them is not of the records' pictures.
+    Raises DeepmarkError if one of them is not of the records' images.
     """
     records = list(records)
     truth = truth_columns(records)
     counts = draws(len(truth.images), resamples=resamples, seed=seed)
     scopes = {"all": None, **subset_items(records)}
-    both = (matchings(truth, result_columns(predictions, truth)) for predictions in (a, b))
+    both = (matchings(truth, detection_columns(predictions, truth)) for predictions in (a, b))
     found: list[Difference] = []
     for (kind, of_a), (_, of_b) in zip(*both, strict=True):
         for scope, items in scopes.items():

@@ -1,7 +1,7 @@
 """The official DeepFashion2 metric: boxes, visible landmarks, visible and occluded landmarks.
 
-AP over the overlaps .50:.05:.95, AP50 and AP75, mean over categories; the same for each category and each subset, each
-with the interval in which it lies when other pictures are drawn.
+AP over the overlaps .50:.05:.95, AP50 and AP75, mean over categories; the same for each category and each subset,
+each with a 95% interval by resampling the images.
 Source: the DeepFashion2 challenge, stock COCO evaluation with its 294 sigmas; equal to pycocotools by test.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deepmark.eval.metric.bootstrap import Interval, draws, interval
-from deepmark.eval.metric.columns import result_columns, truth_columns
+from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.figures import Figures, matchings
 from deepmark.eval.metric.names import KINDS, MAIN, METRICS, THRESHOLDS, Metric
 from deepmark.eval.metric.subsets import SCOPES, subset_items
@@ -35,24 +35,24 @@ class Row:
     """"all", "category:vest", "scale:small", "source:shop"."""
 
     value: float | None
-    """0..1; None where the scope holds nothing to find."""
+    """0..1; None if the scope has no labelled garments."""
 
     interval: Interval | None = None
-    """Of 95% confidence; None where there is no value or none was asked for."""
+    """At 95% confidence; None without a value, or without resamples."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvalReport:
-    """All figures of one set of predictions, every digit kept."""
+    """All figures of one set of predictions, not rounded."""
 
     rows: tuple[Row, ...]
 
     def row(self, metric: str, scope: str = "all") -> Row:
-        """One figure with its interval; KeyError where there is no such metric or scope."""
+        """One figure with its interval; KeyError if there is no such metric or scope."""
         return {(row.metric, row.scope): row for row in self.rows}[metric, scope]
 
     def value(self, metric: str, scope: str = "all") -> float | None:
-        """One figure; KeyError where there is no such metric or scope."""
+        """One figure; KeyError if there is no such metric or scope."""
         return self.row(metric, scope).value
 
     def headline(self) -> dict[str, dict[str, float | None]]:
@@ -75,7 +75,7 @@ class EvalReport:
         return frame.astype(dict.fromkeys(("value", "low", "high"), "float64"))
 
     def by_category(self) -> "pd.DataFrame":
-        """Columns category, box_ap, landmark_ap: what a plot shows."""
+        """Columns category, box_ap, landmark_ap, for a plot."""
         import pandas as pd
 
         names = [category.name for category in CATEGORIES]
@@ -106,14 +106,14 @@ def evaluate(
 ) -> EvalReport:
     """The official figures of these predictions, over everything, by category and, if wanted, by subset.
 
-    Every picture has its predictions, none found included; the order of the two does not matter. With `resamples`,
-    every figure has its interval.
+    Every image needs a prediction, even one without detections; records and predictions may come in any order. With
+    `resamples`, every figure has an interval.
 
-    Raises DeepmarkError where records and predictions are not of the same pictures.
+    Raises DeepmarkError if records and predictions are not of the same images.
     """
     records = list(records)
     truth = truth_columns(records)
-    results = result_columns(predictions, truth)
+    results = detection_columns(predictions, truth)
     subsets = subset_items(records) if by_subset else {}
     counts = draws(len(truth.images), resamples=resamples, seed=seed)
     rows: list[Row] = []

@@ -8,13 +8,13 @@ from jaxtyping import Bool, Float64, Int32
 
 from deepmark.eval.metric.average_precision import average_precision, precision
 from deepmark.eval.metric.bootstrap import resampled_ap
-from deepmark.eval.metric.columns import Results, Truth
+from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.eval.metric.matching import Matching
 from deepmark.eval.metric.names import THRESHOLDS
 from deepmark.schema import Kind
 
 
-def matchings(truth: Truth, results: Results) -> Iterable[tuple[str, Matching]]:
+def matchings(truth: Truth, results: DetectionColumns) -> Iterable[tuple[str, Matching]]:
     """The results matched to the truth by each of `names.KINDS`, one after the other."""
     yield "box", Matching(truth, results, Kind.BBOX)
     yield "landmark_visible", Matching(truth.visible_only(), results, Kind.KEYPOINTS)
@@ -22,7 +22,7 @@ def matchings(truth: Truth, results: Results) -> Iterable[tuple[str, Matching]]:
 
 
 class Figures:
-    """AP, AP50 and AP75 of some matches, of any category or of all, in every resample too."""
+    """AP, AP50 and AP75 of matches, of one category or of all, and the same in every resample."""
 
     def __init__(
         self, matching: Matching, counts: Int32[np.ndarray, "b p"], items: Bool[np.ndarray, " n"] | None = None
@@ -39,7 +39,7 @@ class Figures:
         return average_precision(self._precision[THRESHOLDS[figure], :, categories])
 
     def resamples(self, figure: str, categories: slice = slice(None)) -> Float64[np.ndarray, " b"]:
-        """The same figure in every resample; NaN where there was nothing to find."""
+        """The same figure in every resample; NaN without labelled garments."""
         found = self._resampled[:, THRESHOLDS[figure], categories].mean(1)
         known = ~np.isnan(found)
         total, count = np.where(known, found, 0).sum(1), known.sum(1)

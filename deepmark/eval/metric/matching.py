@@ -1,8 +1,8 @@
-"""Which detection found which item: COCO's matching, for all pictures at once.
+"""COCO's matching of detections to labelled garments, for all images at once.
 
-In every picture and category the detections choose in the order of their scores, each the item it overlaps most of
-those still free, at each of ten thresholds. Overlaps are computed once, then asked for all items or for any part of
-them. Source: pycocotools, COCOeval.evaluateImg; equal to it by test.
+In every image and category, in the order of their scores, each detection is matched to the free garment that it
+overlaps most, at each of ten thresholds. Overlaps are computed once, for all garments and for every subset of them.
+Source: pycocotools, COCOeval.evaluateImg; equal to it by test.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from deepmark.eval.metric.columns import Results, Truth
+from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.eval.metric.overlaps import box_overlap, landmark_overlap, pairs_of
 from deepmark.schema import CATEGORIES, Kind
 
@@ -18,7 +18,7 @@ OVERLAPS: Float64[np.ndarray, "10"] = np.linspace(0.5, 0.95, 10)
 """The thresholds .50, .55 … .95."""
 
 MOST_RESULTS: dict[Kind, int] = {Kind.BBOX: 100, Kind.KEYPOINTS: 20}
-"""Results looked at in a picture and category, as COCO has it."""
+"""Detections that count in an image and category, the best ones first; COCO's limits."""
 
 AREA_LIMIT = 1e10
 """COCO's area range "all", square pixels; a box whose corners are the wrong way round lies outside of it."""
@@ -26,26 +26,26 @@ AREA_LIMIT = 1e10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Matches:
-    """What became of every detection and every item; detections by category and, inside it, best first."""
+    """The match of every detection and garment; detections are sorted by category, then best first."""
 
-    pictures: int
-    """How many there are, those without items and detections included."""
+    image_count: int
+    """How many images there are, including those without garments or detections."""
 
     result: Int64[np.ndarray, " m"]
-    """Which row of the results this is."""
+    """The row of `DetectionColumns`."""
 
     image: Int64[np.ndarray, " m"]
     category: Int64[np.ndarray, " m"]
     scores: Float64[np.ndarray, " m"]
 
     item: Int64[np.ndarray, "10 m"]
-    """The row of the truth it is matched to at each threshold of `OVERLAPS`; -1 for none."""
+    """The row of `Truth` that it is matched to at each threshold of `OVERLAPS`; -1 for none."""
 
     counted: Bool[np.ndarray, "10 m"]
-    """Not so where it is matched to an item that is ignored, or to none and its own area is out of COCO's range."""
+    """False if it is matched to an ignored garment, or to none while its own area is out of COCO's range."""
 
     to_find: Bool[np.ndarray, " n"]
-    """Which items are not ignored."""
+    """Which garments are not ignored."""
 
     item_image: Int64[np.ndarray, " n"]
     item_category: Int64[np.ndarray, " n"]
@@ -56,9 +56,9 @@ class Matches:
 
 
 class Matching:
-    """Results held against truth; by landmarks, an item without a labelled one is ignored."""
+    """The matching of detections to truth; by landmarks, a garment without labelled ones is ignored."""
 
-    def __init__(self, truth: Truth, results: Results, kind: Kind) -> None:
+    def __init__(self, truth: Truth, results: DetectionColumns, kind: Kind) -> None:
         self._truth = truth
         self._ignored = np.zeros(len(truth), bool)
         if kind == "keypoints":
@@ -76,8 +76,10 @@ class Matching:
         self._in_range = (area >= 0) & (area <= AREA_LIMIT)
         self._near = self._overlaps(truth, results, kind)
 
-    def _overlaps(self, truth: Truth, results: Results, kind: Kind) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Detection, item and overlap of the pairs that may match."""
+    def _overlaps(
+        self, truth: Truth, results: DetectionColumns, kind: Kind
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Detection, garment and overlap of every pair that may match."""
         item_cells = truth.image * len(CATEGORIES) + truth.category
         by_cell = np.argsort(item_cells, kind="stable")
         row, place = pairs_of(self._image * len(CATEGORIES) + self._category, item_cells[by_cell])
@@ -91,10 +93,10 @@ class Matching:
         return row[near], item[near], overlap[near]
 
     def match(self, items: Bool[np.ndarray, " n"] | None = None) -> Matches:
-        """What is found of everything or, with `items`, of a part.
+        """The matches of all garments or, with `items`, of a subset.
 
-        Other items are ignored as COCO ignores by area: a result matched to one of them does not count. Results that
-        match nothing count in the pictures that hold one of the items.
+        Other garments are ignored as COCO ignores by area: a detection matched to one of them does not count. Unmatched
+        detections count in the images that hold a garment of the subset.
         """
         truth = self._truth
         holds = np.ones(len(truth.images), bool)
@@ -106,7 +108,7 @@ class Matching:
         rows = np.flatnonzero(holds[self._image])
         matched = self._match(ignored)[:, rows]
         return Matches(
-            pictures=len(truth.images),
+            image_count=len(truth.images),
             result=self._result[rows],
             image=self._image[rows],
             category=self._category[rows],
@@ -120,7 +122,7 @@ class Matching:
 
     def _match(self, ignored: Bool[np.ndarray, " n"]) -> Int64[np.ndarray, "10 m"]:
         row, item, overlap = self._near
-        # A detection looks at its items in turn, those to find first; of two that it overlaps alike the later wins.
+        # A detection tries its garments in turn, ignored ones last; of two equal overlaps the later garment wins.
         by_turn = np.lexsort((item, ignored[item], row))
         starts = np.flatnonzero(np.diff(row[by_turn], prepend=-1))
         turn = np.empty_like(row)

@@ -1,7 +1,7 @@
-"""How well a detection fits an item: intersection over union for boxes, object keypoint similarity for landmarks.
+"""The overlap of detections and garments: intersection over union of boxes, object keypoint similarity of landmarks.
 
-Computed for pairs, in double precision and in pycocotools' own order of operations, so that comparisons with a
-threshold fall out alike.
+Computed for pairs, in double precision and in the order of operations of pycocotools, so that comparisons with a
+threshold give the same answers; geometry.box_iou computes the matrix of all boxes with all.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ def pairs_of(
 
 
 def box_overlap(a: Float64[np.ndarray, "p 4"], b: Float64[np.ndarray, "p 4"]) -> Float64[np.ndarray, " p"]:
-    """Intersection over union of box a[i] and box b[i]; x0 y0 x1 y1. 0 where they do not meet."""
+    """Intersection over union of box a[i] and box b[i]; x0 y0 x1 y1. 0 if they do not intersect."""
     sizes_a, sizes_b = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
     shared = np.minimum(sizes_a + a[:, :2], sizes_b + b[:, :2]) - np.maximum(a[:, :2], b[:, :2])
     intersection = np.where((shared > 0).all(1), shared.prod(1), 0.0)
@@ -41,7 +41,7 @@ def landmark_overlap(
     truth: Float64[np.ndarray, "p 39 3"],
     found: Float[np.ndarray, "p 39 2"],
 ) -> Float64[np.ndarray, " p"]:
-    """Object keypoint similarity of item and detection of one category.
+    """Object keypoint similarity of a garment and a detection of the same category.
 
     The mean of exp(-d² / (2 area (2 sigma)²)) over the labelled landmarks, area being the item's box. An item without
     any is compared by all 294 points of the detection, zeros of the other categories included, and by their distance to

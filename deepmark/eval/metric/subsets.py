@@ -1,8 +1,8 @@
-"""Which items the tables by subset are about.
+"""The subsets of the labelled garments that have tables of their own.
 
-Scale, occlusion, zoom and viewpoint belong to items, not to pictures. The rule for all of them (Matching.match): items
-outside the subset are ignored the way COCO ignores by area, a result matched to an ignored item is ignored, and an
-unmatched result counts against the pictures that hold an item of the subset.
+Scale, occlusion, zoom and viewpoint belong to garments, not to images. The rule for all of them (Matching.match): the
+garments outside the subset are ignored the way COCO ignores by area, a detection matched to an ignored garment is
+ignored, and an unmatched detection counts in the images that hold a garment of the subset.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ SCOPES: tuple[str, ...] = (
 
 
 def subset_items(records: Iterable[ImageRecord]) -> dict[str, Bool[np.ndarray, " n"]]:
-    """Which items are in every scope of `SCOPES`, in the order of `Truth`; an item is in one scope of each field."""
+    """Which garments are in each scope of `SCOPES`, in the order of `Truth`; each garment has one scope a field."""
     ordered = sorted(records, key=lambda record: record.id)
     words = [
         {f"source:{record.source}", *(f"{field}:{names[getattr(item, field)]}" for field, names in SUBSETS.items())}

@@ -1,4 +1,4 @@
-"""The tables that say what goes wrong: errors by kind, what is taken for what, and every landmark's precision."""
+"""Tables of the analysis: errors by kind, confusion of categories, and the precision of every landmark."""
 
 import math
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Two detectors side by side, as a person and as a program read it."""
+"""The table of `deepmark compare`: two detectors side by side."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""The tables people compare: by strategy as DeepMark printed it, by subset as DeepFashion2 did, by category."""
+"""Tables of the metric: by strategy as in the DeepMark paper, by subset as in the DeepFashion2 paper, by category."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What others measured on DeepFashion2's validation set, to stand beside our figures.
+"""Published figures of other methods on DeepFashion2's validation set.
 
 Sources: Match R-CNN, "DeepFashion2: A Versatile Benchmark", 2019, and its repository for the released data;
 "DeepMark: One-Shot Clothing Detection", 2019, its tables of strategies and of backbones. None is a figure that was not

@@ -1,4 +1,4 @@
-"""The official figures of a results file, as a person reads them."""
+"""Tables of the official figures of a results file (`deepmark score`)."""
 
 from collections.abc import Mapping
 from typing import Any

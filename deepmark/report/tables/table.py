@@ -1,4 +1,4 @@
-"""A table as a value; markdown, the terminal and the page are three ways to show it."""
+"""A table as a value, shown as Markdown, in the terminal, or on the page."""
 
 import math
 from dataclasses import dataclass

@@ -6,7 +6,7 @@ from eval_samples import Box, detections, garment, prediction, random_case, reco
 
 from deepmark.eval.analysis.assignment import assign_detections
 from deepmark.eval.analysis.confusion import BACKGROUND, MISSED, confusion_table
-from deepmark.eval.metric.columns import result_columns, truth_columns
+from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.overlaps import box_overlap
 from deepmark.schema import CATEGORIES, FOUND_SCORE, SHOWN_SCORE
 from deepmark.types import Detections, Garment
@@ -20,7 +20,7 @@ LOW = FOUND_SCORE / 2
 
 def columns(*pictures: tuple[list[Garment], Detections]):
     truth = truth_columns([record(n, *items) for n, (items, _) in enumerate(pictures)])
-    return truth, result_columns([prediction(n, found) for n, (_, found) in enumerate(pictures)], truth)
+    return truth, detection_columns([prediction(n, found) for n, (_, found) in enumerate(pictures)], truth)
 
 
 def found_of(items: list[Garment], found: Detections) -> list[int]:
@@ -71,7 +71,7 @@ def test_pictures_do_not_meet():
 def test_belonging_does_not_change_when_weaker_detections_are_left_out(seed):
     records, predictions = random_case(seed)
     truth = truth_columns(records)
-    results = result_columns(predictions, truth)
+    results = detection_columns(predictions, truth)
 
     everything, strong = assign_detections(truth, results), assign_detections(truth, results, min_score=0.5)
 
@@ -100,7 +100,7 @@ def found_one_by_one(truth, results) -> list[int]:
 def test_all_pictures_at_once_are_as_a_detection_at_a_time(seed):
     records, predictions = random_case(seed)
     truth = truth_columns(records)
-    results = result_columns(predictions, truth)
+    results = detection_columns(predictions, truth)
 
     assert assign_detections(truth, results).tolist() == found_one_by_one(truth, results)
 
@@ -109,7 +109,7 @@ def test_all_pictures_at_once_are_as_a_detection_at_a_time(seed):
 def test_no_detection_belongs_to_two_items_and_each_overlaps_its_own(seed):
     records, predictions = random_case(seed)
     truth = truth_columns(records)
-    results = result_columns(predictions, truth)
+    results = detection_columns(predictions, truth)
 
     found = assign_detections(truth, results)
 
@@ -160,7 +160,7 @@ def test_detections_below_three_tenths_confuse_no_one():
 def test_the_counts_of_a_truth_are_its_items_and_those_of_a_prediction_its_detections(seed):
     records, predictions = random_case(seed)
     truth = truth_columns(records)
-    results = result_columns(predictions, truth)
+    results = detection_columns(predictions, truth)
     found = confusion_table(truth, results, assign_detections(truth, results))
 
     items, shown = found.groupby("truth")["count"].sum(), found.groupby("predicted")["count"].sum()

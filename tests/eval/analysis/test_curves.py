@@ -6,7 +6,7 @@ from eval_samples import detections, garment, prediction, random_case, record
 
 from deepmark.eval.analysis.curves import calibration_table, curve_table
 from deepmark.eval.metric.average_precision import precision
-from deepmark.eval.metric.columns import result_columns, truth_columns
+from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.eval.metric.matching import Matching
 from deepmark.schema import Kind
@@ -14,7 +14,7 @@ from deepmark.schema import Kind
 
 def matched(records, predictions):
     truth = truth_columns(records)
-    return Matching(truth, result_columns(predictions, truth), Kind.BBOX).match()
+    return Matching(truth, detection_columns(predictions, truth), Kind.BBOX).match()
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -7,7 +7,7 @@ from eval_samples import Box, detections, garment, prediction, random_case, reco
 from deepmark.eval.analysis.assignment import assign_detections
 from deepmark.eval.analysis.confusion import MISSED, confusion_table
 from deepmark.eval.analysis.items import item_table
-from deepmark.eval.metric.columns import result_columns, truth_columns
+from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.schema import SHOWN_SCORE
 
 HERE: Box = (0, 0, 100, 100)
@@ -16,7 +16,7 @@ FAR: Box = (200, 200, 300, 300)
 
 def table(records, predictions):
     truth = truth_columns(records)
-    results = result_columns(predictions, truth)
+    results = detection_columns(predictions, truth)
     return item_table(records, truth, results, assign_detections(truth, results))
 
 
@@ -81,7 +81,7 @@ def test_items_are_in_the_order_of_the_pictures_whatever_that_of_the_records():
 def test_counting_the_items_gives_the_confusion(seed):
     records, predictions = random_case(seed)
     truth = truth_columns(records)
-    results = result_columns(predictions, truth)
+    results = detection_columns(predictions, truth)
     found = assign_detections(truth, results)
     rows = item_table(records, truth, results, found)
     cells = confusion_table(truth, results, found).set_index(["truth", "predicted"])["count"]

@@ -8,7 +8,7 @@ from eval_samples import Box, detections, garment, prediction, random_case, reco
 
 from deepmark.eval.analysis.assignment import assign_detections
 from deepmark.eval.analysis.landmark_error import landmark_table
-from deepmark.eval.metric.columns import result_columns, truth_columns
+from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, PARTS
 from deepmark.types import Detections, Garment
 
@@ -25,7 +25,7 @@ def moved(found: Detections, *, landmark: int, by: tuple[float, float]) -> Detec
 
 def table(*pictures: tuple[Garment, Detections]):
     truth = truth_columns([record(n, item) for n, (item, _) in enumerate(pictures)])
-    results = result_columns([prediction(n, found) for n, (_, found) in enumerate(pictures)], truth)
+    results = detection_columns([prediction(n, found) for n, (_, found) in enumerate(pictures)], truth)
     return landmark_table(truth, results, assign_detections(truth, results)).set_index(["category", "landmark"])
 
 
@@ -92,7 +92,7 @@ def test_only_items_found_as_what_they_are_are_asked(found):
 def test_shares_grow_with_the_distance_allowed_and_what_counts_is_labelled(seed):
     records, predictions = random_case(seed)
     truth = truth_columns(records)
-    results = result_columns(predictions, truth)
+    results = detection_columns(predictions, truth)
     rows = landmark_table(truth, results, assign_detections(truth, results))
 
     known = rows[rows["labelled"] > 0]

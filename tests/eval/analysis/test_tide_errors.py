@@ -7,7 +7,7 @@ from eval_samples import Box, detections, garment, prediction, random_case, reco
 
 from deepmark.eval.analysis import tide_errors as errors
 from deepmark.eval.analysis.tide_errors import ERRORS, error_table
-from deepmark.eval.metric.columns import result_columns, truth_columns
+from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.eval.metric.matching import Matching
 from deepmark.schema import CATEGORIES, Kind
@@ -33,7 +33,7 @@ def table(*pictures: tuple[list[Item], list[Found]]):
 
 def errors_of(records, predictions):
     truth = truth_columns(records)
-    results = result_columns(predictions, truth)
+    results = detection_columns(predictions, truth)
     return error_table(truth, results, Matching(truth, results, Kind.BBOX).match())
 
 

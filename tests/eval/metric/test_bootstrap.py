@@ -8,7 +8,7 @@ from eval_samples import detections, garment, prediction, random_case, record, t
 
 from deepmark.eval.metric.average_precision import precision
 from deepmark.eval.metric.bootstrap import draws, interval, resampled_ap
-from deepmark.eval.metric.columns import result_columns, truth_columns
+from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.eval.metric.matching import Matches, Matching
 from deepmark.schema import Kind
@@ -19,7 +19,7 @@ CASES = [(seed, kind) for seed in (2, 4, 6, 8, 10, 12) for kind in Kind]
 
 def matched(records: list, predictions: list, kind: Kind) -> Matches:
     truth = truth_columns(records)
-    return Matching(truth, result_columns(predictions, truth), kind).match()
+    return Matching(truth, detection_columns(predictions, truth), kind).match()
 
 
 def mean_precision(matches: Matches) -> np.ndarray:
@@ -30,7 +30,7 @@ def mean_precision(matches: Matches) -> np.ndarray:
 @pytest.mark.parametrize(("seed", "kind"), CASES)
 def test_with_every_picture_once_it_is_the_metric(seed, kind):
     matches = matched(*random_case(seed), kind)
-    (once,) = resampled_ap(matches, np.ones((1, matches.pictures), np.int32))
+    (once,) = resampled_ap(matches, np.ones((1, matches.image_count), np.int32))
 
     np.testing.assert_allclose(once, mean_precision(matches), rtol=0, atol=1e-12)
 
@@ -39,7 +39,7 @@ def test_with_every_picture_once_it_is_the_metric(seed, kind):
 def test_a_resample_is_the_metric_on_the_pictures_it_drew(seed, kind):
     records, predictions = random_case(seed)
     matches = matched(records, predictions, kind)
-    counts = draws(matches.pictures, resamples=5, seed=seed)
+    counts = draws(matches.image_count, resamples=5, seed=seed)
     found = {one.image_id: one.detections for one in predictions}
     for resample, row in zip(resampled_ap(matches, counts), counts, strict=True):
         drawn = np.repeat(np.arange(len(records)), row).tolist()
@@ -54,7 +54,7 @@ def test_a_resample_is_the_metric_on_the_pictures_it_drew(seed, kind):
 
 def test_many_small_parts_are_as_one(monkeypatch):
     matches = matched(*random_case(10), Kind.BBOX)
-    counts = draws(matches.pictures, resamples=20, seed=1)
+    counts = draws(matches.image_count, resamples=20, seed=1)
     whole = resampled_ap(matches, counts)
     monkeypatch.setattr("deepmark.eval.metric.bootstrap._CELLS", 1)
 

@@ -5,7 +5,7 @@ import pytest
 from eval_samples import detections, garment, prediction, random_case, record, truth_as_detections
 
 from deepmark.eval.metric.bootstrap import draws, interval
-from deepmark.eval.metric.columns import result_columns, truth_columns
+from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.compare import Difference, compare
 from deepmark.eval.metric.evaluate import PASSES, evaluate
 from deepmark.eval.metric.figures import Figures
@@ -90,7 +90,7 @@ def test_detectors_that_are_equally_good_are_rarely_called_different():
     counts = draws(80, resamples=200, seed=5)
 
     def resamples() -> np.ndarray:
-        results = result_columns(finding(records, rng.random(80) < 0.5), truth)
+        results = detection_columns(finding(records, rng.random(80) < 0.5), truth)
         return Figures(Matching(truth, results, Kind.BBOX), counts).resamples("AP")
 
     spans = [interval(resamples() - resamples()) for _ in range(200)]

@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from deepmark.eval.metric.average_precision import precision
-from deepmark.eval.metric.columns import result_columns, truth_columns
+from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.eval.metric.matching import Matching
 from deepmark.schema import CATEGORY_BY_NAME, LANDMARKS, SIGMAS, Kind
@@ -102,7 +102,7 @@ def test_the_precisions_and_every_figure_are_those_of_stock_pycocotools(number, 
     expected = stock(records, predictions, kind, visible_only)
 
     truth = truth_columns(records)
-    results = result_columns(predictions, truth)
+    results = detection_columns(predictions, truth)
     matches = Matching(truth.visible_only() if visible_only else truth, results, kind).match()
     report = evaluate(records, predictions, by_subset=False)
 
