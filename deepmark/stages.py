@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deepmark.eval.metric.compare import Difference
     from deepmark.report.page import Content
     from deepmark.report.read_results import Measured
-    from deepmark.types import Detections, Prediction
+    from deepmark.types import Detections
 
 
 def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
@@ -164,30 +164,18 @@ def compare(workspace: Workspace, a: str, b: str, *, out: Path | None = None) ->
     from deepmark.eval.metric.compare import compare, comparison_frame
     from deepmark.eval.metric.evaluate import PASSES
     from deepmark.files import write_text
-    from deepmark.workspace.inputs import find_predictions
+    from deepmark.workspace.inputs import find_predictions, read_predictions_of
 
     params = workspace.params.evaluate
     files = [find_predictions(workspace, name) for name in (a, b)]
     records_file = require_file(workspace.records_file("validation"), "deepmark ingest --split validation")
     records = list(read_records(records_file))
-    predictions = [_predictions_of(file, {record.id for record in records}) for file in files]
+    predictions = [read_predictions_of(file, {record.id for record in records}) for file in files]
     with progress(f"compare {a} and {b}", PASSES) as advance:
         differences = compare(records, *predictions, resamples=params.resamples, seed=params.seed, progress=advance)
     if out is not None:
         write_text(out, comparison_frame(differences).to_csv(index=False, lineterminator="\n"))
     return differences
-
-
-def _predictions_of(file: Path, images: set[int]) -> list["Prediction"]:
-    from deepmark.data.predictions import read_predictions
-
-    predictions = list(read_predictions(file)[0])
-    if {one.image_id for one in predictions} != images:
-        raise DeepmarkError(
-            f"{file}: predictions of {len(predictions)} pictures, and the validation records hold {len(images)}, not "
-            "all the same. Detectors can be compared on the same pictures only: predict again from its shards."
-        )
-    return predictions
 
 
 def audit(workspace: Workspace) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from deepmark.data.predictions import read_predictions
 from deepmark.data.shards.cache import ShardCache
 from deepmark.data.shards.reader import ShardReader
 from deepmark.data.shards.remote import RemoteFolder, is_url
@@ -10,6 +11,7 @@ from deepmark.data.shards.source import RemoteShards
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256, require_file
 from deepmark.schema import STRATEGIES
+from deepmark.types import Prediction
 from deepmark.workspace.layout import Workspace
 
 
@@ -52,3 +54,14 @@ def find_predictions(workspace: Workspace, name: str) -> Path:
         f"{name}: neither a strategy ({', '.join(STRATEGIES)}) nor a file of predictions. "
         "Give for example flip, or ../other/data/predictions/flip.parquet."
     )
+
+
+def read_predictions_of(file: Path, images: set[int]) -> list[Prediction]:
+    """The predictions in a file; DeepmarkError if they are not of the images with these ids, each and no other."""
+    predictions = list(read_predictions(file)[0])
+    if {one.image_id for one in predictions} != images:
+        raise DeepmarkError(
+            f"{file}: predictions of {len(predictions)} pictures, and the validation records hold {len(images)}, not "
+            "all the same. Detectors can be compared on the same pictures only: predict again from this workspace."
+        )
+    return predictions

@@ -22,10 +22,10 @@ SHARES: dict[str, float] = {"pck05": 0.05, "pck10": 0.1}
 def landmark_table(truth: Truth, results: DetectionColumns, found: Int64[np.ndarray, " n"]) -> "pd.DataFrame":
     """Columns category, landmark (from 1), part, labelled, error_mean, error_median, pck05, pck10; 294 rows.
 
-    Of the garments whose assigned detection has their category (`assign_detections`); of their visible and occluded
-    landmarks. The error is the distance divided by the root of the area of the item's labelled box: the normalisation of OKS, without its sigmas.
-    PCK, the percentage of correct keypoints, is the share nearer than .05 or .10 of the longer side of that box. NaN
-    where nothing is labelled.
+    Of the garments whose assigned detection has their category (`assign_detections`), visible and occluded landmarks.
+    The error is the distance divided by the root of the area of the labelled box: the normalisation of OKS, without its
+    sigmas. PCK, the percentage of correct keypoints, is the share nearer than .05 or .10 of the longer side of that
+    box. NaN where nothing is labelled.
     Source: Articulated Human Detection with Flexible Mixtures of Parts, 2013, section 7 (PCK by the longer side of the
     box); Microsoft COCO's keypoint evaluation (distance by the root of the area).
     """
