@@ -8,13 +8,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from deepmark.schema import CATEGORIES, Category
-from deepmark.types import Detections, ImageRecord
 
 Image = UInt8[np.ndarray, "_ _ 3"]
 Color = tuple[int, int, int]
@@ -64,10 +64,34 @@ class Drawn:
     """Filled dots; the others are hollow."""
 
 
-def draw_detections(image: Image, detections: Detections, *, min_score: float) -> Image:
+@runtime_checkable
+class DetectedGarments(Protocol):
+    """What is drawn of `types.Detections`, which has a method that draws and therefore cannot be imported here."""
+
+    @property
+    def boxes(self) -> Any: ...
+    @property
+    def scores(self) -> Any: ...
+    @property
+    def categories(self) -> Any: ...
+    @property
+    def landmarks(self) -> Any: ...
+    @property
+    def landmark_scores(self) -> Any: ...
+
+
+@runtime_checkable
+class LabelledImage(Protocol):
+    """What is drawn of a `types.ImageRecord`."""
+
+    @property
+    def garments(self) -> Any: ...
+
+
+def draw_detections(image: Image, detections: DetectedGarments, *, min_score: float) -> Image:
     """The image with every detection of at least `min_score`, the best on top; small images come back enlarged."""
     drawn = []
-    for i in reversed(range(len(detections))):
+    for i in reversed(range(len(detections.scores))):
         category = CATEGORIES[detections.categories[i]]
         if detections.scores[i] >= min_score:
             drawn.append(
@@ -83,7 +107,7 @@ def draw_detections(image: Image, detections: Detections, *, min_score: float) -
     return draw(image, drawn)
 
 
-def draw_truth(image: Image, record: ImageRecord) -> Image:
+def draw_truth(image: Image, record: LabelledImage) -> Image:
     """The image with its labelled garments, in the same style; small images come back enlarged."""
     garments = [
         Drawn(

@@ -14,8 +14,8 @@ from jaxtyping import UInt8
 from deepmark.draw import draw_detections
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_file, write_text
+from deepmark.images import read_image
 from deepmark.infer.load_detector import load_detector
-from deepmark.infer.read_image import read_image
 from deepmark.progress import progress
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})

@@ -9,8 +9,8 @@ from typing import overload
 import torch
 
 from deepmark.errors import DeepmarkError
+from deepmark.images import ImageSource, read_image
 from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor, best_device
-from deepmark.infer.read_image import ImageSource, read_image
 from deepmark.model.detector import load_network
 from deepmark.schema import SHOWN_SCORE, STRATEGIES
 from deepmark.types import Detections

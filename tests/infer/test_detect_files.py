@@ -10,8 +10,8 @@ from PIL import Image
 from workspaces import REPOSITORY
 
 from deepmark.errors import DeepmarkError
+from deepmark.images import MAX_PIXELS, read_image
 from deepmark.infer.detect_files import find_images
-from deepmark.infer.read_image import MAX_PIXELS, read_image
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams
 

@@ -133,7 +133,7 @@ def test_what_is_no_image_is_named(detector, source, message):
 
 def test_an_object_of_another_type_is_named():
     # in a separate process, because the tests' type checks would come first here
-    code = "from deepmark.infer.read_image import read_image; read_image(7)"
+    code = "from deepmark.images import read_image; read_image(7)"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 

@@ -1,97 +1,18 @@
-"""The values that modules hand to each other, from the validated record to the detections.
-
-Plain NumPy, so that nothing before the network needs torch; the network's own output is `HeadMaps` in model/heads.py.
-Coordinates are continuous, (0, 0) is the outer corner of the first pixel, boxes are x0 y0 x1 y1 (see geometry.py).
-"""
+"""The detections in an image, and their conversion to tables, COCO results and other libraries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64
 
-from deepmark.schema import CATEGORIES, MOST_LANDMARKS
+from deepmark.errors import DeepmarkError
+from deepmark.schema import CATEGORIES, LANDMARKS
 
 if TYPE_CHECKING:
     import pandas as pd
     import PIL.Image
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Garment:
-    """One labelled garment of one image, after validation."""
-
-    item: str
-    """Its key in the annotation file: "item1"."""
-
-    category: int
-    """0..12."""
-
-    style: int
-    """Number of its style within the pair; 0 if the garment has no counterpart in the other images of the pair."""
-
-    box: Float[np.ndarray, "4"]
-    """x0 y0 x1 y1, pixels, inside the image."""
-
-    landmarks: Float[np.ndarray, "k 3"]
-    """x, y in pixels and v: 2 visible, 1 occluded, 0 not labelled (then x = y = 0)."""
-
-    polygons: tuple[Float[np.ndarray, "_ 2"], ...]
-    """Segmentation, pixels; polygons may overlap."""
-
-    scale: int
-    occlusion: int
-    zoom_in: int
-    viewpoint: int
-    """1..3 each; words in schema.SUBSETS."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImageRecord:
-    """One image of the data set and its labelled garments, after validation."""
-
-    id: int
-    """The number in the file name; the metric's image_id."""
-
-    file: str
-    """Path below the split's folder: "image/000001.jpg"."""
-
-    sha256: str
-    """Of the JPEG file, hexadecimal."""
-
-    bytes: int
-    """Size of the JPEG file."""
-
-    width: int
-    height: int
-    """Pixels, as stored in the file."""
-
-    source: str
-    """"shop" or "user"."""
-
-    pair_id: int
-    garments: tuple[Garment, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sample:
-    """A training sample: the network's input image and its garments, from which the target maps are drawn."""
-
-    image: UInt8[np.ndarray, "h w 3"]
-    """RGB bytes; normalised on the device."""
-
-    boxes: Float32[np.ndarray, "n 4"]
-    """Pixels of `image`, clipped to it."""
-
-    categories: Int64[np.ndarray, " n"]
-
-    landmarks: Float32[np.ndarray, "n 39 3"]
-    """x, y in pixels of `image`, and v; rows past the category's own landmarks, and landmarks outside, have v = 0."""
-
-    affine: Float[np.ndarray, "2 3"]
-    """The affine map from the original image to `image`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,7 +92,15 @@ class Detections:
 
         `image` is a path, the bytes of a file, a PIL image or an RGB array; without it, the one that the detector got.
         """
-        return _above("draw")(self, self.source if image is None else image, min_score=min_score)
+        import PIL.Image
+
+        from deepmark.draw import draw_detections
+        from deepmark.images import read_image
+
+        source = self.source if image is None else image
+        if source is None:
+            raise DeepmarkError("draw: give the image, as a path, bytes, a PIL image or an RGB array.")
+        return PIL.Image.fromarray(draw_detections(read_image(source), self, min_score=min_score))
 
     def to_pandas(self, *, landmarks: bool = False) -> "pd.DataFrame":
         """A row for each garment: category, score, x0, y0, x1, y1; pixels.
@@ -179,35 +108,70 @@ class Detections:
         With `landmarks`, a row for each landmark: garment (the number of its row, from 0), category, landmark (its
         name), x, y, score.
         """
-        return _above("to_pandas")(self, landmarks=landmarks)
+        import pandas as pd
+
+        names = [CATEGORIES[category].name for category in self.categories.tolist()]
+        if not landmarks:
+            corners = dict(zip(("x0", "y0", "x1", "y1"), self.boxes.T, strict=True))
+            return pd.DataFrame({"category": names, "score": self.scores, **corners})
+        counts = [CATEGORIES[category].landmarks for category in self.categories.tolist()]
+        own = np.arange(self.landmarks.shape[1]) < np.array(counts, np.int64)[:, None]
+        return pd.DataFrame(
+            {
+                "garment": np.repeat(np.arange(len(self)), counts),
+                "category": np.repeat(np.array(names, object), counts),
+                "landmark": [part for category in self.categories.tolist() for part in CATEGORIES[category].parts],
+                "x": self.landmarks[own][:, 0],
+                "y": self.landmarks[own][:, 1],
+                "score": self.landmark_scores[own],
+            }
+        )
 
     def to_coco(self, image_id: int) -> list[dict[str, Any]]:
         """COCO results: image_id, category_id 1..13, bbox as x, y, width, height, score, 294 x 3 keypoints."""
-        return _above("to_coco")(self, image_id)
+        corners = self.boxes.astype(np.float64)
+        boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+        keypoints = np.zeros((len(self), LANDMARKS, 3))
+        for row, category, points in zip(keypoints, self.categories.tolist(), self.landmarks, strict=True):
+            span = CATEGORIES[category].span
+            row[span, :2], row[span, 2] = points[: CATEGORIES[category].landmarks], 1
+        return [
+            {
+                "image_id": image_id,
+                "category_id": category + 1,
+                "bbox": box.tolist(),
+                "score": score,
+                "keypoints": points.ravel().tolist(),
+            }
+            for category, box, score, points in zip(
+                self.categories.tolist(), boxes, self.scores.tolist(), keypoints, strict=True
+            )
+        ]
 
     def to_supervision(self) -> Any:
         """A `supervision.Detections`; its `data` holds class_name, landmarks (n, 39, 2) and landmark_scores (n, 39).
 
         Raises DeepmarkError if the package supervision is not installed.
         """
-        return _above("to_supervision")(self)
+        try:
+            import supervision
+        except ImportError:
+            raise DeepmarkError("to_supervision needs the package supervision: `pip install supervision`.") from None
+        names = [CATEGORIES[category].name for category in self.categories.tolist()]
+        return supervision.Detections(
+            xyxy=self.boxes,
+            confidence=self.scores,
+            class_id=self.categories,
+            data={
+                "class_name": np.array(names, str),
+                "landmarks": self.landmarks,
+                "landmark_scores": self.landmark_scores,
+            },
+        )
 
 
 COLUMNS = ("boxes", "scores", "categories", "landmarks", "landmark_scores")
 """The fields of Detections that have a row for each garment."""
-
-
-def stack_landmarks(garments: Sequence[Garment]) -> Float[np.ndarray, "n 39 3"]:
-    """The landmarks of the garments in one array; rows past a category's own landmarks are 0."""
-    stacked = np.zeros((len(garments), MOST_LANDMARKS, 3))
-    for rows, garment in zip(stacked, garments, strict=True):
-        rows[: len(garment.landmarks)] = garment.landmarks
-    return stacked
-
-
-def _above(name: str) -> Any:
-    """A function of a higher layer, imported when a person asks for it, as the names of deepmark/__init__.py are."""
-    return getattr(import_module("deepmark.infer.detection_formats"), name)
 
 
 class Prediction(NamedTuple):

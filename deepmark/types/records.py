@@ -1,0 +1,92 @@
+"""The labelled images of a data set, and the samples that training makes of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32, Int64, UInt8
+
+from deepmark.schema import MOST_LANDMARKS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Garment:
+    """One labelled garment of one image, after validation."""
+
+    item: str
+    """Its key in the annotation file: "item1"."""
+
+    category: int
+    """0..12."""
+
+    style: int
+    """Number of its style within the pair; 0 if the garment has no counterpart in the other images of the pair."""
+
+    box: Float[np.ndarray, "4"]
+    """x0 y0 x1 y1, pixels, inside the image."""
+
+    landmarks: Float[np.ndarray, "k 3"]
+    """x, y in pixels and v: 2 visible, 1 occluded, 0 not labelled (then x = y = 0)."""
+
+    polygons: tuple[Float[np.ndarray, "_ 2"], ...]
+    """Segmentation, pixels; polygons may overlap."""
+
+    scale: int
+    occlusion: int
+    zoom_in: int
+    viewpoint: int
+    """1..3 each; words in schema.SUBSETS."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageRecord:
+    """One image of the data set and its labelled garments, after validation."""
+
+    id: int
+    """The number in the file name; the metric's image_id."""
+
+    file: str
+    """Path below the split's folder: "image/000001.jpg"."""
+
+    sha256: str
+    """Of the JPEG file, hexadecimal."""
+
+    bytes: int
+    """Size of the JPEG file."""
+
+    width: int
+    height: int
+    """Pixels, as stored in the file."""
+
+    source: str
+    """"shop" or "user"."""
+
+    pair_id: int
+    garments: tuple[Garment, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """A training sample: the network's input image and its garments, from which the target maps are drawn."""
+
+    image: UInt8[np.ndarray, "h w 3"]
+    """RGB bytes; normalised on the device."""
+
+    boxes: Float32[np.ndarray, "n 4"]
+    """Pixels of `image`, clipped to it."""
+
+    categories: Int64[np.ndarray, " n"]
+
+    landmarks: Float32[np.ndarray, "n 39 3"]
+    """x, y in pixels of `image`, and v; rows past the category's own landmarks, and landmarks outside, have v = 0."""
+
+    affine: Float[np.ndarray, "2 3"]
+    """The affine map from the original image to `image`."""
+
+
+def stack_landmarks(garments: Sequence[Garment]) -> Float[np.ndarray, "n 39 3"]:
+    """The landmarks of the garments in one array; rows past a category's own landmarks are 0."""
+    stacked = np.zeros((len(garments), MOST_LANDMARKS, 3))
+    for rows, garment in zip(stacked, garments, strict=True):
+        rows[: len(garment.landmarks)] = garment.landmarks
+    return stacked
