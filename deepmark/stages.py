@@ -17,8 +17,6 @@ from deepmark.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from deepmark.eval.metric.compare import Difference
-    from deepmark.report.page import Content
-    from deepmark.report.read_results import Measured
     from deepmark.types import Detections
 
 
@@ -239,51 +237,13 @@ def _predictions_to_audit(workspace: Workspace) -> dict[int, "Detections"]:
 
 def report(workspace: Workspace) -> dict[str, Any]:
     """All metrics and tables, and some images -> report/."""
+    from deepmark.report.content import report_content
     from deepmark.report.page import write_report
-    from deepmark.report.read_results import TABLES, read_measured
     from deepmark.tracking.tracker import Tracker
 
-    measured = {}
-    for name in STRATEGIES:
-        files = (workspace.metrics_file(name), *(workspace.tables(name) / table for table in TABLES))
-        for file in files:
-            require_file(file, f"deepmark evaluate --strategy {name}")
-        measured[name] = read_measured(workspace.metrics_file(name), workspace.tables(name))
     training = json.loads(require_file(workspace.training_file, "deepmark train").read_text("utf-8"))
+    content = report_content(workspace, training)
     tracker = Tracker.resume(workspace.root, training["mlflow_run_id"])
-    page = write_report(workspace.report, _content(workspace, measured, training))
+    page = write_report(workspace.report, content)
     tracker.log_artifact(workspace.report, "report")
     return {"page": str(page), "megabytes": page.stat().st_size / 1e6, "mlflow_run": tracker.run_id}
-
-
-def _content(workspace: Workspace, measured: dict[str, "Measured"], training: dict[str, Any]) -> "Content":
-    """What the page shows, with its images drawn."""
-    from deepmark.data.predictions import read_predictions
-    from deepmark.report.choose_images import choose
-    from deepmark.report.images import draw_pictures
-    from deepmark.report.page import Content
-    from deepmark.report.run_facts import machine_facts, model_facts, run_facts
-    from deepmark.workspace.inputs import open_shards
-
-    params, last = workspace.params.report, STRATEGIES[-1]
-    reader = open_shards(workspace, "validation")
-    predictions = require_file(workspace.predictions_file(last), f"deepmark predict --strategy {last}")
-    found, predicted = read_predictions(predictions)
-    items = measured[last].items
-    chosen = choose(items, params.pictures)
-    with progress("report", len(chosen)) as advance:
-        pictures = draw_pictures(chosen, reader, found, items, min_score=params.min_score, progress=advance)
-    return Content(
-        measured=measured,
-        history=training["history"],
-        pictures=pictures,
-        facts={
-            "Run": run_facts(workspace, training),
-            "Model": model_facts(workspace),
-            "Machine": machine_facts(predicted),
-        },
-        params=(workspace.root / "params.yaml").read_text("utf-8"),
-        backbone=workspace.params.model.backbone,
-        measured_on=f"{measured[last].metrics['images']:,} validation pictures",
-        min_score=params.min_score,
-    )

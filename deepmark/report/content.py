@@ -1,0 +1,51 @@
+"""The content of the report: every strategy's results, chosen images with detections, and how they came about."""
+
+from typing import Any
+
+from deepmark.data.predictions import read_predictions
+from deepmark.files import require_file
+from deepmark.progress import progress
+from deepmark.report.choose_images import choose
+from deepmark.report.images import draw_pictures
+from deepmark.report.page import Content
+from deepmark.report.read_results import TABLES, Measured, read_measured
+from deepmark.report.run_facts import machine_facts, model_facts, run_facts
+from deepmark.schema import STRATEGIES
+from deepmark.workspace.inputs import open_shards
+from deepmark.workspace.layout import Workspace
+
+
+def report_content(workspace: Workspace, training: dict[str, Any]) -> Content:
+    """What the page of a workspace shows; `training` is the content of training.json.
+
+    Raises DeepmarkError where a strategy was not evaluated.
+    """
+    measured = {strategy: _measured(workspace, strategy) for strategy in STRATEGIES}
+    params, last = workspace.params.report, STRATEGIES[-1]
+    reader = open_shards(workspace, "validation")
+    predictions = require_file(workspace.predictions_file(last), f"deepmark predict --strategy {last}")
+    detections, predicted = read_predictions(predictions)
+    items = measured[last].items
+    chosen = choose(items, params.pictures)
+    with progress("report", len(chosen)) as advance:
+        pictures = draw_pictures(chosen, reader, detections, items, min_score=params.min_score, progress=advance)
+    return Content(
+        measured=measured,
+        history=training["history"],
+        pictures=pictures,
+        facts={
+            "Run": run_facts(workspace, training),
+            "Model": model_facts(workspace),
+            "Machine": machine_facts(predicted),
+        },
+        params=(workspace.root / "params.yaml").read_text("utf-8"),
+        backbone=workspace.params.model.backbone,
+        measured_on=f"{measured[last].metrics['images']:,} validation pictures",
+        min_score=params.min_score,
+    )
+
+
+def _measured(workspace: Workspace, strategy: str) -> Measured:
+    for file in (workspace.metrics_file(strategy), *(workspace.tables(strategy) / table for table in TABLES)):
+        require_file(file, f"deepmark evaluate --strategy {strategy}")
+    return read_measured(workspace.metrics_file(strategy), workspace.tables(strategy))
