@@ -30,6 +30,7 @@ def imported(package: str) -> Iterator[tuple[Path, str]]:
                     yield file, top
 
 
+@pytest.mark.slow
 def test_every_module_that_the_library_imports_is_declared_in_the_base_or_named_with_its_extra():
     base = {canonicalize_name(one.name) for one in declared()}
     brought = modules()
@@ -43,6 +44,7 @@ def test_every_module_that_the_library_imports_is_declared_in_the_base_or_named_
             assert brought[module] & base, (file, module)
 
 
+@pytest.mark.slow
 def test_the_graph_imports_nothing_beyond_the_extras_of_pipeline_and_postgres():
     brought, installed = modules(), needed("pipeline", "postgres")
 
@@ -69,6 +71,7 @@ def test_any_other_missing_module_keeps_its_error(module):
         __import__(module)
 
 
+@pytest.mark.slow
 def test_a_command_whose_extra_is_missing_says_which(tmp_path):
     program = (
         "import sys\nsys.modules['mlflow'] = None\nfrom deepmark.cli.app import main\n"

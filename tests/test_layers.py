@@ -75,10 +75,12 @@ def circle(graph: Mapping[str, set[str]]) -> list[str]:
     return next((found for node in sorted(graph) if (found := search(node, []))), [])
 
 
+@pytest.mark.slow
 def test_no_file_imports_itself_by_way_of_others():
     assert circle(import_graph()) == []
 
 
+@pytest.mark.slow
 def test_no_folder_imports_itself_by_way_of_others():
     """A loose module of deepmark/ is a room of its own; all other rooms are folders."""
 

@@ -76,6 +76,7 @@ def test_a_refused_promotion_fails_the_champion_with_the_reason(make):
     assert failure.step_failure_data.user_failure_data.description == "refused"
 
 
+@pytest.mark.slow
 def test_an_error_of_a_command_fails_the_step_with_its_message_and_is_not_tried_again(make):
     result, asked = make(answers(register={"status": 1, "error": "deepmark register: nms.parquet: not there yet."}))
     (failure,) = failures(result)

@@ -12,6 +12,8 @@ from deepmark.params import AuditParams
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME
 from deepmark.types import Detections, Garment, ImageRecord
 
+pytestmark = pytest.mark.slow
+
 PARAMS = AuditParams(faulty_share=0.01, min_score=0.3, hash_bits=10, pictures=0)
 VEST = CATEGORY_BY_NAME["vest"]
 

@@ -32,6 +32,7 @@ def test_results_come_in_the_order_of_the_items(workers):
     assert list(map_in_order(double, range(10), workers=workers)) == list(range(0, 20, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_of_the_function_reaches_the_consumer(workers):
     with (
@@ -41,6 +42,7 @@ def test_an_error_of_the_function_reaches_the_consumer(workers):
         list(results)
 
 
+@pytest.mark.slow
 def test_no_more_results_are_made_ahead_than_allowed():
     taken = []
 

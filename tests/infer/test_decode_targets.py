@@ -59,6 +59,7 @@ def decoded_ideally(samples: list[Sample], layout: LandmarkLayout = SEPARATE) ->
     return decode(maps, affines=affines, sizes=sizes, max_detections=100, landmark_threshold=0.1)
 
 
+@pytest.mark.slow
 @each_layout
 @pytest.mark.parametrize("box", BOXES.values(), ids=BOXES)
 def test_targets_decode_to_the_garment_they_were_made_of(

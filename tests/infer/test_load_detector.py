@@ -70,6 +70,7 @@ def test_the_numbers_are_those_of_deepmark_detect(detector, deepmark, model, tmp
     assert done.facts == {str(file): json.loads(json.dumps(detector(file).as_dicts()))}
 
 
+@pytest.mark.slow
 def test_a_list_gives_a_list_in_its_order_over_several_batches(detector):
     images = [pixels(seed, (30 + seed, 60)) for seed in range(PROFILE_PREDICT_PARAMS.batch_size + 2)]
 

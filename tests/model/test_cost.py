@@ -16,6 +16,7 @@ def flop_on_meta(layer: nn.Module, *shape: int) -> int:
     return count_flop(layer.to("meta"), torch.empty(shape, device="meta"))
 
 
+@pytest.mark.slow
 def test_a_convolution_costs_two_for_every_product():
     assert flop_on_meta(nn.Conv2d(3, 5, 3, padding=1), 2, 3, 8, 10) == 2 * (2 * 8 * 10) * (5 * 3 * 9)
 
@@ -67,6 +68,7 @@ def test_plain_convolutions_cost_less():
     assert plain["parameters"] < deformable["parameters"]
 
 
+@pytest.mark.slow
 def test_the_weights_take_the_space_that_their_file_takes(tmp_path):
     save_detector(build_detector(MOBILE, seed=0), tmp_path / "model.safetensors")
 

@@ -44,12 +44,14 @@ def make_inputs(*, seed: int = 0, requires_grad: bool = False) -> list[Tensor]:
     return [value.requires_grad_(requires_grad) for value in (x, offset, mask.sigmoid(), weight, bias)]
 
 
+@pytest.mark.slow
 def test_it_equals_its_definition():
     inputs = make_inputs()
 
     torch.testing.assert_close(deform_conv2d(*inputs), convolve_slowly(*inputs), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_its_gradients_equal_those_of_its_definition():
     inputs = make_inputs(seed=1, requires_grad=True)
     towards = torch.randn(2, 2, 4, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)

@@ -84,6 +84,7 @@ def test_every_backbone_gives_the_six_maps_at_stride_4(detector):
         assert getattr(maps, name).shape == (2, channels, height, width), name
 
 
+@pytest.mark.slow
 def test_every_parameter_takes_part(detector):
     stacks = detector(torch.randn(2, 3, *detector.params.input_size), gather_at=(some_cells(2), some_cells(3)))
     sum(map(total, stacks)).backward()
@@ -202,6 +203,7 @@ def test_normalized_pictures_have_their_channels_last_in_memory():
     assert normal.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.slow
 def test_a_saved_detector_comes_back_as_it_was(tmp_path, detector):
     detector.eval()
     pictures = torch.randn(1, 3, *detector.params.input_size)

@@ -35,6 +35,7 @@ def test_every_deformable_convolution_can_be_a_plain_one_of_the_same_name_and_sh
     assert {key: value.shape for key, value in plain.state_dict().items()} == rest
 
 
+@pytest.mark.slow
 def test_without_deformable_convolutions_the_features_have_the_same_shape():
     images = torch.randn(2, 3, 64, 96)
 

@@ -115,6 +115,7 @@ def test_a_deformable_convolution_starts_as_the_plain_one(tmp_path):
     assert facts["tensors_left"] == 2 * 16  # the offset layers, whose start values are zero
 
 
+@pytest.mark.slow
 def test_another_backbone_is_refused_and_nothing_changes(tmp_path):
     new = build_detector(MOBILE, seed=2)
     before = {name: value.clone() for name, value in new.state_dict().items()}

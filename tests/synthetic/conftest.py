@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from workspaces import made_once
 
 from deepmark.synthetic import draw_dataset
 
@@ -11,6 +12,8 @@ IMAGES = 90
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set of 90 training and 8 validation images."""
-    out = tmp_path_factory.mktemp("drawn") / "raw"
-    draw_dataset(out, train=IMAGES, validation=8, seed=5, workers=1)
-    return out
+    return made_once(
+        tmp_path_factory,
+        "drawn",
+        lambda folder: draw_dataset(folder / "raw", train=IMAGES, validation=8, seed=5, workers=1),
+    ).joinpath("raw")

@@ -108,6 +108,7 @@ def test_all_values_of_the_subset_fields_occur(items: list):
         assert {item[field] for item, _ in items} == set(words), field
 
 
+@pytest.mark.slow
 def test_the_same_style_is_the_same_piece_of_clothing_in_both_images_of_a_pair():
     found = 0
     for pair in range(12):

@@ -96,6 +96,7 @@ def test_a_contour_passes_through_every_landmark(category: Category):
     assert distances.min(axis=0).max() < 1e-9
 
 
+@pytest.mark.slow
 def test_left_stays_left_of_right_in_frontal_images():
     right_way = wrong_way = 0
     for index in range(60):

@@ -86,6 +86,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
 def test_runs_of_dead_processes_are_closed_as_killed_and_those_of_living_ones_are_not(tracker, workspace):
     dead = subprocess.run([sys.executable, "-c", KILLED, workspace], capture_output=True, text=True, check=False)
     client, run_id = tracker._client, dead.stdout.strip()

@@ -14,6 +14,7 @@ from deepmark.train.optim import build_optimizer
 from deepmark.train.step import make_stepper
 
 
+@pytest.mark.slow
 def test_the_weights_of_the_best_epoch_are_kept(sharded, monkeypatch):
     workspace = set_params(sharded, train={"epochs": 4, "evaluate_every": 1, "best_by": "landmark_ap"})
     figures = iter([0.1, 0.4, 0.4, 0.3])

@@ -66,6 +66,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_images(sharded, p
         train(sharded, new_stepper(sharded), TrainState())
 
 
+@pytest.mark.slow
 def test_the_step_of_such_a_batch_can_be_skipped_and_leaves_no_trace(sharded, poisoned, caplog):
     workspace = set_params(sharded, train={"not_finite": "skip", "ema": 0.9})
     key = poisoned(poisoned_key(sharded))

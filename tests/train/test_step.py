@@ -29,6 +29,7 @@ def batch(sharded: Workspace) -> Batch:
     return collate([make_sample(*reader[index], canvas=(64, 64), augment=None, rng=rng) for index in range(4)])
 
 
+@pytest.mark.slow
 def test_the_order_of_maps_in_memory_changes_no_loss(sharded, batch):
     found = []
     for channels_last in (True, False):
@@ -40,6 +41,7 @@ def test_the_order_of_maps_in_memory_changes_no_loss(sharded, batch):
     assert found[0] == pytest.approx(found[1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_in_bf16_the_losses_are_those_of_fp32_but_for_rounding(sharded, batch):
     exact, rough = (
         stepper_of(set_params(sharded, train={"precision": precision})).step([batch], 1e-3).losses
@@ -50,6 +52,7 @@ def test_in_bf16_the_losses_are_those_of_fp32_but_for_rounding(sharded, batch):
     assert rough == pytest.approx(exact, rel=0.05)
 
 
+@pytest.mark.slow
 def test_a_gradient_that_is_too_long_is_shortened(sharded, batch):
     lengths = []
     for limit in (None, 0.5):

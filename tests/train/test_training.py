@@ -112,12 +112,14 @@ def test_a_run_interrupted_after_any_step_resumes_to_the_same_result(finished, t
         assert all(torch.equal(state.best.weights[name], value) for name, value in whole.best.weights.items())
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss(sharded):
     stepper, state = new_stepper(sharded), TrainState()
     reports = train(sharded, stepper, state)
     assert reports[1].train["total"] < reports[0].train["total"]
 
 
+@pytest.mark.slow
 def test_the_parts_of_the_loss_add_up_to_the_total(sharded):
     report = train(sharded, new_stepper(sharded), TrainState())[0]
     parts = {name: value for name, value in report.train.items() if name != "total"}
@@ -143,6 +145,7 @@ def test_a_batch_in_parts_gives_the_gradient_of_the_whole(sharded):
         torch.testing.assert_close(part, gradient, rtol=1e-3, atol=1e-6 + 1e-4 * gradient.abs().max().item())
 
 
+@pytest.mark.slow
 def test_the_average_follows_the_weights_and_is_what_is_measured(sharded):
     stepper = new_stepper(set_params(sharded, train={"ema": 0.5}))
     weight, average = next(stepper.detector.parameters()), next(stepper.kept.parameters())

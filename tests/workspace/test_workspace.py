@@ -92,6 +92,7 @@ def test_the_repository_is_a_workspace_with_the_papers_recipe():
     ).read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_stages_functions_commands_and_assets_are_the_same(graph):
     functions = {
         name
@@ -105,6 +106,7 @@ def test_stages_functions_commands_and_assets_are_the_same(graph):
     assert {family.hints.asset for family in graph.families} | {"candidate", "champion"} == assets - {RAW}
 
 
+@pytest.mark.slow
 def test_assets_depend_on_each_other_as_stages_do(graph):
     defs = build_definitions(REPOSITORY).resolve_asset_graph()
     for family in graph.families:

@@ -35,6 +35,7 @@ def test_a_stage_with_items_is_one_family_in_the_order_of_the_file(tmp_path):
     assert [(family.name, family.items) for family in graph.families] == [("cook", ("soup", "cake")), ("serve", None)]
 
 
+@pytest.mark.slow
 def test_edges_follow_from_the_paths_that_stages_make_and_use(tmp_path):
     cook, serve = graph_of(tmp_path, CHAIN).families
     (edge,) = graph_of(tmp_path, CHAIN).edges(serve)

@@ -46,6 +46,7 @@ def test_records_to_coco_and_back_through_ingest_are_the_same_records(tmp_path, 
     assert (facts["stood_in"], facts["pictures_without_items"], result.rejected) == ({}, 0, 0)
 
 
+@pytest.mark.slow
 def test_drawn_records_to_coco_and_back_are_the_same_records(tmp_path):
     draw_dataset(tmp_path / "raw", train=6, validation=0, seed=2, workers=1)
     records, _ = ingested(tmp_path / "raw", tmp_path / "records")

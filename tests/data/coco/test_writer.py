@@ -62,6 +62,7 @@ def test_no_detections_are_an_empty_list(tmp_path):
     assert written(tmp_path / "truth.json")["annotations"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_scoring_the_written_files_gives_the_figures_of_evaluate(tmp_path, seed):
     records, predictions = random_case(seed)

@@ -63,6 +63,7 @@ def test_shards_behind_any_url_of_fsspec_are_read_alike(shards, tmp_path):
     assert equal(ShardReader(RemoteShards(RemoteFolder(url=shards.as_uri()), cache)), ShardReader(shards))
 
 
+@pytest.mark.slow
 def test_nothing_is_fetched_before_it_is_read(source, shards, s3):
     reader = ShardReader(source())
     reader.verify()
@@ -80,6 +81,7 @@ def test_a_shard_is_fetched_once_for_all_threads_and_readers(source, shards, s3)
     assert sorted(tars(s3)) == files(shards)
 
 
+@pytest.mark.slow
 def test_a_shard_larger_than_one_request_arrives_whole(source, shards, s3, monkeypatch):
     monkeypatch.setattr(storage, "BLOCK_BYTES", 1000)
 

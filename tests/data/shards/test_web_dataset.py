@@ -95,6 +95,7 @@ def test_a_copy_on_s3_is_read_at_each_pass_unless_there_is_a_cache(folder, s3: O
         assert len([name for name in s3.asked if name.endswith(".tar")]) == 7 * passes
 
 
+@pytest.mark.slow
 def test_a_request_that_fails_once_is_repeated(folder, s3: ObjectStorage):
     url = s3.put(folder / "train", "copy/train").removesuffix("/train")
     s3.faults = {"000003.tar": [cut_off]}

@@ -1,5 +1,7 @@
 """Kinds of errors and what they cost, on cases worked out by hand and against another implementation."""
 
+from functools import cache
+
 import hotcoco
 import numpy as np
 import pytest
@@ -225,19 +227,24 @@ def reference(records, predictions):
     return {kind: (found["counts"][name], found["delta_ap"][name]) for kind, name in names.items()}
 
 
-def full_cases() -> list[int]:
+@cache
+def full_cases() -> list[tuple[list, list]]:
     """Cases with an item and a detection at least: hotcoco takes no empty columns."""
-    cases = {seed: random_case(seed) for seed in range(40)}
     return [
-        seed
-        for seed, (records, predictions) in cases.items()
+        (records, predictions)
+        for records, predictions in map(random_case, range(40))
         if any(one.garments for one in records) and any(len(found) for *_, found in predictions)
     ]
 
 
-@pytest.mark.parametrize("seed", full_cases())
-def test_counts_are_those_of_another_implementation_and_so_are_the_costs_of_what_only_goes(seed):
-    records, predictions = random_case(seed)
+each_full_case = pytest.mark.parametrize(
+    "number", [pytest.param(number, marks=[pytest.mark.slow] if number >= 8 else []) for number in range(38)]
+)
+
+
+@each_full_case
+def test_counts_are_those_of_another_implementation_and_so_are_the_costs_of_what_only_goes(number):
+    records, predictions = full_cases()[number]
     ours, theirs = errors_of(records, predictions).set_index("kind"), reference(records, predictions)
 
     assert ours["count"].to_dict() == {kind: count for kind, (count, _) in theirs.items()}
@@ -245,9 +252,9 @@ def test_counts_are_those_of_another_implementation_and_so_are_the_costs_of_what
         assert ours.loc[kind, "ap_cost"] == pytest.approx(theirs[kind][1], abs=1e-12)
 
 
-@pytest.mark.parametrize("seed", full_cases())
-def test_mending_never_costs_and_never_gains_more_than_ap_lacks(seed):
-    records, predictions = random_case(seed)
+@each_full_case
+def test_mending_never_costs_and_never_gains_more_than_ap_lacks(number):
+    records, predictions = full_cases()[number]
     ap50 = evaluate(records, predictions, by_subset=False).value("box_ap50")
 
     assert errors_of(records, predictions)["ap_cost"].between(-1e-12, 1 - ap50 + 1e-12).all()

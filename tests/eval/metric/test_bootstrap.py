@@ -76,6 +76,7 @@ def half_found(pictures: int) -> tuple[list, list]:
     return records, [prediction(one.id, truth_as_detections(one) if one.id % 2 else detections()) for one in records]
 
 
+@pytest.mark.slow
 def test_the_interval_is_that_of_a_share_where_the_figure_is_one():
     records, predictions = half_found(400)
     row = evaluate(records, predictions, by_subset=False, resamples=2000, seed=3).row("box_ap")
@@ -85,6 +86,7 @@ def test_the_interval_is_that_of_a_share_where_the_figure_is_one():
     assert row.interval.high == pytest.approx(0.5 + 1.96 * 0.025, abs=0.012)
 
 
+@pytest.mark.slow
 def test_every_figure_lies_in_its_interval_and_certain_ones_have_no_width():
     records, predictions = half_found(60)
     report = evaluate(records, predictions, resamples=200, seed=1)

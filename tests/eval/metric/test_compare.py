@@ -30,6 +30,7 @@ def of(differences: list[Difference], metric: str, scope: str = "all") -> Differ
     return found
 
 
+@pytest.mark.slow
 def test_both_sides_are_the_figures_of_evaluate():
     records, a = random_case(10)
     _, b = random_case(12)
@@ -106,6 +107,7 @@ def test_what_cannot_be_found_differs_in_nothing():
 SKIRT = ("box_ap", "category:skirt")
 
 
+@pytest.mark.slow
 def test_progress_is_told_after_every_pass():
     steps = []
     compare(*random_case(1), random_case(1)[1], resamples=0, progress=steps.append)

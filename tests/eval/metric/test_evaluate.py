@@ -83,6 +83,7 @@ def test_the_order_of_pictures_does_not_matter():
     assert evaluate(records, predictions) == evaluate(records[::-1], predictions[::-1])
 
 
+@pytest.mark.slow
 def test_the_report_has_every_metric_in_every_scope_once():
     report = evaluate(*random_case(1))
     scopes = ["all", *(f"category:{category.name}" for category in CATEGORIES), *SCOPES]
@@ -91,6 +92,7 @@ def test_the_report_has_every_metric_in_every_scope_once():
     assert len(report.rows) == len(METRICS) * len(scopes)
 
 
+@pytest.mark.slow
 def test_the_headline_keeps_every_digit_through_json():
     report = evaluate(*random_case(2))
     headline = json.loads(json.dumps(report.headline()))
@@ -118,6 +120,7 @@ def test_the_plot_has_a_row_for_every_category():
     assert frame.set_index("category").box_ap["vest"] == 0
 
 
+@pytest.mark.slow
 def test_progress_is_told_after_every_pass():
     steps = []
     evaluate(*random_case(1), progress=steps.append)

@@ -53,6 +53,7 @@ def test_only_report_and_champion_become_out_of_date_each_after_its_days(defs):
     assert days == {"report": 10, "champion": 17}
 
 
+@pytest.mark.slow
 def test_a_champion_is_out_of_date_after_its_days_and_up_to_date_once_renewed(defs, monkeypatch):
     """Does at chosen times what the daemon does every 30 seconds."""
     key = dg.AssetKey("champion")
@@ -91,6 +92,7 @@ def test_impossible_values_are_refused(tmp_path, key, value, words):
         workspace.params  # noqa: B018
 
 
+@pytest.mark.slow
 def test_a_cron_line_that_only_dagster_refuses_leaves_the_assets_and_shows_the_error(tmp_path):
     workspace = plain_workspace(tmp_path, schedule="0 99 * * 1")
     specs = {spec.key.to_user_string(): spec for spec in build_definitions(workspace.root).resolve_all_asset_specs()}
@@ -99,6 +101,7 @@ def test_a_cron_line_that_only_dagster_refuses_leaves_the_assets_and_shows_the_e
     assert {"records", "report"} <= specs.keys()
 
 
+@pytest.mark.slow
 def test_a_params_yaml_that_cannot_be_read_leaves_assets_and_jobs(tmp_path):
     params = plain_workspace(tmp_path).root / "params.yaml"
     params.write_text(params.read_text("utf-8").replace("automation:", "automaton:"))

@@ -102,6 +102,7 @@ def test_the_sensor_observes_new_files_and_requests_one_retraining(used):
     assert not third.asset_events
 
 
+@pytest.mark.slow
 def test_a_sensor_without_raw_files_says_so_and_goes_on(tmp_path):
     workspace = plain_workspace(tmp_path)
     shutil.rmtree(workspace.raw)
@@ -112,6 +113,7 @@ def test_a_sensor_without_raw_files_says_so_and_goes_on(tmp_path):
     assert "data/raw: no such folder" in (result.skip_message or "")
 
 
+@pytest.mark.slow
 def test_a_cursor_that_somebody_edited_is_a_fresh_start(tmp_path):
     with dg.instance_for_test() as instance:
         assert sense(plain_workspace(tmp_path).root, instance, "edited").run_requests

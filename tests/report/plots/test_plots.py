@@ -98,6 +98,7 @@ def test_no_epochs_are_no_figure():
     assert loss_drawing([]) is None
 
 
+@pytest.mark.slow
 def test_each_category_with_measured_landmarks_is_drawn_with_its_hardest_numbered():
     first, *others = garment_drawings(landmarks())
 

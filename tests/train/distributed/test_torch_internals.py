@@ -3,6 +3,7 @@
 import ast
 from pathlib import Path
 
+import pytest
 import torch
 from workspaces import REPOSITORY
 
@@ -45,6 +46,7 @@ def private_uses(file: Path) -> list[str]:
     return uses + ["TORCHELASTIC"] * text.count("TORCHELASTIC")
 
 
+@pytest.mark.slow
 def test_private_parts_of_torch_are_used_in_one_file():
     files = [
         *REPOSITORY.glob("deepmark/**/*.py"),
