@@ -27,7 +27,7 @@ def boxes_without_landmarks(labels: Labels, *, faulty_share: float, min_score: f
     in units of the garment's size as its landmarks show it, so that a wrong box does not decide its own scale.
     """
     for category in CATEGORIES:
-        rows = np.flatnonzero(labels.categories == category.index)
+        rows = np.flatnonzero(labels.category == category.index)
         points, labelled = labels.points(rows, category)
         scale = align(points, labelled, fit_mean_shape(category, points, labelled)).scale
         margins = _margins(labels, rows, labelled) / scale[:, None]

@@ -107,7 +107,7 @@ class _Candidates(NamedTuple):
 
     def same_category(self, labels: Labels) -> Bool[np.ndarray, "_ _"]:
         """Whether item and detection are of one category."""
-        return labels.categories[self.rows][:, None] == self.detections.categories
+        return labels.category[self.rows][:, None] == self.detections.categories
 
 
 def _confidences(labels: Labels, images: Sequence[_Candidates]) -> list[Float[np.ndarray, " _"]]:

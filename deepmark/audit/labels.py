@@ -9,28 +9,20 @@ from jaxtyping import Bool, Complex, Float, Int64
 
 from deepmark.audit.label_issue import LabelIssue
 from deepmark.schema import CATEGORIES, Category
-from deepmark.types import ImageRecord, stack_landmarks
+from deepmark.types import GarmentColumns, ImageRecord, garment_columns
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Labels:
-    """The labelled items; every column has one row per item."""
+class Labels(GarmentColumns):
+    """The labelled items of the audited splits."""
 
     splits: list[str]
     image_ids: Int64[np.ndarray, " n"]
     items: list[str]
     """Keys in the annotation files: "item1"."""
 
-    categories: Int64[np.ndarray, " n"]
-    boxes: Float[np.ndarray, "n 4"]
-    landmarks: Float[np.ndarray, "n 39 3"]
-    """x, y, v; rows past the category's own landmarks are 0."""
-
     sizes: Float[np.ndarray, "n 2"]
     """Width and height of the item's image, pixels."""
-
-    def __len__(self) -> int:
-        return len(self.items)
 
     def points(
         self, rows: Int64[np.ndarray, " n"], category: Category
@@ -45,7 +37,7 @@ class Labels:
             split=self.splits[row],
             image_id=int(self.image_ids[row]),
             item=self.items[row],
-            category=CATEGORIES[self.categories[row]].name,
+            category=CATEGORIES[self.category[row]].name,
             kind=kind,
             score=score,
             reason=reason,
@@ -61,8 +53,6 @@ def collect_labels(records: Mapping[str, Iterable[ImageRecord]]) -> Labels:
         splits=[split for split, _, _ in rows],
         image_ids=np.array([record.id for _, record, _ in rows], np.int64),
         items=[item.item for item in garments],
-        categories=np.array([item.category for item in garments], np.int64),
-        boxes=np.array([item.box for item in garments], np.float64).reshape(-1, 4),
-        landmarks=stack_landmarks(garments),
         sizes=np.array([(record.width, record.height) for _, record, _ in rows], np.float64).reshape(-1, 2),
+        **garment_columns(garments),
     )

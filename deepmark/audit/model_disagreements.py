@@ -37,7 +37,7 @@ def misplaced_items(
 
 
 def _name(labels: Labels, row: int) -> str:
-    return CATEGORIES[labels.categories[row]].name
+    return CATEGORIES[labels.category[row]].name
 
 
 def _worst(labels: Labels, matches: LabelMatches, row: int) -> float:
@@ -58,7 +58,7 @@ def wrong_categories_and_missing_labels(
 def _wrong_category(labels: Labels, image: ImageMatches, i: int, min_score: float) -> Iterator[LabelIssue]:
     """The item, where a detection of another category lies on it rather than on another item."""
     row, own = int(image.rows[i]), _own_confidence(labels, image, i)
-    others = image.detections.categories != labels.categories[row]
+    others = image.detections.categories != labels.category[row]
     free = others & ~np.isin(np.arange(len(image.detections)), image.match)
     on_item = free & (image.overlaps[i] >= SAME_GARMENT_IOU) & (image.overlaps.argmax(axis=0) == i)
     scores = np.where(on_item, image.confidence * image.overlaps[i], 0.0) * (1 - own)
@@ -75,7 +75,7 @@ def _wrong_category(labels: Labels, image: ImageMatches, i: int, min_score: floa
 
 def _own_confidence(labels: Labels, image: ImageMatches, i: int) -> float:
     """How confident the model is of the labelled category in this place."""
-    same = (image.detections.categories == labels.categories[image.rows[i]]) & (image.overlaps[i] >= SAME_GARMENT_IOU)
+    same = (image.detections.categories == labels.category[image.rows[i]]) & (image.overlaps[i] >= SAME_GARMENT_IOU)
     return float(image.confidence[same].max(initial=0.0))
 
 
@@ -89,7 +89,7 @@ def _missing_label(labels: Labels, image: ImageMatches, d: int, split: str, min_
     displaced = [
         int(row)
         for row, match in zip(image.rows, image.match, strict=True)
-        if match < 0 and labels.categories[row] == image.detections.categories[d]
+        if match < 0 and labels.category[row] == image.detections.categories[d]
     ]
     reason = f"the model sees a {name} (confidence {confidence:.2f}) {place}"
     if displaced:

@@ -28,7 +28,7 @@ def swapped_landmarks(
 ) -> Iterator[LabelIssue]:
     """Items of which two landmarks, or all mirror partners, fit better with their numbers swapped."""
     for category in CATEGORIES:
-        rows = np.flatnonzero(labels.categories == category.index)
+        rows = np.flatnonzero(labels.category == category.index)
         points, labelled = labels.points(rows, category)
         shape = fit_mean_shape(category, points, labelled)
         spread = _model_spread(matches, rows, points, labelled)

@@ -5,6 +5,15 @@ Coordinates are continuous, (0, 0) is the outer corner of the first pixel, boxes
 """
 
 from deepmark.types.detections import COLUMNS, Detections, Prediction
-from deepmark.types.records import Garment, ImageRecord, Sample, stack_landmarks
+from deepmark.types.records import Garment, GarmentColumns, ImageRecord, Sample, garment_columns
 
-__all__ = ["COLUMNS", "Detections", "Garment", "ImageRecord", "Prediction", "Sample", "stack_landmarks"]
+__all__ = [
+    "COLUMNS",
+    "Detections",
+    "Garment",
+    "GarmentColumns",
+    "ImageRecord",
+    "Prediction",
+    "Sample",
+    "garment_columns",
+]

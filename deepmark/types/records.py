@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64, UInt8
+from jaxtyping import Float, Float32, Float64, Int64, UInt8
 
 from deepmark.schema import MOST_LANDMARKS
 
@@ -84,9 +84,30 @@ class Sample:
     """The affine map from the original image to `image`."""
 
 
-def stack_landmarks(garments: Sequence[Garment]) -> Float[np.ndarray, "n 39 3"]:
-    """The landmarks of the garments in one array; rows past a category's own landmarks are 0."""
-    stacked = np.zeros((len(garments), MOST_LANDMARKS, 3))
-    for rows, garment in zip(stacked, garments, strict=True):
-        rows[: len(garment.landmarks)] = garment.landmarks
-    return stacked
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GarmentColumns:
+    """Labelled garments as columns, one row each: what the metric and the label audit compare with detections."""
+
+    category: Int64[np.ndarray, " n"]
+    """0..12."""
+
+    boxes: Float64[np.ndarray, "n 4"]
+    """x0 y0 x1 y1, pixels."""
+
+    landmarks: Float64[np.ndarray, "n 39 3"]
+    """x, y in pixels and v; zeros where not labelled and beyond the category's landmarks."""
+
+    def __len__(self) -> int:
+        return len(self.category)
+
+
+def garment_columns(garments: Sequence[Garment]) -> dict[str, np.ndarray]:
+    """The fields of `GarmentColumns`."""
+    landmarks = np.zeros((len(garments), MOST_LANDMARKS, 3))
+    for rows, garment in zip(landmarks, garments, strict=True):
+        rows[: len(garment.landmarks)] = np.where(garment.landmarks[:, 2:] > 0, garment.landmarks, 0.0)
+    return {
+        "category": np.array([garment.category for garment in garments], np.int64),
+        "boxes": np.array([garment.box for garment in garments], np.float64).reshape(-1, 4),
+        "landmarks": landmarks,
+    }

@@ -12,11 +12,11 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from deepmark.errors import DeepmarkError
 from deepmark.schema import MOST_LANDMARKS
-from deepmark.types import Detections, ImageRecord, Prediction, stack_landmarks
+from deepmark.types import Detections, GarmentColumns, ImageRecord, Prediction, garment_columns
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Truth:
+class Truth(GarmentColumns):
     """The labelled garments of a set of images."""
 
     images: Int64[np.ndarray, " p"]
@@ -24,18 +24,6 @@ class Truth:
 
     image: Int64[np.ndarray, " n"]
     """The image that holds the garment, a row of `images`; never falling."""
-
-    category: Int64[np.ndarray, " n"]
-    """0..12."""
-
-    boxes: Float64[np.ndarray, "n 4"]
-    """x0 y0 x1 y1, pixels."""
-
-    landmarks: Float64[np.ndarray, "n 39 3"]
-    """x, y in pixels and v; zeros where not labelled and beyond the category's landmarks."""
-
-    def __len__(self) -> int:
-        return len(self.image)
 
     @property
     def labelled(self) -> Bool[np.ndarray, "n 39"]:
@@ -67,13 +55,10 @@ def truth_columns(records: Iterable[ImageRecord]) -> Truth:
     """The labelled garments of these images."""
     ordered = sorted(records, key=lambda record: record.id)
     garments = [garment for record in ordered for garment in record.garments]
-    landmarks = stack_landmarks(garments)
     return Truth(
         images=np.array([record.id for record in ordered], np.int64),
         image=np.repeat(np.arange(len(ordered)), [len(record.garments) for record in ordered]),
-        category=np.array([garment.category for garment in garments], np.int64),
-        boxes=np.array([garment.box for garment in garments], np.float64).reshape(-1, 4),
-        landmarks=np.where(landmarks[:, :, 2:] > 0, landmarks, 0.0),
+        **garment_columns(garments),
     )
 
 
