@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepmark.data.coco.export import coco_results, coco_truth
+from deepmark.data.coco.convert import coco_results, coco_truth
 from deepmark.data.coco.writer import write_coco_results
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS, SIGMAS

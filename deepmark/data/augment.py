@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from deepmark import geometry
-from deepmark.data.images import decode_and_warp, shrink_for
+from deepmark.data.jpeg import decode_and_warp, shrink_for
 from deepmark.params import AugmentParams
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS
 from deepmark.types import Garment, ImageRecord, Sample

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from deepmark.data.images import decode_and_warp, warp
+from deepmark.data.jpeg import decode_and_warp, warp
 from deepmark.data.loader import default_threads, load_batches
 from deepmark.infer.decode import decode
 from deepmark.infer.nms import hard_nms, soft_nms

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
+from deepmark.model.backbones.hourglass import STACKS
 from deepmark.model.detector import MEAN, STD, Detector, build_detector, save_detector
-from deepmark.model.hourglass import STACKS
 from deepmark.model.init_weights import UNTRAINED_HEADS, load_matching
 from deepmark.model.torch_checkpoint import read_checkpoint
 from deepmark.params import ModelParams

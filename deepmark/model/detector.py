@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_file
-from deepmark.model.deform import DeformConv2d
-from deepmark.model.dla import DLA34
+from deepmark.model.backbones.deform import DeformConv2d
+from deepmark.model.backbones.dla import DLA34
+from deepmark.model.backbones.hourglass import Hourglass104
+from deepmark.model.backbones.mobile import Mobile
 from deepmark.model.heads import STRIDE, CellIndex, GatheredHeads, HeadMaps, Heads
-from deepmark.model.hourglass import Hourglass104
 from deepmark.model.landmark_channels import LAYOUTS
-from deepmark.model.mobile import Mobile
 from deepmark.params import ModelParams
 from deepmark.schema import CATEGORIES
 from deepmark.version import __version__

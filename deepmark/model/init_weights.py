@@ -14,7 +14,7 @@ from torch import Tensor
 
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
-from deepmark.model.deform import TAPS
+from deepmark.model.backbones.deform import TAPS
 from deepmark.model.detector import Detector, read_detector
 
 UNTRAINED_HEADS = "heads_at_start"

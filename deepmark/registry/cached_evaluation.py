@@ -14,7 +14,7 @@ from pathlib import Path
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
 from deepmark.params import ModelParams
-from deepmark.registry.gate import ModelCost
+from deepmark.registry.promotion_gate import ModelCost
 from deepmark.registry.versions import Registry, Version
 from deepmark.tracking.provenance import data_version
 from deepmark.types import Prediction

@@ -10,8 +10,8 @@ from deepmark.eval.metric.evaluate import PASSES
 from deepmark.eval.metric.names import HEADLINE
 from deepmark.progress import progress
 from deepmark.registry.cached_evaluation import EvaluatedVersion, measure_costs
-from deepmark.registry.gate import GateResult, ModelCost, evaluate_gate
 from deepmark.registry.history import tenures
+from deepmark.registry.promotion_gate import GateResult, ModelCost, evaluate_gate
 from deepmark.registry.versions import Registry, Version
 from deepmark.workspace.layout import Workspace
 

@@ -11,7 +11,7 @@ import simplejpeg
 from faults import FAULTS, decent_model, plant
 
 from deepmark import stages
-from deepmark.data.images import decode_jpeg
+from deepmark.data.jpeg import decode_jpeg
 from deepmark.data.predictions import write_predictions
 from deepmark.data.records import read_records
 from deepmark.schema import CATEGORIES, SPLITS

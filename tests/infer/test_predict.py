@@ -7,7 +7,7 @@ import torch
 from small_detector import small_detector
 from torch import Tensor, nn
 
-from deepmark.data.images import decode_and_warp
+from deepmark.data.jpeg import decode_and_warp
 from deepmark.infer.predict import Predictor, Timing, predict_shards
 from deepmark.model.detector import Detector
 from deepmark.model.heads import HEAD_CHANNELS, STRIDE, HeadMaps, Heads

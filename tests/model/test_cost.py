@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from deepmark.model.backbones.deform import DeformConv2d
 from deepmark.model.cost import cost, count_flop, measured_time
-from deepmark.model.deform import DeformConv2d
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams
 

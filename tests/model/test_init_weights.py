@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from deepmark.errors import DeepmarkError
-from deepmark.model.deform import DeformConv2d
+from deepmark.model.backbones.deform import DeformConv2d
 from deepmark.model.detector import Detector, build_detector, save_detector
 from deepmark.model.heads import Head
 from deepmark.model.init_weights import start_from

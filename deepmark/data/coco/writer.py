@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmark.data.coco.export import coco_results, coco_truth
+from deepmark.data.coco.convert import coco_results, coco_truth
 from deepmark.files import new_file
 from deepmark.schema import CATEGORIES, LANDMARKS
 from deepmark.types import Garment, ImageRecord, Prediction

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from eval_samples import detections, garment, prediction, random_case, record
 
-from deepmark.data.coco.export import coco_results, coco_truth
+from deepmark.data.coco.convert import coco_results, coco_truth
 from deepmark.data.coco.writer import write_coco, write_coco_results
 from deepmark.eval.coco_score.score import score_files
 from deepmark.eval.metric.evaluate import evaluate

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from deepmark.model.blocks import conv_bn, conv_bn_relu
+from deepmark.model.backbones.blocks import conv_bn, conv_bn_relu
 
 
 class Mobile(nn.Module):

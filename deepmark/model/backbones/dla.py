@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from deepmark.model.blocks import BasicBlock, conv_bn, conv_bn_relu
-from deepmark.model.deform import DeformConv2d
+from deepmark.model.backbones.blocks import BasicBlock, conv_bn, conv_bn_relu
+from deepmark.model.backbones.deform import DeformConv2d
 
 WIDTHS = (16, 32, 64, 128, 256, 512)
 """Channels of levels 0..5; level i is at stride 2 to the i."""

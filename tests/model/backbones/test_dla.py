@@ -5,8 +5,8 @@ import torch
 from published import DLA, check_backbone
 from torch import nn
 
-from deepmark.model.deform import DeformConv2d
-from deepmark.model.dla import DLA34
+from deepmark.model.backbones.deform import DeformConv2d
+from deepmark.model.backbones.dla import DLA34
 
 
 def test_the_weights_have_the_names_and_shapes_of_the_published_checkpoint():

@@ -3,7 +3,7 @@
 import numpy as np
 from eval_samples import detections, garment, prediction, record
 
-from deepmark.data.coco.export import coco_results, coco_truth
+from deepmark.data.coco.convert import coco_results, coco_truth
 from deepmark.schema import CATEGORY_BY_NAME, LANDMARKS
 
 

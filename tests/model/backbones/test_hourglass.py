@@ -4,7 +4,7 @@ import pytest
 import torch
 from published import HOURGLASS, check_backbone
 
-from deepmark.model.hourglass import STACKS, Hourglass104
+from deepmark.model.backbones.hourglass import STACKS, Hourglass104
 
 
 def test_the_weights_have_the_names_and_shapes_of_the_published_checkpoint():

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepmark.model.deform import DeformConv2d, deform_conv2d
+from deepmark.model.backbones.deform import DeformConv2d, deform_conv2d
 
 
 def bilinear(plane: Tensor, y: float, x: float) -> Tensor:
@@ -162,7 +162,7 @@ def test_in_half_precision_its_gradients_are_those_of_float32_but_for_rounding(d
 
 COMPILED = """
 import sys, torch
-from deepmark.model.deform import DeformConv2d
+from deepmark.model.backbones.deform import DeformConv2d
 
 torch.manual_seed(0)
 layer, x = DeformConv2d(8, 4), torch.randn(2, 8, 6, 7, requires_grad=True)

@@ -8,7 +8,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.bootstrap import Interval
 from deepmark.eval.metric.compare import Difference
 from deepmark.params import PromoteParams
-from deepmark.registry.gate import ModelCost, evaluate_gate
+from deepmark.registry.promotion_gate import ModelCost, evaluate_gate
 
 PARAMS = PromoteParams(
     strategy="nms",

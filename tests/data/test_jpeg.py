@@ -6,7 +6,7 @@ import pytest
 import simplejpeg
 
 from deepmark import geometry
-from deepmark.data.images import decode_and_warp, decode_jpeg, shrink_for, warp
+from deepmark.data.jpeg import decode_and_warp, decode_jpeg, shrink_for, warp
 
 CANVAS = (48, 40)
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from deepmark.model.blocks import BasicBlock, conv_bn
+from deepmark.model.backbones.blocks import BasicBlock, conv_bn
 
 STACKS = 2
 WIDTHS = (256, 256, 384, 384, 384, 512)

@@ -1,0 +1,1 @@
+"""The networks that compute features from images; `model.detector` builds one by its name."""
