@@ -241,9 +241,8 @@ def report(workspace: Workspace) -> dict[str, Any]:
     from deepmark.report.page import write_report
     from deepmark.tracking.tracker import Tracker
 
-    training = json.loads(require_file(workspace.training_file, "deepmark train").read_text("utf-8"))
-    content = report_content(workspace, training)
-    tracker = Tracker.resume(workspace.root, training["mlflow_run_id"])
+    content = report_content(workspace)
+    tracker = Tracker.resume(workspace.root, json.loads(workspace.training_file.read_text("utf-8"))["mlflow_run_id"])
     page = write_report(workspace.report, content)
     tracker.log_artifact(workspace.report, "report")
     return {"page": str(page), "megabytes": page.stat().st_size / 1e6, "mlflow_run": tracker.run_id}

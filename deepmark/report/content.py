@@ -1,6 +1,6 @@
 """The content of the report: every strategy's results, chosen images with detections, and how they came about."""
 
-from typing import Any
+import json
 
 from deepmark.data.predictions import read_predictions
 from deepmark.files import require_file
@@ -15,12 +15,10 @@ from deepmark.workspace.inputs import open_shards
 from deepmark.workspace.layout import Workspace
 
 
-def report_content(workspace: Workspace, training: dict[str, Any]) -> Content:
-    """What the page of a workspace shows; `training` is the content of training.json.
-
-    Raises DeepmarkError where a strategy was not evaluated.
-    """
+def report_content(workspace: Workspace) -> Content:
+    """What the page of a workspace shows. Raises DeepmarkError where a strategy was not evaluated."""
     measured = {strategy: _measured(workspace, strategy) for strategy in STRATEGIES}
+    training = json.loads(require_file(workspace.training_file, "deepmark train").read_text("utf-8"))
     params, last = workspace.params.report, STRATEGIES[-1]
     reader = open_shards(workspace, "validation")
     predictions = require_file(workspace.predictions_file(last), f"deepmark predict --strategy {last}")
