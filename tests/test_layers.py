@@ -15,6 +15,7 @@ FACE = "deepmark"
 """deepmark/__init__.py offers names of every layer to people, and no module of ours imports it."""
 
 
+@cache
 def module_files(root: Path) -> dict[str, Path]:
     files = {}
     for package in PACKAGES:
