@@ -86,7 +86,9 @@ if not TYPE_CHECKING:  # a type checker would take any misspelt name for one tha
 
     def __getattr__(name: str) -> Any:
         if name not in _MODULES:
-            raise AttributeError(f"module 'deepmark' has no attribute '{name}'")
+            from deepmark.errors import nearest
+
+            raise AttributeError(f"module 'deepmark' has no attribute '{name}'. {nearest(name, __all__)}")
         from deepmark.errors import extras_named
 
         with extras_named():
@@ -96,4 +98,4 @@ if not TYPE_CHECKING:  # a type checker would take any misspelt name for one tha
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

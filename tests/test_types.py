@@ -87,3 +87,17 @@ def test_they_draw_themselves_on_the_image_that_is_given():
 def test_without_an_image_to_draw_on_they_say_so():
     with pytest.raises(DeepmarkError, match="draw: give the image"):
         FOUND.draw()
+
+
+@pytest.mark.parametrize("rows", [[0, 2], np.array([0, 2]), np.array([True, False, True, False])])
+def test_rows_are_taken_by_list_by_numbers_and_by_mask(rows):
+    assert FOUND[rows].scores.tolist() == [FOUND.scores[0], FOUND.scores[2]]
+
+
+def test_no_rows_are_no_detections():
+    assert len(FOUND[[]]) == 0
+
+
+def test_detections_are_equal_to_themselves_alone():
+    assert FOUND == FOUND
+    assert FOUND[:] != FOUND

@@ -78,6 +78,18 @@ def load_detector(
     if not 0 <= min_score <= 1:
         raise DeepmarkError(f"min_score is {min_score:g}, and must be from 0 to 1.")
     params = PROFILE_PREDICT_PARAMS.model_copy(update={"min_score": min_score})
+    device = best_device() if device is None else _checked_device(device)
     path = Path(path)
     network = load_network(path)
-    return LoadedDetector(path, Predictor(network, strategy, params, device or best_device()), strategy)
+    return LoadedDetector(path, Predictor(network, strategy, params, device), strategy)
+
+
+def _checked_device(device: torch.device | str) -> torch.device:
+    try:
+        checked = torch.device(device)
+        torch.empty(0, device=checked)
+    except (RuntimeError, AssertionError) as error:  # torch raises either for a device that this machine lacks
+        raise DeepmarkError(
+            f"device {str(device)!r}: {str(error).splitlines()[0]} Give 'cpu', or leave it out."
+        ) from None
+    return checked

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 from collections.abc import Callable
 from contextlib import closing
+from os import PathLike
 from pathlib import Path
 
 import cv2
@@ -24,7 +25,7 @@ _QUALITY = 90
 
 
 def draw_dataset(
-    out: Path,
+    out: str | PathLike[str],
     *,
     train: int,
     validation: int,
@@ -35,10 +36,12 @@ def draw_dataset(
     """Draw a data set in the layout of DeepFashion2; returns the number of images of each split and of all garments.
 
     `progress(n)` is called when n more images are done. The bytes depend on the seed alone, not on `workers`; image n
-    of a split does not depend on how many are drawn. After an interruption, the same call draws everything again.
+    of a split does not depend on how many are drawn. Several processes draw: a script that calls this needs the guard
+    `if __name__ == "__main__":`, or `workers=1`. After an interruption, the same call draws everything again.
 
     Raises DeepmarkError if `out` holds anything but an earlier draw with the same arguments, or a number is negative.
     """
+    out = Path(out)
     counts = {"train": train, "validation": validation}
     for name, value in {**counts, "seed": seed}.items():
         if value < 0:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import PIL.Image
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Detections:
     """The garments detected in one image, best first."""
 
@@ -40,13 +40,16 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def __getitem__(self, rows: int | slice | Int64[np.ndarray, " k"] | Bool[np.ndarray, " n"]) -> "Detections":
-        """The detections of these rows, by index, mask or slice, where scores must still never increase.
+    def __getitem__(
+        self, rows: int | slice | Sequence[int] | Int64[np.ndarray, " k"] | Bool[np.ndarray, " n"]
+    ) -> "Detections":
+        """The detections of these rows, by index, list, mask or slice, where scores must still never increase.
 
         One number gives one detection, so that a loop goes through them one by one.
         """
-        if not isinstance(rows, slice | np.ndarray):
-            rows = np.array([rows])
+        if not isinstance(rows, slice):
+            rows = np.atleast_1d(np.asarray(rows))
+            rows = rows if rows.size else rows.astype(np.int64)
         return Detections(**{name: getattr(self, name)[rows] for name in COLUMNS}, source=self.source)
 
     @classmethod

@@ -2,9 +2,10 @@
 
 import shutil
 import subprocess
+from os import PathLike
 from pathlib import Path
 
-from deepmark.errors import DeepmarkError, missing_extra
+from deepmark.errors import DeepmarkError, missing_extra, nearest
 from deepmark.workspace.environment import tool
 from deepmark.workspace.git import IDENTITY, git
 from deepmark.workspace.layout import Workspace
@@ -31,11 +32,15 @@ def _run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         raise DeepmarkError(f"{cwd}: `{' '.join(command)}` failed: {error.stderr.strip()}") from None
 
 
-def init_workspace(root: Path, profile: str) -> Workspace:
+def init_workspace(root: str | PathLike[str], profile: str) -> Workspace:
     """Make `root` a workspace with a git and a DVC repository of its own; an existing workspace is left as it is.
 
-    Raises DeepmarkError where the folder holds something else.
+    Raises DeepmarkError where the folder holds something else, or there is no such profile.
     """
+    root = Path(root)
+    if not profile_file(profile).is_file():
+        profiles = sorted(file.stem for file in profile_file(profile).parent.glob("*.yaml") if file.stem != "dvc")
+        raise DeepmarkError(f"profile '{profile}': there is none of this name. {nearest(profile, profiles)}")
     if (root / "params.yaml").is_file() and (root / ".dvc").is_dir():
         return Workspace(root)
     if root.is_dir() and any(root.iterdir()):

@@ -2,16 +2,20 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 
 from deepmark.params import Params, load_params
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Workspace:
     """Where the stages read and write; the outs of dvc.yaml are these paths."""
 
     root: Path
+
+    def __init__(self, root: str | PathLike[str]) -> None:
+        object.__setattr__(self, "root", Path(root))
 
     @cached_property
     def params(self) -> Params:

@@ -35,7 +35,7 @@ def files(predicted_once, deepmark, tmp_path):
 def test_the_score_of_written_files_is_the_evaluation_of_the_workspace(deepmark, files, predicted_once, tmp_path):
     metrics = json.loads(predicted_once.metrics_file("nms").read_text())
 
-    for kind, name in (("bbox", "box"), ("keypoints", "landmarks")):
+    for kind, name in (("bbox", "box"), ("keypoints", "landmark")):
         done = deepmark("score", *files, "--kind", kind, "--json", "--out", tmp_path / "scores.json")
         assert done.code == 0, done.err
         assert json.loads((tmp_path / "scores.json").read_text()) == done.facts

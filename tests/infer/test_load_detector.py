@@ -171,3 +171,9 @@ def test_detections_draw_themselves_on_the_image_they_are_of(detector, tmp_path)
 
     assert one.draw().tobytes() == one.draw(pixels()).tobytes()
     assert listed.draw().tobytes() == listed.draw(pixels()).tobytes()
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:77"])
+def test_a_device_that_this_machine_lacks_is_named(model, device):
+    with pytest.raises(DeepmarkError, match=rf"device '{device}': .*Give 'cpu', or leave it out"):
+        load_detector(model, device=device)

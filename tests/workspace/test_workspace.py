@@ -75,6 +75,17 @@ def test_a_workspace_inside_another_repository_is_one_of_its_own(tmp_path):
     assert git(tmp_path, "status", "--porcelain") == "?? .gitignore"
 
 
+def test_an_unknown_profile_is_answered_with_the_right_one(tmp_path):
+    with pytest.raises(DeepmarkError, match=r"profile 'papers': .*Did you mean 'paper'"):
+        init_workspace(tmp_path / "new", "papers")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_workspace_is_named_by_a_path_or_a_string(tmp_path):
+    assert Workspace(str(tmp_path)) == Workspace(tmp_path)
+    assert Workspace(str(tmp_path)).model_file == tmp_path / "data/checkpoint/model.safetensors"
+
+
 def test_without_git_an_error_says_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
 

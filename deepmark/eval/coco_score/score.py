@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
 from deepmark.data.coco.dataset import CocoDataset, check_keypoints, is_number, is_whole, read_coco
 from deepmark.data.coco.results import read_results
+from deepmark.errors import DeepmarkError, nearest
 from deepmark.eval.coco_score.engines import hotcoco_curves, pycocotools_curves
 from deepmark.eval.coco_score.figures import FIGURES, Curves, figures
 from deepmark.schema import Kind
@@ -86,10 +88,10 @@ def only_visible(dataset: CocoDataset) -> CocoDataset:
 
 
 def score_files(
-    truth: Path,
-    results: Path,
+    truth: str | PathLike[str],
+    results: str | PathLike[str],
     *,
-    kind: Kind | Literal["bbox", "keypoints"],
+    kind: str,
     visible_only: bool = False,
     engine: Engine = "hotcoco",
     scratch: Path | None = None,
@@ -101,7 +103,9 @@ def score_files(
 
     Raises DeepmarkError where a file is not what it should be, or the two do not belong together.
     """
-    kind = Kind(kind)
+    if kind not in set(Kind):
+        raise DeepmarkError(f"kind '{kind}': {nearest(kind, Kind)}")
+    kind, truth, results = Kind(kind), Path(truth), Path(results)
     dataset = read_coco(truth)
     _check_items(dataset, kind)
     if visible_only and kind is Kind.KEYPOINTS:

@@ -187,3 +187,8 @@ def test_without_room_for_temporary_files_one_is_told_to_name_another_place(tmp_
 
     with pytest.raises(DeepmarkError, match=r"nowhere.*Set TMPDIR to a folder with room"):
         score_files(truth, results, kind="bbox", scratch=tmp_path / "nowhere")
+
+
+def test_an_unknown_kind_is_answered_with_the_choices(tmp_path):
+    with pytest.raises(DeepmarkError, match=r"kind 'segm': Choose one of: bbox, keypoints"):
+        score_files(tmp_path / "truth.json", tmp_path / "results.json", kind="segm")
