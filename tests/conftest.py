@@ -50,6 +50,7 @@ def sharded_once(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         workspace = set_params(
             workspace,
             model={"input_size": [64, 64]},
+            evaluate={"resamples": 100},
             train={"epochs": 2, "batch_size": 4, "launch": {"nproc_per_node": 1}},
             report={"pictures": 2},
         )

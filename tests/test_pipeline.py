@@ -26,6 +26,7 @@ def made(tmp_path_factory) -> Workspace:
     set_params(
         workspace,
         model={"input_size": [64, 64]},
+        evaluate={"resamples": 100},
         train={"epochs": 1, "batch_size": 4, "launch": {"nproc_per_node": 2}},
         report={"pictures": 1},
     )

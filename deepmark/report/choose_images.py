@@ -23,14 +23,14 @@ GROUPS: dict[str, tuple[str, str] | None] = {
     },
     **{f"source: {source}": ("source", source) for source in SOURCES},
 }
-"""By name, the column of items.parquet and the value that an item of the group has there."""
+"""For each group, the column of items.parquet and its value for items of the group."""
 
 NEAR = 0.05
-"""A picture on the page already stands for a group where its item is within this share of the group's items of it."""
+"""A chosen image also represents another group if its item is within this share of that group's items."""
 
 
 class Reason(NamedTuple):
-    """Why a picture is shown: it holds the worst vest."""
+    """Why an image is shown, such as kind "worst" of the group "vest"."""
 
     kind: str
     group: str
@@ -38,23 +38,22 @@ class Reason(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """A picture to show."""
+    """An image to show."""
 
     image_id: int
     reasons: tuple[Reason, ...]
 
 
 def item_quality(items: "pd.DataFrame") -> "pd.Series[float]":
-    """How well each item was found, 0..1: 0 where it was missed or taken for something else.
-
-    Else the similarity of its landmarks, or, where none is labelled, the overlap of its box.
+    """The quality of the detection of each item, 0..1: 0 if it was missed or detected as another category, else the
+    similarity (OKS) of its landmarks or, if none is labelled, the overlap of its box.
     """
     right = items.found_category == items.category
     return items.oks.fillna(items.iou).fillna(0.0).where(right, 0.0)
 
 
 def choose(items: "pd.DataFrame", count: int) -> list[Choice]:
-    """At most `count` pictures, each with all it stands for; the first groups come first where they are too many.
+    """Choose at most `count` images, each with all groups that it represents; the first groups take precedence.
 
     `items` is the content of tables/{strategy}/items.parquet. Among missed items, a confident mistake is the worst.
     """
@@ -72,7 +71,7 @@ def choose(items: "pd.DataFrame", count: int) -> list[Choice]:
 
 
 def _candidates(ordered: list[int]) -> Iterator[tuple[str, list[int]]]:
-    """For each kind the pictures that would do, the fittest first; they share no item, and few items have few kinds."""
+    """The images that can represent each kind, best first. Kinds share no item, so few items give few kinds."""
     number = len(ordered)
     near = min(int(number * NEAR), (number - 3) // 3) + 1 if number >= 3 else 1
     middle = sorted(range(number), key=lambda i: abs(i - (number - 1) / 2))[:near]

@@ -6,7 +6,7 @@ from deepmark.data.predictions import read_predictions
 from deepmark.files import require_file
 from deepmark.progress import progress
 from deepmark.report.choose_images import choose
-from deepmark.report.images import draw_pictures
+from deepmark.report.images import draw_images
 from deepmark.report.page import Content
 from deepmark.report.read_results import TABLES, Measured, read_measured
 from deepmark.report.run_facts import machine_facts, model_facts, run_facts
@@ -26,11 +26,11 @@ def report_content(workspace: Workspace) -> Content:
     items = measured[last].items
     chosen = choose(items, params.pictures)
     with progress("report", len(chosen)) as advance:
-        pictures = draw_pictures(chosen, reader, detections, items, min_score=params.min_score, progress=advance)
+        images = draw_images(chosen, reader, detections, items, min_score=params.min_score, progress=advance)
     return Content(
         measured=measured,
         history=training["history"],
-        pictures=pictures,
+        images=images,
         facts={
             "Run": run_facts(workspace, training),
             "Model": model_facts(workspace),

@@ -64,7 +64,7 @@ class ReportImage:
         return "; ".join(f"{kind}: {', '.join(groups)}" for kind, groups in by_kind.items() if groups)
 
 
-def draw_pictures(
+def draw_images(
     chosen: Sequence[Choice],
     reader: "ShardReader",
     predictions: Iterable["Prediction"],
@@ -73,9 +73,9 @@ def draw_pictures(
     min_score: float,
     progress: Callable[[int], None] = lambda count: None,
 ) -> list[ReportImage]:
-    """The chosen pictures in their order: truth on the left, detections of at least `min_score` on the right.
+    """The chosen images in their order, with labels on the left and detections of at least `min_score` on the right.
 
-    `predictions` are those of the pictures of `reader`, in its order; `items` is the content of items.parquet.
+    `predictions` are those of the images of `reader`, in its order; `items` is the content of items.parquet.
     """
     wanted = {choice.image_id: choice for choice in chosen}
     drawn: dict[int, ReportImage] = {}
@@ -97,7 +97,7 @@ def draw_pictures(
 
 
 def describe(record: ImageRecord, found: Detections, *, min_score: float) -> str:
-    """The picture in words."""
+    """The content of the image in words."""
     labelled = [CATEGORIES[garment.category].name for garment in record.garments]
     shown = [
         f"{CATEGORIES[category].name} {score:.2f}"
@@ -108,7 +108,7 @@ def describe(record: ImageRecord, found: Detections, *, min_score: float) -> str
 
 
 def item_lines(items: "pd.DataFrame") -> Iterator[str]:
-    """How each item of a picture was found, from its rows of items.parquet."""
+    """One line for each garment of an image: how it was detected, from its row of items.parquet."""
     rows: Iterable[Any] = items.itertuples()
     for one in rows:
         if not isinstance(one.found_category, str):
@@ -120,7 +120,7 @@ def item_lines(items: "pd.DataFrame") -> Iterator[str]:
 
 
 def encode_webp(image: UInt8[np.ndarray, "h w 3"], most_bytes: int) -> bytes:
-    """The picture as WebP of at most so many bytes, or as few as `LEVELS` can; smaller only where it must be."""
+    """The image as WebP of at most `most_bytes`, at the best of `LEVELS` that fits, or at the last one."""
     full = Image.fromarray(image)
     best = _encoded(full, 0)
     if len(best) <= most_bytes:
@@ -137,14 +137,14 @@ def _encoded(full: Image.Image, level: int) -> bytes:
     share, quality = LEVELS[level]
     scale = share * min(1.0, LONGEST / max(full.size))
     width, height = (max(1, round(side * scale)) for side in full.size)
-    picture = full.resize((width, height), Image.Resampling.LANCZOS) if scale < 1 else full
+    resized = full.resize((width, height), Image.Resampling.LANCZOS) if scale < 1 else full
     stream = io.BytesIO()
-    picture.save(stream, "WEBP", quality=quality, method=2, use_sharp_yuv=True)
+    resized.save(stream, "WEBP", quality=quality, method=2, use_sharp_yuv=True)
     return stream.getvalue()
 
 
 def data_uris(images: Sequence[UInt8[np.ndarray, "_ _ 3"]], *, most_bytes: int = MOST_BYTES) -> Iterator[str]:
-    """Each picture as text that an <img> shows; what one does not need of its share is left to those after it."""
+    """Each image as a data URI; bytes that one image does not use are passed on to the next."""
     left = most_bytes
     for done, image in enumerate(images):
         data = encode_webp(image, min(left // (len(images) - done), MOST_BYTES_EACH))
@@ -152,10 +152,10 @@ def data_uris(images: Sequence[UInt8[np.ndarray, "_ _ 3"]], *, most_bytes: int =
         yield f"data:image/webp;base64,{base64.b64encode(data).decode()}"
 
 
-def overview(pictures: Iterable[ReportImage], *, height: int = 320) -> UInt8[np.ndarray, "h w 3"] | None:
-    """A few pictures in one row, small: what a list of results shows. None of none."""
+def overview(images: Iterable[ReportImage], *, height: int = 320) -> UInt8[np.ndarray, "h w 3"] | None:
+    """A row of small copies of the images, for lists of results; None without images."""
     small = []
-    for picture in pictures:
-        width = max(1, round(picture.image.shape[1] * height / picture.image.shape[0]))
-        small.append(np.asarray(Image.fromarray(picture.image).resize((width, height), Image.Resampling.LANCZOS)))
+    for one in images:
+        width = max(1, round(one.image.shape[1] * height / one.image.shape[0]))
+        small.append(np.asarray(Image.fromarray(one.image).resize((width, height), Image.Resampling.LANCZOS)))
     return contact_sheet(small, columns=len(small)) if small else None

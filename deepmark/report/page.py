@@ -36,7 +36,7 @@ from deepmark.report.tables.metric_tables import (
 from deepmark.schema import STRATEGIES
 
 PAGE, OVERVIEW = "index.html", "overview.jpg"
-_OVERVIEW_PICTURES = 4
+_OVERVIEW_IMAGES = 4
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -46,21 +46,21 @@ class Content:
     """The content of the page."""
 
     measured: Mapping[str, Measured]
-    """By strategy; what concerns one strategy alone is shown for the last there is."""
+    """By strategy; parts of the page that are about one strategy show the last one."""
 
     history: Sequence[Mapping[str, Any]]
     """The epochs in training.json."""
 
-    pictures: Sequence[ReportImage]
+    images: Sequence[ReportImage]
     facts: Mapping[str, Mapping[str, str]]
-    """Headings, and below each what is known, in their order."""
+    """Names and values under headings, in order."""
 
     params: str
     """The text of params.yaml."""
 
     backbone: str
     measured_on: str
-    """What the figures are of: "300 validation pictures"."""
+    """The data that the figures are measured on, such as "300 validation images"."""
 
     min_score: float
     """Detections below it are not drawn."""
@@ -71,7 +71,7 @@ def _context(content: Content) -> dict[str, Any]:
     last = [name for name in STRATEGIES if name in metrics][-1]
     own = content.measured[last]
     headline = headline_table(metrics[last])
-    uris = data_uris([picture.image for picture in content.pictures])
+    uris = data_uris([one.image for one in content.images])
     return {
         "content": content,
         "last": STRATEGY_WORDS[last],
@@ -95,9 +95,9 @@ def _context(content: Content) -> dict[str, Any]:
         "hardest": hardest_landmarks(own.landmarks),
         "landmarks": landmark_table(own.landmarks),
         "losses": loss_drawing(content.history),
-        "gallery": list(zip(content.pictures, uris, strict=True)),
+        "gallery": list(zip(content.images, uris, strict=True)),
         "kinds": KINDS,
-        "groups": [name for name in GROUPS if any(name == why.group for p in content.pictures for why in p.reasons)],
+        "groups": [name for name in GROUPS if any(name == why.group for p in content.images for why in p.reasons)],
     }
 
 
@@ -123,11 +123,11 @@ def render_page(content: Content) -> str:
 def write_report(folder: Path, content: Content) -> Path:
     """Write index.html and overview.jpg into a folder that appears whole or not at all; returns the page's path.
 
-    overview.jpg is a row of the first pictures, for lists of results; it is left out where there are none.
+    overview.jpg is a row of the first images, for lists of results; without images it is left out.
     """
     with new_folder(folder) as draft:
         (draft / PAGE).write_text(render_page(content), "utf-8")
-        row = overview(content.pictures[:_OVERVIEW_PICTURES])
+        row = overview(content.images[:_OVERVIEW_IMAGES])
         if row is not None:
             jpeg = simplejpeg.encode_jpeg(np.ascontiguousarray(row), 82, colorspace="RGB", colorsubsampling="444")
             (draft / OVERVIEW).write_bytes(jpeg)

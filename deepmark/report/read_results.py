@@ -42,7 +42,7 @@ class Measured:
     """score_low, score_high, detections, score_mean, right."""
 
     items: "pd.DataFrame"
-    """One row an item of the truth, with the detection that belongs to it."""
+    """One row for each labelled item, with the detection that belongs to it."""
 
 
 def read_measured(metrics_file: Path, tables: Path) -> Measured:

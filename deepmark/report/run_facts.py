@@ -12,11 +12,11 @@ from deepmark.version import __version__
 from deepmark.workspace.layout import Workspace
 
 _PACKAGES = ("torch", "numpy", "opencv-python-headless")
-"""What a figure may depend on, beside the commit."""
+"""Packages that may influence a figure."""
 
 
 def run_facts(workspace: Workspace, training: Mapping[str, Any]) -> dict[str, str]:
-    """What was trained on what, from params.yaml, training.json, git and DVC."""
+    """The facts of the training: recipe, data and code, from params.yaml, training.json, git and DVC."""
     params, root = workspace.params, workspace.root
     kept = training.get("kept", {}).get("epoch")
     epochs = len(training["history"])
@@ -31,7 +31,7 @@ def run_facts(workspace: Workspace, training: Mapping[str, Any]) -> dict[str, st
 
 
 def model_facts(workspace: Workspace) -> dict[str, str]:
-    """What the model costs; nothing is computed."""
+    """The cost of the model: parameters, operations, file size; counted without running it."""
     from deepmark.model.cost import cost
 
     known = cost(workspace.params.model)
@@ -46,7 +46,7 @@ def model_facts(workspace: Workspace) -> dict[str, str]:
 
 
 def machine_facts(predictions: Mapping[str, str]) -> dict[str, str]:
-    """Where the predictions were made, from the facts in their file, and what this report was made with."""
+    """The machine that made the predictions, from their file, and the software that made this report."""
     processor = _processor()
     device = predictions.get("device", "unknown")
     return {

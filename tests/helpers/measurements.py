@@ -140,7 +140,7 @@ def content(**changes: Any) -> Content:
     values = {
         "measured": {name: measured(0.1 + i / 4, duplicates=9 - i) for i, name in enumerate(STRATEGIES)},
         "history": history(),
-        "pictures": [
+        "images": [
             picture(1, ("worst", "vest"), ("best", "scale: small")),
             picture(2, ("best", "vest")),
             picture(3, ("typical", "sling")),

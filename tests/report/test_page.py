@@ -103,7 +103,7 @@ def test_without_pictures_epochs_and_times_there_are_no_empty_sections():
     untimed = metrics()
     del untimed["ms"]
     bare = replace(measured(), metrics=untimed)
-    text = render_page(content(pictures=[], history=[], measured={"none": bare}))
+    text = render_page(content(images=[], history=[], measured={"none": bare}))
 
     for words in ('id="pictures"', "#pictures", "loss by epoch", "Milliseconds an image", "<img"):
         assert words not in text
@@ -131,7 +131,7 @@ def test_the_folder_holds_the_page_and_a_row_of_pictures(tmp_path):
 
 def test_a_second_report_takes_the_place_of_the_first(tmp_path):
     write_report(tmp_path / "report", content())
-    page = write_report(tmp_path / "report", content(pictures=[]))
+    page = write_report(tmp_path / "report", content(images=[]))
 
     assert [file.name for file in page.parent.iterdir()] == ["index.html"]
     assert [file.name for file in tmp_path.iterdir()] == ["report"]

@@ -49,7 +49,7 @@ def item_table(
 
     found_category = np.full(len(truth), None, object)
     found_category[has] = names[results.category[rows]]
-    first_of_picture = np.searchsorted(results.image, results.image[rows], "left")
+    first_of_image = np.searchsorted(results.image, results.image[rows], "left")
     fields = {field: [words[getattr(garment, field)] for _, garment in garments] for field, words in SUBSETS.items()}
     return pd.DataFrame(
         {
@@ -60,7 +60,7 @@ def item_table(
             **fields,
             "found_category": found_category,
             "score": spread(results.scores[rows]),
-            "detection": pd.array(spread(rows - first_of_picture), "Int64"),
+            "detection": pd.array(spread(rows - first_of_image), "Int64"),
             "iou": spread(box_overlap(truth.boxes[has], results.boxes[rows])),
             "oks": oks(truth),
             "oks_visible": oks(truth.visible_only()),

@@ -32,11 +32,11 @@ FOUND = float(OVERLAPS[0])
 """The least overlap of a detection that is placed correctly."""
 
 _CHUNK = 1 << 18
-"""Detections compared with the items of their pictures at a time: some 50 MB of pairs."""
+"""Detections that are compared with the garments of their images at a time: about 50 MB of pairs."""
 
 
 def error_table(truth: Truth, results: DetectionColumns, matches: Matches) -> "pd.DataFrame":
-    """Columns kind, count, shown, ap_cost: how often, how often of score .3 or more, and what box AP50 would gain.
+    """Columns kind, count, shown (those of score .3 or more) and ap_cost (the gain in box AP50 without them).
 
     `matches` are those of boxes over everything. A wrong detection is, by the items of its own picture, the first of
     - badly placed: it overlaps one of its own category by .1 or more, none of them by .5;
@@ -68,7 +68,7 @@ def error_table(truth: Truth, results: DetectionColumns, matches: Matches) -> "p
 def _classify(
     truth: Truth, results: DetectionColumns, matches: Matches
 ) -> tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]:
-    """The kind of every detection, -1 for what is right or does not count, and the item that it is about, or -1."""
+    """The kind of every detection (-1 if it is correct or does not count), and the garment that it is about, or -1."""
     kinds, about = np.full(len(matches.result), -1), np.full(len(matches.result), -1)
     wrong = np.flatnonzero((matches.item[0] < 0) & matches.counted[0])
     for i in range(0, len(wrong), _CHUNK):
@@ -88,7 +88,7 @@ def _classify(
 def _nearest(
     truth: Truth, results: DetectionColumns, rows: Int64[np.ndarray, " m"]
 ) -> tuple[Int64[np.ndarray, " m"], Float64[np.ndarray, " m"], Int64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
-    """The items of the detection's own category and of others that it overlaps most, and by how much; 0 below .1."""
+    """The garments of the detection's category and of others that it overlaps most, and the overlaps; 0 below .1."""
     detection, item = pairs_of(results.image[rows], truth.image)
     overlap = box_overlap(results.boxes[rows[detection]], truth.boxes[item])
     near = overlap >= NEAR
@@ -113,7 +113,7 @@ def _missed(matches: Matches, kinds: Int64[np.ndarray, " m"], about: Int64[np.nd
 
 
 def _without(matches: Matches, kinds: Int64[np.ndarray, " m"], about: Int64[np.ndarray, " m"], kind: int) -> Matches:
-    """The matches where errors of one kind of detection are mended."""
+    """The matches after the errors of one kind of detection are corrected."""
     gone, item, category = kinds == kind, matches.item[0].copy(), matches.category.copy()
     found = np.zeros(len(matches.to_find), bool)
     found[item[item >= 0]] = True
@@ -146,7 +146,7 @@ def _ranked(
 
 
 def _ap50(matches: Matches) -> Float64[np.ndarray, "13"]:
-    """By category; NaN where nothing is to find."""
+    """By category; NaN where nothing is labelled."""
     values = precision(matches)[0].mean(axis=0)
     return np.where(values < 0, np.nan, values)
 

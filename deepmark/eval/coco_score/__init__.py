@@ -1,1 +1,1 @@
-"""The official COCO figures of a ground truth file and a results file."""
+"""The official COCO figures of a results file against a ground truth file."""

@@ -1,4 +1,4 @@
-"""Two engines of COCO's evaluation for files: hotcoco, quick and small, and pycocotools, the official code itself.
+"""Two engines that evaluate COCO files: hotcoco, which is fast and small, and pycocotools, the official code.
 
 Both are given DeepFashion2's 294 sigmas in place of COCO's 17, and nothing else.
 """
@@ -17,7 +17,7 @@ from jaxtyping import Int64
 from deepmark.data.coco.dataset import CocoDataset
 from deepmark.data.coco.results import CocoResults, results_text
 from deepmark.errors import DeepmarkError
-from deepmark.eval.coco_score.figures import MOST_RESULTS, Curves
+from deepmark.eval.coco_score.figures import RESULT_LIMITS, Curves
 from deepmark.schema import SIGMAS, Kind
 
 
@@ -29,12 +29,12 @@ def hotcoco_curves(
     scratch: Path | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Curves:
-    """The curves by hotcoco, a category at a time: the metric keeps them apart, so the memory is that of the largest.
+    """The curves by hotcoco, one category at a time, which needs the memory of the largest one only.
 
     A file with the results of one category at a time is written to `scratch` (None: where temporary files go). A
     fourth of the results' size will do for DeepFashion2. `progress` hears of finished categories.
     """
-    counted = _counted(results, most=MOST_RESULTS[kind][-1])
+    counted = _counted(results, most=RESULT_LIMITS[kind][-1])
     category_ids = np.array(results.category_ids)[counted]
     items: dict[int, list[dict[str, Any]]] = {category: [] for category in dataset.category_ids}
     for fields in dataset.annotations:
@@ -60,7 +60,7 @@ def hotcoco_curves(
 
 
 def _counted(results: CocoResults, *, most: int) -> Int64[np.ndarray, " n"]:
-    """The results that can count, in the file's order: the metric looks at the best `most` a picture and category."""
+    """The results that can count, in the order of the file: the best `most` of every image and category."""
     columns = (np.array(results.category_ids), np.array(results.image_ids), -np.array(results.scores))
     order = np.lexsort(columns[::-1])  # stable, as the metric's own sorting is
     cells = np.stack([column[order] for column in columns[:2]])
@@ -103,7 +103,7 @@ def _one_category(
 
 
 def pycocotools_curves(dataset: CocoDataset, results: Path, kind: Kind) -> Curves:
-    """The curves by pycocotools, which reads the results itself: every number a Python object, all at once."""
+    """The curves by pycocotools, which reads all results at once and makes every number a Python object."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 

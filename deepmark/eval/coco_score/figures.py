@@ -1,7 +1,7 @@
 """The official figures, 12 for boxes and 10 for landmarks, from arrays of precision and recall.
 
 Source: COCO's evaluation, whose arrays have axes overlap .50:.05:.95, (recall 0:.01:1,) category, range of areas and
-largest number of results a picture and category.
+largest number of results per image and category.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ AREAS: dict[str, tuple[str, ...]] = {
 }
 """Ranges of areas in the order of the arrays: small is below 32 * 32 pixels, large is above 96 * 96."""
 
-MOST_RESULTS: dict[str, tuple[int, ...]] = {Kind.BBOX: (1, 10, 100), Kind.KEYPOINTS: (20,)}
-"""Results a picture and category, best first, in the order of the arrays."""
+RESULT_LIMITS: dict[str, tuple[int, ...]] = {Kind.BBOX: (1, 10, 100), Kind.KEYPOINTS: (20,)}
+"""The numbers of results that count per image and category, best first, in the order of the arrays."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Curves:
-    """Precision and recall of results against a data set; -1 where there is nothing to find."""
+    """Precision and recall of results against a data set; -1 where nothing is labelled."""
 
     precision: Float[np.ndarray, "10 101 k a m"]
     recall: Float[np.ndarray, "10 k a m"]
@@ -38,14 +38,14 @@ class Figure:
 
     meaning: str
     overlap: int | None = None
-    """Place of the one overlap; None for the mean over all ten."""
+    """Index of the overlap; None for the mean over all ten."""
 
     area: str = "all"
     most: int = -1
-    """Place of the largest number of results."""
+    """Index of the limit of results."""
 
     def of(self, curves: Curves, categories: slice = slice(None)) -> float:
-        """Its value over some categories, 0..1; -1, as COCO has it, where these hold nothing to find."""
+        """Its value over some categories, 0..1, or COCO's -1 if nothing of them is labelled."""
         values = curves.precision if self.name.startswith("AP") else curves.recall
         area = 0 if self.area == "all" else values.shape[-2] - ("large", "medium", "small").index(self.area) - 1
         values = values[..., categories, area, self.most]
@@ -87,6 +87,6 @@ FIGURES: dict[str, tuple[Figure, ...]] = {
 
 
 def figures(curves: Curves, kind: Kind, categories: slice = slice(None)) -> dict[str, float | None]:
-    """All figures by name over some categories; None where these hold nothing to find."""
+    """All figures by name over some categories; None where nothing of them is labelled."""
     values = {figure.name: figure.of(curves, categories) for figure in FIGURES[kind]}
     return {name: None if value == -1 else value for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""The official metric for anyone's results: two COCO files in, the 12 or 10 figures out."""
+"""The official metric for COCO files from any source: ground truth and results in, 12 or 10 figures out."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,7 +17,7 @@ from deepmark.schema import Kind
 Engine = Literal["hotcoco", "pycocotools"]
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""From what is done and how much of it there is, to a function that hears of further parts done: see progress.py."""
+"""Opens a progress display for a description and a total, and gives the function that advances it; see progress.py."""
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def _unwatched(description: str, total: int) -> Iterator[Callable[[int], None]]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
-    """What results are worth against a data set."""
+    """The figures of a results file against a data set."""
 
     kind: Kind
     visible_only: bool
@@ -36,12 +36,12 @@ class Score:
     items: int
     results: int
     categories: tuple[str, ...]
-    """Names, in the order of the curves: by number."""
+    """Names, in the order of the curves: by category id."""
 
     curves: Curves
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it but the curves, every digit kept; None where there is nothing to find, in "official" -1."""
+        """Everything but the curves, unrounded; None where nothing is labelled, and -1 in "official"."""
         official = [figure.of(self.curves) for figure in FIGURES[self.kind]]
         facts = ("kind", "visible_only", "engine", "pictures", "items", "results")
         return {
@@ -55,7 +55,7 @@ class Score:
 
 
 def _check_items(dataset: CocoDataset, kind: Kind) -> None:
-    """That every annotation has what the metric asks of it, beside what every COCO file has."""
+    """Check the fields of every annotation that the metric needs beyond those of every COCO file."""
     for number, fields in enumerate(dataset.annotations):
         if fields.get("iscrowd") not in (0, 1):
             dataset.fail(number, "'iscrowd' is missing, or neither 0 nor 1", "In DeepFashion2 it is 0 everywhere.")

@@ -17,7 +17,7 @@ from deepmark.schema import CATEGORIES, Kind
 OVERLAPS: Float64[np.ndarray, "10"] = np.linspace(0.5, 0.95, 10)
 """The thresholds .50, .55 … .95."""
 
-MOST_RESULTS: dict[Kind, int] = {Kind.BBOX: 100, Kind.KEYPOINTS: 20}
+MAX_DETECTIONS: dict[Kind, int] = {Kind.BBOX: 100, Kind.KEYPOINTS: 20}
 """Detections that count in an image and category, the best ones first; COCO's limits."""
 
 AREA_LIMIT = 1e10
@@ -66,7 +66,7 @@ class Matching:
         cells = results.image * len(CATEGORIES) + results.category
         order = np.lexsort((-results.scores, cells))
         rank = np.arange(len(order)) - np.searchsorted(cells[order], cells[order], "left")
-        kept = rank < MOST_RESULTS[kind]
+        kept = rank < MAX_DETECTIONS[kind]
         order, rank = order[kept], rank[kept]
         by_score = np.lexsort((-results.scores[order], results.category[order]))
         self._result, self._rank = order[by_score], rank[by_score]
@@ -147,7 +147,7 @@ class Matching:
 def _groups(
     values: Int64[np.ndarray, " n"], of: Int64[np.ndarray, " n"] | None = None
 ) -> list[Int64[np.ndarray, " _"]]:
-    """The members of `of` (their places where it is None) with equal values together, by rising value."""
+    """Groups of equal values, by rising value: the members of `of`, or the indices if it is None."""
     order = np.argsort(values, kind="stable")
     bounds = np.flatnonzero(np.diff(values[order])) + 1
     groups = np.split(order if of is None else of[order], bounds)

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BOUNDS: tuple[float, ...] = (0.5, 0.7, 0.85, 0.95)
-"""Between the steps of colour: shares of landmarks nearer than .05 of the longer side of the box."""
+"""Limits between the steps of colour: shares of landmarks with an error below .05 of the longer side of the box."""
 
 NAMED = 3
-"""The hardest landmarks of a category have their numbers beside them."""
+"""How many of the hardest landmarks of a category are numbered."""
 
 
 def step_words() -> list[str]:
-    """What the steps of colour mean, from bad to good."""
+    """The meaning of each step of colour, from bad to good."""
     edges = [f"{bound:g}" for bound in BOUNDS]
     return [f"below {edges[0]}", *(f"{low} to {high}" for low, high in pairwise(edges)), f"{edges[-1]} and more"]
 

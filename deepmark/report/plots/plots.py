@@ -1,4 +1,4 @@
-"""The figures of the page: precision over recall, scores, AP with its interval, errors, confusion, losses."""
+"""The plots of the report: precision over recall, calibration, AP with intervals, errors, confusion, losses."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _OVERLAPS: dict[float, tuple[str, str]] = {0.5: (ACCENT, "-"), 0.75: (SECOND, "--")}
-"""Colour and stroke, so that they are told apart without colours too."""
+"""Colour and stroke, so that lines can be told apart without colours."""
 
 
 def _axes(width: float, height: float) -> "Axes":
@@ -56,7 +56,7 @@ def curve_drawings(curves: "pd.DataFrame") -> list[Drawing]:
 
 
 def calibration_drawing(calibration: "pd.DataFrame") -> Drawing:
-    """How many detections of a score are right, against the score, from the content of calibration.csv."""
+    """The share of correct detections over their score, from the content of calibration.csv."""
     known = calibration.dropna(subset="right")
     with page_style():
         axes = _axes(3.6, 2.9)
@@ -113,7 +113,7 @@ def category_drawing(ap: "pd.DataFrame") -> Drawing:
 
 
 def error_drawing(errors: "pd.DataFrame") -> Drawing:
-    """What box AP50 would gain if the errors of each kind were mended, from the content of errors.csv."""
+    """The gain in box AP50 if the errors of each kind were corrected, from the content of errors.csv."""
     with page_style():
         axes = _axes(6.2, 0.5 + 0.38 * len(errors))
         bars = axes.barh(errors.kind, errors.ap_cost.fillna(0.0), color=ACCENT, height=0.62)
@@ -126,7 +126,7 @@ def error_drawing(errors: "pd.DataFrame") -> Drawing:
 
 
 def confusion_drawing(confusion: "pd.DataFrame") -> Drawing:
-    """What the items of each category were taken for, in percent of them, from the content of confusion.csv."""
+    """What the items of each category were detected as, in percent, from the content of confusion.csv."""
     from matplotlib.collections import PatchCollection
     from matplotlib.colors import to_rgba_array
     from matplotlib.patches import Rectangle
@@ -158,7 +158,7 @@ def confusion_drawing(confusion: "pd.DataFrame") -> Drawing:
 
 
 def loss_drawing(history: Sequence[Mapping[str, Any]]) -> Drawing | None:
-    """The total loss by epoch, of training and validation, from the history in training.json; None of no epochs."""
+    """The total loss by epoch, of training and validation, from the history in training.json; None without epochs."""
     from matplotlib.ticker import MaxNLocator
 
     lines = {"train": (ACCENT, "-"), "validation": (SECOND, "--")}

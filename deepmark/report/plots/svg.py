@@ -1,4 +1,4 @@
-"""Matplotlib's figures as part of a page: its colours, its letters, words for those who do not see them, same bytes."""
+"""Matplotlib figures as SVG with the page's colours and fonts, and a text for screen readers; reproducible bytes."""
 
 import io
 import re
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 INK, MUTED, LINE, ACCENT, SECOND, PAPER = (f"#0000{digit}0" for digit in "123456")
 STEPS: tuple[str, ...] = tuple(f"#0000{digit}7" for digit in "12345")
-"""Colours no figure would have: the page puts its own in their place, light or dark. `STEPS` go from bad to good."""
+"""Placeholder colours, which the page replaces by its own, light or dark. `STEPS` go from bad to good."""
 
 _VARIABLES = {
     **dict(
@@ -33,14 +33,14 @@ class Drawing:
 
     title: str
     description: str
-    """What it shows, in words, for those who do not see it."""
+    """What it shows, in words, for screen readers."""
 
     svg: str
 
 
 @contextmanager
 def page_style() -> Iterator[None]:
-    """Matplotlib as the page wants it; figures are made and written inside."""
+    """A context with the page's settings of Matplotlib; figures are drawn and written inside it."""
     import matplotlib as mpl
 
     style: Any = {

@@ -24,7 +24,7 @@ _COLUMNS = {
 
 
 def error_table(errors: Mapping[str, "pd.DataFrame"]) -> Table:
-    """What each kind of error costs, and how many there are of it by the last strategy.
+    """The number of errors of each kind with the last strategy, and their cost for every strategy.
 
     `errors` is the content of tables/{strategy}/errors.csv by strategy.
     """
@@ -57,13 +57,13 @@ def error_table(errors: Mapping[str, "pd.DataFrame"]) -> Table:
 
 
 def confusion_counts(confusion: "pd.DataFrame") -> "pd.DataFrame":
-    """The long form as a square: truth down, predicted across, 0 where there was none."""
+    """The counts as a square matrix: truth in rows, prediction in columns."""
     square = confusion.pivot_table(index="truth", columns="predicted", values="count", aggfunc="sum", fill_value=0)
     return square.reindex(index=[*NAMES, BACKGROUND], columns=[*NAMES, MISSED], fill_value=0)
 
 
 def confusion_table(confusion: "pd.DataFrame") -> Table:
-    """Counts of what was taken for what, from the content of tables/{strategy}/confusion.csv."""
+    """The confusion matrix as a table, from the content of tables/{strategy}/confusion.csv."""
     counts = confusion_counts(confusion)
     rows = (
         Row(cells=(str(truth), *(f"{int(n)}" if n else UNKNOWN for n in row)))

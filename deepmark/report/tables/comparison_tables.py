@@ -7,7 +7,7 @@ from deepmark.eval.metric.names import METRICS
 from deepmark.report.tables.table import UNKNOWN, Row, Table, number
 
 _OVERALL = tuple(METRICS.keys() - {"landmark_visible_ap50", "landmark_visible_ap75"})
-"""What is shown over all images, real or not."""
+"""Figures over all images that are always shown, significant or not."""
 
 
 def comparison_table(differences: Iterable[Difference], *, every: bool = False) -> Table:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SINGLE, FUSION = "nms", "multiscale"
-"""What DeepMark's table of backbones calls one pass of the network, and all the strategies together."""
+"""The strategies that DeepMark's table of backbones calls single and fusion."""
 
 _PUBLISHED_NOTE = "Published figures are of DeepFashion2's validation set, times of one RTX 2080 Ti."
 
@@ -54,7 +54,7 @@ def _measured(name: str, metrics: Mapping[str, Any], columns: Iterable[Metric]) 
 
 
 def _published(columns: Iterable[Metric], *, by_backbone: bool) -> list[Row]:
-    """Others' rows; `by_backbone`: those of DeepMark's table of backbones, single and fusion for strategies."""
+    """Rows of published figures; with `by_backbone`, those of DeepMark's table of backbones."""
     single, fusion = f", {STRATEGY_WORDS[SINGLE]}", f", {STRATEGY_WORDS[FUSION]}"
     places = list(THRESHOLDS)
     return [
@@ -115,7 +115,7 @@ def headline_table(metrics: Mapping[str, Any]) -> Table:
 
 
 def timing_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Where an image's milliseconds go, by strategy: the network and the rest; empty where nothing was timed."""
+    """The milliseconds per image of each strategy: the network and the rest; empty without timings."""
     timed = {name: metrics[name]["ms"] for name in STRATEGIES if metrics.get(name, {}).get("ms")}
     rows = []
     for name, ms in timed.items():

@@ -13,7 +13,7 @@ Figures = tuple[float | None, float | None, float | None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """One row of somebody's table."""
+    """One row of a published table."""
 
     method: str
     box: Figures
@@ -22,7 +22,7 @@ class Published:
     """Visible and occluded."""
 
     ms: int | None = None
-    """Milliseconds a picture on one RTX 2080 Ti."""
+    """Milliseconds per image on one RTX 2080 Ti."""
 
 
 PUBLISHED: tuple[Published, ...] = (

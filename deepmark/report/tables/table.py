@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     import rich.table
 
 UNKNOWN = "–"
-"""Stands where there is nothing to find, or nothing was published."""
+"""The cell of a figure that does not exist or was not published."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     cells: tuple[str, ...]
     ours: bool = True
-    """Others' figures stand beside ours, and are told apart."""
+    """Whether the row has published figures of others, which are marked."""
 
     intervals: tuple[str, ...] = ()
     """A 95% interval for each cell, "" where there is none; only the page shows them."""
@@ -23,7 +23,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """Cells as they will be read; the first column names the row."""
+    """Formatted cells; the first one names the row."""
 
     title: str
     columns: tuple[str, ...]
@@ -39,7 +39,7 @@ def number(value: float | None, places: int, *, sign: bool = False) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """A pipe table, numbers to the right, our rows in bold where others' stand beside them; title and note left out."""
+    """A Markdown table without title and note: numbers aligned right, our rows bold if there are others."""
     mixed = len({row.ours for row in table.rows}) == 2
     lines = ["| " + " | ".join(table.columns) + " |", "|---|" + "---:|" * (len(table.columns) - 1)]
     for row in table.rows:
@@ -49,7 +49,7 @@ def to_markdown(table: Table) -> str:
 
 
 def to_rich(table: Table) -> "rich.table.Table":
-    """The same for a terminal."""
+    """The table for a terminal."""
     import rich.box
     import rich.table
 
