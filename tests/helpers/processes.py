@@ -19,9 +19,9 @@ def wait_until(condition: Callable[[], object], *, seconds: float) -> bool:
     return True
 
 
-def processes_in(folder: Path) -> list[psutil.Process]:
-    """Whoever works in the folder; what a test started there must not outlive it."""
-    return _living(lambda process: Path(process.cwd()) == folder)
+def processes_in(folder: Path, *, word: str | None = None) -> list[psutil.Process]:
+    """Whoever works in the folder, with this word in its command line if one is given."""
+    return _living(lambda process: Path(process.cwd()) == folder and (word is None or word in process.cmdline()))
 
 
 def processes_naming(folder: Path) -> list[psutil.Process]:

@@ -40,7 +40,7 @@ def test_cancelling_a_run_in_the_ui_ends_every_process_below_it_within_five_seco
 
     canceled = time.monotonic()
     dagster.cancel(run)
-    ended = wait_until(lambda: not [p for p in processes_in(workspace) if "commands.py" in p.cmdline()], seconds=5)
+    ended = wait_until(lambda: not processes_in(workspace, word="commands.py"), seconds=5)
     took = time.monotonic() - canceled
 
     assert ended
