@@ -1,5 +1,6 @@
 """Trainings in the process of the test."""
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
 
@@ -36,3 +37,14 @@ def train(
     data = TrainData(train=learnt, validation=measured, canvas=params.model.input_size, augment=params.augment)
     measure = partial(measure_ap, reader=measured)
     return list(fit(stepper, data, state, stop=stop or StopSignal(), after_step=after_step, measure=measure))
+
+
+def fingerprint(stepper: Stepper) -> str:
+    """The sha256 of the network, its average and the optimizer's moments."""
+    digest = hashlib.sha256()
+    kept = [stepper.detector.state_dict(), stepper.average.state_dict() if stepper.average is not None else {}]
+    moments = [state for _, state in sorted(stepper.optimizer.state_dict()["state"].items())]
+    for state in (*kept, *moments):
+        for name in sorted(state):
+            digest.update(state[name].numpy().tobytes())
+    return digest.hexdigest()

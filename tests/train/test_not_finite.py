@@ -1,12 +1,11 @@
 """A loss that is not a number is named with its images; such steps can be skipped."""
 
-import hashlib
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from one_process import new_stepper, train
+from one_process import fingerprint, new_stepper, train
 from workspaces import set_params
 
 from deepmark.data.sampling import sample_order
@@ -15,18 +14,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.model.detector import Detector
 from deepmark.train import loop
 from deepmark.train.loop import TrainState
-from deepmark.train.step import Stepper
 from deepmark.workspace.layout import Workspace
-
-
-def fingerprint(stepper: Stepper) -> str:
-    digest = hashlib.sha256()
-    kept = [stepper.detector.state_dict(), stepper.average.state_dict() if stepper.average is not None else {}]
-    moments = [state for _, state in sorted(stepper.optimizer.state_dict()["state"].items())]
-    for state in (*kept, *moments):
-        for name in sorted(state):
-            digest.update(state[name].numpy().tobytes())
-    return digest.hexdigest()
 
 
 @pytest.fixture

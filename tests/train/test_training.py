@@ -1,13 +1,12 @@
 """The result of a training depends on its parameters and data only, also when it is interrupted and resumed."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from one_process import ALONE, new_stepper, train
+from one_process import ALONE, fingerprint, new_stepper, train
 from workspaces import copied, set_params
 
 from deepmark.data.augment import make_sample
@@ -30,16 +29,6 @@ def exact() -> Iterator[None]:
     make_deterministic(ALONE.device)
     yield
     torch.use_deterministic_algorithms(False)
-
-
-def fingerprint(stepper: Stepper) -> str:
-    digest = hashlib.sha256()
-    kept = [stepper.detector.state_dict(), stepper.average.state_dict() if stepper.average is not None else {}]
-    moments = [state for _, state in sorted(stepper.optimizer.state_dict()["state"].items())]
-    for state in (*kept, *moments):
-        for name in sorted(state):
-            digest.update(state[name].numpy().tobytes())
-    return digest.hexdigest()
 
 
 def save(folder: Path, stepper: Stepper, state: TrainState) -> Path:

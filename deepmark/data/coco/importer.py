@@ -7,7 +7,6 @@ and otherwise empty rows, and never shows a difference that does not exist.
 
 import json
 import os
-import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from deepmark.data.coco.dataset import CocoDataset, check_keypoints, read_coco
+from deepmark.data.ingest.annotation import ITEM_NAME
 from deepmark.data.ingest.strict_json import short_repr
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_folder
@@ -24,8 +24,6 @@ from deepmark.schema import CATEGORIES
 
 STANDINS: dict[str, Any] = {"source": "shop", "style": 0, "scale": 2, "occlusion": 1, "zoom_in": 1, "viewpoint": 2}
 """Values for missing fields: no counterpart, moderate scale, slight occlusion, no zoom-in, frontal."""
-
-_ITEM = re.compile(r"item[1-9][0-9]{0,8}", re.ASCII)
 
 
 def far_corner(near: float, length: float) -> float:
@@ -88,7 +86,7 @@ def _annotation(dataset: CocoDataset, image: dict[str, Any], places: list[int], 
     if len(pairs) > 1:
         dataset.fail(places[-1], f"its picture {image['id']} has several pair_id", "A picture belongs to one pair.")
     names = [fields.get("item") for fields in annotations]
-    if len(set(map(str, names))) < len(names) or not all(_ITEM.fullmatch(str(name)) for name in names):
+    if len(set(map(str, names))) < len(names) or not all(ITEM_NAME.fullmatch(str(name)) for name in names):
         names = [f"item{number}" for number in range(1, len(places) + 1)]
     stood_in["source"] += "source" not in image
     stood_in["pair_id"] += not pairs

@@ -26,7 +26,9 @@ ITEM_FIELDS = frozenset(
 MAX_COORDINATE = 65_535
 """Pixels. The longest side that a JPEG can have; coordinates outside the image are accepted up to this value."""
 
-_ITEM = re.compile(r"item[1-9][0-9]{0,8}", re.ASCII)
+ITEM_NAME = re.compile(r"item[1-9][0-9]{0,8}", re.ASCII)
+"""The key of an item in an annotation file."""
+
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -158,7 +160,7 @@ def parse_annotation(data: bytes, *, size: tuple[int, int]) -> Annotation:
         raise InvalidInputError(
             "field_invalid", f"expected an object with source, pair_id and items, found {short_repr(fields)}"
         )
-    items = sorted(filter(_ITEM.fullmatch, fields), key=lambda name: int(name[4:]))
+    items = sorted(filter(ITEM_NAME.fullmatch, fields), key=lambda name: int(name[4:]))
     _check_keys(fields, frozenset({"source", "pair_id", *items}), "")
     if not items:
         raise InvalidInputError("items_missing", "holds no item")
