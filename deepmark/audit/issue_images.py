@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float
 
 from deepmark.audit.label_issue import LabelIssue
-from deepmark.data.jpeg import decode_jpeg
 from deepmark.data.shards.reader import ShardReader
 from deepmark.draw import Image, draw_detections, draw_truth
 from deepmark.geometry import box_iou
+from deepmark.images import decode_jpeg
 from deepmark.schema import CATEGORY_BY_NAME
 from deepmark.types import Detections, Garment, ImageRecord
 

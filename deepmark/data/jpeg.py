@@ -1,11 +1,11 @@
-"""Decodes JPEG images and warps them by an affine map; decodes no more pixels than the map needs."""
+"""Warps images by an affine map, and decodes no more pixels of a JPEG than the map needs."""
 
 import cv2
 import numpy as np
-import simplejpeg
 from jaxtyping import Float, UInt8
 
 from deepmark import geometry
+from deepmark.images import OpenedImage, decode_jpeg
 
 _SHRINKS = (8, 4, 2, 1)
 """Factors by which the sides of a JPEG can be divided in decoding. The decoder offers all eighths, but has vector code
@@ -16,17 +16,6 @@ _LEAST_BILINEAR = 0.5
 
 _TOLERANCE = 1e-6
 """Pixels; an offset this close to a whole pixel counts as one, because of float64 rounding."""
-
-
-def decode_jpeg(data: bytes, *, shrink: int = 1) -> UInt8[np.ndarray, "h w 3"]:
-    """The image in RGB; its sides are divided by `shrink` (1, 2, 4 or 8) and rounded up.
-
-    Raises ValueError where the bytes are not a JPEG.
-    """
-    if shrink == 1:
-        return simplejpeg.decode_jpeg(data, "RGB")
-    height, width, *_ = simplejpeg.decode_jpeg_header(data)
-    return simplejpeg.decode_jpeg(data, "RGB", min_height=-(-height // shrink), min_width=-(-width // shrink))
 
 
 def shrink_for(scale: float) -> int:
@@ -42,9 +31,23 @@ def affine_scale(affine: Float[np.ndarray, "2 3"]) -> float:
 def decode_and_warp(
     jpeg: bytes, affine: Float[np.ndarray, "2 3"], canvas: tuple[int, int]
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """The image of a JPEG after the map, on a black canvas of size (height, width)."""
+    """The image of a JPEG as it is stored after the map, on a black canvas of size (height, width).
+
+    Raises ValueError where the bytes are not an intact JPEG.
+    """
     shrink = shrink_for(affine_scale(affine))
     return warp(decode_jpeg(jpeg, shrink=shrink), affine * [shrink, shrink, 1], canvas)
+
+
+def warp_opened(
+    image: OpenedImage, affine: Float[np.ndarray, "2 3"], canvas: tuple[int, int]
+) -> UInt8[np.ndarray, "H W 3"]:
+    """The image after the map, on a black canvas; of a JPEG that is stored upright, the same as `decode_and_warp`.
+
+    Raises DeepmarkError where it is a JPEG that is cut off or damaged.
+    """
+    pixels, to_image = image.shrunk(shrink_for(affine_scale(affine)))
+    return warp(pixels, affine @ to_image, canvas)
 
 
 def warp(

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from deepmark.draw import draw_detections
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_file, write_text
-from deepmark.images import read_image
+from deepmark.images import open_image
 from deepmark.infer.load_detector import load_detector
 from deepmark.progress import progress
 
@@ -73,15 +73,17 @@ def detect_files(
     with progress("detect", len(images)) as advance:
         for path, name in _drawing_names(images):
             try:
-                image = read_image(path)
+                image = open_image(path)
+                detections = detector(image)
             except DeepmarkError as error:
                 print(f"deepmark detect: {error}", file=sys.stderr)
                 failed += 1
             else:
-                detections = detector(image)
+                if image.note:
+                    print(f"deepmark detect: {path}: {image.note}.", file=sys.stderr)
                 results[str(path)] = detections.as_dicts()
                 if draw is not None:
-                    _save(draw_detections(image, detections, min_score=min_score), draw / name)
+                    _save(draw_detections(image.pixels(), detections, min_score=min_score), draw / name)
             advance(1)
     if json_file is not None and str(json_file) != "-":
         write_text(json_file, json.dumps(results, indent=2) + "\n")

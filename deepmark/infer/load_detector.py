@@ -1,6 +1,7 @@
 """A trained model file as a detector for Python: images of any kind in, `Detections` out."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import overload
 import torch
 
 from deepmark.errors import DeepmarkError
-from deepmark.images import ImageSource, read_image
-from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor, best_device
+from deepmark.images import ImageSource, OpenedImage, open_image
+from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor, PreparedImage, best_device
 from deepmark.model.detector import load_network
-from deepmark.schema import SHOWN_SCORE, STRATEGIES
+from deepmark.schema import SHOWN_SCORE
 from deepmark.types import Detections
 
 
@@ -43,20 +44,28 @@ class LoadedDetector:
         """The detections in an image, best first, in pixels of that image; for a list of images, a list of them.
 
         An image is a path, the bytes of an image file, a PIL image, or an RGB array (height x width x 3, uint8).
-        Pixels of a file or a PIL image are counted after it is turned upright by its EXIF data. The images of a list
-        go through the network in batches; scores may then differ in the last digits from those of one image alone.
+        Pixels of a file or a PIL image are counted after it is turned upright by its EXIF data. A large JPEG is decoded
+        at a half, a quarter or an eighth where the network sees no more of it; as an array or a PIL image it has all
+        its pixels, and scores differ a little. The images of a list go through the network in batches; scores may then
+        differ in the last digits from those of one image alone. A warning says where only the first frame is used.
 
         Raises DeepmarkError naming the image that cannot be read.
         """
         if not isinstance(images, list | tuple):
-            (result,) = self._predictor([read_image(images)])  # type: ignore[arg-type]  # another sequence is refused
-            return replace(result, source=images)
+            prepared = self._prepare(images, "the image")  # type: ignore[arg-type]  # another sequence is refused
+            return replace(self._predictor.detect([prepared])[0], source=images)
         batch_size = self._predictor.params.batch_size
         detections: list[Detections] = []
         for start in range(0, len(images), batch_size):
             batch = enumerate(images[start : start + batch_size], start=start)
-            detections += self._predictor([read_image(image, name=f"images[{number}]") for number, image in batch])
+            detections += self._predictor.detect([self._prepare(image, f"images[{number}]") for number, image in batch])
         return [replace(one, source=image) for one, image in zip(detections, images, strict=True)]
+
+    def _prepare(self, image: ImageSource, name: str) -> PreparedImage:
+        opened = open_image(image, name=name)
+        if opened.note and not isinstance(image, OpenedImage):  # who opened it has seen the note
+            warnings.warn(f"{opened.name}: {opened.note}.", stacklevel=3)
+        return self._predictor.prepare_opened(opened)
 
 
 def load_detector(
@@ -73,8 +82,6 @@ def load_detector(
 
     Raises DeepmarkError where the file is missing, damaged or no DeepMark model, and for options that cannot be.
     """
-    if strategy not in STRATEGIES:
-        raise DeepmarkError(f"strategy {strategy!r} is not one of {', '.join(STRATEGIES)}.")
     if not 0 <= min_score <= 1:
         raise DeepmarkError(f"min_score is {min_score:g}, and must be from 0 to 1.")
     params = PROFILE_PREDICT_PARAMS.model_copy(update={"min_score": min_score})

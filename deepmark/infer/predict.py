@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from deepmark.data.jpeg import decode_and_warp, warp
+from deepmark.data.jpeg import decode_and_warp, warp, warp_opened
 from deepmark.data.loader import default_threads, load_batches
+from deepmark.errors import DeepmarkError
+from deepmark.images import OpenedImage
 from deepmark.infer.decode import decode
 from deepmark.infer.nms import hard_nms, soft_nms
 from deepmark.infer.tta import flipped_and_averaged, letterbox_at_scale
@@ -88,7 +90,12 @@ class Predictor:
     def __init__(
         self, detector: Detector, strategy: str, params: PredictParams, device: torch.device | str = "cpu"
     ) -> None:
-        """`strategy` is one of schema.STRATEGIES, each including the one before: none, nms, flip, multiscale."""
+        """`strategy` is one of schema.STRATEGIES, each including the one before: none, nms, flip, multiscale.
+
+        Raises DeepmarkError for another strategy.
+        """
+        if strategy not in STRATEGIES:
+            raise DeepmarkError(f"strategy {strategy!r} is not one of {', '.join(STRATEGIES)}.")
         level = STRATEGIES.index(strategy)
         self.device = torch.device(device)
         self.detector = detector.to(self.device).eval()
@@ -108,8 +115,15 @@ class Predictor:
         """An RGB image on the canvases of the strategy."""
         return self._prepare(image.shape[:2], partial(warp, image))
 
+    def prepare_opened(self, image: OpenedImage) -> PreparedImage:
+        """An image of any kind, upright, on the canvases of the strategy.
+
+        Raises DeepmarkError where it is a JPEG that is cut off or damaged.
+        """
+        return self._prepare(image.size, partial(warp_opened, image))
+
     def prepare_jpeg(self, jpeg: bytes, size: tuple[int, int]) -> PreparedImage:
-        """The JPEG of an image of `size` (height, width) on the canvases of the strategy."""
+        """A JPEG, as it is stored, of `size` (height, width) on the canvases of the strategy."""
         return self._prepare(size, partial(decode_and_warp, jpeg))
 
     def _prepare(

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from deepmark.data.jpeg import decode_jpeg
 from deepmark.draw import contact_sheet, draw_detections, draw_truth
+from deepmark.images import decode_jpeg
 from deepmark.report.choose_images import KINDS, Choice, Reason
 from deepmark.schema import CATEGORIES
 from deepmark.types import Detections, ImageRecord

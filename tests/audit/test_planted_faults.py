@@ -11,9 +11,9 @@ import simplejpeg
 from faults import FAULTS, decent_model, plant
 
 from deepmark import stages
-from deepmark.data.jpeg import decode_jpeg
 from deepmark.data.predictions import write_predictions
 from deepmark.data.records import read_records
+from deepmark.images import decode_jpeg
 from deepmark.schema import CATEGORIES, SPLITS
 from deepmark.synthetic import draw_dataset
 from deepmark.workspace.init import init_workspace

@@ -6,7 +6,8 @@ import pytest
 import simplejpeg
 
 from deepmark import geometry
-from deepmark.data.jpeg import decode_and_warp, decode_jpeg, shrink_for, warp
+from deepmark.data.jpeg import decode_and_warp, shrink_for, warp
+from deepmark.images import decode_jpeg
 
 CANVAS = (48, 40)
 

@@ -9,14 +9,10 @@ import pytest
 from PIL import Image
 from workspaces import REPOSITORY
 
-from deepmark.errors import DeepmarkError
-from deepmark.images import MAX_PIXELS, read_image
+from deepmark.images import MAX_PIXELS
 from deepmark.infer.detect_files import find_images
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams
-
-TURNED_RIGHT = 6
-"""EXIF: the camera was held so that the picture must be turned clockwise."""
 
 
 @pytest.fixture(scope="session")
@@ -92,24 +88,6 @@ def test_without_json_a_line_a_picture_says_what_is_there(deepmark, model, tmp_p
     assert deepmark("detect", image, "--model", model, "--min-score", 0).out.startswith(f"{image}: ")
 
 
-def test_a_picture_is_turned_the_way_its_camera_was_held(tmp_path):
-    upright = np.zeros((40, 60, 3), np.uint8)
-    upright[:20] = 255
-    exif = Image.Exif()
-    exif[274] = TURNED_RIGHT
-    Image.fromarray(np.rot90(upright)).save(tmp_path / "turned.png", exif=exif)
-
-    assert np.array_equal(read_image(tmp_path / "turned.png"), upright)
-
-
-@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "I;16", "1"])
-def test_pictures_of_other_kinds_become_rgb(tmp_path, mode):
-    file = tmp_path / "picture.tif"
-    Image.new(mode, (8, 6)).save(file)
-
-    assert read_image(file).shape == (6, 8, 3)
-
-
 def test_pictures_of_the_same_name_do_not_overwrite_each_other(deepmark, model, tmp_path):
     for seed, name in enumerate(("one/a.png", "two/a.png", "two/a.jpg", "two/a-2.png")):
         picture(tmp_path / name, seed=seed)
@@ -135,9 +113,15 @@ def test_a_picture_that_cannot_be_read_does_not_stop_the_others(deepmark, model,
     assert [line.split(":")[1].strip() for line in done.err.splitlines()] == [
         str(tmp_path / name) for name in ("cut.jpg", "empty.jpg", "large.png", "larger.png", "largest.png", "text.jpg")
     ]
-    assert "5000 x 10001 pixels are too many" in done.err
-    assert "10000 x 10000 pixels are too many" in done.err
-    assert done.err.count("not a picture that can be read") == 4
+    for message in (
+        "cut.jpg: a JPEG that is cut off. Copy or save it again.",
+        "empty.jpg: an empty file, not a JPEG, PNG, ",
+        "large.png: 5000 x 10001 pixels are too many, for 50 megapixels are allowed",
+        "larger.png: 10000 x 10000 pixels are too many",
+        "largest.png: too many pixels",
+        "text.jpg: text, not a JPEG, PNG, ",
+    ):
+        assert f"deepmark detect: {tmp_path}/{message}" in done.err
 
 
 @pytest.mark.parametrize(
@@ -166,11 +150,3 @@ def test_a_model_file_that_is_none_is_named(deepmark, tmp_path, file, message):
     assert (done.code, done.out) == (1, "")
     assert f"{REPOSITORY / file}: {message}" in done.err
     assert "Traceback" not in done.err
-
-
-def test_a_damaged_picture_is_a_mistake_of_the_user(tmp_path):
-    file = picture(tmp_path / "a.png")
-    file.write_bytes(file.read_bytes()[:-200])
-
-    with pytest.raises(DeepmarkError, match=r"a\.png: not a picture that can be read"):
-        read_image(file)

@@ -118,13 +118,13 @@ def test_the_strategy_and_the_device_can_be_chosen(model):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("nowhere.jpg", r"nowhere\.jpg: not a picture that can be read .*No such file"),
-        (b"words", r"the image: not a picture that can be read"),
-        (png(pixels())[:-100], r"the image: not a picture that can be read"),
+        ("nowhere.jpg", r"nowhere\.jpg: no such file"),
+        (b"words", r"the image: text, not a JPEG, PNG, "),
+        (png(pixels())[:-100], r"the image: a PNG that is cut off"),
         (np.zeros((4, 4)), r"the image: an array of float64 and shape \(4, 4\); RGB pixels are uint8, height x width"),
         (np.zeros((0, 4, 3), np.uint8), r"the image: an array of uint8 and shape \(0, 4, 3\)"),
-        ([pixels(), b"words"], r"images\[1\]: not a picture that can be read"),
-        ([pixels()] * 9 + [b""], r"images\[9\]: not a picture that can be read"),
+        ([pixels(), b"words"], r"images\[1\]: text"),
+        ([pixels()] * 9 + [b""], r"images\[9\]: an empty file"),
     ],
 )
 def test_what_is_no_image_is_named(detector, source, message):
