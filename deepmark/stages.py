@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deepmark.digests import read_json_with_digest, write_json_with_digest
 from deepmark.errors import DeepmarkError
 from deepmark.files import require_file
 from deepmark.progress import progress
@@ -82,7 +83,7 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None
         is_first = rank.rank == 0
     else:
         is_first = run_workers(workspace.root, folder, here, launch)
-    return json.loads(workspace.train_metrics_file.read_text("utf-8")) if is_first else None
+    return read_json_with_digest(workspace.train_metrics_file, "deepmark train") if is_first else None
 
 
 def _check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None:
@@ -113,10 +114,10 @@ def _check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None
 def predict(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     """Checkpoint and validation shards -> data/predictions/{strategy}.parquet."""
     from deepmark.infer.predict_file import predict_file
-    from deepmark.workspace.inputs import open_shards
+    from deepmark.workspace.inputs import open_shards, read_training
 
     model, reader = require_file(workspace.model_file, "deepmark train"), open_shards(workspace, "validation")
-    run_id = json.loads(workspace.training_file.read_text("utf-8"))["mlflow_run_id"]
+    run_id = read_training(workspace)["mlflow_run_id"]
     out, params = workspace.predictions_file(strategy), workspace.params.predict
     return predict_file(model, reader, out, strategy=strategy, params=params, run_id=run_id)
 
@@ -128,11 +129,12 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     from deepmark.eval.analysis.analyse import STEPS, diagnose, write_tables
     from deepmark.eval.metric.evaluate import PASSES
     from deepmark.eval.metric.evaluate import evaluate as measure
-    from deepmark.files import new_folder, write_json, write_text
+    from deepmark.files import new_folder, write_text
     from deepmark.tracking.flatten import flatten
     from deepmark.tracking.tracker import Tracker
 
-    found, facts = read_predictions(workspace.predictions_file(strategy))
+    predictions_file = workspace.predictions_file(strategy)
+    found, facts = read_predictions(predictions_file)
     records_file = require_file(workspace.records_file("validation"), "deepmark ingest --split validation")
     records = list(read_records(records_file))
     predictions = list(found)
@@ -142,13 +144,15 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
         diagnosis = diagnose(records, predictions, progress=advance)
     ms = json.loads(facts["ms"])
     metrics = {**report.headline(), "ms": {**ms, "total": sum(ms.values())}, "images": len(predictions)}
-    with new_folder(workspace.tables(strategy)) as draft:
+    tables, plot = workspace.tables(strategy), workspace.plot_file(strategy)
+    with new_folder(tables) as draft:
         write_tables(draft, {"ap": report.to_frame(), **diagnosis})
-    write_text(workspace.plot_file(strategy), report.by_category().to_csv(index=False, lineterminator="\n"))
-    write_json(workspace.metrics_file(strategy), metrics)
+    write_text(plot, report.by_category().to_csv(index=False, lineterminator="\n"))
+    made = [*sorted(tables.iterdir()), plot]
+    write_json_with_digest(workspace.metrics_file(strategy), metrics, files=[predictions_file, *made])
     tracker = Tracker.resume(workspace.root, facts["mlflow_run_id"])
     tracker.log_metrics({name: value for name, value in flatten({strategy: metrics}) if value is not None})
-    tracker.log_artifact(workspace.tables(strategy), f"tables/{strategy}")
+    tracker.log_artifact(tables, f"tables/{strategy}")
     return metrics
 
 
@@ -240,9 +244,10 @@ def report(workspace: Workspace) -> dict[str, Any]:
     from deepmark.report.content import report_content
     from deepmark.report.page import write_report
     from deepmark.tracking.tracker import Tracker
+    from deepmark.workspace.inputs import read_training
 
     content = report_content(workspace)
-    tracker = Tracker.resume(workspace.root, json.loads(workspace.training_file.read_text("utf-8"))["mlflow_run_id"])
+    tracker = Tracker.resume(workspace.root, read_training(workspace)["mlflow_run_id"])
     page = write_report(workspace.report, content)
     tracker.log_artifact(workspace.report, "report")
     return {"page": str(page), "megabytes": page.stat().st_size / 1e6, "mlflow_run": tracker.run_id}

@@ -105,4 +105,5 @@ def landmarks_are_in_mirror_order(materialized: Materialized) -> dg.AssetCheckRe
 
 
 def _statistics(materialized: Materialized) -> dict[str, Any] | None:
-    return read_json(Workspace(materialized.workspace).records / f"{materialized.partition}.statistics.json")
+    file = Workspace(materialized.workspace).records / f"{materialized.partition}.statistics.json"
+    return read_json(file, f"deepmark ingest --split {materialized.partition}")

@@ -7,6 +7,8 @@ import dagster as dg
 
 from assets.checks.asset_check import Materialized, unknown
 from assets.metadata.stages import read_json
+from deepmark.digests import check_files
+from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.metrics_file import read_metrics
 from deepmark.schema import STRATEGIES
 from deepmark.workspace.layout import Workspace
@@ -20,7 +22,7 @@ WORSE = 0.001
 
 def loss_is_finite(materialized: Materialized) -> dg.AssetCheckResult:
     """The last epoch's losses, of training and of validation, are numbers."""
-    figures = read_json(Workspace(materialized.workspace).train_metrics_file)
+    figures = read_json(Workspace(materialized.workspace).train_metrics_file, "deepmark train")
     if figures is None:
         return unknown("metrics/train.json is missing")
     losses = {name: float(figures[name]) for name in ("loss", "validation_loss")}
@@ -29,10 +31,16 @@ def loss_is_finite(materialized: Materialized) -> dg.AssetCheckResult:
 
 def loss_falls(materialized: Materialized) -> dg.AssetCheckResult:
     """The last epoch's training loss is below the first's."""
-    file = Workspace(materialized.workspace).losses_file
+    workspace = Workspace(materialized.workspace)
+    file = workspace.losses_file
     if not file.is_file():
         return unknown("plots/losses.csv is missing")
-    losses = [float(row["train"]) for row in csv.DictReader(file.read_text("utf-8").splitlines())]
+    if workspace.train_metrics_file.is_file():
+        check_files(workspace.train_metrics_file, [file], "deepmark train")
+    try:
+        losses = [float(row["train"]) for row in csv.DictReader(file.read_text("utf-8").splitlines())]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DeepmarkError(f"{file}: damaged ({error}). Run `deepmark train` again.") from None
     return dg.AssetCheckResult(
         passed=len(losses) == 1 or losses[-1] < losses[0],
         severity=dg.AssetCheckSeverity.WARN,
@@ -65,12 +73,10 @@ def ap_is_not_below_the_simpler_strategy(materialized: Materialized) -> dg.Asset
 
 def latency_has_not_grown(materialized: Materialized) -> dg.AssetCheckResult:
     """An image takes about as many milliseconds as at the last materialization."""
-    figures, before = (
-        read_json(Workspace(materialized.workspace).metrics_file(materialized.partition or "")),
-        materialized.previous.get("ms total"),
-    )
-    if figures is None:
-        return unknown(f"metrics/{materialized.partition}.json is missing")
+    file = Workspace(materialized.workspace).metrics_file(materialized.partition or "")
+    if not file.is_file():
+        return unknown(f"metrics/{file.name} is missing")
+    figures, before = read_metrics(file), materialized.previous.get("ms total")
     now = float(figures["ms"]["total"])
     return dg.AssetCheckResult(
         passed=before is None or now <= SLOWER * before,

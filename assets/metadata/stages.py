@@ -4,7 +4,6 @@ Read after every materialization, also one where nothing had changed. A file tha
 """
 
 import base64
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from assets.metadata.format import link, markdown_table, metadata_table, transposed
+from deepmark.digests import read_json_with_digest
 from deepmark.eval.metric.metrics_file import read_metrics
 from deepmark.tracking.flatten import flatten
 from deepmark.workspace.layout import Workspace
@@ -20,29 +20,39 @@ from deepmark.workspace.layout import Workspace
 CATEGORIES = "categories"
 """A table with one row a category, with which a check compares the next materialization."""
 
+_SHOWN_REJECTED = 10
+
 
 def records_facts(root: Path, split: str | None) -> dict[str, Any]:
     """Images read, kept and rejected; items and landmarks; the categories beside those of the released data set."""
-    counts = read_json(Workspace(root).records / f"{split}.statistics.json") or {}
+    workspace = Workspace(root)
+    counts = read_json(workspace.records / f"{split}.statistics.json", f"deepmark ingest --split {split}") or {}
     facts: dict[str, Any] = {
         name.replace("_", " "): value for name, value in counts.items() if isinstance(value, int | float)
     }
     categories = counts.get("by", {}).get("category", {})
     if categories:
         facts[CATEGORIES] = _category_table(categories)
+    if counts.get("rejected"):
+        from deepmark.data.ingest.ingest import read_rejected
+
+        first = read_rejected(workspace.records / f"{split}.rejected.parquet")[:_SHOWN_REJECTED]
+        facts["first rejected"] = metadata_table(("file", "reason"), [(one.path, one.reason) for one in first])
     return facts
 
 
 def shards_facts(root: Path, split: str | None) -> dict[str, Any]:
     """The numbers of files, samples and bytes."""
     folder = Workspace(root).shards(split or "")
-    shards = (read_json(folder / "index.json") or {}).get("shards", [])
-    if not shards:
+    if not (folder / "index.json").is_file():
         return {}
-    size = sum(shard["bytes"] for shard in shards)
+    from deepmark.data.shards.index import read_index
+
+    shards = read_index(folder / "index.json").shards
+    size = sum(shard.bytes for shard in shards)
     return {
         "shards": len(shards),
-        "samples": sum(shard["count"] for shard in shards),
+        "samples": sum(shard.count for shard in shards),
         "MiB": size / 2**20,
         "folder": dg.MetadataValue.path(folder),
     }
@@ -51,7 +61,7 @@ def shards_facts(root: Path, split: str | None) -> dict[str, Any]:
 def checkpoint_facts(root: Path, _: str | None) -> dict[str, Any]:
     """Epochs, losses, seconds, and a link to the run in MLflow."""
     workspace = Workspace(root)
-    facts: dict[str, Any] = dict(_numbers(read_json(workspace.train_metrics_file) or {}))
+    facts: dict[str, Any] = dict(_numbers(read_json(workspace.train_metrics_file, "deepmark train") or {}))
     return {**facts, **_mlflow_run(workspace)}
 
 
@@ -61,11 +71,10 @@ def metrics_facts(root: Path, strategy: str | None) -> dict[str, Any]:
     facts: dict[str, Any] = dict(_numbers(_read_metrics(workspace, strategy or "")))
     table = workspace.table_file(strategy or "")
     if table.is_file():
-        import pandas as pd
-
+        from deepmark.report.read_results import read_frame
         from deepmark.report.tables.metric_tables import category_table, subset_table
 
-        frame = pd.read_csv(table)
+        frame = read_frame(workspace.metrics_file(strategy or ""), table)
         facts["by category"] = markdown_table(category_table(frame))
         facts["by subset"] = markdown_table(transposed(subset_table(frame), "subset"))
     return {**facts, **_mlflow_run(workspace)}
@@ -76,11 +85,9 @@ def suspects_facts(root: Path, _: str | None) -> dict[str, Any]:
     workspace = Workspace(root)
     facts: dict[str, Any] = {"page": dg.MetadataValue.path(workspace.audit_page)}
     if workspace.issues_file.is_file():
-        import pandas as pd
+        from deepmark.audit.label_issue import LIKELY, read_issues
 
-        from deepmark.audit.label_issue import LIKELY
-
-        suspects = pd.read_parquet(workspace.issues_file, columns=["kind", "score"])
+        suspects = read_issues(workspace.issues_file).select(["kind", "score"]).to_pandas()
         likely = suspects[suspects["score"] >= LIKELY]
         facts |= {"suspects": len(suspects), f"score of {LIKELY} or more": len(likely)}
         facts |= {str(kind): int(count) for kind, count in likely["kind"].value_counts().items()}
@@ -103,15 +110,15 @@ def report_facts(root: Path, _: str | None) -> dict[str, Any]:
     if overview.is_file():
         text = base64.b64encode(overview.read_bytes()).decode()
         facts["detections"] = dg.MetadataValue.md(f"![Detections](data:image/jpeg;base64,{text})")
-    run_url = (read_json(workspace.training_file) or {}).get("mlflow_url")
+    run_url = (read_json(workspace.training_file, "deepmark train") or {}).get("mlflow_url")
     if run_url:
         facts["page in MLflow"] = link("report/index.html", f"{run_url}/artifacts/report/index.html")
     return {**facts, **_mlflow_run(workspace)}
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """None for a file that is missing."""
-    return json.loads(path.read_text("utf-8")) if path.is_file() else None
+def read_json(path: Path, maker: str) -> dict[str, Any] | None:
+    """None for a file that is missing; raises DeepmarkError, naming the command that makes it, for a damaged one."""
+    return read_json_with_digest(path, maker) if path.is_file() else None
 
 
 def _read_metrics(workspace: Workspace, strategy: str) -> dict[str, Any]:
@@ -127,7 +134,7 @@ def _numbers(values: dict[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def _mlflow_run(workspace: Workspace) -> dict[str, Any]:
-    training = read_json(workspace.training_file) or {}
+    training = read_json(workspace.training_file, "deepmark train") or {}
     run, url = training.get("mlflow_run_id"), training.get("mlflow_url")
     if not run:
         return {}

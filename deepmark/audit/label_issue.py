@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Float
 
-from deepmark.files import new_file
+from deepmark.data.parquet import read_table, write_table
 
 KINDS: dict[str, str] = {
     "wrong category": "The model is confident of another category in the same place, and not of the labelled one.",
@@ -115,5 +114,9 @@ def write_issues(path: Path, issues: Sequence[LabelIssue]) -> None:
         }
         for rank, each in enumerate(issues, 1)
     ]
-    with new_file(path) as draft:
-        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), draft, compression="zstd")
+    write_table(path, pa.Table.from_pylist(rows, schema=SCHEMA))
+
+
+def read_issues(path: Path) -> pa.Table:
+    """The ranked list, with the columns of `SCHEMA`; raises DeepmarkError where the file is missing or damaged."""
+    return read_table(path, "deepmark audit")

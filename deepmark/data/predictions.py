@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from deepmark.data.parquet import open_parquet, parquet_writer, told_as_damage
 from deepmark.errors import DeepmarkError
-from deepmark.files import new_file
-from deepmark.schema import CATEGORIES, MOST_LANDMARKS
+from deepmark.schema import CATEGORIES, MOST_LANDMARKS, STRATEGIES
 from deepmark.types import Detections, Prediction
 
 ROWS = 512
@@ -53,7 +53,7 @@ def write_predictions(
     `facts` say how they were made (strategy, checkpoint, milliseconds …); a function is called after the last image.
     """
     rows, count = iter(predictions), 0
-    with new_file(path) as draft, pq.ParquetWriter(draft, SCHEMA, compression="zstd", write_page_checksum=True) as file:
+    with parquet_writer(path, SCHEMA) as file:
         while part := list(islice(rows, ROWS)):
             file.write_table(_to_arrow(part))
             count += len(part)
@@ -68,33 +68,30 @@ def read_predictions(path: Path) -> tuple[Iterator[Prediction], dict[str, str]]:
     Raises DeepmarkError where the file is missing or holds something else, and, perhaps only after some predictions,
     where it is damaged.
     """
-    try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
-    except FileNotFoundError:
-        raise DeepmarkError(f"{path}: no such file. `deepmark predict --strategy …` makes it.") from None
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from None
+    path = Path(path)
+    maker = _maker(path)
+    file = open_parquet(path, maker)
     metadata = file.metadata.metadata or {}
     if metadata.get(b"deepmark") != _KIND.encode() or not file.schema_arrow.equals(SCHEMA):
-        kind = metadata.get(b"deepmark", b"something else").decode()
+        kind = metadata.get(b"deepmark", b"something else").decode(errors="replace")
         raise DeepmarkError(
             f"{path}: expected {_KIND}, found {kind}. Give the file that `deepmark predict` wrote, or write it again."
         )
-    return _rows(path, file), json.loads(metadata[b"facts"])
+    try:
+        facts = {str(name): str(value) for name, value in json.loads(metadata[b"facts"]).items()}
+    except (KeyError, ValueError, AttributeError) as error:
+        raise DeepmarkError(f"{path}: damaged: its facts cannot be read ({error}). Run `{maker}` again.") from None
+    return _rows(path, file), facts
 
 
-def _damaged(path: Path, error: Exception) -> DeepmarkError:
-    reason = str(error).splitlines()[0]
-    return DeepmarkError(f"{path}: damaged, or not Parquet ({reason}). Run `deepmark predict` again.")
+def _maker(path: Path) -> str:
+    return f"deepmark predict --strategy {path.stem if path.stem in STRATEGIES else '…'}"
 
 
 def _rows(path: Path, file: pq.ParquetFile) -> Iterator[Prediction]:
-    with file:
-        try:
-            for batch in file.iter_batches(batch_size=ROWS):
-                yield from _from_arrow(batch)
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(path, error) from None
+    with file, told_as_damage(path, _maker(path)):
+        for batch in file.iter_batches(batch_size=ROWS):
+            yield from _from_arrow(batch)
 
 
 def _lists(lengths: np.ndarray, values: Any) -> Any:

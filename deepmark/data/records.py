@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from deepmark.data.parquet import open_parquet, parquet_writer, told_as_damage
 from deepmark.data.record_fields import PLAIN_GARMENT, PLAIN_RECORD
 from deepmark.errors import DeepmarkError
-from deepmark.files import new_file
+from deepmark.schema import SPLITS
 from deepmark.types import Garment, ImageRecord
 
 ROWS = 4096
@@ -56,7 +57,9 @@ _COLUMNS: list[tuple[str, pa.DataType]] = [
     ("garments", _list_of(GARMENT)),
 ]
 
-SCHEMA = pa.schema(_COLUMNS, metadata={"deepmark": "records, version 1"})
+_KIND = "records, version 1"
+
+SCHEMA = pa.schema(_COLUMNS, metadata={"deepmark": _KIND})
 """Fields as in types.ImageRecord."""
 
 Column = Any
@@ -140,10 +143,7 @@ def records_from_batch(batch: pa.RecordBatch) -> Iterator[ImageRecord]:
 def write_records(path: Path, records: Iterable[ImageRecord]) -> None:
     """Write the whole file or nothing: it replaces an old file when the last record is written."""
     rest = iter(records)
-    with (
-        new_file(path) as draft,
-        pq.ParquetWriter(draft, SCHEMA, compression="zstd", write_page_checksum=True) as writer,
-    ):
+    with parquet_writer(path, SCHEMA) as writer:
         while group := list(islice(rest, ROWS)):
             writer.write_table(_records_to_arrow(group), row_group_size=ROWS)
 
@@ -151,22 +151,19 @@ def write_records(path: Path, records: Iterable[ImageRecord]) -> None:
 def open_records(path: Path) -> pq.ParquetFile:
     """The opened file, after a check that it holds records.
 
-    Raises DeepmarkError where it is missing, not Parquet, or holds something else.
+    Raises DeepmarkError where it is missing, damaged, not Parquet, or holds something else.
     """
-    try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
-    except FileNotFoundError:
-        raise DeepmarkError(f"{path}: no such file. `deepmark ingest` makes it.") from None
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from None
-    if not file.schema_arrow.equals(SCHEMA, check_metadata=True):
+    path = Path(path)
+    file = open_parquet(path, _maker(path))
+    metadata = file.metadata.metadata or {}
+    if not file.schema_arrow.equals(SCHEMA) or metadata.get(b"deepmark") != _KIND.encode():
         file.close()
-        raise DeepmarkError(f"{path}: does not hold records of this DeepMark. Run `deepmark ingest` again.")
+        raise DeepmarkError(f"{path}: does not hold records of this DeepMark. Run `{_maker(path)}` again.")
     return file
 
 
-def _damaged(path: Path, error: Exception) -> DeepmarkError:
-    return DeepmarkError(f"{path}: cannot be read ({error}). Run `deepmark ingest` again.")
+def _maker(path: Path) -> str:
+    return f"deepmark ingest --split {path.stem}" if path.stem in SPLITS else "deepmark ingest"
 
 
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
@@ -174,11 +171,9 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
 
     Raises DeepmarkError as `open_records` does, and where a page of the file is damaged.
     """
-    with open_records(path) as file:
-        try:
-            yield from file.iter_batches(batch_size=ROWS)
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(path, error) from None
+    path = Path(path)
+    with open_records(path) as file, told_as_damage(path, _maker(path)):
+        yield from file.iter_batches(batch_size=ROWS)
 
 
 def read_records(path: Path) -> Iterator[ImageRecord]:

@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from deepmark.digests import NO_DIGEST, check_digest, new_file_with_digest
 from deepmark.errors import DeepmarkError
-from deepmark.files import new_file
 from deepmark.model.backbones.deform import DeformConv2d
 from deepmark.model.backbones.dla import DLA34
 from deepmark.model.backbones.hourglass import Hourglass104
@@ -35,6 +35,9 @@ HIDDEN = {"dla34": 256, "hourglass104": 256, "mobile": 64}
 _FORMAT = "deepmark detector 1"
 _DESCRIPTION = "deepmark"
 """The one entry of the file's metadata: JSON."""
+
+_REMEDY = "Copy it again, or run `deepmark train` again."
+"""For a damaged file."""
 
 
 class Detector(nn.Module):
@@ -136,12 +139,13 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def save_detector(detector: Detector, path: Path, *, facts: Mapping[str, str] | None = None) -> None:
-    """Write everything that is needed to run the network, as safetensors, whole or not at all.
+    """Write everything that is needed to run the network, as safetensors with a digest, whole or not at all.
 
     `facts` (dataset version, MLflow run, …) are stored with it and come back as `detector.facts`.
     """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}
     description = {
+        "digest": NO_DIGEST,
         "format": _FORMAT,
         "version": __version__,
         "model": detector.params.model_dump_json(),
@@ -153,7 +157,7 @@ def save_detector(detector: Detector, path: Path, *, facts: Mapping[str, str] | 
     }
     # One entry: safetensors writes several in any order, and the same model would have another sha256 each time.
     metadata = {_DESCRIPTION: json.dumps(description)}
-    with new_file(path) as draft:
+    with new_file_with_digest(path) as draft:
         save_file(weights, draft, metadata)
 
 
@@ -210,6 +214,7 @@ def read_detector(path: Path) -> StoredDetector:
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
+        check_digest(path, _REMEDY)
         with safe_open(path, framework="pt") as file:
             description = json.loads((file.metadata() or {}).get(_DESCRIPTION, "{}"))
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -217,7 +222,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     except FileNotFoundError:
         raise DeepmarkError(f"{path}: no such file. `deepmark train` makes a model; --model names one.") from None
     except (SafetensorError, OSError, ValueError) as error:
-        raise DeepmarkError(f"{path}: damaged, or not a safetensors file ({error}). Copy or train it again.") from None
+        raise DeepmarkError(f"{path}: damaged, or not a safetensors file ({error}). {_REMEDY}") from None
 
 
 def _check_shapes(path: Path, stored: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:

@@ -132,7 +132,7 @@ class EvaluatedVersion:
         if registered is not None and file_sha256(self.weights) != registered:
             raise DeepmarkError(
                 f"version {self.version.number}: its weights were changed since it was registered (their sha256 is "
-                f"not {registered[:12]}…). Bring the file back, or `deepmark register` a good checkpoint."
+                f"not {registered[:12]}…). `deepmark register` where this checkpoint is stores it again."
             )
 
     def read_predictions(self) -> list[Prediction]:

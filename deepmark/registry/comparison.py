@@ -33,8 +33,8 @@ def compare_versions(
 ) -> tuple[Comparison | None, list[str]]:
     """The comparison, None where there is nothing to compare with, and every reason against a promotion.
 
-    Raises DeepmarkError where the challenger's weights are not the registered ones, or the champion cannot predict. For
-    a `forced` promotion, the latter is one of the reasons against it.
+    Raises DeepmarkError where the weights of either are not the registered ones, or the champion cannot predict. For a
+    `forced` promotion, what is wrong with the champion is one of the reasons against it.
     """
     reasons = [
         f"version {challenger.number} was champion before, and was rolled back at {tenure.rolled_back}"
@@ -48,12 +48,10 @@ def compare_versions(
             return None, reasons
         old = EvaluatedVersion(registry, workspace, champion, Path(folder))
         try:
+            old.check_weights()
             old.read_predictions()
         except DeepmarkError as error:
-            problem = (
-                f"version {champion.number}, the champion, was measured in another way and cannot be measured again: "
-                f"{error}"
-            )
+            problem = f"version {champion.number}, the champion, cannot be measured: {error}"
             if forced:
                 return None, [*reasons, problem]
             raise DeepmarkError(

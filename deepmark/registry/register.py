@@ -5,6 +5,7 @@ import json
 import os
 from typing import Any
 
+from deepmark.digests import check_digest, check_files
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.metrics_file import read_metrics
 from deepmark.eval.metric.names import HEADLINE, METRICS
@@ -22,17 +23,19 @@ from deepmark.workspace.layout import Workspace
 def register(workspace: Workspace) -> dict[str, Any]:
     """Make the workspace's checkpoint a version and the challenger; returns facts about it.
 
-    A checkpoint that is a version already stays that version, and its tags are updated. Raises DeepmarkError where a
+    A checkpoint that is a version already stays that version; its tags are updated, and its weights stored again where
+    they are lost or damaged. Raises DeepmarkError where a
     file that it needs is missing, or the figures are not of this checkpoint.
     """
     from deepmark.tracking.tracker import Tracker
-    from deepmark.workspace.inputs import open_shards
+    from deepmark.workspace.inputs import open_shards, read_training
 
     model = require_file(workspace.model_file, "deepmark train")
+    check_digest(model, "Run `deepmark train` again.")
     reader = open_shards(workspace, "validation")
     require_file(workspace.records_file("validation"), "deepmark ingest --split validation")
     checkpoint, metrics = file_sha256(model), _checked_metrics(workspace)
-    run_id = json.loads(require_file(workspace.training_file, "deepmark train").read_text("utf-8"))["mlflow_run_id"]
+    run_id = read_training(workspace)["mlflow_run_id"]
     registry, tracker = Registry(workspace.root), Tracker.resume(workspace.root, run_id)
     _, jpeg = reader[0]
     with registry.exclusive():
@@ -65,7 +68,8 @@ def _checked_metrics(workspace: Workspace) -> dict[str, Any]:
         )
     file = require_file(workspace.metrics_file(strategy), f"deepmark evaluate --strategy {strategy}")
     metrics = read_metrics(file)
-    # metrics.json has no checksum of its predictions, so their timings identify them: no two runs have the same.
+    check_files(file, [predictions], f"deepmark evaluate --strategy {strategy}")
+    # A file of an earlier release lists no sums, so the timings identify its predictions: no two runs have the same.
     if not json.loads(facts["ms"]).items() <= metrics["ms"].items():
         raise DeepmarkError(
             f"{file}: computed from other predictions than {predictions}. Evaluate again: "

@@ -1,8 +1,7 @@
 """The content of the report: every strategy's results, chosen images with detections, and how they came about."""
 
-import json
-
 from deepmark.data.predictions import read_predictions
+from deepmark.digests import check_files
 from deepmark.files import require_file
 from deepmark.progress import progress
 from deepmark.report.choose_images import choose
@@ -11,18 +10,19 @@ from deepmark.report.page import Content
 from deepmark.report.read_results import TABLES, Measured, read_measured
 from deepmark.report.run_facts import machine_facts, model_facts, run_facts
 from deepmark.schema import STRATEGIES
-from deepmark.workspace.inputs import open_shards
+from deepmark.workspace.inputs import open_shards, read_training
 from deepmark.workspace.layout import Workspace
 
 
 def report_content(workspace: Workspace) -> Content:
     """What the page of a workspace shows. Raises DeepmarkError where a strategy was not evaluated."""
     measured = {strategy: _measured(workspace, strategy) for strategy in STRATEGIES}
-    training = json.loads(require_file(workspace.training_file, "deepmark train").read_text("utf-8"))
+    training = read_training(workspace)
     params, last = workspace.params.report, STRATEGIES[-1]
     reader = open_shards(workspace, "validation")
     predictions = require_file(workspace.predictions_file(last), f"deepmark predict --strategy {last}")
     detections, predicted = read_predictions(predictions)
+    check_files(workspace.metrics_file(last), [predictions], f"deepmark evaluate --strategy {last}")
     items = measured[last].items
     chosen = choose(items, params.pictures)
     with progress("report", len(chosen)) as advance:
@@ -44,6 +44,7 @@ def report_content(workspace: Workspace) -> Content:
 
 
 def _measured(workspace: Workspace, strategy: str) -> Measured:
-    for file in (workspace.metrics_file(strategy), *(workspace.tables(strategy) / table for table in TABLES)):
+    metrics, tables = workspace.metrics_file(strategy), workspace.tables(strategy)
+    for file in (metrics, *(tables / table for table in TABLES)):
         require_file(file, f"deepmark evaluate --strategy {strategy}")
-    return read_measured(workspace.metrics_file(strategy), workspace.tables(strategy))
+    return read_measured(metrics, tables, workspace.plot_file(strategy))

@@ -5,14 +5,40 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepmark.eval.metric.metrics_file import read_metrics
+from deepmark.data.parquet import read_table
+from deepmark.digests import check_files
+from deepmark.errors import DeepmarkError
+from deepmark.eval.metric.metrics_file import maker, read_metrics
 from deepmark.eval.metric.names import KINDS, METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FRAMES: tuple[str, ...] = ("ap", "landmarks", "errors", "confusion", "curves", "calibration")
-TABLES: tuple[str, ...] = (*(f"{name}.csv" for name in FRAMES), "items.parquet")
+_TEXT, _COUNT, _NUMBER = None, "int64", "float64"
+
+COLUMNS: dict[str, dict[str, str | None]] = {
+    "ap": {"metric": _TEXT, "scope": _TEXT, **dict.fromkeys(("value", "low", "high"), _NUMBER)},
+    "landmarks": {
+        "category": _TEXT,
+        "landmark": _COUNT,
+        "part": _TEXT,
+        "labelled": _COUNT,
+        **dict.fromkeys(("error_mean", "error_median", "pck05", "pck10"), _NUMBER),
+    },
+    "errors": {"kind": _TEXT, "count": _COUNT, "shown": _COUNT, "ap_cost": _NUMBER},
+    "confusion": {"truth": _TEXT, "predicted": _TEXT, "count": _COUNT},
+    "curves": {"kind": _TEXT, "category": _TEXT, **dict.fromkeys(("overlap", "recall", "precision"), _NUMBER)},
+    "calibration": {
+        "score_low": _NUMBER,
+        "score_high": _NUMBER,
+        "detections": _COUNT,
+        "score_mean": _NUMBER,
+        "right": _NUMBER,
+    },
+}
+"""The CSV files of tables/{strategy}/, with the types of their columns."""
+
+TABLES: tuple[str, ...] = (*(f"{name}.csv" for name in COLUMNS), "items.parquet")
 """The files of tables/{strategy}/."""
 
 
@@ -45,14 +71,43 @@ class Measured:
     """One row for each labelled item, with the detection that belongs to it."""
 
 
-def read_measured(metrics_file: Path, tables: Path) -> Measured:
-    """The figures in metrics/{strategy}.json and in the files of tables/{strategy}/."""
+def read_measured(metrics_file: Path, tables: Path, plot: Path) -> Measured:
+    """The figures in metrics/{strategy}.json and in the files of tables/{strategy}/.
+
+    Raises DeepmarkError where one of them, or `plot`, which was written with them, is damaged or of another evaluation.
+    """
+    metrics = read_metrics(metrics_file)
+    check_files(metrics_file, [plot, tables / "items.parquet"], maker(metrics_file))
+    csv = {name: read_frame(metrics_file, tables / f"{name}.csv") for name in COLUMNS}
+    items = read_table(tables / "items.parquet", maker(metrics_file)).to_pandas()
+    return Measured(metrics={**metrics, "interval": headline_intervals(csv["ap"])}, items=items, **csv)
+
+
+def read_frame(metrics_file: Path, file: Path) -> "pd.DataFrame":
+    """A CSV file of tables/{strategy}/.
+
+    Raises DeepmarkError where it is damaged, or is not the one that was written with the metrics.
+    """
     import pandas as pd
 
-    csv = {name: pd.read_csv(tables / f"{name}.csv") for name in FRAMES}
-    items = pd.read_parquet(tables / "items.parquet")
-    metrics = {**read_metrics(metrics_file), "interval": headline_intervals(csv["ap"])}
-    return Measured(metrics=metrics, items=items, **csv)
+    check_files(metrics_file, [file], maker(metrics_file))
+    columns = COLUMNS[file.stem]
+    try:
+        frame = pd.read_csv(file, dtype={name: kind for name, kind in columns.items() if kind})
+    except ValueError as error:
+        raise _damaged(metrics_file, file, str(error)) from None
+    if list(frame.columns) != list(columns):
+        raise _damaged(metrics_file, file, f"expected the columns {', '.join(columns)}")
+    if file.stem == "ap":
+        figures = frame[["value", "low", "high"]].to_numpy()
+        impossible = figures[(figures < 0) | (figures > 1)]
+        if impossible.size:
+            raise _damaged(metrics_file, file, f"an AP of {impossible[0]:g}")
+    return frame
+
+
+def _damaged(metrics_file: Path, file: Path, fault: str) -> DeepmarkError:
+    return DeepmarkError(f"{file}: damaged ({fault}). Run `{maker(metrics_file)}` again.")
 
 
 def headline_intervals(ap: "pd.DataFrame") -> dict[str, dict[str, dict[str, float] | None]]:

@@ -4,6 +4,8 @@ Evaluation and report resume the run and add to it. Everything is written synchr
 lost 1 metric in 5 under SIGKILL.
 """
 
+import logging
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
 from deepmark.params import load_params
-from deepmark.serving.logged_model import CHECKPOINT_TAG, STRATEGY_TAG, log_model
+from deepmark.serving.logged_model import CHECKPOINT_TAG, STRATEGY_TAG, WEIGHTS, log_model
 from deepmark.tracking.mlflow_store import (
     IDENTITY_TAG,
     PROCESS_TAG,
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 LOCAL_UI = "http://127.0.0.1:5000"
 """Where `make ui` shows the runs of a workspace that keeps them in a database file."""
+
+_log = logging.getLogger(__name__)
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -152,7 +156,7 @@ class Tracker:
         `example_image`, JPEG bytes, is the input example, and is predicted once to see that the model works. The model
         detects by `promote.strategy` and returns scores of `report.min_score` or more; loading it with another
         `model_config` changes both. Where the run has a model of this checkpoint and strategy already, its URI is
-        returned and nothing is logged.
+        returned, and its weights are stored again where they are lost or damaged.
         """
         params = load_params(self.workspace / "params.yaml")
         predict = params.predict.model_copy(update={"min_score": params.report.min_score})
@@ -166,6 +170,7 @@ class Tracker:
         with self._store_errors():
             uri = self._find_model(tags)
             if uri is not None:
+                self._restore_weights(uri, checkpoint)
                 return uri
             with self._active_run():
                 return log_model(checkpoint, example_image, config, tags)
@@ -180,6 +185,21 @@ class Tracker:
             else:
                 self._client.delete_logged_model(model.model_id)
         return uri
+
+    def _restore_weights(self, uri: str, checkpoint: Path) -> None:
+        """Store the checkpoint in a logged model again, unless it is there and undamaged."""
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+
+        with tempfile.TemporaryDirectory() as folder, as_current_store(tracking_uri(self.workspace)):
+            try:
+                stored = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
+                if file_sha256(stored / WEIGHTS) == file_sha256(checkpoint):
+                    return
+            except (MlflowException, OSError):
+                pass
+            _log.warning("%s: its weights were lost or damaged, and are stored again from %s.", uri, checkpoint)
+            self._client.log_model_artifact(uri.rpartition("/")[2], str(checkpoint), str(Path(WEIGHTS).parent))
 
     def finish(self, status: Status = "FINISHED") -> None:
         """Close the run. One that was finished already when it was opened keeps its end time."""

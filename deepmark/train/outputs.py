@@ -4,8 +4,9 @@ import csv
 import io
 from typing import Any
 
+from deepmark.digests import write_json_with_digest
 from deepmark.eval.metric.names import MAIN
-from deepmark.files import new_folder, write_json, write_text
+from deepmark.files import new_folder, write_text
 from deepmark.model.detector import count_parameters, save_detector
 from deepmark.tracking.tracker import Tracker
 from deepmark.train.loop import TrainState
@@ -38,9 +39,9 @@ def write_outputs(workspace: Workspace, stepper: Stepper, state: TrainState, tra
         save_detector(detector, draft / workspace.model_file.name)
         origin = {"mlflow_run_id": tracker.run_id, "mlflow_url": tracker.url}
         training = {**origin, "kept": kept, "history": state.history}
-        write_json(draft / workspace.training_file.name, training)
-    write_json(workspace.train_metrics_file, figures)
+        write_json_with_digest(draft / workspace.training_file.name, training)
     write_text(workspace.losses_file, _losses_csv(state.history))
+    write_json_with_digest(workspace.train_metrics_file, figures, files=[workspace.losses_file])
 
 
 def _losses_csv(history: list[dict]) -> str:

@@ -1,13 +1,15 @@
-"""The inputs of a workspace's stages: shards, which may lie on other storage, and predictions."""
+"""The inputs of a workspace's stages: shards, which may lie on other storage, training.json, and predictions."""
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from deepmark.data.predictions import read_predictions
 from deepmark.data.shards.cache import ShardCache
 from deepmark.data.shards.reader import ShardReader
 from deepmark.data.shards.remote import RemoteFolder, is_url
 from deepmark.data.shards.source import RemoteShards
+from deepmark.digests import read_json_with_digest
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256, require_file
 from deepmark.schema import STRATEGIES
@@ -39,6 +41,14 @@ def index_sha256(workspace: Workspace, split: str) -> str:
     if isinstance(source, RemoteShards):
         return hashlib.sha256(source.folder.read("index.json")).hexdigest()
     return file_sha256(source / "index.json")
+
+
+def read_training(workspace: Workspace) -> dict[str, Any]:
+    """The content of training.json: the history of the training, and its MLflow run.
+
+    Raises DeepmarkError where the file is missing or damaged.
+    """
+    return read_json_with_digest(workspace.training_file, "deepmark train")
 
 
 def find_predictions(workspace: Workspace, name: str) -> Path:

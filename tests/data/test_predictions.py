@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,6 +115,39 @@ def test_parquet_of_something_else_is_refused(tmp_path: Path, metadata: dict | N
     pq.write_table(pa.table({"id": [1]}, schema=pa.schema([("id", pa.int64())], metadata=metadata)), path)
 
     with pytest.raises(DeepmarkError, match="expected predictions, version 1, found"):
+        read_predictions(path)
+
+
+def test_a_flipped_bit_in_the_facts_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "nms.parquet"
+    write_predictions(path, predictions(5), FACTS)
+    whole = path.read_bytes()
+    start = whole.index(b'{"')
+    for byte in range(start, start + 40):
+        path.write_bytes(whole[:byte] + bytes([whole[byte] ^ 1]) + whole[byte + 1 :])
+        with pytest.raises(DeepmarkError, match=r"nms\.parquet: damaged.*`deepmark predict --strategy nms` again"):
+            read_predictions(path)
+
+
+def test_a_file_of_an_earlier_release_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "none.parquet"
+    write_predictions(path, predictions(5), FACTS)
+    file = pq.read_table(path)
+    metadata = {"deepmark": "predictions, version 1", "facts": json.dumps(FACTS)}
+    pq.write_table(file.replace_schema_metadata(metadata), path)
+
+    found, facts = read_predictions(path)
+
+    assert facts == FACTS
+    assert len(list(found)) == 5
+
+
+def test_facts_that_are_no_json_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "none.parquet"
+    write_predictions(path, predictions(5), FACTS)
+    pq.write_table(pq.read_table(path).replace_schema_metadata({"deepmark": "predictions, version 1"}), path)
+
+    with pytest.raises(DeepmarkError, match=r"its facts cannot be read.*deepmark predict --strategy none"):
         read_predictions(path)
 
 

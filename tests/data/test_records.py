@@ -143,7 +143,7 @@ def test_a_flipped_byte_in_a_column_is_noticed(tmp_path):
     data[column.data_page_offset + column.total_compressed_size - 2] ^= 1
     path.write_bytes(data)
 
-    with pytest.raises(DeepmarkError, match=r"r\.parquet: cannot be read"):
+    with pytest.raises(DeepmarkError, match=r"r\.parquet: damaged"):
         list(read_records(path))
 
 

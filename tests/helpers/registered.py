@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from deepmark.infer import predict_file
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.registry.versions import Registry
 from deepmark.schema import MOST_LANDMARKS
+from deepmark.tracking.mlflow_store import as_current_store, store_errors, tracking_uri
 from deepmark.types import Detections, ImageRecord
 from deepmark.workspace.layout import Workspace
 
@@ -62,6 +65,28 @@ def aliases(workspace: Workspace) -> dict[int, tuple[str, ...]]:
 def tags(workspace: Workspace, number: int) -> Mapping[str, str]:
     """The tags of a version."""
     return next(one.tags for one in Registry(workspace.root).versions() if one.number == number)
+
+
+def registered_weights(workspace: Workspace, sha256: str | None) -> list[Path]:
+    """The files of weights in the workspace's store that have this sum."""
+    files = (workspace.root / "mlartifacts").rglob("model.safetensors")
+    return [file for file in files if file_sha256(file) == sha256]
+
+
+def flip_bit(file: Path) -> None:
+    """Flip one bit in the middle of a file."""
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 4
+    file.write_bytes(data)
+
+
+def load_champion(workspace: Workspace) -> Any:
+    """The champion as MLflow serves it."""
+    uri = tracking_uri(workspace.root)
+    with store_errors(uri), as_current_store(uri):
+        import mlflow.pyfunc
+
+        return mlflow.pyfunc.load_model("models:/deepmark@champion")
 
 
 def cannot_predict(monkeypatch: pytest.MonkeyPatch) -> None:

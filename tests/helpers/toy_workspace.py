@@ -37,9 +37,21 @@ def ingest(split):
         "category": {"vest": {"items": 3, "share_of_items": 1.0, "released_share_of_items": 0.1}}}})
 
 def shard(split):
+    from deepmark.data.shards.index import ShardIndex, write_index
+
     text = pathlib.Path(f"data/records/{split}.parquet").read_text()
     write(f"data/shards/{split}/{split}-000000.tar", text)
-    write(f"data/shards/{split}/index.json", {"shards": [{"count": 2, "bytes": 2**20}, {"count": 1, "bytes": 2**20}]})
+    shards = tuple(shard_of_a_mebibyte(f"{split}-{keys[0]}.tar", keys) for keys in (["000001", "000002"], ["000003"]))
+    index = ShardIndex(split=split, seed=1, target_mib=1.0, shards=shards)
+    write_index(pathlib.Path(f"data/shards/{split}/index.json"), index)
+
+def shard_of_a_mebibyte(file, keys):
+    from deepmark.data.shards.index import Samples, Shard
+
+    count, length = len(keys), (2**20 - 1024) // len(keys)
+    samples = Samples(key=keys, offset=[length * i for i in range(count)], length=[length] * count,
+                      jpeg_bytes=[length - 1536] * count, json_bytes=[512] * count, xxh3_64=["0" * 16] * count)
+    return Shard(file=file, count=count, bytes=2**20, sha256="0" * 64, samples=samples)
 
 def train():
     from deepmark.tracking.dagster_events import report_epoch
@@ -63,7 +75,7 @@ def evaluate(strategy):
     part = {"AP": 0.5, "AP50": 0.75, "AP75": 0.25}
     write(f"metrics/{strategy}.json", {"box": part, "landmark_visible": part, "landmark": part,
                                        "ms": {"total": 12.5}, "images": 3})
-    write(f"tables/{strategy}/ap.csv", "metric,scope,value\nbox_ap,all,0.5\n")
+    write(f"tables/{strategy}/ap.csv", "metric,scope,value,low,high\nbox_ap,all,0.5,0.4,0.6\n")
     write(f"plots/{strategy}.csv", "category,box_ap\nvest,0.5\n")
 
 def audit():

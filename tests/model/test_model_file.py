@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from deepmark.errors import DeepmarkError
+from deepmark.files import new_file
 from deepmark.model import detector as detector_module
 from deepmark.model.detector import (
     build_detector,
@@ -72,8 +73,30 @@ def test_a_damaged_model_is_refused(tmp_path):
     save_detector(build_detector(MOBILE, seed=0), path)
     path.write_bytes(path.read_bytes()[:-1000])
 
-    with pytest.raises(DeepmarkError, match=r"model\.safetensors: damaged, or not a safetensors file"):
+    with pytest.raises(DeepmarkError, match=r"model\.safetensors: damaged.*`deepmark train` again"):
         load_network(path)
+
+
+def test_one_flipped_bit_of_header_or_weights_is_told(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_detector(build_detector(MOBILE, seed=0), path)
+    whole = path.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+
+    for byte in (0, 9, header // 2, header - 1, header, header + 1001, len(whole) - 1):
+        path.write_bytes(whole[:byte] + bytes([whole[byte] ^ 64]) + whole[byte + 1 :])
+        with pytest.raises(DeepmarkError, match=r"model\.safetensors: damaged.*`deepmark train` again"):
+            load_network(path)
+
+
+def test_a_model_of_an_earlier_release_without_a_digest_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(detector_module, "new_file_with_digest", new_file)
+    monkeypatch.setattr(detector_module, "NO_DIGEST", "none")
+    detector = build_detector(MOBILE, seed=0)
+    save_detector(detector, tmp_path / "model.safetensors")
+
+    loaded = load_network(tmp_path / "model.safetensors").state_dict()
+    assert all(torch.equal(tensor, loaded[name]) for name, tensor in detector.state_dict().items())
 
 
 def test_a_picture_is_not_a_model(tmp_path):

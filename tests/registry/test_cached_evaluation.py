@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from registered import aliases, cannot_predict, tags
+from registered import aliases, cannot_predict, flip_bit, load_champion, registered_weights, tags
 from workspaces import refused, set_params
 
 from deepmark import stages
@@ -39,15 +39,33 @@ def test_on_new_validation_pictures_both_are_measured_again_with_their_own_weigh
 def test_a_champion_that_cannot_be_measured_any_more_is_replaced_by_force_only(deepmark, pair):
     changed = set_params(pair, predict={"nms_iou": 0.6})
     champion = with_alias(Registry(pair.root).versions(), CHAMPION)
-    for file in (pair.root / "mlartifacts").rglob("model.safetensors"):
-        if file_sha256(file) == champion.checkpoint:
-            file.unlink()
+    for file in registered_weights(pair, champion.checkpoint):
+        file.unlink()
     done = deepmark("promote", "--workspace", changed.root)
 
     words = ("version 1, the champion", "cannot be fetched", "Bring its files back", "deepmark promote --force REASON")
     assert refused(done, *words)
     assert promote(changed, force="its files are lost").champion == 2
-    assert "cannot be measured again" in json.loads(tags(pair, 2)[PROMOTION_TAG])["failed"][0]
+    assert "cannot be measured: " in json.loads(tags(pair, 2)[PROMOTION_TAG])["failed"][0]
+
+
+def test_a_champion_whose_weights_rotted_is_compared_with_by_force_only(deepmark, pair):
+    champion = with_alias(Registry(pair.root).versions(), CHAMPION)
+    flip_bit(*registered_weights(pair, champion.checkpoint))
+    done = deepmark("promote", "--workspace", pair.root)
+
+    words = ("version 1, the champion", "its weights were changed since", "deepmark promote --force REASON")
+    assert refused(done, *words)
+    assert aliases(pair) == {2: ("challenger",), 1: ("champion",)}
+    assert promote(pair, force="its weights are damaged").champion == 2
+
+
+def test_a_champion_with_a_flipped_bit_is_not_served(pair):
+    champion = with_alias(Registry(pair.root).versions(), CHAMPION)
+    flip_bit(*registered_weights(pair, champion.checkpoint))
+
+    with pytest.raises(DeepmarkError, match=r"model\.safetensors: damaged"):
+        load_champion(pair)
 
 
 @pytest.mark.parametrize("fault", ["changed", "gone"])

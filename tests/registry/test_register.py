@@ -4,7 +4,7 @@ import json
 
 import pytest
 from measurements import write_earlier_metrics
-from registered import aliases, tags
+from registered import aliases, evaluated, flip_bit, registered_weights, tags
 from workspaces import refused
 
 from deepmark.files import file_sha256
@@ -66,9 +66,67 @@ def test_figures_of_an_earlier_release_are_not_registered(deepmark, pair):
 
 
 def test_figures_of_other_predictions_are_not_registered(deepmark, pair):
+    before = pair.metrics_file("nms").read_bytes()
+    evaluated(pair, finds_every=2)
+    pair.metrics_file("nms").write_bytes(before)
+    done = deepmark("register", "--workspace", pair.root)
+
+    assert refused(
+        done, str(pair.metrics_file("nms")), str(pair.predictions_file("nms")), "deepmark evaluate --strategy nms"
+    )
+
+
+@pytest.mark.parametrize("fault", ["a flipped bit", "gone"])
+@pytest.mark.parametrize("is_champion", [False, True])
+def test_registered_weights_that_rotted_are_stored_again_by_register(pair, fault, is_champion, caplog):
+    if is_champion:
+        promote(pair)
+    (file,) = registered_weights(pair, file_sha256(pair.model_file))
+    flip_bit(file) if fault == "a flipped bit" else file.unlink()
+    alias = register(pair)["alias"]
+
+    assert file_sha256(file) == file_sha256(pair.model_file)
+    assert "its weights were lost or damaged, and are stored again" in caplog.text
+    assert alias == ("champion" if is_champion else "challenger")
+    assert promote(pair).champion == 2
+
+
+def test_intact_weights_are_not_stored_again(pair, caplog):
+    register(pair)
+
+    assert "stored again" not in caplog.text
+
+
+def test_a_damaged_checkpoint_is_not_registered(deepmark, pair):
+    flip_bit(pair.model_file)
+
+    assert refused(deepmark("register", "--workspace", pair.root), str(pair.model_file), "damaged", "`deepmark train`")
+
+
+def test_figures_that_cannot_be_are_not_registered(deepmark, pair):
     metrics = json.loads(pair.metrics_file("nms").read_text())
-    metrics["ms"]["network"] += 1
+    metrics["landmark"]["AP"] = 4.0
+    del metrics["digest"]  # as an earlier release wrote it
     pair.metrics_file("nms").write_text(json.dumps(metrics))
     done = deepmark("register", "--workspace", pair.root)
 
-    assert refused(done, str(pair.metrics_file("nms")), "other predictions", "deepmark evaluate --strategy nms")
+    words = ("landmark AP, visible + occluded is 4.0, which cannot be", "deepmark evaluate --strategy nms")
+    assert refused(done, str(pair.metrics_file("nms")), *words)
+
+
+def test_damaged_figures_are_not_registered(deepmark, pair):
+    file = pair.metrics_file("nms")
+    file.write_text(file.read_text("utf-8").replace("1.0", "0.0", 1))
+
+    done = deepmark("register", "--workspace", pair.root)
+    assert refused(done, str(file), "damaged", "`deepmark evaluate --strategy nms` again")
+
+
+def test_a_workspace_of_an_earlier_release_without_digests_is_registered(pair):
+    for file in (pair.metrics_file("nms"), pair.training_file):
+        values = {
+            name: value for name, value in json.loads(file.read_text()).items() if name not in ("digest", "sha256")
+        }
+        file.write_text(json.dumps(values))
+
+    assert register(pair)["version"] == 2

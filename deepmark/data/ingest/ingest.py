@@ -11,16 +11,17 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from deepmark.data.ingest.statistics import SplitStatistics
 from deepmark.data.ingest.validate import Input, RejectedInput, ValidatedInputs, validate_inputs
 from deepmark.data.parallel import map_in_order, worker_count
+from deepmark.data.parquet import read_table, write_table
 from deepmark.data.records import write_records
+from deepmark.digests import read_json_with_digest, write_json_with_digest
 from deepmark.errors import DeepmarkError
-from deepmark.files import new_file, write_json
 from deepmark.params import IngestParams
 from deepmark.types import ImageRecord
 
@@ -112,8 +113,21 @@ def list_inputs(folder: Path) -> list[Input]:
 
 
 def _write_rejected(path: Path, rejected: list[RejectedInput]) -> None:
-    with new_file(path) as draft:
-        pq.write_table(pa.Table.from_pylist([asdict(each) for each in rejected], REJECTED_SCHEMA), draft)
+    write_table(path, pa.Table.from_pylist([asdict(each) for each in rejected], REJECTED_SCHEMA))
+
+
+def read_rejected(path: Path) -> list[RejectedInput]:
+    """The rejected inputs of a split; raises DeepmarkError where the file is missing or damaged."""
+    return [RejectedInput(**row) for row in read_table(path, _maker(path.name.partition(".")[0])).to_pylist()]
+
+
+def read_statistics(path: Path) -> dict[str, Any]:
+    """The statistics of a split; raises DeepmarkError where the file is missing or damaged."""
+    return read_json_with_digest(path, _maker(path.name.partition(".")[0]))
+
+
+def _maker(split: str) -> str:
+    return f"deepmark ingest --split {split}"
 
 
 def ingest_split(
@@ -152,7 +166,7 @@ def ingest_split(
     with closing(map_in_order(validate, chunks, workers=worker_count(workers, len(chunks)))) as results:
         write_records(out / f"{split}.parquet", records())
     result = accumulator.result(split, len(inputs))
-    write_json(out / f"{split}.statistics.json", _statistics(result, accumulator.statistics))
+    write_json_with_digest(out / f"{split}.statistics.json", _statistics(result, accumulator.statistics))
     return result
 
 

@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
+from deepmark.data.parquet import write_table
 from deepmark.eval.analysis.assignment import assign_detections
 from deepmark.eval.analysis.confusion import confusion_table
 from deepmark.eval.analysis.curves import calibration_table, curve_table
@@ -57,6 +60,6 @@ def write_tables(folder: Path, tables: Mapping[str, "pd.DataFrame"]) -> None:
     """One file for each table, not rounded: CSV, and Parquet for the items, which grow with the data."""
     for name, table in tables.items():
         if name == "items":
-            table.to_parquet(folder / f"{name}.parquet", index=False)
+            write_table(folder / f"{name}.parquet", pa.Table.from_pandas(table, preserve_index=False))
         else:
             table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")

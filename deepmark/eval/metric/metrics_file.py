@@ -1,24 +1,48 @@
-"""Reads metrics/{strategy}.json: the figures of a strategy over everything, and its milliseconds."""
+"""Reads metrics/{strategy}.json: the figures of a strategy over everything, and its milliseconds.
 
-import json
+The file also holds its own digest, and the sha256 sums of the predictions that it was computed from and of the tables
+and the plot that were computed with it.
+"""
+
+from collections.abc import Mapping
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
+from deepmark.digests import read_json_with_digest
 from deepmark.errors import DeepmarkError
-from deepmark.eval.metric.names import KINDS
+from deepmark.eval.metric.names import KINDS, METRICS
 
 
 def read_metrics(file: Path) -> dict[str, Any]:
-    """The content of a metrics/{strategy}.json.
+    """The figures and milliseconds in a metrics/{strategy}.json.
 
-    Raises DeepmarkError where the figures have the names of an earlier release.
+    Raises DeepmarkError where the file is missing or damaged, where a figure is impossible, and where the figures have
+    the names of an earlier release.
     """
-    metrics = json.loads(file.read_text("utf-8"))
+    metrics = read_json_with_digest(file, maker(file))
     missing = [kind for kind in KINDS if kind not in metrics]
     if missing:
         raise DeepmarkError(
             f"{file}: has no figures named {', '.join(missing)}; an earlier release wrote it, with other names. "
-            f"Evaluate again: `dvc repro --force --single-item evaluate@{file.stem}`, or "
-            f"`deepmark evaluate --strategy {file.stem}`."
+            f"Evaluate again: `dvc repro --force --single-item evaluate@{file.stem}`, or `{maker(file)}`."
         )
+    _check_figures(file, metrics)
     return metrics
+
+
+def maker(file: Path) -> str:
+    """The command that makes a metrics/{strategy}.json, and the tables of the strategy."""
+    return f"deepmark evaluate --strategy {file.stem}"
+
+
+def _check_figures(file: Path, metrics: Mapping[str, Any]) -> None:
+    """Raise DeepmarkError for an AP that is not in 0..1, and for milliseconds that are not positive numbers."""
+    try:
+        figures = {metric.words: (metric.value_in(metrics), 1.0) for metric in METRICS.values()}
+        times = {f"milliseconds, {name}": (value, inf) for name, value in metrics.get("ms", {}).items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DeepmarkError(f"{file}: damaged: it lacks {error}. Run `{maker(file)}` again.") from None
+    for name, (value, most) in (figures | times).items():
+        if value is not None and not (type(value) in (int, float) and 0 <= value <= most and isfinite(value)):
+            raise DeepmarkError(f"{file}: damaged: {name} is {value!r}, which cannot be. Run `{maker(file)}` again.")

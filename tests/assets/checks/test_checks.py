@@ -212,5 +212,5 @@ def test_figures_of_an_earlier_release_are_not_shown(empty):
 def test_records_that_cannot_be_read_are_an_error_that_names_the_file(sharded):
     sharded.records_file("train").write_text("damaged")
 
-    with pytest.raises(DeepmarkError, match="cannot be read"):
+    with pytest.raises(DeepmarkError, match=r"train\.parquet: damaged, or not Parquet"):
         data_checks.no_picture_is_in_both_splits(made(sharded, "train"))

@@ -1,0 +1,62 @@
+"""Parquet files that tell damage: each page has a checksum, and the whole file a digest, checked when it is opened."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from deepmark.digests import NO_DIGEST, check_digest, new_file_with_digest
+from deepmark.errors import DeepmarkError
+
+
+@contextmanager
+def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """A writer of a new file, which replaces an old one when the block succeeds."""
+    with (
+        new_file_with_digest(path) as draft,
+        pq.ParquetWriter(draft, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
+        yield writer
+        writer.add_key_value_metadata({"digest": NO_DIGEST})
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a whole table, or nothing."""
+    with parquet_writer(path, table.schema) as writer:
+        writer.write_table(table)
+
+
+def open_parquet(path: Path, maker: str) -> pq.ParquetFile:
+    """The opened file, whose digest is right, if it has one; checksums of pages are verified as they are read.
+
+    Raises DeepmarkError, naming `maker`, the command that makes the file, where it is missing, damaged or not Parquet.
+    """
+    try:
+        check_digest(path, f"Run `{maker}` again.")
+        return pq.ParquetFile(path, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise DeepmarkError(f"{path}: no such file. `{maker}` makes it.") from None
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, maker, error) from None
+
+
+@contextmanager
+def told_as_damage(path: Path, maker: str) -> Iterator[None]:
+    """Turn errors of Arrow about pages of a file into a DeepmarkError that names `maker`."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, maker, error) from None
+
+
+def read_table(path: Path, maker: str) -> pa.Table:
+    """A whole file; raises DeepmarkError as `open_parquet` does."""
+    with open_parquet(path, maker) as file, told_as_damage(path, maker):
+        return file.read()
+
+
+def _damaged(path: Path, maker: str, error: Exception) -> DeepmarkError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return DeepmarkError(f"{path}: damaged, or not Parquet ({reason}). Run `{maker}` again.")
