@@ -6,13 +6,24 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from measurements import write_earlier_metrics
+from registered import flip_bit
 from workspaces import set_params
 
 from assets.checks import data as data_checks
 from assets.checks import model as model_checks
 from assets.checks.asset_check import Materialized
-from assets.metadata.stages import CATEGORIES, metrics_facts, records_facts, report_facts
+from assets.metadata.stages import (
+    CATEGORIES,
+    checkpoint_facts,
+    metrics_facts,
+    records_facts,
+    report_facts,
+    shards_facts,
+)
+from deepmark import stages
+from deepmark.data.ingest.ingest import read_statistics
 from deepmark.data.records import read_records, write_records
+from deepmark.digests import write_json_with_digest
 from deepmark.errors import DeepmarkError
 from deepmark.workspace.layout import Workspace
 
@@ -23,8 +34,8 @@ def made(workspace: Workspace, partition: str | None, **previous: object) -> Mat
 
 def change_statistics(workspace: Workspace, **values: object) -> dict:
     file = workspace.records / "train.statistics.json"
-    counts = json.loads(file.read_text("utf-8")) | values
-    file.write_text(json.dumps(counts))
+    counts = read_statistics(file) | values
+    write_json_with_digest(file, counts)
     return counts
 
 
@@ -214,3 +225,28 @@ def test_records_that_cannot_be_read_are_an_error_that_names_the_file(sharded):
 
     with pytest.raises(DeepmarkError, match=r"train\.parquet: damaged, or not Parquet"):
         data_checks.no_picture_is_in_both_splits(made(sharded, "train"))
+
+
+def test_rejected_inputs_are_shown_with_their_reasons(sharded):
+    (sharded.raw / "train/image/000001.jpg").write_bytes(b"no image")
+    workspace = set_params(sharded, ingest={"max_rejected_share": 0.5})
+    stages.ingest(workspace, split="train")
+
+    (row,) = records_facts(workspace.root, "train")["first rejected"].records
+    assert row.data["file"] == "image/000001.jpg"
+    assert "JPEG" in row.data["reason"]
+
+
+def test_a_flipped_bit_in_what_dagster_shows_or_checks_is_told(trained):
+    for file, read in (
+        (trained.records / "train.statistics.json", lambda: records_facts(trained.root, "train")),
+        (trained.train_metrics_file, lambda: model_checks.loss_is_finite(made(trained, None))),
+        (trained.losses_file, lambda: model_checks.loss_falls(made(trained, None))),
+        (trained.training_file, lambda: checkpoint_facts(trained.root, None)),
+        (trained.shards("train") / "index.json", lambda: shards_facts(trained.root, "train")),
+    ):
+        read()
+        flip_bit(file)
+        with pytest.raises(DeepmarkError, match=rf"{file.name}: .*damaged.*`deepmark (ingest|train|shard)"):
+            read()
+        flip_bit(file)
