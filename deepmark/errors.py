@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
+from deepmark.redact import redact
+
 EXTRAS = {
     "dagster": "pipeline",
     "dagster_pipes": "train",
@@ -33,7 +35,10 @@ EXTRAS = {
 
 
 class DeepmarkError(Exception):
-    """A mistake in what we were given: the message says what, where, and what to do next."""
+    """A mistake in what we were given: the message says what, where, and what to do next, and shows no secret."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redact(message))
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -11,18 +11,20 @@ import dagster as dg
 
 from assets.dagster_internals import postgres_error
 from deepmark.errors import DeepmarkError
+from deepmark.workspace.layout import check_place
 
 
 def dagster_home(workspace: Path) -> Path:
     """The folder to name as DAGSTER_HOME. It is made on first use; later its dagster.yaml is the team's to change.
 
-    Raises DeepmarkError where there is no workspace, and where its dagster.yaml needs packages or environment variables
-    that are missing.
+    Raises DeepmarkError where there is no workspace or it cannot work in its folder, and where its dagster.yaml needs
+    packages or environment variables that are missing.
     """
     if not (workspace / "dvc.yaml").is_file():
         raise DeepmarkError(
             f"{workspace}: no workspace. `make demo` makes runs/demo, `deepmark init DIR` an empty one."
         )
+    check_place(workspace.resolve())
     home = workspace.resolve() / ".dagster"
     home.mkdir(exist_ok=True)
     if not (home / "dagster.yaml").exists():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepmark.errors import DeepmarkError
+from deepmark.redact import redact
 from deepmark.registry.lock import exclusive
 from deepmark.serving.logged_model import CHECKPOINT_TAG, WEIGHTS
 from deepmark.tracking.mlflow_store import as_current_store, open_client, store_errors, tracking_uri
@@ -142,7 +143,7 @@ class Registry:
             try:
                 return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder)))
             except (MlflowException, OSError) as error:
-                reason = " ".join(str(error).split())[:200]
+                reason = redact(" ".join(str(error).split()))[:200]
                 raise DeepmarkError(f"{uri}: cannot be fetched from {self.uri} ({reason}).") from None
 
     def _aliases(self) -> dict[str, int]:

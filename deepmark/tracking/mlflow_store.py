@@ -1,21 +1,23 @@
 """MLflow's store: its address, its errors, and the experiment and runs in it."""
 
 import os
+import shlex
+import sqlite3
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, extras_named
+from deepmark.redact import redact
+from deepmark.tracking.mlflow_internals import forget_places_of_artifacts
+from deepmark.tracking.moved_store import ARTIFACTS, EXPERIMENT, follow_workspace
 from deepmark.tracking.process_identity import is_dead, this_process
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-
-EXPERIMENT = "deepmark"
-"""The MLflow experiment that holds all runs."""
 
 PROCESS_TAG = "deepmark.process"
 """The tag that names the process which writes a run, as `process_identity.this_process` does."""
@@ -38,39 +40,71 @@ _RETRIES = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
 
+_DRIVERS = {"psycopg", "psycopg2", "pg8000", "asyncpg", "MySQLdb", "pymysql", "mysql", "pyodbc", "pymssql"}
+"""Modules by which SQLAlchemy talks to the databases that MLflow supports."""
+
+_DRIVERS_ADVICE = (
+    "For Postgres: `pip install 'deepmark[postgres]'`, and begin the URI with postgresql+psycopg2://. "
+    "For another database, install its driver."
+)
+
 
 def tracking_uri(workspace: Path) -> str:
-    """The URI of the store: $MLFLOW_TRACKING_URI, or a database file in the workspace."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.resolve()}/mlflow.db"
+    """The URI of the store: $MLFLOW_TRACKING_URI, or a database file in the workspace. It may hold a password."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_own_database(workspace)}"
+
+
+def _own_database(workspace: Path) -> Path:
+    return workspace.resolve() / "mlflow.db"
+
+
+def open_store(workspace: Path) -> str:
+    """The URI of the store for other processes; paths in the workspace's own database follow a move before."""
+    uri = tracking_uri(workspace)
+    if uri == f"sqlite:///{_own_database(workspace)}":
+        follow_workspace(_own_database(workspace))
+    return uri
 
 
 def open_client(workspace: Path) -> "MlflowClient":
     """A client of the store of this workspace."""
     from mlflow import MlflowClient
 
-    return MlflowClient(tracking_uri=tracking_uri(workspace))
+    uri = open_store(workspace)
+    forget_places_of_artifacts()
+    try:
+        return MlflowClient(tracking_uri=uri)
+    except ValueError as error:  # such as a port that is no number
+        raise DeepmarkError(f"MLflow at {uri}: not a URI ({error}). Correct MLFLOW_TRACKING_URI.") from None
 
 
 def get_or_create_experiment(client: "MlflowClient", workspace: Path) -> str:
-    """The id of `EXPERIMENT`, which is created on first use."""
+    """The id of `EXPERIMENT`, which is created on first use. Raises DeepmarkError where it was deleted in MLflow."""
     from mlflow.exceptions import MlflowException
 
     existing = client.get_experiment_by_name(EXPERIMENT)
-    if existing is not None:
-        return existing.experiment_id
-    try:
-        return client.create_experiment(EXPERIMENT, _artifact_location(tracking_uri(workspace)))
-    except MlflowException:  # another process has created it meanwhile
-        existing = client.get_experiment_by_name(EXPERIMENT)
-        if existing is None:
-            raise
-        return existing.experiment_id
+    if existing is None:
+        try:
+            return client.create_experiment(EXPERIMENT, _artifact_location(tracking_uri(workspace)))
+        except MlflowException:  # another process has created it meanwhile
+            existing = client.get_experiment_by_name(EXPERIMENT)
+            if existing is None:
+                raise
+    if existing.lifecycle_stage == "deleted":
+        command = mlflow_command(workspace, f"experiments restore -x {existing.experiment_id}")
+        raise DeepmarkError(f"MLflow's experiment '{EXPERIMENT}' was deleted. Bring it back: {command}")
+    return existing.experiment_id
+
+
+def mlflow_command(workspace: Path, words: str) -> str:
+    """A command of MLflow on the store of this workspace, for people to type."""
+    return f"MLFLOW_TRACKING_URI={shlex.quote(redact(tracking_uri(workspace)))} mlflow {words}"
 
 
 def _artifact_location(uri: str) -> str | None:
     """A folder beside a database file, because MLflow would take the current one; None lets a server choose."""
     file = uri.removeprefix("sqlite:///")
-    return None if file == uri else (Path(file).resolve().parent / "mlartifacts").as_uri()
+    return None if file == uri else (Path(file).resolve().parent / ARTIFACTS).as_uri()
 
 
 def find_unfinished_run(client: "MlflowClient", experiment: str, identity: str) -> "Run | None":
@@ -107,22 +141,29 @@ def find_run(client: "MlflowClient", run_id: str) -> "Run | None":
 
 @contextmanager
 def store_errors(uri: str) -> Iterator[None]:
-    """Turn errors of MLflow, SQLAlchemy and the OS about the store into a DeepmarkError; silence MLflow's warnings."""
+    """Turn errors of MLflow, its database and the OS into a DeepmarkError that names the store; silence MLflow."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow warns about how it uses its own libraries
         os.environ.update(_QUIET)  # before MLflow is imported, which reads it
         for name, value in _RETRIES.items():
             os.environ.setdefault(name, value)
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
+        with extras_named():
+            from mlflow.exceptions import MlflowException
+            from sqlalchemy.exc import SQLAlchemyError
 
         try:
             yield
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            reason = " ".join(str(error).split())[:300]
+        except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+            reason = redact(" ".join(str(error).split()))[:300]
             raise DeepmarkError(
                 f"MLflow at {uri} cannot be used: {reason}\n"
                 "Start its server, correct MLFLOW_TRACKING_URI, or unset it to keep runs in the workspace."
+            ) from error
+        except ModuleNotFoundError as error:
+            if "://" not in uri or (error.name or "").partition(".")[0] not in _DRIVERS:
+                raise
+            raise DeepmarkError(
+                f"MLflow at {uri} needs the package '{error.name}', which is not installed. {_DRIVERS_ADVICE}"
             ) from error
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
 from deepmark.params import load_params
+from deepmark.redact import redact
 from deepmark.serving.logged_model import CHECKPOINT_TAG, STRATEGY_TAG, WEIGHTS, log_model
 from deepmark.tracking.mlflow_store import (
     IDENTITY_TAG,
@@ -25,6 +26,7 @@ from deepmark.tracking.mlflow_store import (
     find_run,
     find_unfinished_run,
     get_or_create_experiment,
+    mlflow_command,
     open_client,
     resume_run,
     store_errors,
@@ -92,6 +94,10 @@ class Tracker:
                     f"MLflow at {tracking_uri(workspace)} has no run {run_id}. "
                     "Set MLFLOW_TRACKING_URI to the place that has it, or train again: `deepmark train --fresh`."
                 )
+            if run.info.lifecycle_stage == "deleted":
+                get_or_create_experiment(client, workspace)  # which may be deleted with all its runs
+                command = mlflow_command(workspace, f"runs restore --run-id {run_id}")
+                raise DeepmarkError(f"MLflow's run {run_id} was deleted. Bring it back: {command}")
             close_dead_runs(client, run.info.experiment_id)
             if run.info.status != "FINISHED":
                 resume_run(client, run_id)
@@ -109,7 +115,7 @@ class Tracker:
     @cached_property
     def url(self) -> str | None:
         """The run's page on the tracking server, or where `make ui` shows this workspace; None for other stores."""
-        uri = tracking_uri(self.workspace)
+        uri = redact(tracking_uri(self.workspace))
         if not uri.startswith(("http://", "https://", "sqlite://")):
             return None
         host = LOCAL_UI if uri.startswith("sqlite://") else uri.rstrip("/")
@@ -211,7 +217,7 @@ class Tracker:
     def _log_params(self, params: dict[str, Any]) -> None:
         from mlflow.entities import Param
 
-        entries = [Param(name, str(value)) for name, value in params.items()]
+        entries = [Param(name, redact(str(value))) for name, value in params.items()]
         for first in range(0, len(entries), 100):  # MLflow's limit of a request
             self._client.log_batch(self.run_id, params=entries[first : first + 100], synchronous=True)
 

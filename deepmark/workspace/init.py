@@ -8,7 +8,7 @@ from pathlib import Path
 from deepmark.errors import DeepmarkError, missing_extra, nearest
 from deepmark.workspace.environment import tool
 from deepmark.workspace.git import IDENTITY, git
-from deepmark.workspace.layout import Workspace
+from deepmark.workspace.layout import Workspace, check_place
 
 _GIT_IGNORE = "/data/?*\n!/data/.gitignore\n!/data/*.dvc\n/runs/\n/dvc_plots/\n/mlflow.db\n/mlartifacts/\n/.dagster/\n"
 """data/raw.dvc is for git, what lies beside it is not. For "/data/*" DVC would take data/ itself to be ignored, and not
@@ -35,9 +35,11 @@ def _run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def init_workspace(root: str | PathLike[str], profile: str) -> Workspace:
     """Make `root` a workspace with a git and a DVC repository of its own; an existing workspace is left as it is.
 
-    Raises DeepmarkError where the folder holds something else, or there is no such profile.
+    Raises DeepmarkError where the folder holds something else or has a name that its tools cannot work with, and where
+    there is no such profile.
     """
     root = Path(root)
+    check_place(root)
     if not profile_file(profile).is_file():
         profiles = sorted(file.stem for file in profile_file(profile).parent.glob("*.yaml") if file.stem != "dvc")
         raise DeepmarkError(f"profile '{profile}': there is none of this name. {nearest(profile, profiles)}")

@@ -1,20 +1,46 @@
 """The paths of a workspace: a folder with params.yaml, dvc.yaml and data/."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
+from deepmark.errors import DeepmarkError
 from deepmark.params import Params, load_params
+
+_UNUSABLE = re.compile(r"[?{}\x00-\x1f\x7f\ud800-\udfff]|%[0-9A-Fa-f]{2}")
+"""In a path: Dagster takes ? and %41 of its databases' paths for a URL's, DVC takes braces for a format."""
+
+_LONGEST_URI = 1900
+"""Characters of a workspace's path as a URI; MLflow keeps at most 2,048 of a run's artifacts, some 80 more."""
+
+
+def check_place(root: Path) -> None:
+    """Raise DeepmarkError where the tools that work on a workspace could not work in this folder, there or not."""
+    path = root.absolute()
+    found = _UNUSABLE.search(str(path))
+    if found:
+        raise DeepmarkError(
+            f"{str(path)!a}: a workspace cannot lie in a folder whose path has {found[0]!a}. Dagster, DVC and MLflow "
+            "misread ?, { and }, % before two hexadecimal digits, control characters, and names that are not UTF-8. "
+            "Give it another name, or move it."
+        )
+    if len(path.as_uri()) > _LONGEST_URI:
+        raise DeepmarkError(f"{path}: this path is too long for MLflow. Take a folder with a shorter one.")
 
 
 @dataclass(frozen=True, init=False)
 class Workspace:
-    """Where the stages read and write; the outs of dvc.yaml are these paths."""
+    """Where the stages read and write; the outs of dvc.yaml are these paths.
+
+    Raises DeepmarkError where a workspace cannot work in a folder of this name.
+    """
 
     root: Path
 
     def __init__(self, root: str | PathLike[str]) -> None:
+        check_place(Path(root))
         object.__setattr__(self, "root", Path(root))
 
     @cached_property

@@ -10,6 +10,7 @@ from deepmark.workspace.layout import Workspace
 
 def plain_workspace(folder: Path, **automation: object) -> Workspace:
     """The files that definitions are read from, and one raw image; neither git nor DVC."""
+    folder.mkdir(exist_ok=True)
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copyfile(REPOSITORY / name, folder / name)
     (folder / "data/raw/train").mkdir(parents=True)

@@ -3,9 +3,7 @@
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,32 +78,8 @@ def _change(values: dict, changes: Mapping[str, object]) -> None:
 
 
 def copied(workspace: Workspace, folder: Path) -> Workspace:
-    """The same workspace once more, in `folder`, with MLflow's artifacts of its own."""
-    copy = Workspace(Path(shutil.copytree(workspace.root, folder / "workspace", symlinks=True)))
-    if (copy.root / "mlflow.db").exists():
-        _move_store(copy.root, str(workspace.root))
-    return copy
-
-
-_STORED_PATHS = {
-    "experiments": ("artifact_location",),
-    "runs": ("artifact_uri",),
-    "logged_models": ("artifact_location",),
-    "model_versions": ("source", "storage_location"),
-}
-"""Where MLflow's database has absolute paths."""
-
-
-def _move_store(root: Path, before: str) -> None:
-    if "mlflow.tracking" in sys.modules:
-        from mlflow.tracking._tracking_service import utils
-
-        utils._artifact_repos_cache.clear()  # its keys are the ids of runs, which both workspaces have
-    with sqlite3.connect(root / "mlflow.db") as database:
-        for table, columns in _STORED_PATHS.items():
-            for column in columns:
-                database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (before, str(root)))
-    database.close()
+    """The same workspace once more, in `folder`."""
+    return Workspace(Path(shutil.copytree(workspace.root, folder / "workspace", symlinks=True)))
 
 
 def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
