@@ -13,7 +13,7 @@ CHECKPOINT_TAG, STRATEGY_TAG = "deepmark.checkpoint", "deepmark.strategy"
 
 
 def log_model(checkpoint: Path, example_image: bytes, model_config: dict[str, Any], tags: dict[str, str]) -> str:
-    """Log a model to the active run, and check that it predicts the example image, JPEG bytes; returns its URI."""
+    """Log a model to the active run, and check that it predicts the example image, a file's bytes; returns its URI."""
     import mlflow.pyfunc
     import pandas as pd
     from mlflow.models import ModelSignature
@@ -27,7 +27,8 @@ def log_model(checkpoint: Path, example_image: bytes, model_config: dict[str, An
         artifacts={"checkpoint": str(checkpoint.resolve())},
         model_config=model_config,
         tags=tags,
-        signature=ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image")])),
+        # Not DataType.binary: MLflow's server would decode it, make garbage of a data: URL and name no row of a null.
+        signature=ModelSignature(inputs=Schema([ColSpec(DataType.string, "image")])),
         input_example=example,
         pip_requirements=_requirements(),
     )
@@ -39,5 +40,7 @@ def _requirements() -> list[str]:
     """The packages that serving needs, as installed here; MLflow would load the model in a new process to find them."""
     from importlib.metadata import version
 
-    names = "mlflow torch numpy pandas pydantic jaxtyping safetensors simplejpeg opencv-python-headless ruamel.yaml"
+    names = (
+        "mlflow torch numpy pandas pydantic jaxtyping safetensors simplejpeg pillow opencv-python-headless ruamel.yaml"
+    )
     return [f"{name}=={version(name)}" for name in names.split()]

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+from encoded_images import encoded, smooth
 from processes import free_port
 from tiny_dataset import jpeg
 
@@ -69,16 +70,20 @@ def _is_up(url):
         return False
 
 
-def ask(url, *pictures):
-    body = {"dataframe_split": {"columns": ["image"], "data": [[base64.b64encode(one).decode()] for one in pictures]}}
+def ask(url, *images, column="image"):
+    body = {"dataframe_split": {"columns": [column], "data": [[image] for image in images]}}
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(f"{url}/invocations", json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)["predictions"]
 
 
-def test_the_champion_answers_pictures_over_http_with_boxes_and_named_landmarks(address):
-    garments, others = ask(address, jpeg(1), jpeg(1, (40, 30)))
+def text(data):
+    return base64.b64encode(data).decode()
+
+
+def test_the_champion_answers_images_over_http_with_boxes_and_named_landmarks(address):
+    garments, others = ask(address, text(jpeg(1)), text(jpeg(1, (40, 30))))
 
     best = garments[0]
     assert set(best) == {"category", "score", "box", "landmarks"}
@@ -88,12 +93,43 @@ def test_the_champion_answers_pictures_over_http_with_boxes_and_named_landmarks(
     assert all(0 <= x <= 30 for x in others[0]["box"][::2])
 
 
-def test_what_is_no_picture_is_answered_with_the_reason(address):
-    with pytest.raises(urllib.error.HTTPError) as error:
-        ask(address, b"no picture")
+def test_other_kinds_of_images_and_base64_with_line_ends_are_taken(address):
+    image = encoded(smooth((50, 60)))
+    expected = ask(address, text(image))
 
-    assert error.value.code >= 400
-    assert "picture 0: not a JPEG" in error.value.read().decode()
+    assert expected[0]
+    assert ask(address, base64.encodebytes(image).decode()) == expected
+    assert ask(address, f"data:image/png;base64,{text(image)}") == expected
+    assert ask(address, text(encoded(smooth((50, 60)), "webp", lossless=True))) == expected
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        ([b"no image"], "column 'image', row 0 (counted from 0): text, not a JPEG, PNG, WebP, "),
+        ([jpeg(1), encoded(smooth())[:-50], b""], "column 'image', row 1 (counted from 0): a PNG that is cut off. "),
+        ([jpeg(1), jpeg(1), None], "column 'image', row 2 (counted from 0): null. Send the base64 of an image file."),
+        ([jpeg(1), 7], "column 'image', row 1 (counted from 0): a value of type int. "),
+    ],
+)
+def test_a_refusal_is_our_sentence_and_nothing_else(address, images, message):
+    with pytest.raises(urllib.error.HTTPError) as error:
+        ask(address, *(text(image) if isinstance(image, bytes) else image for image in images))
+
+    answer = json.load(error.value)
+    assert error.value.code == 400
+    assert answer["message"].startswith(message)
+    assert "stack_trace" not in answer
+
+
+def test_a_column_of_another_name_is_named_and_so_is_the_right_one(address):
+    with pytest.raises(urllib.error.HTTPError) as error:
+        ask(address, text(jpeg(1)), column="img")
+
+    answer = json.load(error.value)
+    assert error.value.code == 400
+    assert "Model is missing inputs ['image']. Note that there were extra inputs: ['img']" in answer["message"]
+    assert "stack_trace" not in answer
 
 
 WATCHED = """
@@ -132,5 +168,5 @@ def test_the_champion_has_a_signature_and_an_example(served_store):
     with as_current_store(served_store["MLFLOW_TRACKING_URI"]):
         info = get_model_info(URI)
 
-    assert info.signature.inputs.to_dict() == [{"type": "binary", "name": "image", "required": True}]
+    assert info.signature.inputs.to_dict() == [{"type": "string", "name": "image", "required": True}]
     assert info.saved_input_example_info is not None
