@@ -196,15 +196,35 @@ def detect(
     model: Annotated[Path, typer.Option(help="A model.safetensors.")] = Path("data/checkpoint/model.safetensors"),
     strategy: StrategyOption = Strategy.NMS,
     min_score: Annotated[
-        float, typer.Option(min=0, max=1, help="Detections with lower scores are left out.")
-    ] = SHOWN_SCORE,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            show_default=False,
+            help=f"Detections with lower scores are left out: {SHOWN_SCORE:g}, or predict.min_score if that is higher.",
+        ),
+    ] = None,
     draw: Annotated[Path | None, typer.Option(help="Folder for the pictures with detections drawn.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="File for the detections; - prints them.")] = None,
 ) -> None:
-    """Find clothes and landmarks in pictures."""
-    from deepmark.infer.detect_files import detect_files
+    """Find clothes and landmarks in images, by the section `predict` of the model's workspace.
 
-    failed = detect_files(images, model=model, strategy=strategy, min_score=min_score, draw=draw, json_file=json_file)
+    A model in its workspace is used as params.yaml says there, a copy of it elsewhere as params.yaml said when it was
+    trained.
+    """
+    from deepmark.infer.detect_files import detect_files
+    from deepmark.workspace.layout import workspace_of_model
+
+    workspace = workspace_of_model(model)
+    failed = detect_files(
+        images,
+        model=model,
+        strategy=strategy,
+        min_score=min_score,
+        draw=draw,
+        json_file=json_file,
+        predict=workspace.params.predict if workspace else None,
+    )
     if failed:
         raise typer.Exit(1)
 

@@ -16,6 +16,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.files import new_file, write_text
 from deepmark.images import open_image
 from deepmark.infer.load_detector import load_detector
+from deepmark.params import PredictParams
 from deepmark.progress import progress
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
@@ -58,16 +59,18 @@ def detect_files(
     *,
     model: Path,
     strategy: str,
-    min_score: float,
+    min_score: float | None,
     draw: Path | None,
     json_file: Path | None,
+    predict: PredictParams | None = None,
 ) -> int:
     """Detect in files and folders; draw, write or print the detections; returns how many images could not be read.
 
-    An image that cannot be read is named on standard error, and the others go on. `json_file` "-" is standard output.
+    `min_score` and `predict` are as in `load_detector`. An image that cannot be read is named on standard error, and
+    the others go on. `json_file` "-" is standard output.
     """
     images = find_images(paths)
-    detector = load_detector(model, strategy=strategy, min_score=min_score)
+    detector = load_detector(model, strategy=strategy, min_score=min_score, predict=predict)
     results: dict[str, list[dict[str, Any]]] = {}
     failed = 0
     with progress("detect", len(images)) as advance:
@@ -83,7 +86,7 @@ def detect_files(
                     print(f"deepmark detect: {path}: {image.note}.", file=sys.stderr)
                 results[str(path)] = detections.as_dicts()
                 if draw is not None:
-                    _save(draw_detections(image.pixels(), detections, min_score=min_score), draw / name)
+                    _save(draw_detections(image.pixels(), detections, min_score=0), draw / name)
             advance(1)
     if json_file is not None and str(json_file) != "-":
         write_text(json_file, json.dumps(results, indent=2) + "\n")

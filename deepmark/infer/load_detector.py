@@ -13,6 +13,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.images import ImageSource, OpenedImage, open_image
 from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor, PreparedImage, best_device
 from deepmark.model.detector import load_network
+from deepmark.params import PredictParams
 from deepmark.schema import SHOWN_SCORE
 from deepmark.types import Detections
 
@@ -73,22 +74,27 @@ def load_detector(
     *,
     device: torch.device | str | None = None,
     strategy: str = "nms",
-    min_score: float = SHOWN_SCORE,
+    min_score: float | None = None,
+    predict: PredictParams | None = None,
 ) -> LoadedDetector:
     """A detector from the model.safetensors of a training; the same numbers as `deepmark detect` gives.
 
     `device` is the first GPU where there is one, or the CPU, unless it is named. `strategy` is "none", "nms", "flip"
-    or "multiscale", each slower and usually better than the one before. Detections below `min_score` are left out.
+    or "multiscale", each slower and usually better than the one before. Detections below `min_score` are left out:
+    0.3, or the `min_score` of `predict` if that is higher. `predict` (that section of a params.yaml) is as in the
+    workspace that trained the model; its file says so.
 
     Raises DeepmarkError where the file is missing, damaged or no DeepMark model, and for options that cannot be.
     """
-    if not 0 <= min_score <= 1:
+    if min_score is not None and not 0 <= min_score <= 1:
         raise DeepmarkError(f"min_score is {min_score:g}, and must be from 0 to 1.")
-    params = PROFILE_PREDICT_PARAMS.model_copy(update={"min_score": min_score})
     device = best_device() if device is None else _checked_device(device)
     path = Path(path)
     network = load_network(path)
-    return LoadedDetector(path, Predictor(network, strategy, params, device), strategy)
+    params = predict or network.predict_params or PROFILE_PREDICT_PARAMS
+    least = max(SHOWN_SCORE, params.min_score) if min_score is None else min_score
+    predictor = Predictor(network, strategy, params.model_copy(update={"min_score": least}), device)
+    return LoadedDetector(path, predictor, strategy)
 
 
 def _checked_device(device: torch.device | str) -> torch.device:

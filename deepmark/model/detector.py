@@ -20,7 +20,7 @@ from deepmark.model.backbones.hourglass import Hourglass104
 from deepmark.model.backbones.mobile import Mobile
 from deepmark.model.heads import STRIDE, CellIndex, GatheredHeads, HeadMaps, Heads
 from deepmark.model.landmark_channels import LAYOUTS
-from deepmark.params import ModelParams
+from deepmark.params import ModelParams, PredictParams
 from deepmark.schema import CATEGORIES
 from deepmark.version import __version__
 
@@ -62,6 +62,9 @@ class Detector(nn.Module):
         self.params = params
         self.facts: dict[str, str] = {}
         """What the model file says about its origin."""
+
+        self.predict_params: PredictParams | None = None
+        """How the model file says that images are to be predicted; None where it does not say."""
 
         self.register_buffer("mean", torch.tensor(MEAN), persistent=False)
         self.register_buffer("std", torch.tensor(STD), persistent=False)
@@ -138,10 +141,13 @@ def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
-def save_detector(detector: Detector, path: Path, *, facts: Mapping[str, str] | None = None) -> None:
+def save_detector(
+    detector: Detector, path: Path, *, facts: Mapping[str, str] | None = None, predict: PredictParams | None = None
+) -> None:
     """Write everything that is needed to run the network, as safetensors with a digest, whole or not at all.
 
-    `facts` (dataset version, MLflow run, …) are stored with it and come back as `detector.facts`.
+    `facts` (dataset version, MLflow run, …) and `predict` (that section of params.yaml) are stored with it and come
+    back as `detector.facts` and `detector.predict_params`.
     """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}
     description = {
@@ -155,6 +161,8 @@ def save_detector(detector: Detector, path: Path, *, facts: Mapping[str, str] | 
         "landmark_channels": json.dumps(LAYOUTS[detector.params.landmark_maps].channel_of),
         "facts": json.dumps(dict(facts or {}), sort_keys=True),
     }
+    if predict is not None:
+        description["predict"] = predict.model_dump_json()
     # One entry: safetensors writes several in any order, and the same model would have another sha256 each time.
     metadata = {_DESCRIPTION: json.dumps(description)}
     with new_file_with_digest(path) as draft:
@@ -172,7 +180,7 @@ def load_network(path: Path, *, device: torch.device | str = "cpu") -> Detector:
     detector.load_state_dict(stored.weights)
     detector.mean.copy_(torch.tensor(stored.mean))
     detector.std.copy_(torch.tensor(stored.std))
-    detector.facts = stored.facts
+    detector.facts, detector.predict_params = stored.facts, stored.predict
     return detector.to(device).eval()
 
 
@@ -185,6 +193,7 @@ class StoredDetector:
     mean: list[float]
     std: list[float]
     facts: dict[str, str]
+    predict: PredictParams | None
 
 
 def read_detector(path: Path) -> StoredDetector:
@@ -202,6 +211,7 @@ def read_detector(path: Path) -> StoredDetector:
         params = ModelParams.model_validate_json(metadata["model"])
         facts, mean, std = (json.loads(metadata[key]) for key in ("facts", "mean", "std"))
         channels = json.loads(metadata.get("landmark_channels", "null"))
+        predict = PredictParams.model_validate_json(metadata["predict"]) if "predict" in metadata else None
     except (KeyError, ValidationError, json.JSONDecodeError) as error:
         raise DeepmarkError(f"{path}: its description cannot be read ({error}). Train it again.") from None
     if channels not in (None, list(LAYOUTS[params.landmark_maps].channel_of)):
@@ -209,7 +219,7 @@ def read_detector(path: Path) -> StoredDetector:
             f"{path}: its maps show other landmarks than this version's with landmark_maps: {params.landmark_maps}. "
             "It was written by another version of DeepMark: train it again, or use that version."
         )
-    return StoredDetector(params=params, weights=weights, mean=mean, std=std, facts=facts)
+    return StoredDetector(params=params, weights=weights, mean=mean, std=std, facts=facts, predict=predict)
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

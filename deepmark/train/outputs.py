@@ -36,7 +36,7 @@ def write_outputs(workspace: Workspace, stepper: Stepper, state: TrainState, tra
         "parameters": count_parameters(detector),
     }
     with new_folder(workspace.checkpoint) as draft:
-        save_detector(detector, draft / workspace.model_file.name)
+        save_detector(detector, draft / workspace.model_file.name, predict=workspace.params.predict)
         origin = {"mlflow_run_id": tracker.run_id, "mlflow_url": tracker.url}
         training = {**origin, "kept": kept, "history": state.history}
         write_json_with_digest(draft / workspace.training_file.name, training)

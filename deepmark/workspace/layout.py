@@ -97,6 +97,10 @@ class Workspace:
         """Every AP of the strategy."""
         return self.tables(strategy) / "ap.csv"
 
+    def resamples_file(self, strategy: str) -> Path:
+        """The headline figures of the strategy in each bootstrap resample."""
+        return self.tables(strategy) / "resamples.csv"
+
     def plot_file(self, strategy: str) -> Path:
         return self.root / "plots" / f"{strategy}.csv"
 
@@ -122,3 +126,11 @@ class Workspace:
     def runs(self) -> Path:
         """Files in progress that DVC does not track: the checkpoints from which a training resumes."""
         return self.root / "runs"
+
+
+def workspace_of_model(model: Path) -> Workspace | None:
+    """The workspace whose `model_file` this is; None for a model that lies elsewhere."""
+    parents = model.absolute().parents
+    workspace = Workspace(parents[min(2, len(parents) - 1)])
+    own = workspace.model_file == model.absolute() and (workspace.root / "params.yaml").is_file()
+    return workspace if own else None

@@ -1,13 +1,14 @@
 """`deepmark detect`: images of any kind in, JSON and drawn images out."""
 
 import json
+import shutil
 import struct
 import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
-from workspaces import REPOSITORY
+from workspaces import REPOSITORY, copied, set_params
 
 from deepmark.images import MAX_PIXELS
 from deepmark.infer.detect_files import find_images
@@ -49,6 +50,23 @@ def test_files_and_folders_are_searched_by_name_and_in_order(tmp_path):
         tmp_path / "folder/a.jpg",
         tmp_path / "folder/b.PNG",
     ]
+
+
+def test_a_model_is_used_as_its_workspace_says_and_a_copy_as_it_said_at_the_training(deepmark, trained_once, tmp_path):
+    workspace = copied(trained_once, tmp_path / "own")
+    shutil.copy(workspace.model_file, tmp_path / "copy.safetensors")
+    image = next((workspace.raw / "validation/image").iterdir())
+
+    def garments(model):
+        (found,) = deepmark("detect", image, "--model", model, "--min-score", 0, "--json", "-").facts.values()
+        return found
+
+    many = garments(workspace.model_file)
+    set_params(workspace, predict={"max_detections": 1})
+
+    assert len(many) > 1
+    assert garments(workspace.model_file) == many[:1]
+    assert garments(tmp_path / "copy.safetensors") == many
 
 
 def test_detections_on_standard_output_are_json_and_nothing_else(deepmark, model, tmp_path):

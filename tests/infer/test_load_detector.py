@@ -153,8 +153,31 @@ def test_options_that_cannot_be_are_refused(model, options, message):
         load_detector(model, **options)
 
 
+def test_a_model_file_says_how_its_images_are_predicted(tmp_path, detector):
+    predict = PROFILE_PREDICT_PARAMS.model_copy(update={"max_detections": 2, "min_score": 0.0})
+    network = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1)
+    save_detector(network, tmp_path / "model.safetensors", predict=predict)
+
+    best = load_detector(tmp_path / "model.safetensors", device="cpu", min_score=0)(pixels())
+    one = predict.model_copy(update={"max_detections": 1})
+    only = load_detector(tmp_path / "model.safetensors", device="cpu", min_score=0, predict=one)(pixels())
+
+    assert len(detector(pixels())) > 2
+    assert best.scores.tolist() == detector(pixels()).scores[:2].tolist()
+    assert only.scores.tolist() == best.scores[:1].tolist()
+
+
+@pytest.mark.parametrize(("least", "used"), [(0.0, 0.3), (0.7, 0.7)])
+def test_the_least_score_is_the_higher_one_of_the_usual_and_the_model_s(tmp_path, least, used):
+    predict = PROFILE_PREDICT_PARAMS.model_copy(update={"min_score": least})
+    network = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1)
+    save_detector(network, tmp_path / "model.safetensors", predict=predict)
+
+    assert f"min_score={used}," in repr(load_detector(tmp_path / "model.safetensors", device="cpu"))
+
+
 @pytest.mark.parametrize("profile", ["demo", "paper", "modern"])
-def test_outside_a_workspace_the_numbers_are_those_of_the_profiles(profile):
+def test_a_model_file_without_the_section_predict_is_used_with_that_of_the_profiles(profile):
     assert load_params(profile_file(profile)).predict == PROFILE_PREDICT_PARAMS
 
 

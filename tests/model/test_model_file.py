@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import save_file
+from workspaces import REPOSITORY
 
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_file
@@ -16,7 +17,7 @@ from deepmark.model.detector import (
     save_detector,
 )
 from deepmark.model.landmark_channels import LAYOUTS
-from deepmark.params import ModelParams
+from deepmark.params import ModelParams, load_params
 from deepmark.schema import CATEGORIES
 
 MOBILE = ModelParams(backbone="mobile", input_size=(64, 96))
@@ -61,6 +62,15 @@ def test_a_model_whose_maps_show_other_groups_of_landmarks_is_refused(tmp_path, 
 
     with pytest.raises(DeepmarkError, match=r"model\.safetensors: its maps show other landmarks .* grouped"):
         load_network(tmp_path / "model.safetensors")
+
+
+def test_the_section_predict_comes_back_with_the_model(tmp_path):
+    predict = load_params(REPOSITORY / "params.yaml").predict
+    save_detector(build_detector(MOBILE, seed=0), tmp_path / "with.safetensors", predict=predict)
+    save_detector(build_detector(MOBILE, seed=0), tmp_path / "without.safetensors")
+
+    assert load_network(tmp_path / "with.safetensors").predict_params == predict
+    assert load_network(tmp_path / "without.safetensors").predict_params is None
 
 
 def test_a_missing_model_is_named(tmp_path):
