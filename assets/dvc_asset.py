@@ -1,11 +1,11 @@
 """dvc.yaml as Dagster assets: a stage is an asset, its items are partitions, and `dvc repro` materializes it."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import dagster as dg
 
@@ -35,12 +35,14 @@ def dvc_assets(
     group: str,
     facts: Mapping[str, Facts] = MappingProxyType({}),
     checks: Mapping[str, Sequence[AssetCheck]] = MappingProxyType({}),
+    warnings: Mapping[str, Sequence[AssetCheck]] = MappingProxyType({}),
     sources: Mapping[str, Path] = MappingProxyType({}),
 ) -> list[dg.AssetsDefinition]:
-    """The assets of one group. `facts` and `checks` are by the name of an asset.
+    """The assets of one group. `facts`, `checks` and `warnings` are by the name of an asset.
 
-    `sources` are assets that no stage makes: name -> the folder that they stand for. Facts are read and checks are made
-    after every materialization, also one that changed nothing.
+    A failed one of `checks` may stop everything downstream, one of `warnings` never does. `sources` are assets that no
+    stage makes: name -> the folder that they stand for. Facts are read and checks are made after every materialization,
+    also one that changed nothing.
     """
     return [
         dvc_asset(
@@ -48,6 +50,7 @@ def dvc_assets(
             family,
             facts=facts.get(family.hints.asset),
             checks=checks.get(family.hints.asset, ()),
+            warnings=warnings.get(family.hints.asset, ()),
             sources=[name for name, folder in sources.items() if family.uses(folder)],
         )
         for family in graph.families
@@ -61,6 +64,7 @@ def dvc_asset(
     *,
     facts: Facts | None = None,
     checks: Sequence[AssetCheck] = (),
+    warnings: Sequence[AssetCheck] = (),
     sources: Sequence[str] = (),
 ) -> dg.AssetsDefinition:
     """One stage of dvc.yaml as an asset, with the name, the group and the dependencies that the graph gives it."""
@@ -77,14 +81,14 @@ def dvc_asset(
         partitions_def=dg.StaticPartitionsDefinition(list(family.items)) if family.items else None,
         deps=[*sources, *(_dep(edge, family) for edge in graph.edges(family))],
         check_specs=[
-            dg.AssetCheckSpec(check.__name__, asset=hints.asset, description=check.__doc__, blocking=True)
-            for check in checks
+            dg.AssetCheckSpec(check.__name__, asset=hints.asset, description=check.__doc__, blocking=check in checks)
+            for check in (*checks, *warnings)
         ],
     )
     def materialize(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         partition = context.partition_key if context.has_partition_key else None
         stage = family.stage(partition)
-        previous = _last_metadata(context, hints.asset, partition) if checks else {}
+        previous = _last_metadata(context, hints.asset, partition) if checks or warnings else {}
         outcome = _bring_up_to_date(context, graph.workspace, stage.address)
         version = read_data_version(graph.workspace, stage)
         materialized = Materialized(workspace=graph.workspace, partition=partition, previous=previous)
@@ -95,7 +99,7 @@ def dvc_asset(
                 **rounded(_metadata(facts, graph.workspace, partition) if facts else {}),
             },
             data_version=dg.DataVersion(version) if version else None,
-            check_results=[_run_check(check, materialized) for check in checks],
+            check_results=[_run_check(check, materialized) for check in (*checks, *warnings)],
         )
 
     return materialize
@@ -125,8 +129,8 @@ def repro_in_run(
 ) -> Outcome:
     """`dvc repro` in a Pipes session: what processes below it report is in the run's log at once."""
     with ExitStack() as stack:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Dagster calls its own code deprecated, and Pipes a preview
+        with catch_warnings():
+            simplefilter("ignore")  # Dagster calls its own code deprecated, and Pipes a preview
             pipes = dg.open_pipes_session(
                 context=context,
                 context_injector=dg.PipesTempFileContextInjector(),

@@ -13,5 +13,5 @@ def assets(graph: Graph) -> list[dg.AssetsDefinition]:
         graph,
         group="evaluation",
         facts={"metrics": metrics_facts, "suspected_labels": suspects_facts, "report": report_facts},
-        checks={"metrics": [ap_is_not_below_the_simpler_strategy, latency_has_not_grown]},
+        warnings={"metrics": [ap_is_not_below_the_simpler_strategy, latency_has_not_grown]},
     )

@@ -13,5 +13,6 @@ def assets(graph: Graph) -> list[dg.AssetsDefinition]:
         graph,
         group="training",
         facts={"checkpoint": checkpoint_facts},
-        checks={"checkpoint": [loss_is_finite, loss_falls]},
+        checks={"checkpoint": [loss_is_finite]},
+        warnings={"checkpoint": [loss_falls]},
     )

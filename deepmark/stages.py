@@ -95,14 +95,14 @@ def _check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None
     if batch_size < processes:
         raise DeepmarkError(
             f"params.yaml: train: batch_size {batch_size} is the total over {processes} processes, and must "
-            "give each at least one picture. Raise it, or lower launch.nproc_per_node."
+            "give each at least one image. Raise it, or lower launch.nproc_per_node."
         )
     for split in SPLITS:
         reader = open_shards(workspace, split)
         smallest = min((stop - start for start, stop in batch_bounds(len(reader), batch_size)), default=0)
         if smallest < processes:
             raise DeepmarkError(
-                f"{workspace.params.storage.shards}/{split}: {len(reader)} pictures are too few for {processes} "
+                f"{workspace.params.storage.shards}/{split}: {len(reader)} images are too few for {processes} "
                 f"processes: the smallest batch has {smallest}. Add data, raise train.batch_size, or lower "
                 "launch.nproc_per_node."
             )
@@ -146,7 +146,7 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     metrics = {**report.headline(), "ms": {**ms, "total": sum(ms.values())}, "images": len(predictions)}
     tables, plot = workspace.tables(strategy), workspace.plot_file(strategy)
     with new_folder(tables) as draft:
-        write_tables(draft, {"ap": report.to_frame(), **diagnosis})
+        write_tables(draft, {"ap": report.to_frame(), "resamples": report.resamples_frame(), **diagnosis})
     write_text(plot, report.by_category().to_csv(index=False, lineterminator="\n"))
     made = [*sorted(tables.iterdir()), plot]
     write_json_with_digest(workspace.metrics_file(strategy), metrics, files=[predictions_file, *made])
@@ -205,7 +205,7 @@ def audit(workspace: Workspace) -> dict[str, Any]:
             draft / workspace.audit_page.name,
             issues,
             [illustrator.illustrate(issue) for issue in issues[: params.pictures]],
-            looked_at=f"{count:,} pictures of {' and '.join(SPLITS)}",
+            looked_at=f"{count:,} images of {' and '.join(SPLITS)}",
             faulty_share=params.faulty_share,
         )
     likely = count_likely(issues)
@@ -233,7 +233,7 @@ def _predictions_to_audit(workspace: Workspace) -> dict[int, "Detections"]:
     if predictions.keys() != known:
         unknown, missing = predictions.keys() - known, known - predictions.keys()
         raise DeepmarkError(
-            f"{path}: is about other pictures than data/records/validation.parquet: {len(unknown):,} of them are not "
+            f"{path}: is about other images than data/records/validation.parquet: {len(unknown):,} of them are not "
             f"there, {len(missing):,} of those not here. Run `{maker}` again."
         )
     return predictions

@@ -86,7 +86,7 @@ def no_picture_is_in_both_splits(materialized: Materialized) -> dg.AssetCheckRes
     return dg.AssetCheckResult(
         passed=not both,
         description="; ".join(pairs) or None,
-        metadata={"pictures in both": len(both), "pictures compared": sum(map(len, sums))},
+        metadata={"images in both": len(both), "images compared": sum(map(len, sums))},
     )
 
 

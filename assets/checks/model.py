@@ -2,6 +2,7 @@
 
 import csv
 import math
+from dataclasses import asdict
 
 import dagster as dg
 
@@ -9,15 +10,14 @@ from assets.checks.asset_check import Materialized, unknown
 from assets.metadata.stages import read_json
 from deepmark.digests import check_files
 from deepmark.errors import DeepmarkError
-from deepmark.eval.metric.metrics_file import read_metrics
+from deepmark.eval.metric.bootstrap import Interval, interval
+from deepmark.eval.metric.metrics_file import maker, read_metrics
+from deepmark.eval.metric.names import MAIN, METRICS
 from deepmark.schema import STRATEGIES
 from deepmark.workspace.layout import Workspace
 
 SLOWER = 1.25
 """Times the previous milliseconds an image; below it, one machine differs from itself."""
-
-WORSE = 0.001
-"""AP that a strategy may lose to a simpler one by chance, of a few boxes."""
 
 
 def loss_is_finite(materialized: Materialized) -> dg.AssetCheckResult:
@@ -49,26 +49,52 @@ def loss_falls(materialized: Materialized) -> dg.AssetCheckResult:
 
 
 def ap_is_not_below_the_simpler_strategy(materialized: Materialized) -> dg.AssetCheckResult:
-    """Each strategy adds to the one before it: its box and landmark AP are not lower, by more than chance."""
-    strategy = materialized.partition or ""
+    """Each strategy adds to the one before it: by the paired bootstrap, its box and landmark AP are not lower."""
+    workspace, strategy = Workspace(materialized.workspace), materialized.partition or ""
     simpler = STRATEGIES[max(0, STRATEGIES.index(strategy) - 1)]
-    files = [Workspace(materialized.workspace).metrics_file(name) for name in (strategy, simpler)]
+    files = [workspace.metrics_file(name) for name in (strategy, simpler)]
     missing = [file.name for file in files if not file.is_file()]
     if missing:
         return unknown(f"metrics/{missing[0]} is missing")
-    now, other = map(read_metrics, files)
-    gains = {
-        f"{part} AP": now[part]["AP"] - other[part]["AP"]
-        for part in ("box", "landmark")
-        if now[part]["AP"] is not None and other[part]["AP"] is not None  # nothing of the kind is labelled
-    }
-    lost = [f"{name} is {-gain:.4f} below that of '{simpler}'" for name, gain in gains.items() if gain < -WORSE]
+    now, before = map(read_metrics, files)
+    values = {name: (METRICS[name].value_in(now), METRICS[name].value_in(before)) for name in MAIN}
+    gains = {name: a - b for name, (a, b) in values.items() if a is not None and b is not None}
+    lower = {name: gain for name, gain in gains.items() if gain < 0}
+    metadata: dict[str, float] = {f"{METRICS[name].short_words} gained": gain for name, gain in gains.items()}
+    lost = []
+    for name, gain in lower.items():
+        bounds = _difference(workspace, name, strategy, simpler)
+        words = f"{METRICS[name].short_words} is {-gain:.4f} below that of '{simpler}'"
+        if bounds is None:
+            return unknown(
+                f"{words}; whether by chance, the resamples in tables/ do not say: `deepmark evaluate` again"
+            )
+        metadata |= {
+            f"{METRICS[name].short_words} gained, {end} of 95%": bound for end, bound in asdict(bounds).items()
+        }
+        if bounds.high < 0:
+            lost.append(f"{words} (95% of the differences: {bounds.low:+.4f} to {bounds.high:+.4f})")
     return dg.AssetCheckResult(
         passed=not lost,
         severity=dg.AssetCheckSeverity.WARN,
         description="; ".join(lost) or None,
-        metadata={f"{name} gained": gain for name, gain in gains.items()},
+        metadata=metadata,
     )
+
+
+def _difference(workspace: Workspace, metric: str, strategy: str, simpler: str) -> Interval | None:
+    """The 95% interval of how much the strategy gains; None without paired resamples of both."""
+    import pandas as pd
+
+    resamples = []
+    for name in (strategy, simpler):
+        file, metrics = workspace.resamples_file(name), workspace.metrics_file(name)
+        if not file.is_file():
+            return None
+        check_files(metrics, [file], maker(metrics))
+        resamples.append(pd.read_csv(file)[metric].to_numpy("float64"))
+    now, before = resamples
+    return interval(now - before) if len(now) == len(before) else None
 
 
 def latency_has_not_grown(materialized: Materialized) -> dg.AssetCheckResult:

@@ -57,6 +57,19 @@ def test_the_heavy_assets_share_a_pool_and_the_other_stages_another(assets):
     }
 
 
+def test_the_checks_that_dagster_calls_blocking_are_those_that_stop_what_follows():
+    graph = build_definitions(REPOSITORY).resolve_asset_graph()
+    blocking = {key.name for key in graph.asset_check_keys if graph.get(key).blocking}
+
+    assert blocking == {
+        "every_file_is_accounted_for",
+        "no_picture_is_in_both_splits",
+        "landmarks_are_in_mirror_order",
+        "loss_is_finite",
+        "not_below_champion",
+    }
+
+
 def _nodes(defs: dg.Definitions) -> dict:
     graph = defs.resolve_asset_graph()
     return {key: graph.get(key) for key in graph.get_all_asset_keys()}
@@ -71,7 +84,7 @@ def test_partitions_are_mapped_as_items_use_items(assets):
     assert mapping(assets, "metrics", "records") == dg.SpecificPartitionsPartitionMapping(["validation"])
     assert mapping(assets, "suspected_labels", "shards") == dg.AllPartitionMapping()
     assert mapping(assets, "suspected_labels", "predictions") == dg.SpecificPartitionsPartitionMapping(["multiscale"])
-    assert mapping(assets, "report", "predictions") == dg.SpecificPartitionsPartitionMapping(["multiscale"])
+    assert mapping(assets, "report", "predictions") == dg.SpecificPartitionsPartitionMapping(["nms"])
     assert mapping(assets, "predictions", "checkpoint") is None
 
 

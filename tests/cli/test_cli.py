@@ -130,7 +130,7 @@ def test_a_split_must_give_every_process_an_image(deepmark, sharded):
     set_params(sharded, train={"batch_size": 16, "launch": {"nproc_per_node": 7}})
     done = deepmark("train", "--workspace", sharded.root)
 
-    assert refused(done, "data/shards/validation", "6 pictures are too few for 7 processes")
+    assert refused(done, "data/shards/validation", "6 images are too few for 7 processes")
 
 
 def test_a_damaged_shard_is_not_trained_on(deepmark, sharded):

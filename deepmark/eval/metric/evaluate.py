@@ -5,14 +5,17 @@ each with a 95% interval by resampling the images.
 Source: the DeepFashion2 challenge, stock COCO evaluation with its 294 sigmas; equal to pycocotools by test.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64
 
 from deepmark.eval.metric.bootstrap import Interval, draws, interval
 from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.figures import Figures, matchings
-from deepmark.eval.metric.names import KINDS, MAIN, METRICS, THRESHOLDS, Metric
+from deepmark.eval.metric.names import HEADLINE, KINDS, MAIN, METRICS, THRESHOLDS, Metric
 from deepmark.eval.metric.subsets import SCOPES, subset_items
 from deepmark.schema import CATEGORIES
 from deepmark.types import ImageRecord, Prediction
@@ -47,6 +50,10 @@ class EvalReport:
 
     rows: tuple[Row, ...]
 
+    resamples: Mapping[str, Float64[np.ndarray, " b"]]
+    """The figures of `names.HEADLINE` over everything in each resample; those of two reports of the same images, number
+    of resamples and seed are paired. NaN without labelled garments."""
+
     def row(self, metric: str, scope: str = "all") -> Row:
         """One figure with its interval; KeyError if there is no such metric or scope."""
         return {(row.metric, row.scope): row for row in self.rows}[metric, scope]
@@ -73,6 +80,12 @@ class EvalReport:
             rows.append((row.metric, row.scope, row.value, low, high))
         frame = pd.DataFrame(rows, columns=columns)
         return frame.astype(dict.fromkeys(("value", "low", "high"), "float64"))
+
+    def resamples_frame(self) -> "pd.DataFrame":
+        """A column for each of `names.HEADLINE`, a row for each resample."""
+        import pandas as pd
+
+        return pd.DataFrame(self.resamples)
 
     def by_category(self) -> "pd.DataFrame":
         """Columns category, box_ap, landmark_ap, for a plot."""
@@ -117,8 +130,12 @@ def evaluate(
     subsets = subset_items(records) if by_subset else {}
     counts = draws(len(truth.images), resamples=resamples, seed=seed)
     rows: list[Row] = []
+    resampled: dict[str, Float64[np.ndarray, " b"]] = {}
     for kind, matching in matchings(truth, results):
         figures = Figures(matching, counts)
+        resampled |= {
+            name: figures.resamples(METRICS[name].threshold) for name in HEADLINE if METRICS[name].kind == kind
+        }
         rows += _rows(kind, "all", figures)
         for category in CATEGORIES:
             rows += _rows(kind, f"category:{category.name}", figures, slice(category.index, category.index + 1))
@@ -126,4 +143,4 @@ def evaluate(
         for scope, items in subsets.items():
             rows += _rows(kind, scope, Figures(matching, counts, items))
             progress(1)
-    return EvalReport(rows=tuple(rows))
+    return EvalReport(rows=tuple(rows), resamples=resampled)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 import pytest
 from measurements import write_earlier_metrics
 from registered import flip_bit
@@ -25,6 +26,8 @@ from deepmark.data.ingest.ingest import read_statistics
 from deepmark.data.records import read_records, write_records
 from deepmark.digests import write_json_with_digest
 from deepmark.errors import DeepmarkError
+from deepmark.eval.metric.bootstrap import interval
+from deepmark.eval.metric.names import MAIN
 from deepmark.workspace.layout import Workspace
 
 
@@ -122,7 +125,7 @@ def test_an_image_of_both_splits_is_found_by_its_bytes(sharded):
 
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert result.description == f"train/{train[0].file} = validation/{train[0].file}"
-    assert result.metadata["pictures in both"].value == 1
+    assert result.metadata["images in both"].value == 1
 
 
 def test_a_split_without_records_yet_is_compared_later(sharded):
@@ -166,14 +169,58 @@ def test_a_loss_that_ends_no_lower_than_it_began_is_a_warning(empty, values, pas
     assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
 
 
-@pytest.mark.parametrize(("ap", "passed"), [(0.6, True), (0.5, True), (0.4995, True), (0.49, False), (None, True)])
-def test_a_strategy_below_the_simpler_one_is_a_warning(empty, ap, passed):
+def resamples(workspace: Workspace, strategy: str, *values: float) -> None:
+    file = workspace.resamples_file(strategy)
+    file.parent.mkdir(parents=True)
+    pd.DataFrame(dict.fromkeys(("box_ap", "landmark_ap"), values)).to_csv(file, index=False)
+
+
+@pytest.mark.parametrize("ap", [0.6, 0.5, None])
+def test_a_strategy_that_is_not_below_the_simpler_one_needs_no_resamples(empty, ap):
     metrics(empty, "nms", ap=0.5)
     metrics(empty, "flip", ap=ap)
+
+    assert model_checks.ap_is_not_below_the_simpler_strategy(made(empty, "flip")).passed
+
+
+@pytest.mark.parametrize(("differences", "passed"), [((-0.03, -0.02, 0.01), True), ((-0.03, -0.02, -0.01), False)])
+def test_a_strategy_below_the_simpler_one_by_more_than_chance_is_a_warning(empty, differences, passed):
+    before = (0.6, 0.5, 0.4)  # they differ far more than the strategies do: the bootstrap is paired
+    metrics(empty, "nms", ap=0.5)
+    metrics(empty, "flip", ap=0.48)
+    resamples(empty, "nms", *before)
+    resamples(empty, "flip", *(a + by for a, by in zip(before, differences, strict=True)))
     result = model_checks.ap_is_not_below_the_simpler_strategy(made(empty, "flip"))
 
     assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
-    assert passed or result.description.startswith("box AP is 0.0100 below that of 'nms'")
+    assert result.metadata["box AP gained"].value == pytest.approx(-0.02)
+    assert passed or result.description.startswith(
+        "box AP is 0.0200 below that of 'nms' (95% of the differences: -0.0295 to -0.0105); landmark AP is 0.0200"
+    )
+
+
+@pytest.mark.parametrize("before", [None, (), (0.5, 0.6)])
+def test_without_paired_resamples_a_lower_strategy_is_a_warning_that_says_so(empty, before):
+    metrics(empty, "nms", ap=0.5)
+    metrics(empty, "flip", ap=0.4999)
+    resamples(empty, "flip", *(() if before == () else (0.5,)))
+    if before is not None:
+        resamples(empty, "nms", *before)
+    result = model_checks.ap_is_not_below_the_simpler_strategy(made(empty, "flip"))
+
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "box AP is 0.0001 below that of 'nms'; whether by chance, the resamples" in result.description
+
+
+def test_resamples_of_the_evaluation_are_paired_as_those_of_a_comparison_are(trained):
+    for strategy in ("nms", "multiscale"):
+        stages.predict(trained, strategy=strategy)
+        stages.evaluate(trained, strategy=strategy)
+    compared = {one.metric: one for one in stages.compare(trained, "nms", "multiscale") if one.scope == "all"}
+
+    for metric in MAIN:
+        a, b = (pd.read_csv(trained.resamples_file(name))[metric] for name in ("nms", "multiscale"))
+        assert interval((b - a).to_numpy()) == compared[metric].interval
 
 
 @pytest.mark.parametrize(("ms", "passed"), [(5.0, True), (12.5, True), (12.6, False)])
