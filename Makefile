@@ -19,10 +19,10 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)  ## draw data, run the whole graph on it through Dagster and DVC, print the table
-	$(BIN)/deepmark demo $(WORKSPACE)
+	$(BIN)/deepmark demo "$(WORKSPACE)"
 
 ui: $(READY)  ## Dagster and MLflow over the same workspace, on loopback (WORKSPACE=runs/demo)
-	$(BIN)/python -m pipelines.ui --workspace $(WORKSPACE)
+	$(BIN)/python -m pipelines.ui --workspace "$(WORKSPACE)"
 
 # Two processes, which share the files among them; those with slow tests go first (tests/conftest.py).
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 HEIGHT, GAP = 1500, 40
-LAPTOP, PHONE = (1200, "light", None), (390, "dark", "pictures")
+LAPTOP, PHONE = (1200, "light", None), (390, "dark", "images")
 
 
 def shot(browser: Browser, page_file: Path, width: int, scheme: str, section: str | None) -> Image.Image:

@@ -193,7 +193,7 @@ def _draw_dots(canvas: Image, garment: Drawn, enlarged: float, pen: float) -> No
 
 def _letters(pen: float) -> tuple[cv2.FontFace, int, int]:
     """The font, the height of its letters, and the room around them."""
-    height = max(11, round(11 * pen))
+    height = max(15, round(15 * pen))
     return cv2.FontFace("sans"), height, max(2, round(0.3 * height))
 
 

@@ -16,7 +16,8 @@ from assets.dvc.graph import read_graph
 from deepmark.errors import DeepmarkError
 from pipelines.code_location import build_jobs
 from pipelines.instance import open_instance
-from pipelines.jobs.runs import execute_runs, plan_runs
+from pipelines.jobs.names import RELEASE
+from pipelines.jobs.runs import execute_runs, plan_runs, plan_selection
 
 
 def materialize_all(
@@ -25,25 +26,35 @@ def materialize_all(
     instance: dg.DagsterInstance | None = None,
     progress: Callable[[str], None] | None = None,
     select: Collection[str] = (),
+    release: bool = False,
 ) -> list[str]:
     """Bring every asset of dvc.yaml up to date, or those of `select`; returns the ids of the runs.
 
-    They are recorded in `instance`, by default the workspace's. `progress` and the exceptions are those of
-    `execute_runs`.
+    With `release`, candidate and champion follow. The runs are recorded in `instance`, by default the workspace's.
+    `progress` and the exceptions are those of `execute_runs`.
     """
     graph = read_graph(workspace.resolve())
+    defs = build_jobs(graph)
     runs = plan_runs(graph, select)
+    if release:
+        runs += plan_selection(graph, defs, dg.AssetSelection.groups(RELEASE))
     with nullcontext(instance) if instance else open_instance(graph.workspace) as store:
-        return execute_runs(graph, build_jobs(graph), runs, instance=store, progress=progress)
+        return execute_runs(graph, defs, runs, instance=store, progress=progress)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--workspace", type=Path, default=Path(os.environ.get("DEEPMARK_WORKSPACE", ".")))
     parser.add_argument("--select", nargs="+", default=[], metavar="ASSET", help="only these, such as: records shards")
+    parser.add_argument("--release", action="store_true", help="then register the checkpoint and promote it")
     arguments = parser.parse_args()
     try:
-        materialize_all(arguments.workspace, select=arguments.select, progress=lambda line: print(line, flush=True))
+        materialize_all(
+            arguments.workspace,
+            select=arguments.select,
+            release=arguments.release,
+            progress=lambda line: print(line, flush=True),
+        )
     except DeepmarkError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

@@ -47,7 +47,7 @@ def test_one_repro_makes_everything(made):
     written = {path for family in read_graph(made.root).families for stage in family.stages for path in stage.outs}
 
     assert [path for path in written if not made.root.joinpath(path).exists()] == []
-    assert (made.report / "index.html").read_text("utf-8").count("<h2 ") == 10
+    assert (made.report / "index.html").read_text("utf-8").count("<h2 ") == 11
     assert json.loads(made.train_metrics_file.read_text("utf-8"))["epochs"] == 1
 
 

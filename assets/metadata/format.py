@@ -34,10 +34,10 @@ def metadata_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> dg.
 
 
 def transposed(table: Table, title: str) -> Table:
-    """Our rows as columns, for a table that is wider than a page; `title` is the first column's."""
-    ours = [row.cells for row in table.rows if row.ours]
-    rows = (Row(cells=cells) for cells in zip(table.columns[1:], *(cells[1:] for cells in ours), strict=True))
-    return Table(title=table.title, columns=(title, *(cells[0] for cells in ours)), rows=tuple(rows))
+    """Rows as columns, for a table that is wider than a page; `title` is the first column's."""
+    before = [row.cells for row in table.rows]
+    rows = (Row(cells=cells) for cells in zip(table.columns[1:], *(cells[1:] for cells in before), strict=True))
+    return Table(title=table.title, columns=(title, *(cells[0] for cells in before)), rows=tuple(rows))
 
 
 def link(text: str, address: str) -> dg.MarkdownMetadataValue:

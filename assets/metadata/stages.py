@@ -104,7 +104,7 @@ def report_facts(root: Path, _: str | None) -> dict[str, Any]:
     measured = {strategy: values for strategy, values in metrics.items() if values}
     facts: dict[str, Any] = {"page": dg.MetadataValue.path(workspace.report / "index.html")}
     if measured:
-        table = strategy_table(measured, measured_on="the validation set", published=False)
+        table = strategy_table(measured, measured_on="the validation set")
         facts["strategies"] = markdown_table(table)
     overview = workspace.report / "overview.jpg"
     if overview.is_file():

@@ -1,33 +1,31 @@
 """The page of label issues, one HTML file that holds its images: what was found, why, and what to do."""
 
 import base64
+import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
-import simplejpeg
+import PIL.Image
 
-from deepmark.audit.issue_images import IllustratedIssue
+from deepmark.audit.issue_images import IllustratedIssue, Panel
 from deepmark.audit.label_issue import KINDS, LabelIssue, count_likely
 from deepmark.draw import Image
 from deepmark.files import new_file
 
-HEIGHT = 380
+HEIGHT = 640
 """Most pixels in height of an image on the page: landmarks can be told apart, and sixty entries are a few megabytes."""
 
-_QUALITY = 85
+_QUALITY = 70
 
 
 def data_url(image: Image) -> str:
-    """The image as a data: URL, at most `HEIGHT` high."""
-    ratio = min(1.0, HEIGHT / image.shape[0])
-    size = max(1, round(image.shape[1] * ratio)), max(1, round(image.shape[0] * ratio))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    jpeg = simplejpeg.encode_jpeg(np.ascontiguousarray(small), _QUALITY, colorspace="RGB", colorsubsampling="444")
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+    """The image as a data: URL of WebP."""
+    stream = io.BytesIO()
+    PIL.Image.fromarray(image).save(stream, "WEBP", quality=_QUALITY, use_sharp_yuv=True)
+    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def write_page(
@@ -67,5 +65,12 @@ def _entry(rank: int, illustrated: IllustratedIssue) -> dict[str, Any]:
         "reason": issue.reason[:1].upper() + issue.reason[1:] + ".",
         "what": f"{issue.item} ({issue.category})" if issue.item else "",
         "file": illustrated.file,
-        "pictures": [{"caption": panel.caption, "data": data_url(panel.image)} for panel in illustrated.panels],
+        "images": [_side(panel) for panel in illustrated.panels],
     }
+
+
+def _side(panel: Panel) -> dict[str, Any]:
+    ratio = min(1.0, HEIGHT / panel.image.shape[0])
+    size = max(1, round(panel.image.shape[1] * ratio)), max(1, round(panel.image.shape[0] * ratio))
+    small = cv2.resize(panel.image, size, interpolation=cv2.INTER_AREA)
+    return {"caption": panel.caption, "width": size[0], "height": size[1], "data": data_url(small)}

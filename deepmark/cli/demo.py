@@ -1,6 +1,8 @@
 """The whole pipeline on drawn data, in a new workspace, as `make demo` runs it."""
 
+import os
 import resource
+import shlex
 import subprocess
 import sys
 import time
@@ -12,10 +14,12 @@ from rich.console import Console
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.metrics_file import read_metrics
 from deepmark.progress import progress
+from deepmark.registry.versions import CHAMPION, MODEL
 from deepmark.report.tables.metric_tables import strategy_table
 from deepmark.report.tables.table import to_rich
 from deepmark.schema import STRATEGIES
 from deepmark.synthetic import draw_dataset
+from deepmark.tracking.mlflow_store import tracking_uri
 from deepmark.workspace.environment import child_environment, tool
 from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
@@ -26,9 +30,10 @@ def _draw(workspace: Workspace, *, train: int, validation: int, seed: int) -> No
         draw_dataset(workspace.raw, train=train, validation=validation, seed=seed, progress=advance)
 
 
-def _materialize(workspace: Workspace) -> None:
+def _materialize(workspace: Workspace, *, release: bool) -> None:
     """Make every asset through Dagster, in another process: the library does not import the orchestrator."""
     command = [sys.executable, "-m", "pipelines.materialize", "--workspace", str(workspace.root)]
+    command += ["--release"] if release else []
     if subprocess.run(command, env=child_environment(), check=False).returncode:
         raise DeepmarkError(
             f"{workspace.root}: the graph did not finish; the message above says why. "
@@ -39,29 +44,42 @@ def _materialize(workspace: Workspace) -> None:
 def run_demo(root: Path, *, train: int, validation: int, seed: int) -> None:
     """Draw data into a new workspace, run the graph through Dagster, DVC and torchrun, and print the paper's table.
 
-    A second run continues where the first was stopped, and does nothing if that was complete.
+    Its model is registered and promoted in the workspace's own registry, never in one that MLFLOW_TRACKING_URI names,
+    where other people's models serve. A second run continues where the first was stopped, and does nothing if that was
+    complete.
     """
     started = time.monotonic()
     workspace = init_workspace(root, "demo")
     _draw(workspace, train=train, validation=validation, seed=seed)
-    _materialize(workspace)
+    own_registry = not os.environ.get("MLFLOW_TRACKING_URI")
+    _materialize(workspace, release=own_registry)
     metrics = {name: read_metrics(workspace.metrics_file(name)) for name in STRATEGIES}
     seconds = time.monotonic() - started
-    table = strategy_table(metrics, measured_on=f"{validation:,} drawn validation pictures", published=False)
+    table = strategy_table(metrics, measured_on=f"{validation:,} drawn validation images")
     console = Console(soft_wrap=True)
     console.print("\n", to_rich(table), sep="")
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     console.print(f"{seconds:.0f} seconds; the largest process took {largest:.1f} GiB.\n", highlight=False)
-    for line in _where_to_look(workspace):
-        console.print(line, highlight=False)
+    for line in _what_is_next(workspace, own_registry=own_registry):
+        console.print(line, highlight=False, markup=False)
 
 
-def _where_to_look(workspace: Workspace) -> Iterator[str]:
-    def short(path: Path) -> Path:
-        return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+def _what_is_next(workspace: Workspace, *, own_registry: bool) -> Iterator[str]:
+    def short(path: Path) -> str:
+        return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
     deepmark, root, model = short(tool("deepmark")), short(workspace.root), short(workspace.model_file)
-    yield f"Report    {short(workspace.report / 'index.html')}"
-    yield f"Browse    make ui WORKSPACE={root}"
-    yield f"Detect    {deepmark} detect {short(workspace.raw)}/validation/image --model {model} \\"
-    yield f"              --draw {root / 'detections'}"
+    with_make = (Path.cwd() / "Makefile").is_file() and Path.cwd() == Path(__file__).parents[2]
+    python = short(Path(sys.executable))
+    yield f"Report   open {short(workspace.report / 'index.html')} in a browser; suspected labels are in"
+    yield f"         {short(workspace.audit_page)}"
+    yield "Browse   " + (f"make ui WORKSPACE={root}" if with_make else f"{python} -m pipelines.ui --workspace {root}")
+    yield f"Detect   {deepmark} detect {short(workspace.raw / 'validation/image')} \\"
+    yield f"           --model {model} --draw {short(workspace.root / 'detections')}"
+    if not own_registry:
+        yield "Serve    MLFLOW_TRACKING_URI names a registry of others, so the model was not registered there:"
+        yield f"         {deepmark} register --workspace {root}, then promote, does it"
+        return
+    yield f"Serve    MLFLOW_TRACKING_URI={shlex.quote(tracking_uri(workspace.root))} \\"
+    yield f"           {short(tool('mlflow'))} models serve -m models:/{MODEL}@{CHAMPION} --env-manager local -p 5001"
+    yield f"Models   {deepmark} models --workspace {root}"

@@ -18,17 +18,18 @@ def report_content(workspace: Workspace) -> Content:
     """What the page of a workspace shows. Raises DeepmarkError where a strategy was not evaluated."""
     measured = {strategy: _measured(workspace, strategy) for strategy in STRATEGIES}
     training = read_training(workspace)
-    params, last = workspace.params.report, STRATEGIES[-1]
+    params, serving = workspace.params.report, workspace.params.promote.strategy
     reader = open_shards(workspace, "validation")
-    predictions = require_file(workspace.predictions_file(last), f"deepmark predict --strategy {last}")
+    predictions = require_file(workspace.predictions_file(serving), f"deepmark predict --strategy {serving}")
     detections, predicted = read_predictions(predictions)
-    check_files(workspace.metrics_file(last), [predictions], f"deepmark evaluate --strategy {last}")
-    items = measured[last].items
+    check_files(workspace.metrics_file(serving), [predictions], f"deepmark evaluate --strategy {serving}")
+    items = measured[serving].items
     chosen = choose(items, params.pictures)
     with progress("report", len(chosen)) as advance:
         images = draw_images(chosen, reader, detections, items, min_score=params.min_score, progress=advance)
     return Content(
         measured=measured,
+        serving=serving,
         history=training["history"],
         images=images,
         facts={
@@ -38,7 +39,7 @@ def report_content(workspace: Workspace) -> Content:
         },
         params=(workspace.root / "params.yaml").read_text("utf-8"),
         backbone=workspace.params.model.backbone,
-        measured_on=f"{measured[last].metrics['images']:,} validation pictures",
+        measured_on=f"{measured[serving].metrics['images']:,} validation images",
         min_score=params.min_score,
     )
 

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 MOST_BYTES = 6_600_000
 """Of all images of a page together: 8.8 MB as text; the rest takes 0.8 MB, and the page stays below 10 MB."""
 
-MOST_BYTES_EACH = 220_000
+MOST_BYTES_EACH = 110_000
 """More bytes do not visibly improve an image."""
 
-LONGEST = 1600
+LONGEST = 1000
 """Long side in pixels of the largest image on the page."""
 
 LEVELS: tuple[tuple[float, int], ...] = (
@@ -47,8 +47,9 @@ class ReportImage:
     name: str
     """Its number, as in its file's name: "000017"."""
 
-    image: UInt8[np.ndarray, "h w 3"]
-    """RGB: on the left what is labelled, on the right what was found."""
+    labelled: UInt8[np.ndarray, "h w 3"]
+    found: UInt8[np.ndarray, "h w 3"]
+    """RGB: the image with its labels, and with its detections."""
 
     reasons: tuple[Reason, ...]
     description: str
@@ -73,7 +74,7 @@ def draw_images(
     min_score: float,
     progress: Callable[[int], None] = lambda count: None,
 ) -> list[ReportImage]:
-    """The chosen images in their order, with labels on the left and detections of at least `min_score` on the right.
+    """The chosen images in their order, with their labels, and with their detections of at least `min_score`.
 
     `predictions` are those of the images of `reader`, in its order; `items` is the content of items.parquet.
     """
@@ -84,10 +85,10 @@ def draw_images(
             record, jpeg = reader[position]
             assert record.id == image_id
             image = decode_jpeg(jpeg)
-            sides = [draw_truth(image, record), draw_detections(image, found, min_score=min_score)]
             drawn[image_id] = ReportImage(
                 name=reader.key(position),
-                image=contact_sheet(sides, columns=2),
+                labelled=draw_truth(image, record),
+                found=draw_detections(image, found, min_score=min_score),
                 reasons=wanted[image_id].reasons,
                 description=describe(record, found, min_score=min_score),
                 items=tuple(item_lines(items[items.image_id == image_id])),
@@ -153,9 +154,10 @@ def data_uris(images: Sequence[UInt8[np.ndarray, "_ _ 3"]], *, most_bytes: int =
 
 
 def overview(images: Iterable[ReportImage], *, height: int = 320) -> UInt8[np.ndarray, "h w 3"] | None:
-    """A row of small copies of the images, for lists of results; None without images."""
+    """A row of small copies of the images, labels beside detections, for lists of results; None without images."""
     small = []
     for one in images:
-        width = max(1, round(one.image.shape[1] * height / one.image.shape[0]))
-        small.append(np.asarray(Image.fromarray(one.image).resize((width, height), Image.Resampling.LANCZOS)))
+        both = contact_sheet([one.labelled, one.found], columns=2)
+        width = max(1, round(both.shape[1] * height / both.shape[0]))
+        small.append(np.asarray(Image.fromarray(both).resize((width, height), Image.Resampling.LANCZOS)))
     return contact_sheet(small, columns=len(small)) if small else None

@@ -27,13 +27,13 @@ from deepmark.report.read_results import Measured
 from deepmark.report.tables.analysis_tables import confusion_table, error_table, hardest_landmarks, landmark_table
 from deepmark.report.tables.metric_tables import (
     category_table,
-    fusion_table,
     headline_table,
+    published_subset_table,
+    published_table,
     strategy_table,
     subset_table,
     timing_table,
 )
-from deepmark.schema import STRATEGIES
 
 PAGE, OVERVIEW = "index.html", "overview.jpg"
 _OVERVIEW_IMAGES = 4
@@ -46,7 +46,10 @@ class Content:
     """The content of the page."""
 
     measured: Mapping[str, Measured]
-    """By strategy; parts of the page that are about one strategy show the last one."""
+    """By strategy."""
+
+    serving: str
+    """The strategy of promote.strategy; parts of the page that are about one strategy show it."""
 
     history: Sequence[Mapping[str, Any]]
     """The epochs in training.json."""
@@ -68,18 +71,17 @@ class Content:
 
 def _context(content: Content) -> dict[str, Any]:
     metrics = {name: one.metrics for name, one in content.measured.items()}
-    last = [name for name in STRATEGIES if name in metrics][-1]
-    own = content.measured[last]
-    headline = headline_table(metrics[last])
-    uris = data_uris([one.image for one in content.images])
+    serving = content.serving
+    own = content.measured[serving]
+    headline = headline_table(metrics[serving])
+    uris = iter(data_uris([side for one in content.images for side in (one.labelled, one.found)]))
     return {
         "content": content,
-        "last": STRATEGY_WORDS[last],
-        "total": metrics[last].get("ms", {}).get("total"),
+        "serving": STRATEGY_WORDS[serving],
+        "total": metrics[serving].get("ms", {}).get("total"),
         "tiles": [(METRICS[name].words, row) for name, row in zip(HEADLINE, headline.rows, strict=True)],
         "headline": headline,
-        "strategies": strategy_table(metrics, measured_on=content.measured_on),
-        "fusion": fusion_table(metrics, backbone=content.backbone),
+        "strategies": strategy_table(metrics, measured_on=content.measured_on, serving=serving),
         "timing": timing_table(metrics),
         "curves": [*curve_drawings(own.curves), calibration_drawing(own.calibration)],
         "category_curves": category_curve_drawings(own.curves),
@@ -87,7 +89,7 @@ def _context(content: Content) -> dict[str, Any]:
         "categories": category_table(own.ap),
         "subsets": subset_table(own.ap),
         "error_figure": error_drawing(own.errors),
-        "errors": error_table({name: one.errors for name, one in content.measured.items()}),
+        "errors": error_table({name: one.errors for name, one in content.measured.items()}, counted=serving),
         "confusion_figure": confusion_drawing(own.confusion),
         "confusion": confusion_table(own.confusion),
         "garments": garment_drawings(own.landmarks),
@@ -95,9 +97,10 @@ def _context(content: Content) -> dict[str, Any]:
         "hardest": hardest_landmarks(own.landmarks),
         "landmarks": landmark_table(own.landmarks),
         "losses": loss_drawing(content.history),
-        "gallery": list(zip(content.images, uris, strict=True)),
+        "gallery": [(one, next(uris), next(uris)) for one in content.images],
         "kinds": KINDS,
-        "groups": [name for name in GROUPS if any(name == why.group for p in content.images for why in p.reasons)],
+        "groups": [name for name in GROUPS if any(name == why.group for one in content.images for why in one.reasons)],
+        "published": (published_table(), published_subset_table()),
     }
 
 

@@ -35,7 +35,7 @@ def model_facts(workspace: Workspace) -> dict[str, str]:
     from deepmark.model.cost import cost
 
     known = cost(workspace.params.model)
-    flop = {"GFLOP a picture, detecting": known["gflop_detecting"], "GFLOP a picture, training": known["gflop"]}
+    flop = {"GFLOP an image, detecting": known["gflop_detecting"], "GFLOP an image, training": known["gflop"]}
     return {
         "backbone": known["backbone"],
         "input size": f"{known['input_size']} pixels",

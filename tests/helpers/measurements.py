@@ -122,10 +122,11 @@ def measured(value: float = 0.5, *, duplicates: int = 3) -> Measured:
 
 
 def picture(number: int, *reasons: tuple[str, str], image: np.ndarray | None = None) -> ReportImage:
-    shade = np.full((120, 200, 3), 20 * number % 256, np.uint8)
+    shade = np.full((120, 100, 3), 20 * number % 256, np.uint8)
     return ReportImage(
         name=f"{number:06d}",
-        image=shade if image is None else image,
+        labelled=shade if image is None else image,
+        found=shade if image is None else image,
         reasons=tuple(Reason(*reason) for reason in reasons or (("worst", "vest"),)),
         description="Labelled: vest. Found: vest 0.90.",
         items=("vest: found, score 0.90, IoU 0.80, OKS 0.70",),
@@ -138,6 +139,7 @@ def history(epochs: int = 3) -> list[dict[str, Any]]:
 
 def content(**changes: Any) -> Content:
     values = {
+        "serving": "nms",
         "measured": {name: measured(0.1 + i / 4, duplicates=9 - i) for i, name in enumerate(STRATEGIES)},
         "history": history(),
         "images": [
@@ -148,7 +150,7 @@ def content(**changes: Any) -> Content:
         "facts": {"Run": {"seed": "317", "data version": "md5 00ff"}, "Model": {"parameters": "4.10 million"}},
         "params": "train:\n  seed: 317  # <the seed>\n",
         "backbone": "dla34",
-        "measured_on": "300 drawn pictures",
+        "measured_on": "300 drawn images",
         "min_score": 0.3,
     }
     return Content(**(values | changes))

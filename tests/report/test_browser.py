@@ -1,10 +1,10 @@
-"""The page in a real browser: no errors, tables sort, pictures open by mouse and keyboard, axe finds no barrier."""
+"""The page in a real browser: no errors, tables sort, images open by mouse and keyboard, axe finds no barrier."""
 
 import shutil
 from dataclasses import replace
 
 import pytest
-from measurements import content, landmarks, measured
+from measurements import content, landmarks, measured, picture
 
 from deepmark.report.page import write_report
 from deepmark.schema import STRATEGIES
@@ -86,21 +86,21 @@ def test_what_is_unknown_comes_last_either_way(opened):
         assert set(values[values.index("–") :]) == {"–"}
 
 
-def test_every_picture_loads_and_the_filter_shows_those_that_fit(opened):
+def test_every_image_loads_and_the_filter_shows_those_that_fit(opened):
     page = opened()
     page.evaluate("Promise.all([...document.querySelectorAll('.gallery img')].map(image => image.decode()))")
     widths = page.eval_on_selector_all(".gallery img", "images => images.map(image => image.naturalWidth)")
-    assert widths == [200] * 3
+    assert widths == [100] * 6
 
     shown = page.locator(".gallery li:visible")
     page.get_by_label("Category or subset").select_option("vest")
     assert shown.count() == 2
     page.get_by_label("Best, typical or worst").select_option("best")
     assert shown.count() == 1
-    assert page.locator("output").inner_text() == "1 picture"
+    assert page.locator("output").inner_text() == "1 image"
 
 
-def test_a_picture_opens_large_by_keyboard_and_the_focus_comes_back(opened):
+def test_an_image_opens_large_by_keyboard_and_the_focus_comes_back(opened):
     page = opened()
     dialog = page.get_by_role("dialog")
     page.locator(".open").first.focus()
@@ -119,10 +119,10 @@ def test_a_picture_opens_large_by_keyboard_and_the_focus_comes_back(opened):
     )
 
 
-def test_a_click_opens_a_picture_and_the_button_closes_it(opened):
+def test_a_click_opens_an_image_and_the_button_closes_it(opened):
     page = opened()
     page.locator(".open").nth(1).click()
-    page.get_by_role("button", name="Picture after").click()
+    page.get_by_role("button", name="Image after").click()
     assert "000003" in page.get_by_role("dialog").inner_text()
     page.get_by_role("button", name="Close").click()
     assert page.get_by_role("dialog").is_hidden()
@@ -134,6 +134,60 @@ def test_nothing_is_wider_than_the_screen(opened, viewport):
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
 
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+@pytest.mark.parametrize("viewport", [LAPTOP, PHONE], ids=["laptop", "phone"])
+def test_the_first_screen_shows_the_strategy_that_serves_and_an_image(opened, viewport):
+    page = opened(viewport=viewport)
+
+    for first in (page.locator(".tile dd").first, page.locator(".gallery img").first):
+        box = first.bounding_box()
+        assert box["y"] < 0.75 * viewport["height"]
+    assert "NMS, the strategy that serves" in page.locator("h2").first.inner_text()
+
+
+def test_on_a_phone_every_row_is_a_card_with_the_names_of_its_figures(opened):
+    page = opened(viewport=PHONE)
+    row = page.locator("table").first.locator("tbody tr").nth(1)
+
+    assert page.locator("table thead").first.is_hidden()
+    assert row.locator("th").bounding_box()["width"] > 0.7 * PHONE["width"]
+    labels = row.locator("td").evaluate_all("cells => cells.map(cell => getComputedStyle(cell, '::before').content)")
+    assert labels[:2] == ['"box AP"', '"box AP50"']
+    smallest = page.evaluate(
+        "Math.min(...[...document.querySelectorAll('td, td small, figcaption, .side, dt, p')]"
+        ".filter(one => one.offsetParent).map(one => parseFloat(getComputedStyle(one).fontSize)))"
+    )
+    assert smallest >= 11
+
+
+def test_on_a_phone_an_image_opens_as_wide_as_the_screen(opened):
+    page = opened(viewport=PHONE)
+    page.locator(".open").first.click()
+    widths = [
+        one["width"]
+        for one in page.locator(".large img").evaluate_all(
+            "all => all.map(one => one.getBoundingClientRect().toJSON())"
+        )
+    ]
+
+    assert len(widths) == 2
+    assert min(widths) > 0.9 * PHONE["width"]
+
+
+def test_more_images_than_a_few_are_shown_on_demand_or_by_choice(browser, tmp_path):
+    many = content(images=[picture(number, ("worst", "vest" if number == 9 else "sling")) for number in range(1, 10)])
+    page = browser.new_page(viewport=LAPTOP)
+    page.goto(write_report(tmp_path / "report", many).as_uri())
+    shown = page.locator(".gallery li:visible")
+
+    assert shown.count() == 6
+    page.get_by_label("Category or subset").select_option("vest")
+    assert shown.count() == 1
+    page.get_by_label("Category or subset").select_option("")
+    page.get_by_role("button", name="Show all 9").click()
+    assert shown.count() == 9
+    page.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -162,4 +216,4 @@ def test_without_scripts_all_is_there_to_read(opened):
     page = opened(java_script_enabled=False)
 
     assert page.locator(".gallery li:visible").count() == 3
-    assert page.locator("h2").count() == 10
+    assert page.locator("h2").count() == 11

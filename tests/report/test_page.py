@@ -47,8 +47,8 @@ def test_the_page_has_every_section_and_its_contents_lead_to_them(page):
     headings = [f"#{one['id']}" for one in page.all("h2")]
 
     assert headings == [
-        *("#headline", "#strategies", "#curves", "#errors", "#categories", "#subsets", "#landmarks"),
-        *("#pictures", "#the-run", "#how-to-read-this"),
+        *("#headline", "#images", "#strategies", "#curves", "#errors", "#categories", "#subsets", "#landmarks"),
+        *("#published-figures", "#the-run", "#how-to-read-this"),
     ]
     assert set(links) == set(headings)
 
@@ -72,16 +72,35 @@ def test_no_id_is_used_twice_and_every_reference_leads_somewhere(text):
 
 
 def test_figures_of_every_kind_of_table_are_there(page):
-    for words in ("0.830–0.880", "300 drawn pictures", "Match R-CNN, full data", "single", "md5 00ff", "4.10 million"):
+    for words in (
+        "0.830–0.880",
+        "300 drawn images",
+        "Match R-CNN, full data",
+        "NMS (serves)",
+        "md5 00ff",
+        "4.10 million",
+    ):
         assert any(words in line for line in page.words), words
 
 
-def test_what_concerns_one_strategy_is_of_the_last_there_is():
-    text = render_page(content(measured={"none": measured(0.111), "flip": measured(0.222)}))
+def test_what_concerns_one_strategy_is_of_the_one_that_serves():
+    text = render_page(content(measured={"none": measured(0.111), "flip": measured(0.222)}, serving="flip"))
 
     rows = re.findall(r'<th scope="row">vest</th>(.*?)</tr>', text, re.DOTALL)
     assert any("0.222" in row for row in rows)
     assert not any("0.111" in row for row in rows)
+    assert re.search(r'<h2 id="headline">NMS \+ flip, the strategy that serves</h2>', text)
+    assert re.search(r"<dt>box AP</dt><dd>0\.222<", text)
+
+
+def test_published_figures_stand_in_a_section_of_their_own_that_says_when_they_compare(text):
+    before, _, rest = text.partition('<section aria-labelledby="published-figures">')
+    section, _, after = rest.partition("</section>")
+
+    assert "All other figures of this page are of 300 drawn images." in section
+    for name in ("Match R-CNN", "DeepMark hourglass"):
+        assert name in section
+        assert name not in before + after
 
 
 def test_text_is_shown_as_it_is_whatever_is_in_it(text):
@@ -90,27 +109,28 @@ def test_text_is_shown_as_it_is_whatever_is_in_it(text):
     assert "<script>alert" not in shown
 
 
-def test_every_picture_is_on_the_page_once_with_words_for_those_who_do_not_see_it(page):
-    pictures = [one for one in page.all("img") if one.get("src")]
+def test_every_image_is_on_the_page_once_with_words_for_those_who_do_not_see_it(page):
+    images = page.all("img")
 
-    assert [one["alt"] for one in pictures] == [
-        f"Picture {number:06d}. Labelled: vest. Found: vest 0.90." for number in (1, 2, 3)
+    assert [one["alt"] for one in images if one["alt"]] == [
+        f"Image {number:06d}. Labelled: vest. Found: vest 0.90." for number in (1, 2, 3)
     ]
-    assert all(one["src"].startswith("data:image/webp;base64,") for one in pictures)
+    assert len(images) == 6  # the labels beside the detections
+    assert all(one["src"].startswith("data:image/webp;base64,") for one in images)
 
 
-def test_without_pictures_epochs_and_times_there_are_no_empty_sections():
+def test_without_images_epochs_and_times_there_are_no_empty_sections():
     untimed = metrics()
     del untimed["ms"]
     bare = replace(measured(), metrics=untimed)
-    text = render_page(content(images=[], history=[], measured={"none": bare}))
+    text = render_page(content(images=[], history=[], measured={"none": bare}, serving="none"))
 
-    for words in ('id="pictures"', "#pictures", "loss by epoch", "Milliseconds an image", "<img"):
+    for words in ('id="images"', "#images", "loss by epoch", "Milliseconds an image", "<img"):
         assert words not in text
 
 
 def test_a_figure_that_there_is_none_of_is_a_dash():
-    text = render_page(content(measured={"none": replace(measured(), metrics=metrics(None))}))
+    text = render_page(content(measured={"none": replace(measured(), metrics=metrics(None))}, serving="none"))
 
     assert re.search(r"<dt>box AP</dt><dd>–</dd>", text)
 
@@ -141,7 +161,7 @@ def test_a_report_that_fails_leaves_the_old_one(tmp_path):
     page = write_report(tmp_path / "report", content())
     before = page.read_bytes()
     with pytest.raises(KeyError, match="box"):
-        write_report(tmp_path / "report", content(measured={"none": replace(measured(), metrics={})}))
+        write_report(tmp_path / "report", content(measured={"none": replace(measured(), metrics={})}, serving="none"))
 
     assert page.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["report"]

@@ -45,7 +45,7 @@ def write_tables(workspace: Workspace) -> None:
 
 @pytest.fixture
 def measured(trained) -> Workspace:
-    stages.predict(trained, strategy=STRATEGIES[-1])
+    stages.predict(trained, strategy="nms")
     write_tables(trained)
     return trained
 
@@ -56,7 +56,7 @@ def test_the_page_of_a_workspace_shows_its_pictures_and_its_run_and_goes_to_mlfl
     run = json.loads(measured.training_file.read_text("utf-8"))["mlflow_run_id"]
 
     assert facts["page"] == str(measured.report / "index.html")
-    assert text.count('<img src="data:image/webp') == measured.params.report.pictures == 2
+    assert text.count('<img src="data:image/webp') == 2 * measured.params.report.pictures == 4
     assert f"<dd>{run}</dd>" in text
     assert f"<dd>{measured.params.train.seed}</dd>" in text
     assert "<dt>GFLOP a picture, detecting</dt>" in text

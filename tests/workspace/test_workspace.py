@@ -148,14 +148,14 @@ def test_every_command_of_dvc_yaml_is_one_that_the_command_line_takes(graph):
 
 def wiring(workspace: Workspace) -> dict[str, tuple[set[Path], set[Path]]]:
     """What each stage reads and what it writes, as the code knows it."""
-    w, last = workspace, STRATEGIES[-1]
+    w, last, serving = workspace, STRATEGIES[-1], workspace.params.promote.strategy
     shards = {w.shards(split) for split in SPLITS}
     paths = {
         "train": (shards, {w.checkpoint, w.train_metrics_file, w.losses_file}),
         "audit": ({*shards, *map(w.records_file, SPLITS), w.predictions_file(last)}, {w.audit}),
         "report": (
             {
-                *(w.checkpoint, w.shards("validation"), w.predictions_file(last)),
+                *(w.checkpoint, w.shards("validation"), w.predictions_file(serving)),
                 *(made(name) for made in (w.metrics_file, w.tables) for name in STRATEGIES),
             },
             {w.report},

@@ -23,24 +23,24 @@ _COLUMNS = {
 }
 
 
-def error_table(errors: Mapping[str, "pd.DataFrame"]) -> Table:
-    """The number of errors of each kind with the last strategy, and their cost for every strategy.
+def error_table(errors: Mapping[str, "pd.DataFrame"], *, counted: str) -> Table:
+    """The number of errors of each kind with the strategy `counted`, and their cost for every strategy.
 
     `errors` is the content of tables/{strategy}/errors.csv by strategy.
     """
     names = [name for name in STRATEGIES if name in errors]
-    last = errors[names[-1]].set_index("kind")
+    counts = errors[counted].set_index("kind")
     costs = {name: errors[name].set_index("kind").ap_cost for name in names}
     shown = f"of score {SHOWN_SCORE:g} or more".replace("0.", ".")
     rows = (
         Row(
             cells=(
                 str(kind),
-                *(f"{int(last.loc[kind, name]):,}" for name in ("count", "shown")),
+                *(f"{int(counts.loc[kind, name]):,}" for name in ("count", "shown")),
                 *(number(float(costs[name].get(kind, math.nan)), 3) for name in names),
             )
         )
-        for kind in last.index
+        for kind in counts.index
     )
     return Table(
         title="Errors by kind",
@@ -51,7 +51,7 @@ def error_table(errors: Mapping[str, "pd.DataFrame"]) -> Table:
             *(f"AP50 cost, {STRATEGY_WORDS[n]}" for n in names),
         ),
         rows=tuple(rows),
-        note=f"Counts are of {STRATEGY_WORDS[names[-1]]}; missed items have no score, and count in both columns. The "
+        note=f"Counts are of {STRATEGY_WORDS[counted]}; missed items have no score, and count in both columns. The "
         "cost is what box AP50 would gain if the errors of this kind alone were mended.",
     )
 

@@ -22,7 +22,7 @@ def comparison_table(differences: Iterable[Difference], *, every: bool = False) 
         title="B against A",
         columns=("", "A", "B", "B - A", "low", "high", "B wins", "better"),
         rows=tuple(rows),
-        note="Low and high: 95% of the differences, paired bootstrap over pictures. A difference is real where zero is "
+        note="Low and high: 95% of the differences, paired bootstrap over images. A difference is real where zero is "
         "outside; of twenty that are not real, one passes by chance.",
     )
 

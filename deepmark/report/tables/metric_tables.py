@@ -1,4 +1,4 @@
-"""Tables of the metric: by strategy as in the DeepMark paper, by subset as in the DeepFashion2 paper, by category."""
+"""Tables of the metric by strategy, by subset and by category, and the published figures, which stand apart."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,11 +12,6 @@ from deepmark.schema import CATEGORIES, STRATEGIES
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SINGLE, FUSION = "nms", "multiscale"
-"""The strategies that DeepMark's table of backbones calls single and fusion."""
-
-_PUBLISHED_NOTE = "Published figures are of DeepFashion2's validation set, times of one RTX 2080 Ti."
 
 _STRATEGY_METRICS = ("box_ap", "box_ap50", "landmark_visible_ap", "landmark_ap", "landmark_ap50")
 _CATEGORY_METRICS = ("box_ap", "box_ap50", "box_ap75", "landmark_visible_ap", "landmark_ap", "landmark_ap50")
@@ -53,55 +48,63 @@ def _measured(name: str, metrics: Mapping[str, Any], columns: Iterable[Metric]) 
     )
 
 
-def _published(columns: Iterable[Metric], *, by_backbone: bool) -> list[Row]:
-    """Rows of published figures; with `by_backbone`, those of DeepMark's table of backbones."""
-    single, fusion = f", {STRATEGY_WORDS[SINGLE]}", f", {STRATEGY_WORDS[FUSION]}"
-    places = list(THRESHOLDS)
-    return [
-        Row(
-            cells=(
-                row.method.replace(fusion, ", fusion").replace(single, ", single") if by_backbone else row.method,
-                *(_ap(getattr(row, metric.kind)[places.index(metric.threshold)]) for metric in columns),
-                _ms(row.ms),
-            ),
-            ours=False,
-        )
-        for row in PUBLISHED
-        if not by_backbone or row.box[1] is not None
-    ]
-
-
-def strategy_table(metrics: Mapping[str, Mapping[str, Any]], *, measured_on: str, published: bool = True) -> Table:
-    """The paper's table of inference strategies, ours first, then what DeepMark and Match R-CNN reported.
+def strategy_table(metrics: Mapping[str, Mapping[str, Any]], *, measured_on: str, serving: str | None = None) -> Table:
+    """The paper's table of inference strategies.
 
     `metrics` holds the content of metrics/{strategy}.json by strategy; `measured_on` says what the figures are of, such
-    as "300 drawn pictures", because the published ones are of DeepFashion2's validation set.
+    as "300 drawn images". The strategy that is `serving` is marked.
     """
     columns = [METRICS[name] for name in _STRATEGY_METRICS]
-    rows = [_measured(STRATEGY_WORDS[name], metrics[name], columns) for name in STRATEGIES if name in metrics]
-    note = f"Measured on {measured_on}."
-    if published:
-        rows += _published(columns, by_backbone=False)
-        note += f" {_PUBLISHED_NOTE}"
+    rows = [
+        _measured(STRATEGY_WORDS[name] + " (serves)" * (name == serving), metrics[name], columns)
+        for name in STRATEGIES
+        if name in metrics
+    ]
     return Table(
         title="Inference strategies",
         columns=("strategy", *(metric.words for metric in columns), "ms an image"),
         rows=tuple(rows),
-        note=note,
+        note=f"Measured on {measured_on}.",
     )
 
 
-def fusion_table(metrics: Mapping[str, Mapping[str, Any]], *, backbone: str) -> Table:
-    """One pass against all strategies together, every AP: the paper's table of backbones, with ours first."""
-    named = {SINGLE: f"{backbone}, single", FUSION: f"{backbone}, fusion"}
-    columns = tuple(METRICS.values())
-    rows = [_measured(words, metrics[name], columns) for name, words in named.items() if name in metrics]
+def published_table() -> Table:
+    """What DeepMark and Match R-CNN reported, every AP."""
+    places = list(THRESHOLDS)
+    rows = (
+        Row(
+            cells=(
+                row.method,
+                *(_ap(getattr(row, metric.kind)[places.index(metric.threshold)]) for metric in METRICS.values()),
+                _ms(row.ms),
+            )
+        )
+        for row in PUBLISHED
+    )
     return Table(
-        title="Single against fusion",
-        columns=("backbone", *(metric.words for metric in columns), "ms an image"),
-        rows=(*rows, *_published(columns, by_backbone=True)),
-        note=f"Single is {STRATEGY_WORDS[SINGLE]}, fusion {STRATEGY_WORDS[FUSION]}. {_PUBLISHED_NOTE}",
+        title="By method",
+        columns=("method", *(metric.words for metric in METRICS.values()), "ms an image"),
+        rows=tuple(rows),
+        note="Milliseconds of one RTX 2080 Ti.",
     )
+
+
+def published_subset_table() -> Table:
+    """What Match R-CNN reported by subset, on the full data."""
+    scopes = tuple(MATCH_RCNN_BY_SUBSET[HEADLINE[0]])
+    rows = (
+        Row(cells=(METRICS[metric].words, *(_ap(MATCH_RCNN_BY_SUBSET[metric][scope]) for scope in scopes)))
+        for metric in HEADLINE
+    )
+    return Table(
+        title="Match R-CNN by subset, full data",
+        columns=("", *map(_scope_words, scopes)),
+        rows=tuple(rows),
+    )
+
+
+def _scope_words(scope: str) -> str:
+    return scope.replace("zoom_in", "zoom").replace(":", ": ")
 
 
 def headline_table(metrics: Mapping[str, Any]) -> Table:
@@ -111,7 +114,7 @@ def headline_table(metrics: Mapping[str, Any]) -> Table:
         figures = [metric for metric in METRICS.values() if metric.kind == kind]
         cells = (words, *(_ap(metric.value_in(metrics)) for metric in figures))
         rows.append(Row(cells=cells, intervals=("", *(headline_interval(metrics, metric) for metric in figures))))
-    return Table(title="Headline", columns=("what", *THRESHOLDS), rows=tuple(rows))
+    return Table(title="Every AP", columns=("what", *THRESHOLDS), rows=tuple(rows))
 
 
 def timing_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -144,22 +147,18 @@ class _Figures:
 
 
 def subset_table(frame: "pd.DataFrame") -> Table:
-    """AP by scale, occlusion, zoom, viewpoint and source, as the dataset paper has it, Match R-CNN's below ours.
+    """AP by scale, occlusion, zoom, viewpoint and source, as the dataset paper has it.
 
     `frame` is the content of tables/{strategy}/ap.csv.
     """
     figures, scopes = _Figures(frame), (*SCOPES, "all")
-    rows: list[Row] = []
-    for metric in HEADLINE:
-        theirs = MATCH_RCNN_BY_SUBSET[metric]
-        rows.append(figures.row(METRICS[metric].words, [(metric, scope) for scope in scopes]))
-        rows.append(Row(cells=("Match R-CNN, full data", *(_ap(theirs.get(scope)) for scope in scopes)), ours=False))
+    rows = (figures.row(METRICS[metric].words, [(metric, scope) for scope in scopes]) for metric in HEADLINE)
     return Table(
         title="By subset",
-        columns=("", *(scope.replace("zoom_in", "zoom").replace(":", ": ") for scope in scopes)),
+        columns=("", *map(_scope_words, scopes)),
         rows=tuple(rows),
         note="Items outside the subset are ignored the way COCO ignores by area; a result matched to an ignored item "
-        "is ignored; a result that matches nothing counts in the pictures that hold an item of the subset.",
+        "is ignored; a result that matches nothing counts in the images that hold an item of the subset.",
     )
 
 

@@ -36,7 +36,7 @@ def gate_table(rules: Sequence[Mapping[str, Any]], *, champion: int, challenger:
         title=f"Version {challenger} against version {champion}, the champion",
         columns=("", "champion", "challenger", "difference", "low", "high", "needed", "holds"),
         rows=tuple(map(_rule_row, shown)),
-        note="Low and high: 95% of the differences, paired bootstrap over pictures."
+        note="Low and high: 95% of the differences, paired bootstrap over images."
         + (f" {left} more rules about categories and subsets hold; --all shows them." if left else ""),
     )
 
@@ -51,7 +51,7 @@ def version_comparison_table(differences: Iterable[Any], *, champion: int, chall
         differences = (number(value, 4, sign=True) for value in (one.difference, low, high))
         rows.append(Row(cells=(METRICS[one.metric].short_words, number(one.a, 4), number(one.b, 4), *differences)))
     columns = ("", f"version {champion}", f"version {challenger}", "difference", "low", "high")
-    return Table(title="On the same validation pictures", columns=columns, rows=tuple(rows))
+    return Table(title="On the same validation images", columns=columns, rows=tuple(rows))
 
 
 def _rule_row(rule: Mapping[str, Any]) -> Row:

@@ -17,7 +17,7 @@ def figures_table(score: Mapping[str, Any]) -> Table:
             Row(cells=(f"{figure.name:11}{figure.meaning}", number(score["stats"][figure.name], 4)))
             for figure in FIGURES[score["kind"]]
         ),
-        note=f"{score['results']:,} results, {score['items']:,} items, {score['pictures']:,} pictures; by "
+        note=f"{score['results']:,} results, {score['items']:,} items, {score['pictures']:,} images; by "
         f"{score['engine']}.",
     )
 

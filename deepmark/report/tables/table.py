@@ -14,9 +14,6 @@ UNKNOWN = "–"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     cells: tuple[str, ...]
-    ours: bool = True
-    """Whether the row has published figures of others, which are marked."""
-
     intervals: tuple[str, ...] = ()
     """A 95% interval for each cell, "" where there is none; only the page shows them."""
 
@@ -39,12 +36,9 @@ def number(value: float | None, places: int, *, sign: bool = False) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """A Markdown table without title and note: numbers aligned right, our rows bold if there are others."""
-    mixed = len({row.ours for row in table.rows}) == 2
+    """A Markdown table without title and note, numbers aligned right."""
     lines = ["| " + " | ".join(table.columns) + " |", "|---|" + "---:|" * (len(table.columns) - 1)]
-    for row in table.rows:
-        cells = [f"**{cell}**" if mixed and row.ours and cell != UNKNOWN else cell for cell in row.cells]
-        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["| " + " | ".join(row.cells) + " |" for row in table.rows]
     return "\n".join(lines) + "\n"
 
 
@@ -68,10 +62,8 @@ def to_rich(table: Table) -> "rich.table.Table":
         # As wide as the longest word: a heading of four words stands on four lines, and the table in 80 columns.
         width = max(len(word) for word in name.split())
         shown.add_column(name, justify="right", vertical="bottom", min_width=width, width=max(width, 7))
-    ours = [i for i, row in enumerate(table.rows) if row.ours]
-    for i, row in enumerate(table.rows):
-        above_others_only = bool(ours) and i == ours[-1] < len(table.rows) - 2
-        shown.add_row(*row.cells, style="bold" if row.ours else "dim", end_section=above_others_only)
+    for row in table.rows:
+        shown.add_row(*row.cells)
     return shown
 
 

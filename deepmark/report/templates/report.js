@@ -21,45 +21,27 @@ for (const table of document.querySelectorAll("table.sortable")) {
   }));
 }
 
+// The choice of images; without one, a few, and a button for the rest.
 const gallery = document.querySelector(".gallery");
 if (gallery) {
   const items = [...gallery.children], filter = document.querySelector(".filter");
   const kind = filter.elements.kind, group = filter.elements.group;
+  const more = document.createElement("button");
+  more.type = "button";
+  more.textContent = `Show all ${items.length}`;
+  more.addEventListener("click", () => { gallery.classList.remove("few"); more.hidden = true; });
+  filter.append(more);
   const choose = () => {
-    let shown = 0;
-    for (const item of items) {
+    const fitting = items.filter(item => {
       const reasons = item.dataset.why.split("|").filter(Boolean).map(why => why.split("/"));
-      const fits = reasons.some(([k, g]) => (!kind.value || k === kind.value) && (!group.value || g === group.value));
-      item.hidden = !fits;
-      shown += fits;
-    }
-    filter.querySelector("output").textContent = shown === 1 ? "1 picture" : `${shown} pictures`;
+      return reasons.some(([k, g]) => (!kind.value || k === kind.value) && (!group.value || g === group.value));
+    });
+    items.forEach(item => { item.hidden = !fitting.includes(item); });
+    more.hidden = Boolean(kind.value || group.value) || items.length <= 3;
+    gallery.classList.toggle("few", !more.hidden);
+    filter.querySelector("output").textContent = fitting.length === 1 ? "1 image" : `${fitting.length} images`;
   };
   filter.addEventListener("change", choose);
   filter.addEventListener("submit", event => event.preventDefault());
   choose();  // a browser may have kept the choice of an earlier visit
-
-  const viewer = document.querySelector(".viewer"), large = viewer.querySelector("img"), words = viewer.querySelector("p");
-  let opened = null;
-  const show = item => {
-    opened = item;
-    const small = item.querySelector("img");
-    large.src = small.src;
-    large.alt = small.alt;
-    words.textContent = item.querySelector("figcaption").innerText.replaceAll("\n", " · ");
-  };
-  const step = by => {
-    const shown = items.filter(item => !item.hidden);
-    show(shown[(shown.indexOf(opened) + by + shown.length) % shown.length]);
-  };
-  for (const item of items) {
-    item.querySelector(".open").addEventListener("click", () => { show(item); viewer.showModal(); });
-  }
-  viewer.querySelector(".before").addEventListener("click", () => step(-1));
-  viewer.querySelector(".after").addEventListener("click", () => step(1));
-  viewer.addEventListener("keydown", event => {
-    const by = {ArrowLeft: -1, ArrowRight: 1}[event.key];
-    if (by) { event.preventDefault(); step(by); }
-  });
-  viewer.addEventListener("close", () => opened?.querySelector(".open").focus());
 }

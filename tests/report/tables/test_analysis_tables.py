@@ -14,8 +14,8 @@ from deepmark.report.tables.analysis_tables import (
 from deepmark.schema import CATEGORIES, LANDMARKS
 
 
-def test_errors_are_counted_for_the_last_strategy_and_their_cost_is_given_for_each():
-    table = error_table({"multiscale": errors(1), "none": errors(200)})
+def test_errors_are_counted_for_one_strategy_and_their_cost_is_given_for_each():
+    table = error_table({"multiscale": errors(1), "none": errors(200)}, counted="multiscale")
     (duplicate,) = [row.cells for row in table.rows if row.cells[0] == "duplicate"]
 
     assert "NMS + flip + multi-scale" in table.note
@@ -25,7 +25,7 @@ def test_errors_are_counted_for_the_last_strategy_and_their_cost_is_given_for_ea
 
 
 def test_a_kind_that_a_strategy_does_not_know_is_a_dash():
-    table = error_table({"none": errors().iloc[1:], "nms": errors()})
+    table = error_table({"none": errors().iloc[1:], "nms": errors()}, counted="nms")
 
     assert table.rows[0].cells == ("wrong category", "310", "31", "–", "0.041")
 

@@ -1,4 +1,4 @@
-"""The tables hold our figures, others' beside them, and a dash where there is none."""
+"""The tables hold our figures, published ones stand apart, and a dash is where there is none."""
 
 import io
 import math
@@ -11,8 +11,9 @@ from deepmark.eval.metric.names import HEADLINE, STRATEGY_WORDS
 from deepmark.eval.metric.subsets import SCOPES
 from deepmark.report.tables.metric_tables import (
     category_table,
-    fusion_table,
     headline_table,
+    published_subset_table,
+    published_table,
     strategy_table,
     subset_table,
     timing_table,
@@ -45,40 +46,36 @@ def printed(table, width: int = 80) -> str:
 
 
 def test_strategies_stand_in_the_papers_order_whatever_order_they_come_in():
-    table = strategy_table({name: figures(0.5) for name in reversed(STRATEGIES)}, measured_on="x", published=False)
+    table = strategy_table({name: figures(0.5) for name in reversed(STRATEGIES)}, measured_on="x")
 
     assert [row.cells[0] for row in table.rows] == list(STRATEGY_WORDS.values())
     assert tuple(STRATEGY_WORDS) == STRATEGIES
 
 
 def test_our_row_holds_our_figures():
-    table = strategy_table({"nms": figures(0.12345)}, measured_on="300 drawn pictures")
+    table = strategy_table({"nms": figures(0.12345)}, measured_on="300 drawn images")
 
     assert cells(table, "NMS") == ["0.123", "0.900", "0.123", "0.123", "0.900", "12.3"]
-    assert "300 drawn pictures" in table.note
+    assert "300 drawn images" in table.note
 
 
-def test_what_deepmark_and_match_rcnn_published_stands_beside():
-    table = strategy_table({"nms": figures(0.5)}, measured_on="x")
+def test_the_strategy_that_serves_is_marked():
+    table = strategy_table({name: figures(0.5) for name in STRATEGIES}, measured_on="x", serving="nms")
 
-    assert cells(table, "DeepMark hourglass, NMS + flip + multi-scale") == [
-        "0.723",
-        "0.827",
-        "0.601",
-        "0.532",
-        "0.784",
-        "315",
+    assert [row.cells[0] for row in table.rows if "serves" in row.cells[0]] == ["NMS (serves)"]
+
+
+def test_what_deepmark_and_match_rcnn_published_stands_in_tables_of_its_own():
+    table = published_table()
+
+    assert len(table.rows) == len(PUBLISHED)
+    assert cells(table, "DeepMark DLA-34, NMS") == [
+        *("0.667", "0.788", "0.750", "0.469", "0.730", "0.547", "0.432", "0.716", "0.455", "35")
     ]
-    assert cells(table, "DeepMark hourglass, none") == ["0.707", "–", "–", "0.511", "–", "73"]
-    assert cells(table, "Match R-CNN, released data") == ["0.638", "0.789", "0.605", "0.529", "0.775", "–"]
-    assert [row.ours for row in table.rows] == [True] + [False] * len(PUBLISHED)
-
-
-def test_without_published_figures_the_table_is_ours_alone():
-    table = strategy_table({"none": figures(0.5)}, measured_on="x", published=False)
-
-    assert all(row.ours for row in table.rows)
-    assert "Published" not in table.note
+    assert cells(table, "DeepMark hourglass, none") == ["0.707", *["–"] * 5, "0.511", "–", "–", "73"]
+    assert cells(table, "Match R-CNN, released data")[-1] == "–"
+    for ours in (strategy_table({"nms": figures(0.5)}, measured_on="x"), subset_table(frame({}))):
+        assert not any("DeepMark" in row.cells[0] or "Match" in row.cells[0] for row in ours.rows)
 
 
 @pytest.mark.parametrize("missing", [None, math.nan])
@@ -95,18 +92,6 @@ def test_times_are_split_in_network_and_rest_where_they_were_taken():
         ("none", "9.0", "1.0", "10.0", "1.0", "2.3"),
         ("NMS + flip", "9.0", "114", "123", "1.0", "2.3"),
     ]
-
-
-def test_single_is_one_pass_and_fusion_all_strategies_beside_deepmarks_and_match_rcnns():
-    table = fusion_table({name: figures(i / 8) for i, name in enumerate(STRATEGIES)}, backbone="mobile")
-
-    assert cells(table, "mobile, single")[0] == "0.125"
-    assert cells(table, "mobile, fusion")[0] == "0.375"
-    assert cells(table, "DeepMark DLA-34, single") == [
-        *("0.667", "0.788", "0.750", "0.469", "0.730", "0.547", "0.432", "0.716", "0.455", "35")
-    ]
-    assert cells(table, "DeepMark hourglass, fusion")[-1] == "315"
-    assert [row.ours for row in table.rows] == [True] * 2 + [False] * 6
 
 
 def test_the_headline_is_every_figure_of_one_strategy():
@@ -131,7 +116,6 @@ def test_intervals_stand_beside_their_figures_and_nothing_beside_the_rest():
     subsets = subset_table(ap)
     assert subsets.rows[0].intervals[1] == "0.200–0.300"
     assert subsets.rows[0].intervals[-1] == ""
-    assert subsets.rows[1].intervals == ()
     assert category_table(ap).rows[-1].intervals[1] == ""
 
 
@@ -142,16 +126,16 @@ def test_markdown_and_the_terminal_leave_intervals_out():
     assert "0.200" not in printed(table)
 
 
-def test_the_subset_table_has_the_dataset_papers_columns_and_its_figures_below_ours():
+def test_the_subset_table_has_the_dataset_papers_columns_and_so_has_what_was_published():
     ours = {(metric, scope): 0.25 for metric in HEADLINE for scope in (*SCOPES, "all")}
-    table = subset_table(frame(ours | {("box_ap", "occlusion:heavy"): 0.4}))
+    table, published = subset_table(frame(ours | {("box_ap", "occlusion:heavy"): 0.4})), published_subset_table()
 
     assert list(table.columns[1:4]) == ["scale: small", "scale: moderate", "scale: large"]
-    assert table.columns[-1] == "all"
+    assert table.columns[-1] == published.columns[-1] == "all"
     assert len(table.columns) == 1 + len(SCOPES) + 1
-    heavy = table.columns.index("occlusion: heavy")
-    assert [row.cells[heavy] for row in table.rows] == ["0.400", "0.372", "0.250", "0.398", "0.250", "0.248"]
-    assert [row.ours for row in table.rows] == [True, False] * 3
+    for shown, figures in ((table, ["0.400", "0.250", "0.250"]), (published, ["0.372", "0.398", "0.248"])):
+        heavy = shown.columns.index("occlusion: heavy")
+        assert [row.cells[heavy] for row in shown.rows] == figures
     assert "ignored" in table.note
 
 
@@ -176,24 +160,18 @@ def test_the_category_table_has_every_category_and_their_mean():
     assert cells(table, "all 13")[-1] == "0.750"
 
 
-def test_markdown_has_as_many_cells_in_every_line_and_sets_our_rows_off_from_others():
-    markdown = to_markdown(strategy_table({"nms": figures(0.5)}, measured_on="x"))
+def test_markdown_has_as_many_cells_in_every_line():
+    lines = to_markdown(strategy_table({"nms": figures(0.5)}, measured_on="x")).splitlines()
 
-    lines = markdown.splitlines()
     assert {line.count("|") for line in lines} == {8}
-    assert lines[2].startswith("| **NMS** | **0.500** |")
-    assert sum("**" in line for line in lines) == 1
-
-
-def test_markdown_of_ours_alone_is_plain():
-    assert "**" not in to_markdown(category_table(frame({})))
+    assert lines[2].startswith("| NMS | 0.500 |")
 
 
 def test_the_terminal_shows_the_strategies_whole_in_80_columns():
-    text = printed(strategy_table({name: figures(0.5) for name in STRATEGIES}, measured_on="300 drawn pictures"))
+    text = printed(strategy_table({name: figures(0.5) for name in STRATEGIES}, measured_on="300 drawn images"))
 
     assert max(len(line) for line in text.splitlines()) <= 80
     for name in STRATEGY_WORDS.values():
         assert any(line.split("  ")[0].strip() == name and "12.3" in line for line in text.splitlines())
-    assert "300 drawn pictures" in text
+    assert "300 drawn images" in text
     assert "…" not in text
