@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from deepmark.report.tables.table import Row, Table, to_markdown
+from deepmark.report.tables.table import Table, to_markdown
 
 DIGITS = 4
 """Enough to compare APs or milliseconds by eye; the files have all digits."""
@@ -31,13 +31,6 @@ def metadata_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> dg.
     names = [name or "\N{NO-BREAK SPACE}" for name in columns]
     records = [dg.TableRecord(dict(zip(names, row, strict=True))) for row in rows]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns=[dg.TableColumn(name) for name in names]))
-
-
-def transposed(table: Table, title: str) -> Table:
-    """Rows as columns, for a table that is wider than a page; `title` is the first column's."""
-    before = [row.cells for row in table.rows]
-    rows = (Row(cells=cells) for cells in zip(table.columns[1:], *(cells[1:] for cells in before), strict=True))
-    return Table(title=table.title, columns=(title, *(cells[0] for cells in before)), rows=tuple(rows))
 
 
 def link(text: str, address: str) -> dg.MarkdownMetadataValue:

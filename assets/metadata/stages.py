@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.metadata.format import link, markdown_table, metadata_table, transposed
+from assets.metadata.format import link, markdown_table, metadata_table
 from deepmark.digests import read_json_with_digest
 from deepmark.eval.metric.metrics_file import read_metrics
 from deepmark.tracking.flatten import flatten
@@ -76,7 +76,7 @@ def metrics_facts(root: Path, strategy: str | None) -> dict[str, Any]:
 
         frame = read_frame(workspace.metrics_file(strategy or ""), table)
         facts["by category"] = markdown_table(category_table(frame))
-        facts["by subset"] = markdown_table(transposed(subset_table(frame), "subset"))
+        facts["by subset"] = markdown_table(subset_table(frame))
     return {**facts, **_mlflow_run(workspace)}
 
 

@@ -11,7 +11,7 @@ import simplejpeg
 
 from deepmark.eval.metric.names import HEADLINE, METRICS, STRATEGY_WORDS
 from deepmark.files import new_folder
-from deepmark.report.choose_images import GROUPS, KINDS
+from deepmark.report.choose_images import EVERYTHING, GROUPS, KINDS, Reason
 from deepmark.report.images import ReportImage, data_uris, overview
 from deepmark.report.plots.landmark_plots import garment_drawings, step_words
 from deepmark.report.plots.plots import (
@@ -74,7 +74,9 @@ def _context(content: Content) -> dict[str, Any]:
     serving = content.serving
     own = content.measured[serving]
     headline = headline_table(metrics[serving])
-    uris = iter(data_uris([side for one in content.images for side in (one.labelled, one.found)]))
+    # The page opens with an image that is typical of all.
+    images = sorted(content.images, key=lambda one: Reason("typical", EVERYTHING) not in one.reasons)
+    uris = iter(data_uris([side for one in images for side in (one.labelled, one.found)]))
     return {
         "content": content,
         "serving": STRATEGY_WORDS[serving],
@@ -97,7 +99,7 @@ def _context(content: Content) -> dict[str, Any]:
         "hardest": hardest_landmarks(own.landmarks),
         "landmarks": landmark_table(own.landmarks),
         "losses": loss_drawing(content.history),
-        "gallery": [(one, next(uris), next(uris)) for one in content.images],
+        "gallery": [(one, next(uris), next(uris)) for one in images],
         "kinds": KINDS,
         "groups": [name for name in GROUPS if any(name == why.group for one in content.images for why in one.reasons)],
         "published": (published_table(), published_subset_table()),

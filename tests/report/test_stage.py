@@ -59,7 +59,7 @@ def test_the_page_of_a_workspace_shows_its_pictures_and_its_run_and_goes_to_mlfl
     assert text.count('<img src="data:image/webp') == 2 * measured.params.report.pictures == 4
     assert f"<dd>{run}</dd>" in text
     assert f"<dd>{measured.params.train.seed}</dd>" in text
-    assert "<dt>GFLOP a picture, detecting</dt>" in text
+    assert "<dt>GFLOP an image, detecting</dt>" in text
     assert "<small>95%: 0.450–0.540</small>" in text
     assert (measured.root / "params.yaml").read_text("utf-8").splitlines()[0] in text
     artifacts = open_client(measured.root).list_artifacts(run, "report")

@@ -199,14 +199,15 @@ def sections_of(workspace: Workspace) -> dict[str, set[str]]:
     from ruamel.yaml import YAML
 
     stages = YAML(typ="safe").load((workspace.root / "dvc.yaml").read_text("utf-8"))["stages"]
-    named = {name: set(stage.get("do", stage).get("params", ())) for name, stage in stages.items()}
+    params = {name: stage.get("do", stage).get("params", ()) for name, stage in stages.items()}
+    named = {name: {param.partition(".")[0] for param in declared} for name, declared in params.items()}
     return {name: sections | set(re.findall(r"\$\{(\w+)\.", str(stages[name]))) for name, sections in named.items()}
 
 
 def test_a_stage_is_made_again_when_a_section_that_it_reads_changes(trained):
     declared = sections_of(trained)
     assert declared["train"] == (training_inputs(trained).keys() - {"shards", "start"}) | {"storage"}
-    assert set().union(*declared.values()) == Params.model_fields.keys() - {"automation", "promote"}  # of no stage
+    assert set().union(*declared.values()) == Params.model_fields.keys() - {"automation"}  # of no stage
 
     def used(name: str, **choice: str) -> set[str]:
         workspace = Workspace(trained.root)

@@ -97,7 +97,7 @@ def category_drawing(ap: "pd.DataFrame") -> Drawing:
     rows = ap.set_index(["metric", "scope"])
     looks = ((ACCENT, "o", -0.16), (SECOND, "D", 0.16))
     with page_style():
-        axes = _axes(6.6, 4.4)
+        axes = _axes(4.4, 4.4)
         for metric, (color, marker, shift) in zip(MAIN, looks, strict=True):
             own = rows.reindex([(metric, f"category:{name}") for name in NAMES])
             places, values = np.arange(len(NAMES)) + shift, own.value.to_numpy(float)
@@ -115,7 +115,7 @@ def category_drawing(ap: "pd.DataFrame") -> Drawing:
 def error_drawing(errors: "pd.DataFrame") -> Drawing:
     """The gain in box AP50 if the errors of each kind were corrected, from the content of errors.csv."""
     with page_style():
-        axes = _axes(6.2, 0.5 + 0.38 * len(errors))
+        axes = _axes(4.4, 0.5 + 0.32 * len(errors))
         bars = axes.barh(errors.kind, errors.ap_cost.fillna(0.0), color=ACCENT, height=0.62)
         axes.bar_label(bars, [f"{cost:.3f}" for cost in errors.ap_cost.fillna(0.0)], padding=4, color=INK)
         axes.set(xlabel="box AP50 lost", xlim=(0, max(0.01, 1.15 * errors.ap_cost.max())))

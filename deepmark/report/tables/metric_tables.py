@@ -91,14 +91,13 @@ def published_table() -> Table:
 
 def published_subset_table() -> Table:
     """What Match R-CNN reported by subset, on the full data."""
-    scopes = tuple(MATCH_RCNN_BY_SUBSET[HEADLINE[0]])
     rows = (
-        Row(cells=(METRICS[metric].words, *(_ap(MATCH_RCNN_BY_SUBSET[metric][scope]) for scope in scopes)))
-        for metric in HEADLINE
+        Row(cells=(_scope_words(scope), *(_ap(MATCH_RCNN_BY_SUBSET[metric].get(scope)) for metric in HEADLINE)))
+        for scope in (*SCOPES, "all")
     )
     return Table(
         title="Match R-CNN by subset, full data",
-        columns=("", *map(_scope_words, scopes)),
+        columns=("subset", *(METRICS[metric].words for metric in HEADLINE)),
         rows=tuple(rows),
     )
 
@@ -147,15 +146,15 @@ class _Figures:
 
 
 def subset_table(frame: "pd.DataFrame") -> Table:
-    """AP by scale, occlusion, zoom, viewpoint and source, as the dataset paper has it.
+    """AP by scale, occlusion, zoom, viewpoint and source, the subsets of the dataset paper.
 
     `frame` is the content of tables/{strategy}/ap.csv.
     """
-    figures, scopes = _Figures(frame), (*SCOPES, "all")
-    rows = (figures.row(METRICS[metric].words, [(metric, scope) for scope in scopes]) for metric in HEADLINE)
+    figures = _Figures(frame)
+    rows = (figures.row(_scope_words(scope), [(metric, scope) for metric in HEADLINE]) for scope in (*SCOPES, "all"))
     return Table(
         title="By subset",
-        columns=("", *map(_scope_words, scopes)),
+        columns=("subset", *(METRICS[metric].words for metric in HEADLINE)),
         rows=tuple(rows),
         note="Items outside the subset are ignored the way COCO ignores by area; a result matched to an ignored item "
         "is ignored; a result that matches nothing counts in the images that hold an item of the subset.",

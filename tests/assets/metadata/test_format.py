@@ -5,7 +5,7 @@ import math
 import dagster as dg
 import pandas as pd
 
-from assets.metadata.format import link, markdown_table, metadata_table, rounded, transposed
+from assets.metadata.format import link, markdown_table, metadata_table, rounded
 from deepmark.eval.metric.subsets import SCOPES
 from deepmark.report.tables.metric_tables import category_table, subset_table
 from deepmark.report.tables.table import Row, Table
@@ -52,7 +52,7 @@ def test_tables_of_metrics_are_shown_without_a_click():
     metrics = ["box_ap", "box_ap50", "box_ap75", "landmark_visible_ap", "landmark_ap", "landmark_ap50"]
     frame = pd.DataFrame({"metric": metric, "scope": scope, "value": 0.5} for metric in metrics for scope in scopes)
 
-    for table in (category_table(frame), transposed(subset_table(frame), "subset")):
+    for table in (category_table(frame), subset_table(frame)):
         text = markdown_table(table).value or ""
         assert text.count("0.500") == len(table.rows) * (len(table.columns) - 1)
         assert len(text) < 1000
@@ -63,13 +63,6 @@ def test_a_metadata_table_keeps_its_cells_and_a_column_without_a_name():
 
     assert [column.name.strip() for column in table.schema.columns] == ["", "items"]
     assert [list(row.data.values()) for row in table.records] == [["vest", 3], ["sling", 4]]
-
-
-def test_a_transposed_table_has_rows_as_columns():
-    table = transposed(TABLE, "size")
-
-    assert table.columns == ("size", "box AP", "landmark AP")
-    assert [row.cells for row in table.rows] == [("small", "0.1", "0.3"), ("large", "0.2", "0.4")]
 
 
 def test_an_address_is_shown_as_a_few_words():
