@@ -92,7 +92,10 @@ def _difference(workspace: Workspace, metric: str, strategy: str, simpler: str) 
         if not file.is_file():
             return None
         check_files(metrics, [file], maker(metrics))
-        resamples.append(pd.read_csv(file)[metric].to_numpy("float64"))
+        try:
+            resamples.append(pd.read_csv(file)[metric].to_numpy("float64"))
+        except (ValueError, KeyError) as error:
+            raise DeepmarkError(f"{file}: damaged ({error}). Run `{maker(metrics)}` again.") from None
     now, before = resamples
     return interval(now - before) if len(now) == len(before) else None
 
