@@ -1,11 +1,13 @@
 """The whole graph on drawn pictures, two processes, by the real commands, through DVC and then through Dagster."""
 
 import json
+import random
 import re
 
 import dagster as dg
 import pytest
-from workspaces import commit, run, set_params
+from flipped_bits import SAME, TOLD, flip, kinds
+from workspaces import commit, copied, run, set_params
 
 from assets.dvc.graph import read_graph
 from deepmark.schema import STRATEGIES
@@ -49,6 +51,15 @@ def test_one_repro_makes_everything(made):
     assert [path for path in written if not made.root.joinpath(path).exists()] == []
     assert (made.report / "index.html").read_text("utf-8").count("<h2 ") == 11
     assert json.loads(made.train_metrics_file.read_text("utf-8"))["epochs"] == 1
+
+
+def test_a_flipped_bit_in_any_kind_of_file_is_told_by_whoever_reads_it_next(made, tmp_path):
+    chance = random.Random(1)
+    found = {name: [flip(kind, chance) for _ in range(3)] for name, kind in kinds(copied(made, tmp_path)).items()}
+
+    wrong = {name: said for name, flips in found.items() for what, said in flips if what not in (TOLD, SAME)}
+    assert wrong == {}
+    assert len(found) == 17
 
 
 def test_a_second_repro_does_nothing(made):

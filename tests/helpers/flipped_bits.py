@@ -84,25 +84,24 @@ def kinds(workspace: Workspace) -> dict[str, Kind]:
     }
 
 
-def flip(kind: Kind, expected: Any, chance: random.Random) -> tuple[str, str]:
-    """Flip one bit of one of the files, read it, and mend it; what came of it, and the bit or the message."""
+def flip(kind: Kind, chance: random.Random) -> tuple[str, str]:
+    """Flip one bit of one of the files, read it, and mend it; what came of it, and the message or the bit."""
     file = chance.choice(kind.files)
     whole = file.read_bytes()
     place, bit = chance.randrange(len(whole)), chance.randrange(8)
-    damaged = bytearray(whole)
-    damaged[place] ^= 1 << bit
-    file.write_bytes(damaged)
     where = f"{file}, byte {place:,} of {len(whole):,}, bit {bit}"
     try:
-        return (SAME if kind.read() == expected else SILENT), where
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+        result = kind.read()
     except DeepmarkError as error:
         message = str(error)
         clear = (file.name in message or file.parent.name in message) and any(word in message for word in _REMEDIES)
         return (TOLD, message) if clear else (TRACEBACK, f"{where}: {message}")
-    except Exception as error:  # any other is a traceback for whoever ran the stage
+    except Exception as error:  # a traceback for whoever runs the stage
         return TRACEBACK, f"{where}: {error!r}"
     finally:
         file.write_bytes(whole)
+    return (SAME if result == kind.read() else SILENT), where
 
 
 def _shard(workspace: Workspace) -> list[str]:
