@@ -75,7 +75,7 @@ def silence() -> Iterator[None]:
 def measure_assets(workspace: Path, instance: dg.DagsterInstance, times: int) -> None:
     """The same stage by `dvc` and as an asset, where it runs and where there is nothing to do."""
     defs = build_definitions(workspace)
-    shard = workspace / "data/shards/train/index.json"
+    shard = workspace / "data/shards/train/.index.json"
     ways = {
         "dvc repro": process([str(DVC), "repro", "--single-item", "train"], workspace),
         "asset": lambda: execute_run(defs, instance, TRAIN),

@@ -3,6 +3,7 @@
     DeepmarkError          a mistake of the user: the command line prints the message and exits with 1
       RefusedError         registry.promote: the gate refuses the challenger
       RankError            train.distributed.launch: a training process died; the message holds its traceback
+      MissingFileError     data.shards.remote: the storage has no such file
       LostMachineError     train.distributed.peer_watchdog: another machine left the training
     StoppedError           train.distributed.stop_signal: all processes stopped after the same step, for a signal
     InvalidInputError      data.ingest.strict_json: an input is unusable; ingest rejects and counts it

@@ -174,6 +174,13 @@ class Kind(StrEnum):
     KEYPOINTS = "keypoints"
 
 
+class Frame(StrEnum):
+    """What labels refer to where EXIF data turns an image: its pixels as stored, or the image as people see it."""
+
+    STORED = "stored"
+    UPRIGHT = "upright"
+
+
 SPLITS: tuple[str, ...] = tuple(Split)
 STRATEGIES: tuple[str, ...] = tuple(Strategy)
 

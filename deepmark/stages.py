@@ -33,6 +33,7 @@ def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
         "records": result.records,
         "rejected": result.rejected,
         "rejected_by_kind": result.kinds,
+        **({"first_rejected": str(result.first)} if result.first else {}),
         **result.notes,
     }
 

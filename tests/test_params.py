@@ -57,7 +57,7 @@ def test_the_papers_recipe_is_the_papers():
         ),
         ("[128, 96]", "[100, 96]", "input_size [100, 96] must be multiples of 32 for backbone mobile"),
         ("backbone: mobile", "backbone: hourglass104", "[128, 96] must be multiples of 128 for backbone hourglass104"),
-        ("nnodes: 1", "nnodes: 2", "launch: Value error, 2 machines need a rendezvous: host:port of one of them"),
+        ("nnodes: 1", "nnodes: 2", "launch: 2 machines need a rendezvous: host:port of one of them"),
         ("rendezvous: null", "rendezvous: alpha", "launch: rendezvous: String should match pattern"),
         ("mirror: 0.5", "mirror: 1.5", "augment: mirror: Input should be less than or equal to 1"),
     ],

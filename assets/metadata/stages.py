@@ -44,11 +44,11 @@ def records_facts(root: Path, split: str | None) -> dict[str, Any]:
 def shards_facts(root: Path, split: str | None) -> dict[str, Any]:
     """The numbers of files, samples and bytes."""
     folder = Workspace(root).shards(split or "")
-    if not (folder / "index.json").is_file():
-        return {}
-    from deepmark.data.shards.index import read_index
+    from deepmark.data.shards.index import index_file, read_index
 
-    shards = read_index(folder / "index.json").shards
+    if not index_file(folder).is_file():
+        return {}
+    shards = read_index(folder).shards
     size = sum(shard.bytes for shard in shards)
     return {
         "shards": len(shards),

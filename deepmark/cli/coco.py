@@ -9,7 +9,7 @@ import typer
 
 from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, print_facts
 from deepmark.errors import DeepmarkError
-from deepmark.schema import Kind, Split, Strategy
+from deepmark.schema import Frame, Kind, Split, Strategy
 
 
 class Engine(StrEnum):
@@ -72,7 +72,11 @@ def convert(
     origin: Annotated[Input | None, typer.Option("--from", help="coco: a data set in the converter's layout.")] = None,
     split: Annotated[Split | None, typer.Option(help="With --to coco: which part of the data set.")] = None,
     strategy: Annotated[Strategy | None, typer.Option(help="With --to coco-results: whose predictions.")] = None,
-    images: Annotated[Path | None, typer.Option(metavar="DIR", help="With --from: the folder of the pictures.")] = None,
+    images: Annotated[Path | None, typer.Option(metavar="DIR", help="With --from: the folder of the images.")] = None,
+    orientation: Annotated[
+        Frame | None,
+        typer.Option(help="With --from: what labels mean where EXIF data turns an image and its size does not tell."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The file to write; with --from, a new folder for ingest.")] = None,
     workspace: WorkspaceOption = HERE,
     as_json: JsonOption = False,
@@ -84,6 +88,8 @@ def convert(
     needed = {Output.coco: {"--split", "--out"}, Output.coco_results: {"--strategy", "--out"}}
     wanted = {"FILE", "--images", "--out"} if to is None else needed[to]
     way = "--from coco" if to is None else f"--to {to}"
+    if to is not None and orientation is not None:
+        raise DeepmarkError(f"{way} takes no --orientation. It goes with --from coco.")
     for name, value in given.items():
         if (value is not None) != (name in wanted):
             do = f"needs {name}" if value is None else f"takes no {name}"
@@ -98,7 +104,7 @@ def convert(
     else:
         assert file is not None
         assert images is not None
-        print_facts(_import(file, images, out), as_json)
+        print_facts(_import(file, images, out, orientation), as_json)
 
 
 def _records(workspace: Path, split: str, out: Path) -> dict[str, Any]:
@@ -125,19 +131,25 @@ def _predictions(workspace: Path, strategy: str, out: Path) -> dict[str, Any]:
         return write_coco_results(out, predictions, progress=advance)
 
 
-def _import(file: Path, images: Path, out: Path) -> dict[str, Any]:
+def _import(file: Path, images: Path, out: Path, frame: Frame | None) -> dict[str, Any]:
+    from deepmark.data.coco.import_images import QUALITY
     from deepmark.data.coco.importer import STANDINS, import_coco
     from deepmark.progress import progress
 
     typer.echo(f"reading {file}", err=True)
     with progress("write pictures", 0) as advance:
-        facts = import_coco(file, images, out, progress=advance)
+        facts = import_coco(file, images, out, frame=frame, progress=advance)
+    total, written, left_out = (facts[name] for name in ("pictures_in_file", "pictures", "pictures_without_items"))
+    typer.echo(f"{total:,} images in {file} = {written:,} written + {left_out:,} without items, left out", err=True)
+    if facts["changed"]:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in facts["changed"].items())
+        typer.echo(f"not linked but written as JPEGs of quality {QUALITY}: {reasons}", err=True)
+    if facts["numbered_anew"]:
+        typer.echo(f"ids of more than nine digits: images are numbered anew, as {out / 'images.csv'} says", err=True)
     for name, count in facts["stood_in"].items():
         of = "pictures" if name in ("source", "pair_id") else "items"
         value = STANDINS.get(name, "its own number")
         typer.echo(f"{name}: missing for {count:,} of {facts[of]:,} {of}, each was given {value}", err=True)
     if (STANDINS.keys() - {"style"}) & facts["stood_in"].keys():
-        typer.echo("tables by these fields will say nothing: docs/evaluation.md, 'To and from COCO files'", err=True)
-    if facts["pictures_without_items"]:
-        typer.echo(f"{facts['pictures_without_items']:,} pictures without items were left out", err=True)
+        typer.echo("tables by these fields will say nothing: docs/evaluation.md, 'Converting COCO files'", err=True)
     return facts

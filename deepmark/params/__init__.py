@@ -13,7 +13,7 @@ from deepmark.params.data import DataParams, IngestParams, ShardParams, StorageP
 from deepmark.params.inference import AuditParams, EvaluateParams, PredictParams, ReportParams
 from deepmark.params.model import ModelParams, model_params
 from deepmark.params.operation import AutomationParams, PromoteParams
-from deepmark.params.section import Section
+from deepmark.params.section import Section, faults
 from deepmark.params.training import AugmentParams, LaunchParams, LossWeights, TrainParams
 
 __all__ = [
@@ -62,14 +62,14 @@ def _known_keys(location: tuple[Any, ...]) -> list[str]:
     return list(section.model_fields)
 
 
-def _explain(error: dict[str, Any]) -> str:
+def _explain(error: dict[str, Any], fault: str) -> str:
     *parents, key = error["loc"] or ("file",)
     where = "".join(f"{part}: " for part in parents)
     if error["type"] == "extra_forbidden":
         return f"{where}'{key}' is not a parameter. {nearest(str(key), _known_keys(tuple(parents)))}"
     if error["type"] == "missing":
         return f"{where}'{key}' is missing. Copy it from a fresh `deepmark init DIR`."
-    return f"{where}{key}: {error['msg']} (found: {error['input']!r})."
+    return f"{where}{key}: {fault} (found: {error['input']!r})."
 
 
 def load_params(path: Path) -> Params:
@@ -99,5 +99,6 @@ def check_params(values: Any, where: str) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        lines = [f"{where}: {_explain(dict(item))}" for item in error.errors()]
+        items = zip(error.errors(), faults(error), strict=True)
+        lines = [f"{where}: {_explain(dict(item), fault)}" for item, fault in items]
         raise DeepmarkError("\n".join(lines)) from None

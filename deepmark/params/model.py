@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import ValidationError, model_validator
 
 from deepmark.errors import DeepmarkError
-from deepmark.params.section import Count, Section
+from deepmark.params.section import Count, Section, faults
 from deepmark.schema import Backbone
 
 
@@ -41,4 +41,4 @@ def model_params(*, backbone: str, input_size: tuple[int, int], **others: Any) -
     try:
         return ModelParams.model_validate({"backbone": backbone, "input_size": input_size, **others})
     except ValidationError as error:
-        raise DeepmarkError("; ".join(item["msg"] for item in error.errors()) + ".") from None
+        raise DeepmarkError("; ".join(faults(error)) + ".") from None

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -13,3 +13,8 @@ class Section(BaseModel):
     """A part of params.yaml. Unknown keys are refused, and values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def faults(error: ValidationError) -> list[str]:
+    """What was wrong, without the "Value error, " that Pydantic writes before the words of our own checks."""
+    return [item["msg"].removeprefix("Value error, ") for item in error.errors()]

@@ -6,9 +6,10 @@ from typing import Any
 
 from deepmark.data.predictions import read_predictions
 from deepmark.data.shards.cache import ShardCache
+from deepmark.data.shards.index import index_file
 from deepmark.data.shards.reader import ShardReader
 from deepmark.data.shards.remote import RemoteFolder, is_url
-from deepmark.data.shards.source import RemoteShards
+from deepmark.data.shards.source import RemoteShards, remote_index
 from deepmark.digests import read_json_with_digest
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256, require_file
@@ -36,11 +37,11 @@ def open_shards(workspace: Workspace, split: str) -> ShardReader:
 
 
 def index_sha256(workspace: Workspace, split: str) -> str:
-    """Identifies the shards of a split on any storage: the sha256 of index.json, which holds all checksums."""
+    """Identifies the shards of a split on any storage: the sha256 of their index, which holds all checksums."""
     source = shard_source(workspace, split)
     if isinstance(source, RemoteShards):
-        return hashlib.sha256(source.folder.read("index.json")).hexdigest()
-    return file_sha256(source / "index.json")
+        return hashlib.sha256(remote_index(source.folder)[0]).hexdigest()
+    return file_sha256(index_file(source))
 
 
 def read_training(workspace: Workspace) -> dict[str, Any]:

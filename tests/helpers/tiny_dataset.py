@@ -2,12 +2,15 @@
 
 import json
 from dataclasses import fields, is_dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import simplejpeg
+from encoded_images import encoded
+from PIL import Image
 
 from deepmark.params import IngestParams
 from deepmark.schema import CATEGORIES
@@ -21,6 +24,12 @@ def jpeg(seed: int, size: tuple[int, int] = (HEIGHT, WIDTH)) -> bytes:
     """An image of coloured blots."""
     blots = np.random.default_rng(seed).integers(0, 256, (8, 6, 3), dtype=np.uint8)
     return simplejpeg.encode_jpeg(cv2.resize(blots, size[::-1], interpolation=cv2.INTER_CUBIC), quality=90)
+
+
+def image_as(kind: str, mode: str = "RGB", *, seed: int = 4, **options: Any) -> bytes:
+    """The image `jpeg(seed)` in another format and mode of Pillow, with more of its options."""
+    with Image.open(BytesIO(jpeg(seed))) as image:
+        return encoded(image.convert(mode), kind, **options)
 
 
 def item(category_id: int = 1, seed: int = 0) -> dict[str, Any]:

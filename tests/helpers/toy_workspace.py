@@ -43,7 +43,7 @@ def shard(split):
     write(f"data/shards/{split}/{split}-000000.tar", text)
     shards = tuple(shard_of_a_mebibyte(f"{split}-{keys[0]}.tar", keys) for keys in (["000001", "000002"], ["000003"]))
     index = ShardIndex(split=split, seed=1, target_mib=1.0, shards=shards)
-    write_index(pathlib.Path(f"data/shards/{split}/index.json"), index)
+    write_index(pathlib.Path(f"data/shards/{split}/.index.json"), index)
 
 def shard_of_a_mebibyte(file, keys):
     from deepmark.data.shards.index import Samples, Shard

@@ -46,7 +46,7 @@ def test_how_and_where_it_runs_does_not_make_another_run(sharded, change):
 
 def test_other_data_is_another_run(sharded):
     before = run_folder(sharded)
-    index = sharded.shards("train") / "index.json"
+    index = sharded.shards("train") / ".index.json"
     index.write_text(index.read_text("utf-8") + " ", "utf-8")
 
     assert run_folder(sharded) != before

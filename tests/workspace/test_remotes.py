@@ -110,7 +110,7 @@ def test_the_data_version_is_that_of_the_shards_that_are_read(committed, s3: Obj
     first, at_home = data_version(away.root), data_version(committed.root)
     set_params(away, storage={"shards": s3.put(committed.root / "data/shards", "moved")})
     moved = data_version(away.root)
-    s3.put_object("moved/validation/index.json", b"another")
+    s3.put_object("moved/validation/.index.json", b"another")
 
     assert first == moved != at_home
     assert data_version(away.root) not in (first, at_home, None)
@@ -131,7 +131,7 @@ def test_a_training_without_its_shards_ends_with_one_message(deepmark, sharded, 
     done = deepmark("train", "--workspace", sharded.root)
 
     assert done.code == 1
-    assert done.err.startswith(f"deepmark train: s3://{BUCKET}/nowhere/train/index.json: is not there")
+    assert done.err.startswith(f"deepmark train: s3://{BUCKET}/nowhere/train/.index.json: is not there")
     assert "Traceback" not in done.err
 
 

@@ -4,7 +4,6 @@ The layout is that of DeepFashion2's official converter, where every annotation 
 outside its category. Nothing is repaired, because metrics of a repaired file would be those of another file.
 """
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from deepmark.data.ingest.strict_json import short_repr
+from deepmark.data.ingest.strict_json import InvalidInputError, object_with_unique_keys, parse_json, short_repr
 from deepmark.errors import DeepmarkError
 from deepmark.schema import LANDMARKS
 
@@ -62,43 +61,46 @@ def are_numbers(value: Any, count: int) -> bool:
     return isinstance(value, list) and len(value) == count and all(map(is_number, value))
 
 
-def _compact(fields: dict[str, Any]) -> dict[str, Any]:
+def _compact(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """The object with its 294 * 3 keypoints as an array; a list would take ten times the memory."""
+    fields = object_with_unique_keys(pairs)
     keypoints = fields.get("keypoints")
     if "image_id" in fields and are_numbers(keypoints, 3 * LANDMARKS):
         fields["keypoints"] = np.array(keypoints, np.float64)
     return fields
 
 
-def _refuse_constant(word: str) -> NoReturn:
-    raise ValueError(f"holds {word}, which is no number of JSON")
-
-
 def _load(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes(), object_hook=_compact, parse_constant=_refuse_constant)
+        # Numbers are checked where they are used; a check of each while parsing would take ten times as long.
+        return parse_json(path.read_bytes(), parse_float=float, make_object=_compact)
     except FileNotFoundError:
         raise DeepmarkError(
             f"{path}: no such file. Give a COCO data set: images, categories and annotations."
         ) from None
     except OSError as error:
         raise DeepmarkError(f"{path}: cannot be read ({error.strerror}). Give a COCO data set.") from None
-    except (ValueError, RecursionError) as error:
-        raise DeepmarkError(f"{path}: not JSON ({error}). Was it copied whole? Give a COCO data set.") from None
+    except InvalidInputError as error:
+        raise DeepmarkError(f"{path}: {error.reason}. Was it copied whole? Give a COCO data set.") from None
 
 
 def _sections(path: Path, values: Any) -> CocoDataset:
+    if isinstance(values, list):
+        raise DeepmarkError(f"{path}: not a COCO data set but a list, as results are. Give the data set first.")
     sections = {}
     for name in ("images", "categories", "annotations"):
-        section = values.get(name) if isinstance(values, dict) else values
-        if section is values or not isinstance(section, list) or not all(isinstance(each, dict) for each in section):
+        section = values.get(name) if isinstance(values, dict) else None
+        if not isinstance(section, list) or not all(isinstance(each, dict) for each in section):
             raise DeepmarkError(
-                f"{path}: not a COCO data set: '{name}' should be a list of objects, found {short_repr(section)}. "
-                "If this is a file of results, give the data set first and the results second."
+                f"{path}: not a COCO data set: '{name}' should be a list of objects, found {short_repr(section)}."
             )
         for number, each in enumerate(section):
             if name != "annotations" and not is_whole(each.get("id")):
-                raise DeepmarkError(f"{path}: {name}[{number}]: 'id' should be a whole number, 0 or more. {_REMEDY}")
+                label = each.get("file_name" if name == "images" else "name")
+                raise DeepmarkError(
+                    f"{path}: {name}[{number}] ({short_repr(label)}): 'id' should be a whole number, 0 or more, "
+                    f"found {short_repr(each.get('id'))}. {_REMEDY}"
+                )
         sections[name] = section
     return CocoDataset(path=path, **sections)
 

@@ -5,9 +5,8 @@ subset fields. Each missing field gets one value for all items, so a table by su
 and otherwise empty rows, and never shows a difference that does not exist.
 """
 
+import csv
 import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,11 +15,15 @@ from typing import Any
 import numpy as np
 
 from deepmark.data.coco.dataset import CocoDataset, check_keypoints, read_coco
+from deepmark.data.coco.import_images import image_files, place_image
 from deepmark.data.ingest.annotation import ITEM_NAME
 from deepmark.data.ingest.strict_json import short_repr
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_folder
-from deepmark.schema import CATEGORIES
+from deepmark.schema import CATEGORIES, Frame
+
+MOST_NUMBER = 999_999_999
+"""The largest number that ingest takes in the name of a file."""
 
 STANDINS: dict[str, Any] = {"source": "shop", "style": 0, "scale": 2, "occlusion": 1, "zoom_in": 1, "viewpoint": 2}
 """Values for missing fields: no counterpart, moderate scale, slight occlusion, no zoom-in, frontal."""
@@ -79,12 +82,14 @@ def _item(dataset: CocoDataset, place: int, stood_in: Counter[str]) -> dict[str,
     return item
 
 
-def _annotation(dataset: CocoDataset, image: dict[str, Any], places: list[int], stood_in: Counter[str]) -> dict:
+def _annotation(
+    dataset: CocoDataset, image: dict[str, Any], number: int, places: list[int], stood_in: Counter[str]
+) -> dict[str, Any]:
     """The content of the annotation file of one image."""
     annotations = [dataset.annotations[place] for place in places]
     pairs = {json.dumps(fields["pair_id"]): fields["pair_id"] for fields in annotations if "pair_id" in fields}
     if len(pairs) > 1:
-        dataset.fail(places[-1], f"its picture {image['id']} has several pair_id", "A picture belongs to one pair.")
+        dataset.fail(places[-1], f"its image {image['id']} has several pair_id", "An image belongs to one pair.")
     names = [fields.get("item") for fields in annotations]
     if len(set(map(str, names))) < len(names) or not all(ITEM_NAME.fullmatch(str(name)) for name in names):
         names = [f"item{number}" for number in range(1, len(places) + 1)]
@@ -93,76 +98,74 @@ def _annotation(dataset: CocoDataset, image: dict[str, Any], places: list[int], 
     items = [_item(dataset, place, stood_in) for place in places]
     return {
         "source": image.get("source", STANDINS["source"]),
-        "pair_id": next(iter(pairs.values()), image["id"]),
+        "pair_id": next(iter(pairs.values()), number),
         **dict(zip(map(str, names), items, strict=True)),
     }
 
 
-def _image_paths(dataset: CocoDataset, folder: Path) -> dict[int, Path]:
-    """The file of each image by id.
-
-    Raises DeepmarkError if a file is missing or an id appears twice.
-    """
-    paths: dict[int, Path] = {}
-    for number, image in enumerate(dataset.images):
-        if not isinstance(image.get("file_name"), str) or image["id"] in paths:
-            raise DeepmarkError(
-                f"{dataset.path}: images[{number}] (id {image['id']}): has no 'file_name', or an id that is there "
-                "twice. Every picture needs a name and a number of its own."
-            )
-        paths[image["id"]] = folder / image["file_name"]
-    missing = [path for path in paths.values() if not path.is_file()]
-    if missing:
-        raise DeepmarkError(
-            f"{missing[0]}: no such picture; {len(missing)} of the {len(paths)} that {dataset.path} names are missing. "
-            "Give their folder with --images."
-        )
-    return paths
-
-
-def _link_or_copy(image: Path, target: Path) -> None:
-    """Give the image its new name, without a second copy if the file system supports links."""
-    try:
-        os.link(image.resolve(), target)
-    except OSError:
-        shutil.copyfile(image, target)
+def _write_names(path: Path, numbers: dict[int, int], names: dict[int, str]) -> None:
+    """Write which id and file of the COCO file each number comes from."""
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(("number", "id", "file_name"))
+        rows.writerows((number, image, names[image]) for image, number in numbers.items())
 
 
 def import_coco(
-    file: Path, images: Path, out: Path, *, progress: Callable[[int], None] = lambda count: None
+    file: Path,
+    images: Path,
+    out: Path,
+    *,
+    frame: Frame | None = None,
+    progress: Callable[[int], None] = lambda count: None,
 ) -> dict[str, Any]:
     """Write folders image/ and annos/ in `out` from a COCO file and its images, whole or not at all.
 
-    Returns counts; "stood_in" holds, for each missing field, how many items (for source and pair_id, images) lacked it.
-    A missing pair_id becomes the id of the image, so the image is a pair of its own. Images without items are left out,
-    because DeepFashion2 has none.
+    Each image is compared with what the file says of it. What is no plain JPEG is written as one of quality 95, and
+    "changed" counts such images by reason. The number of an image is its id, or 1, 2, 3 … for all if an id has more
+    than nine digits; images.csv says which id and file each comes from. `frame` is what labels refer to where EXIF data
+    turns an image and its size does not tell.
 
-    Raises DeepmarkError where the file is not a COCO data set of DeepFashion2's layout, images are missing, or `out`
-    is not empty.
+    Returns counts: pictures_in_file = pictures + pictures_without_items. "stood_in" holds, for each missing field, how
+    many items (for source and pair_id, images) lacked it. A missing pair_id becomes the number of the image, so the
+    image is a pair of its own. Images without items are left out, because DeepFashion2 has none.
+
+    Raises DeepmarkError where the file is not a COCO data set of DeepFashion2's layout, images are missing or are not
+    those of the file, or `out` is not empty.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DeepmarkError(f"{out}: there is something already. Give a new folder.")
     dataset = read_coco(file)
     _check_categories(dataset)
-    paths = _image_paths(dataset, images)
+    files = image_files(dataset, images)
     places: dict[int, list[int]] = {image["id"]: [] for image in dataset.images}
     for place, fields in enumerate(dataset.annotations):
         places[fields["image_id"]].append(place)
+    anew = max(places, default=0) > MOST_NUMBER
+    numbers = {image: number if anew else image for number, image in enumerate(places, 1)}
     stood_in: Counter[str] = Counter()
+    changed: Counter[str] = Counter()
     with new_folder(out) as draft:
         (draft / "image").mkdir()
         (draft / "annos").mkdir()
-        for image in dataset.images:
-            if places[image["id"]]:
-                annotation = _annotation(dataset, image, places[image["id"]], stood_in)
-                name = f"{image['id']:06d}"
-                (draft / f"annos/{name}.json").write_text(json.dumps(annotation), "utf-8")
-                _link_or_copy(paths[image["id"]], draft / f"image/{name}.jpg")
+        for image, path in zip(dataset.images, files, strict=True):
             progress(1)
+            if not places[image["id"]]:
+                continue
+            number = numbers[image["id"]]
+            size = (image["height"], image["width"])
+            changed[place_image(path, draft / f"image/{number:06d}.jpg", size, file, frame=frame)] += 1
+            annotation = _annotation(dataset, image, number, places[image["id"]], stood_in)
+            (draft / f"annos/{number:06d}.json").write_text(json.dumps(annotation), "utf-8")
+        written = {image: number for image, number in numbers.items() if places[image]}
+        _write_names(draft / "images.csv", written, {image["id"]: image["file_name"] for image in dataset.images})
     return {
         "folder": str(out),
-        "pictures": sum(map(bool, places.values())),
+        "pictures_in_file": len(files),
+        "pictures": len(written),
+        "pictures_without_items": len(files) - len(written),
         "items": len(dataset.annotations),
-        "pictures_without_items": sum(not each for each in places.values()),
+        "changed": {reason: count for reason, count in sorted(changed.items()) if reason},
+        "numbered_anew": anew,
         "stood_in": {name: count for name, count in stood_in.items() if count},
     }

@@ -9,6 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+from deepmark.data.ingest.strict_json import (
+    BYTE_ORDER_MARK,
+    InvalidInputError,
+    json_fault,
+    object_with_unique_keys,
+)
 from deepmark.errors import DeepmarkError
 
 CHUNK = 4 * 2**20
@@ -22,6 +28,8 @@ _KEYPOINTS = re.compile(rb'"keypoints"[ \t\r\n]*:[ \t\r\n]*\[([^\[\]{}"]*)\]')
 RESULTS_FORM = (
     'A results file is one list: [{"image_id": …, "category_id": …, "bbox": […], "keypoints": […], "score": …}, …].'
 )
+
+_DECODER = json.JSONDecoder(object_pairs_hook=object_with_unique_keys)
 
 Result = tuple[dict[str, Any], int, bytes | None]
 """The fields without keypoints, the position of the keypoints' text in the file, and that text."""
@@ -79,17 +87,22 @@ class ResultsReader:
             points = _KEYPOINTS.search(text)
             head = text[: points.start(1)] + text[points.end(1) :] if points else text
             try:
-                fields = json.loads(head)
+                fields = _DECODER.decode(head.decode("utf-8"))
             except (ValueError, RecursionError) as error:
                 if _is_incomplete(error):
                     continue
-                self.fail(f"this result is not JSON ({error})")
+                self.fail(f"this result {json_fault(error)}")
+            except InvalidInputError as error:
+                self.fail(f"in this result, {error.reason}")
             begin = self.base + self.at + (points.start(1) if points else 0)
             self.at = stop
             return fields, begin, points.group(1) if points else None
 
     def results(self) -> Iterator[Result]:
         """All results; raises DeepmarkError at the first fault."""
+        while len(self.window) < len(BYTE_ORDER_MARK) and self._more():
+            pass
+        self.at = len(BYTE_ORDER_MARK) if self.window.startswith(BYTE_ORDER_MARK) else 0
         if self._symbol() != b"[":
             self.fail("it does not begin with [")
         self.at += 1

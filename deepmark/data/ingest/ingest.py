@@ -28,6 +28,9 @@ from deepmark.types import ImageRecord
 CHUNK = 64
 """Inputs per task of a worker; a task takes about a quarter of a second."""
 
+NOTES = ("boxes_clipped", "landmarks_outside", "unlabelled_landmarks_zeroed", "orientation_ignored")
+"""Unusual things that are accepted and counted; the last one counts images that EXIF data would turn."""
+
 REJECTED_SCHEMA = pa.schema(
     [(name, pa.string()) for name in RejectedInput.__dataclass_fields__], metadata={"deepmark": "rejects"}
 )
@@ -47,15 +50,20 @@ class IngestResult:
     """Rejected inputs by kind."""
 
     notes: dict[str, int]
-    """Unusual things that were accepted: boxes_clipped, landmarks_outside, unlabelled_landmarks_zeroed."""
+    """Unusual things that were accepted, by their names in NOTES."""
+
+    first: RejectedInput | None
+    """The first rejected input."""
 
     def __post_init__(self) -> None:
         assert self.files == self.records + self.rejected == self.records + sum(self.kinds.values())
 
     def __str__(self) -> str:
-        kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in self.kinds.items())
         balance = f"{self.split}: {self.files} inputs = {self.records} records + {self.rejected} set aside"
-        return f"{balance} ({kinds})" if kinds else balance
+        if self.first is None:
+            return balance
+        kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in self.kinds.items())
+        return f"{balance} ({kinds}), the first of them {self.first}"
 
 
 class _IngestAccumulator:
@@ -73,14 +81,14 @@ class _IngestAccumulator:
         self.notes.update(validated.notes)
 
     def result(self, split: str, files: int) -> IngestResult:
-        names = ("boxes_clipped", "landmarks_outside", "unlabelled_landmarks_zeroed")
         return IngestResult(
             split=split,
             files=files,
             records=self.statistics.records,
             rejected=len(self.rejected),
             kinds=dict(sorted(Counter(rejected.kind for rejected in self.rejected).items())),
-            notes={name: self.notes[name] for name in names},
+            notes={name: self.notes[name] for name in NOTES},
+            first=next(iter(self.rejected), None),
         )
 
 

@@ -8,19 +8,29 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import simplejpeg
+from PIL import Image
 
-from deepmark.data.ingest.annotation import parse_annotation
+from deepmark.data.ingest.annotation import Annotation, parse_annotation
 from deepmark.data.ingest.strict_json import InvalidInputError
+from deepmark.images import MOST_SCANS, decode_jpeg, has_too_many_scans
+from deepmark.images.file_kinds import JPEG, kind_of
+from deepmark.images.rgb import PILLOW_ERRORS, TRANSPOSED, exif_orientation
 from deepmark.types import ImageRecord
 
 MOST_ANNOTATION_BYTES = 4 * 2**20
 """Real files have about 10 KB. A malicious file of this size still parses within 1 GB of memory."""
 
-MOST_SCANS = 100
-"""Progressive JPEGs have about 10. Each scan is a pass over the image, so thousands would take minutes."""
+COLORS = ("Gray", "YCbCr", "RGB")
+"""The colours of a JPEG, in simplejpeg's words, that become RGB."""
+
+MOST_EXIF_BYTES = 2**17
+"""EXIF data and XMP stand before the image, in segments of at most 64 KiB."""
+
+_EXIF_MARKS = (b"Exif", b"ns.adobe.com/xap")
 
 _NAME = re.compile(r"[0-9]{6}|[1-9][0-9]{6,8}", re.ASCII)
 
@@ -54,6 +64,9 @@ class RejectedInput:
     sha256: str
     """Of that file, hexadecimal; empty if it cannot be read."""
 
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ValidatedInputs:
@@ -84,19 +97,68 @@ def jpeg_size(jpeg: bytes, *, max_megapixels: float) -> tuple[int, int]:
 
     Raises InvalidInputError of the kinds picture_unreadable and picture_too_large.
     """
+    kind = kind_of(jpeg)
+    if kind != JPEG:
+        raise InvalidInputError("picture_unreadable", f"is {kind}, not a JPEG")
     try:
-        height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
+        height, width, colors, _ = simplejpeg.decode_jpeg_header(jpeg)
         if height * width > max_megapixels * 1e6:
             raise InvalidInputError(
                 "picture_too_large",
                 f"has {width} x {height} pixels, more than the {max_megapixels:g} megapixels allowed",
             )
-        if jpeg.count(b"\xff\xda") > MOST_SCANS:
+        if colors not in COLORS:
+            raise InvalidInputError("picture_unreadable", f"is a JPEG in {colors}: convert it to RGB")
+        if has_too_many_scans(jpeg):
             raise InvalidInputError("picture_unreadable", f"is a JPEG of more than {MOST_SCANS} scans")
-        simplejpeg.decode_jpeg(jpeg, min_height=1, min_width=1, min_factor=8)
+        decode_jpeg(jpeg, shrink=8)
     except ValueError as error:
         raise InvalidInputError("picture_unreadable", f"is not an intact JPEG: {error}") from None
     return height, width
+
+
+def _orientation(jpeg: bytes) -> int:
+    """1..8, as in EXIF."""
+    if not any(mark in jpeg[:MOST_EXIF_BYTES] for mark in _EXIF_MARKS):
+        return 1
+    try:
+        with Image.open(BytesIO(jpeg), formats=["JPEG"]) as image:
+            return exif_orientation(image)
+    except PILLOW_ERRORS:
+        return 1
+
+
+def _parse(text: bytes, size: tuple[int, int], orientation: int) -> Annotation:
+    """The annotation of an image of this (height, width) as stored.
+
+    The data set says nothing of orientation: its labels are of the pixels as stored, unless they leave these and fit
+    the image as its EXIF data turns it. Then the image is rejected.
+    """
+    parsed, fault = None, None
+    try:
+        parsed = parse_annotation(text, size=size)
+    except InvalidInputError as error:
+        fault = error
+    if orientation in TRANSPOSED and _leaves(parsed, fault):
+        upright = parse_annotation(text, size=size[::-1])
+        if not _leaves(upright, None):
+            raise InvalidInputError(
+                "orientation_differs",
+                f"its labels leave the picture of {size[1]} x {size[0]} as stored, and fit the one of {size[0]} x "
+                f"{size[1]} that its EXIF data makes of it (orientation {orientation}): store it upright",
+            )
+    if parsed is None:
+        assert fault is not None
+        raise fault
+    parsed.notes["orientation_ignored"] += orientation != 1
+    return parsed
+
+
+def _leaves(parsed: Annotation | None, fault: InvalidInputError | None) -> bool:
+    """Whether labels are outside the image."""
+    if parsed is None:
+        return fault is not None and fault.kind == "box_outside"
+    return bool(parsed.notes["boxes_clipped"] or parsed.notes["landmarks_outside"])
 
 
 def _digest(path: Path) -> str:
@@ -115,7 +177,9 @@ def _paths(given: Input) -> tuple[str, str]:
     Raises InvalidInputError if one is missing or the name is not a number.
     """
     if not _NAME.fullmatch(given.name):
-        raise InvalidInputError("name_unexpected", "is neither image/NNNNNN.jpg nor annos/NNNNNN.json")
+        raise InvalidInputError(
+            "name_unexpected", "is neither image/NNNNNN.jpg nor annos/NNNNNN.json, with six to nine digits"
+        )
     if given.image is None:
         raise InvalidInputError("picture_missing", f"there is no picture image/{given.name}.jpg for it")
     if given.annotation is None:
@@ -136,7 +200,7 @@ def validate_input(
         height, width = jpeg_size(jpeg, max_megapixels=max_megapixels)
         path = annotation
         text = _read(folder / annotation, MOST_ANNOTATION_BYTES, "annotation_too_large")
-        parsed = parse_annotation(text, size=(height, width))
+        parsed = _parse(text, (height, width), _orientation(jpeg))
     except InvalidInputError as error:
         printable = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         name = printable if given.name == path else given.name

@@ -85,7 +85,7 @@ class ShardCache:
             os.fsync(file.fileno())
         if digest.hexdigest() != sha256:
             raise DeepmarkError(
-                f"{name}: its sha256 differs from index.json. Copy the folder that `deepmark shard` made there again."
+                f"{name}: its sha256 differs from the index. Copy the folder that `deepmark shard` made there again."
             )
 
     def _reserve(self, draft: Path, size: int, name: str) -> None:

@@ -1,9 +1,10 @@
-"""index.json of a folder of shards: the place and the checksum of every sample.
+"""The index of a folder of shards, .index.json: the place and the checksum of every sample.
 
 A shard is a ustar archive of pairs, {key}.jpg then {key}.json, followed by two blocks of zeros. The span of a sample is
 everything that belongs to its pair: header, JPEG, padding, header, JSON, padding. Its checksum (XXH3, 64 bits) covers
 the whole span, so no byte between samples is unchecked. The sha256 of the shard covers the final zeros too. The index
-ends with its own sha256.
+ends with its own sha256. Its name begins with a dot so that tools which read every visible file as a tar, such as
+`datasets.load_dataset("webdataset", data_dir=…)`, do not meet it.
 """
 
 import hashlib
@@ -23,6 +24,10 @@ BLOCK = 512
 
 END = 2 * BLOCK
 """Bytes; the zeros at the end of a tar."""
+
+INDEX_FILE = ".index.json"
+OLD_INDEX_FILE = "index.json"
+"""Its name in folders that were written by release 0.1; they are read as ever."""
 
 _FORMAT = "deepmark shards, version 1"
 _FILE = re.compile(r"[A-Za-z0-9_]+-[0-9]{6,}\.tar", re.ASCII)
@@ -169,11 +174,18 @@ def parse_index(data: bytes, name: str) -> ShardIndex:
         ) from None
 
 
-def read_index(path: Path) -> ShardIndex:
-    """The index in a file, checked as by `parse_index`.
+def index_file(folder: Path) -> Path:
+    """The index of a folder of shards, under its old name only where there is none of the new."""
+    new, old = folder / INDEX_FILE, folder / OLD_INDEX_FILE
+    return old if old.exists() and not new.exists() else new
+
+
+def read_index(folder: Path) -> ShardIndex:
+    """The index of a folder of shards, checked as by `parse_index`.
 
     Raises DeepmarkError where it is damaged, has another format, or is missing.
     """
+    path = index_file(folder)
     try:
         return parse_index(path.read_bytes(), str(path))
     except OSError as error:

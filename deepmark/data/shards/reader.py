@@ -1,19 +1,34 @@
 """Reads samples from shards by position and verifies the checksum of each."""
 
 import hashlib
+import operator
 import os
+import resource
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import SupportsIndex, TypeVar, overload
 
 import xxhash
 
-from deepmark.data.shards.index import jpeg_of, json_of, sample_table
+from deepmark.data.shards.index import Shard, jpeg_of, json_of, sample_table
 from deepmark.data.shards.record_json import record_from_json
 from deepmark.data.shards.source import LocalShards, RemoteShards
 from deepmark.errors import DeepmarkError
 from deepmark.types import ImageRecord
+
+Sample = tuple[ImageRecord, bytes]
+"""A record, and the bytes of its JPEG file."""
+
+_Found = TypeVar("_Found", int, int | None)
+
+
+def _most_open() -> int:
+    """How many files a reader keeps open: a fourth of what the operating system allows this process (`ulimit -n`)."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, (2**20 if limit == resource.RLIM_INFINITY else limit) // 4)
 
 
 def _close(descriptors: Mapping[int, int]) -> None:
@@ -21,28 +36,36 @@ def _close(descriptors: Mapping[int, int]) -> None:
         os.close(descriptor)
 
 
-class ShardReader:
-    """The samples in a folder of shards, by position; the folder may lie on other storage.
+class ShardReader(Sequence[Sample]):
+    """The samples in a folder of shards, a sequence of (record, JPEG); the folder may lie on other storage.
 
         reader = ShardReader("data/shards/train")
         record, jpeg = reader[0]
 
     Every read verifies the sample's checksum. Threads may share a reader, a forked process may go on using it, and an
-    unpickled one opens its files again.
+    unpickled one opens its files again. A slice reads all of its samples at once.
 
-    Raises DeepmarkError, when opened, if the index is damaged, or a file is missing or of another size than the index
-    says; when read, if a sample is damaged: the message names the file and the sample. Other storage can fail at both.
+    Raises DeepmarkError, when opened, if `folder` is no path, the index is damaged, or a file is missing or of another
+    size than the index says; when read, if a sample is damaged: the message names the file and the sample. Other
+    storage can fail at both.
     """
 
-    def __init__(self, folder: str | Path | RemoteShards) -> None:
+    def __init__(self, folder: str | os.PathLike[str] | RemoteShards) -> None:
+        if not isinstance(folder, str | os.PathLike | RemoteShards):
+            raise DeepmarkError(f"ShardReader: {type(folder).__name__} is no folder of shards. Give its path.")
         self._source = folder if isinstance(folder, RemoteShards) else LocalShards(Path(folder))
         index = self._source.index()
         self.split = index.split
         self._shards = index.shards
         self._samples = sample_table(index)
+        self._most_open = _most_open()
         self._descriptors: dict[int, int] = {}
         weakref.finalize(self, _close, self._descriptors)
-        self._descriptors.update(self._source.open_all(index.shards))
+        for number, descriptor in self._source.open_all(index.shards):
+            if len(self._descriptors) < self._most_open:
+                self._descriptors[number] = descriptor
+            else:
+                os.close(descriptor)
 
     def __reduce__(self) -> tuple[type["ShardReader"], tuple[Path | RemoteShards]]:
         source = self._source
@@ -51,36 +74,66 @@ class ShardReader:
     def __len__(self) -> int:
         return len(self._samples.keys)
 
-    def __getitem__(self, position: int) -> tuple[ImageRecord, bytes]:
-        """The record and the JPEG at a position."""
-        span = self.read_span(position)
-        return self._record(position, span), jpeg_of(span, int(self._samples.jpeg_bytes[position]))
+    @overload
+    def __getitem__(self, position: SupportsIndex) -> Sample: ...
 
-    def record(self, position: int) -> ImageRecord:
+    @overload
+    def __getitem__(self, position: slice) -> list[Sample]: ...
+
+    def __getitem__(self, position: SupportsIndex | slice) -> Sample | list[Sample]:
+        """The record and the JPEG at a position; a list of them for a slice."""
+        if isinstance(position, slice):
+            return [self[place] for place in range(*position.indices(len(self)))]
+        place = self._place(position)
+        span = self.read_span(place)
+        return self._record(place, span), jpeg_of(span, int(self._samples.jpeg_bytes[place]))
+
+    def record(self, position: SupportsIndex) -> ImageRecord:
         """The record without the JPEG."""
-        return self._record(position, self.read_span(position))
+        place = self._place(position)
+        return self._record(place, self.read_span(place))
 
-    def key(self, position: int) -> str:
+    def key(self, position: SupportsIndex) -> str:
         """The image's number, as in its file name."""
-        return self._samples.keys[position]
+        return self._samples.keys[self._place(position)]
 
-    def read_span(self, position: int) -> bytes:
+    def _place(self, position: SupportsIndex) -> int:
+        """The position from the beginning; raises IndexError outside, TypeError for what is no whole number."""
+        place = operator.index(position)
+        if not -len(self) <= place < len(self):
+            raise IndexError(f"sample {place} of {len(self)}")
+        return place % len(self)
+
+    def read_span(self, position: SupportsIndex) -> bytes:
         """All bytes of a sample, verified: its part of the tar."""
-        samples = self._samples
-        if not 0 <= position < len(self):
-            raise IndexError(f"sample {position} of {len(self)}")
-        shard, length = int(samples.shards[position]), int(samples.lengths[position])
-        descriptor = self._descriptors.get(shard)
-        if descriptor is None:
-            descriptor = self._register(shard, self._source.open(self._shards[shard]))
-        # Not a memory map: if a disk fails or a file shrinks, a memory map kills the process without a message.
-        try:
-            span = os.pread(descriptor, length, int(samples.offsets[position]))
-        except OSError as error:
-            raise self._damage(position, f"cannot be read ({error.strerror})") from None
-        if xxhash.xxh3_64_intdigest(span) != int(samples.checksums[position]):
-            raise self._damage(position, "is damaged")
+        samples, place = self._samples, self._place(position)
+        with self._opened(int(samples.shards[place]), self._source.open) as descriptor:
+            # Not a memory map: if a disk fails or a file shrinks, a memory map kills the process without a message.
+            try:
+                span = os.pread(descriptor, int(samples.lengths[place]), int(samples.offsets[place]))
+            except OSError as error:
+                raise self._damage(place, f"cannot be read ({error.strerror})") from None
+        if xxhash.xxh3_64_intdigest(span) != int(samples.checksums[place]):
+            raise self._damage(place, "is damaged")
         return span
+
+    @contextmanager
+    def _opened(self, shard: int, open_shard: Callable[[Shard], _Found]) -> Iterator[_Found]:
+        """A descriptor of the shard, which stays open afterwards only as long as few others are."""
+        kept = self._descriptors.get(shard)
+        if kept is not None:
+            yield kept
+            return
+        opened = open_shard(self._shards[shard])
+        if opened is None:
+            yield opened
+        elif len(self._descriptors) < self._most_open:
+            yield self._register(shard, opened)
+        else:
+            try:
+                yield opened
+            finally:
+                os.close(opened)
 
     def _register(self, shard: int, descriptor: int) -> int:
         """The descriptor to use for the shard; if another thread was first, its descriptor, and this one is closed."""
@@ -108,27 +161,25 @@ class ShardReader:
 
         Raises DeepmarkError, which names the first shard that differs.
         """
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, self._most_open)) as pool:
             digests = pool.map(self._sha256, range(len(self._shards)))
             for shard, digest in zip(self._shards, digests, strict=True):
                 if digest not in (None, shard.sha256):
                     name, remedy = self._source.name(shard), self._source.remedy
-                    raise DeepmarkError(f"{name}: its sha256 differs from index.json. {remedy}")
+                    raise DeepmarkError(f"{name}: its sha256 differs from the index. {remedy}")
                 progress(shard.count)
 
     def _sha256(self, number: int) -> str | None:
         # By descriptor, because the path may name another file by now.
-        digest, position, descriptor = hashlib.sha256(), 0, self._descriptors.get(number)
-        if descriptor is None:
-            cached = self._source.find(self._shards[number])
-            if cached is None:
+        digest, position = hashlib.sha256(), 0
+        with self._opened(number, self._source.find) as descriptor:
+            if descriptor is None:
                 return None
-            descriptor = self._register(number, cached)
-        try:
-            while block := os.pread(descriptor, 2**20, position):
-                digest.update(block)
-                position += len(block)
-        except OSError as error:
-            name = self._source.name(self._shards[number])
-            raise DeepmarkError(f"{name}: cannot be read ({error.strerror}). {self._source.remedy}") from None
+            try:
+                while block := os.pread(descriptor, 2**20, position):
+                    digest.update(block)
+                    position += len(block)
+            except OSError as error:
+                name = self._source.name(self._shards[number])
+                raise DeepmarkError(f"{name}: cannot be read ({error.strerror}). {self._source.remedy}") from None
         return digest.hexdigest()

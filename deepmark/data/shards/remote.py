@@ -31,6 +31,10 @@ def is_url(place: str) -> bool:
     return "://" in place
 
 
+class MissingFileError(DeepmarkError):
+    """The storage answered, and has no such file."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RemoteFolder:
     """A folder that an fsspec URL names.
@@ -52,7 +56,12 @@ class RemoteFolder:
 
     def read(self, file: str) -> bytes:
         """The content of a file."""
-        return self._retry(file, lambda system, path: system.cat_file(path))
+
+        def ask(system: Any, path: str) -> bytes:
+            system.invalidate_cache()  # of names, which may be older than the file
+            return system.cat_file(path)
+
+        return self._retry(file, ask)
 
     def sizes(self) -> dict[str, int | None]:
         """The sizes of the files in the folder in bytes; None where the storage does not tell."""
@@ -110,7 +119,7 @@ class RemoteFolder:
     def _explain(self, file: str, error: BaseException) -> DeepmarkError:
         name, text = self.name(file), " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, FileNotFoundError):
-            return DeepmarkError(
+            return MissingFileError(
                 f"{name}: is not there ({text}). Copy the folder that `deepmark shard` made to where params.yaml: "
                 "storage: shards says, or correct that line."
             )

@@ -2,13 +2,27 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from deepmark.data.shards.cache import ShardCache
-from deepmark.data.shards.index import Shard, ShardIndex, parse_index, read_index
-from deepmark.data.shards.remote import RemoteFolder
+from deepmark.data.shards.index import INDEX_FILE, OLD_INDEX_FILE, Shard, ShardIndex, parse_index, read_index
+from deepmark.data.shards.remote import MissingFileError, RemoteFolder
 from deepmark.errors import DeepmarkError
+
+
+def remote_index(folder: RemoteFolder) -> tuple[bytes, str]:
+    """The content and the URL of the index of a folder, under its old name only where there is none of the new.
+
+    Raises DeepmarkError, which names the new one, where there is neither.
+    """
+    try:
+        return folder.read(INDEX_FILE), folder.name(INDEX_FILE)
+    except MissingFileError:
+        with suppress(MissingFileError):
+            return folder.read(OLD_INDEX_FILE), folder.name(OLD_INDEX_FILE)
+        raise
 
 
 @dataclass(frozen=True)
@@ -22,7 +36,7 @@ class LocalShards:
         return str(self.folder / shard.file)
 
     def index(self) -> ShardIndex:
-        return read_index(self.folder / "index.json")
+        return read_index(self.folder)
 
     def open_all(self, shards: tuple[Shard, ...]) -> Iterator[tuple[int, int]]:
         """The number of each shard in the index and a descriptor of it; opens all, because that is cheap."""
@@ -46,7 +60,7 @@ class LocalShards:
         size = os.fstat(descriptor).st_size
         if size != shard.bytes:
             os.close(descriptor)
-            raise DeepmarkError(f"{path}: has {size:,} bytes, index.json says {shard.bytes:,}. {self.remedy}")
+            raise DeepmarkError(f"{path}: has {size:,} bytes, the index says {shard.bytes:,}. {self.remedy}")
         return descriptor
 
 
@@ -62,7 +76,7 @@ class RemoteShards:
         return f"{self.folder.name(shard.file)} ({self.cache.folder / shard.sha256}.tar)"
 
     def index(self) -> ShardIndex:
-        return parse_index(self.folder.read("index.json"), self.folder.name("index.json"))
+        return parse_index(*remote_index(self.folder))
 
     def open_all(self, shards: tuple[Shard, ...]) -> Iterator[tuple[int, int]]:
         """Opens none, but checks that all shards exist and fit into the cache.
@@ -80,10 +94,10 @@ class RemoteShards:
         for shard in shards:
             name, size_there = self.folder.name(shard.file), sizes.get(shard.file, -1)
             if size_there == -1:
-                raise DeepmarkError(f"{name}: is not there, index.json names it. Copy the folder there again.")
+                raise DeepmarkError(f"{name}: is not there, the index names it. Copy the folder there again.")
             if size_there not in (None, shard.bytes):
                 raise DeepmarkError(
-                    f"{name}: has {size_there:,} bytes, index.json says {shard.bytes:,}. Copy the folder there again."
+                    f"{name}: has {size_there:,} bytes, the index says {shard.bytes:,}. Copy the folder there again."
                 )
         return iter(())
 
@@ -108,7 +122,7 @@ class StreamedShards:
         return self.folder.name(shard.file)
 
     def index(self) -> ShardIndex:
-        return parse_index(self.folder.read("index.json"), self.folder.name("index.json"))
+        return parse_index(*remote_index(self.folder))
 
     def blocks(self, shard: Shard) -> Iterator[bytes]:
         """The content of the shard, block by block."""

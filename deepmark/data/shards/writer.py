@@ -19,7 +19,7 @@ from jaxtyping import Int64
 from deepmark.data.parallel import map_in_order, worker_count
 from deepmark.data.records import SCHEMA, read_batches, records_from_batch
 from deepmark.data.sampling import permutation
-from deepmark.data.shards.index import BLOCK, END, Samples, Shard, ShardIndex, padded, write_index
+from deepmark.data.shards.index import BLOCK, END, INDEX_FILE, Samples, Shard, ShardIndex, padded, write_index
 from deepmark.data.shards.record_json import record_to_json
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_folder
@@ -114,7 +114,7 @@ def write_shards(
     workers: int | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> dict[str, int]:
-    """Write the shards of a split and their index.json into the folder `out`, all of them or none.
+    """Write the shards of a split and their index into the folder `out`, all of them or none.
 
     `raw` is the folder of the raw data, with a folder for each split. The bytes are the same for any number of workers
     (None: one per core). `progress` is called with the number of further samples that are done. Returns the number of
@@ -131,7 +131,7 @@ def write_shards(
                 shards.append(shard)
                 progress(shard.count)
         index = ShardIndex(split=split, seed=seed, target_mib=target_mib, shards=tuple(shards))
-        write_index(folder / "index.json", index)
+        write_index(folder / INDEX_FILE, index)
     return {
         "samples": sum(shard.count for shard in shards),
         "shards": len(shards),

@@ -4,6 +4,7 @@ Both are given DeepFashion2's 294 sigmas in place of COCO's 17, and nothing else
 """
 
 import io
+import json
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -116,7 +117,7 @@ def pycocotools_curves(dataset: CocoDataset, results: Path, kind: Kind) -> Curve
         }
         truth.createIndex()
         try:
-            found = truth.loadRes(str(results))
+            found = truth.loadRes(json.loads(results.read_text("utf-8-sig")))
         except ValueError as error:  # such as 1.2.3 in keypoints
             raise DeepmarkError(f"{results}: not JSON ({error}). Write the file again.") from None
         except IndexError:  # it wants to look at the first result of an empty list

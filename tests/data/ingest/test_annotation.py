@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from tiny_dataset import HEIGHT, WIDTH, annotation, item
+from tiny_dataset import HEIGHT, WIDTH, annotation, item, jpeg, same
 
 from deepmark.data.ingest.annotation import MAX_COORDINATE, parse_annotation
 from deepmark.data.ingest.strict_json import InvalidInputError
@@ -103,6 +103,13 @@ def test_an_item_without_landmarks_stays_for_its_box():
     assert garment.box.tolist() == item()["bounding_box"]
 
 
+def test_a_byte_order_mark_at_the_beginning_is_skipped():
+    text = json.dumps(annotation(1)).encode()
+
+    marked, plain = (parse_annotation(start + text, size=SIZE) for start in (b"\xef\xbb\xbf", b""))
+    assert same(marked.garments, plain.garments)
+
+
 UNFIT_ITEMS = {
     "category_0": ({"category_id": 0}, "category_unknown", "category_id: expected 1 to 13, found 0"),
     "category_14": ({"category_id": 14}, "category_unknown", "found 14"),
@@ -168,11 +175,17 @@ UNFIT_FILES = {
     "duplicate_item": (b'{"item1": {}, "item1": {}}', "key_duplicate", "'item1' appears twice"),
     "duplicate_field": (b'{"item1": {"style": 1, "style": 1}}', "key_duplicate", "'style'"),
     "cut_off": (json.dumps(annotation(1)).encode()[:-1], "json_unreadable", "not JSON"),
-    "empty": (b"", "json_unreadable", "not JSON"),
+    "empty": (b"", "json_unreadable", "is an empty file, not JSON"),
     "latin_1": ('{"source": "é"}'.encode("latin-1"), "json_unreadable", "not UTF-8"),
-    "utf_16": (json.dumps(annotation(1)).encode("utf-16"), "json_unreadable", "not UTF-8"),
+    "utf_16": (json.dumps(annotation(1)).encode("utf-16"), "json_unreadable", "is not UTF-8 text (byte 0)"),
+    "a_jpeg": (jpeg(1), "json_unreadable", "is a JPEG, not JSON"),
+    "a_page": (b"<!DOCTYPE html><p>Not found", "json_unreadable", "is an HTML page, not JSON"),
     "deep": (b"[" * 200_000, "json_unreadable", "nested too deeply"),
-    "five_thousand_digits": (b"[" + b"9" * 5000 + b"]", "json_unreadable", "not JSON"),
+    "five_thousand_digits": (
+        b"[" + b"9" * 5000 + b"]",
+        "json_unreadable",
+        "holds a whole number of more than 4,300 digits",
+    ),
     "a_list": (b"[]", "field_invalid", "expected an object"),
     "null": (b"null", "field_invalid", "expected an object"),
     "no_item": (b'{"source": "shop", "pair_id": 1}', "items_missing", "no item"),

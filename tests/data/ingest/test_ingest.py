@@ -1,12 +1,11 @@
 """Raw files become records, the same for any number of workers, and nothing is half written."""
 
 import hashlib
-import struct
 
 import pytest
-import simplejpeg
+from encoded_images import with_orientation
 from ingested import ingest, records_of, rejected_of, statistics_of, write_item
-from tiny_dataset import HEIGHT, WIDTH, annotation, jpeg, same, write_split
+from tiny_dataset import HEIGHT, WIDTH, annotation, image_as, same, write_split
 
 from deepmark.errors import DeepmarkError
 from deepmark.params import IngestParams
@@ -79,7 +78,8 @@ def test_more_rejects_than_allowed_stop_the_stage_and_the_old_records_stay(raw):
         ingest(raw, params=IngestParams(max_rejected_share=0.1, max_megapixels=50))
 
     message = str(caught.value)
-    assert "7 inputs = 6 records + 1 set aside (1 picture missing)" in message
+    first = "annos/000004.json: there is no picture image/000004.jpg for it"
+    assert f"7 inputs = 6 records + 1 set aside (1 picture missing), the first of them {first}" in message
     assert "max_rejected_share = 0.1" in message
     assert "train.rejected.parquet" in message
     assert [rejected["name"] for rejected in rejected_of(raw)] == ["000004"]
@@ -126,18 +126,22 @@ def test_empty_folders_are_an_error(tmp_path):
         ingest(tmp_path / "raw", split="validation")
 
 
-def test_an_orientation_in_exif_does_not_turn_the_image(raw):
-    # One tag, 0x0112 = 6: "turn by 90 degrees". Annotations are in pixels as stored.
-    tiff = b"MM\0*\0\0\0\x08" + struct.pack(">HHHIHHI", 1, 0x0112, 3, 1, 6, 0, 0)
-    exif = b"Exif\0\0" + tiff
-    plain = jpeg(4)
-    turned = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + plain[2:]
-    (raw / "train/image/000004.jpg").write_bytes(turned)
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_an_orientation_in_exif_does_not_turn_the_image_and_is_counted(raw, orientation):
+    """Annotations are in pixels as stored."""
+    (raw / "train/image/000004.jpg").write_bytes(image_as("JPEG", exif=with_orientation(orientation)))
 
-    ingest(raw)
+    result = ingest(raw)
 
-    assert simplejpeg.is_jpeg(turned)
     assert (records_of(raw)[3].height, records_of(raw)[3].width) == (HEIGHT, WIDTH)
+    assert result.notes["orientation_ignored"] == statistics_of(raw)["orientation_ignored"] == 1
+
+
+def test_damaged_exif_data_says_nothing(raw):
+    data = image_as("JPEG", exif=with_orientation(6)).replace(b"Exif\0\0MM", b"Exif\0\0XX")
+    (raw / "train/image/000004.jpg").write_bytes(data)
+
+    assert ingest(raw).notes["orientation_ignored"] == 0
 
 
 def test_ingest_twice_gives_the_same_records(raw):

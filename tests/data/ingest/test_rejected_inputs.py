@@ -6,10 +6,12 @@ import random
 import struct
 
 import pytest
+from encoded_images import with_orientation
 from ingested import ingest, records_of, rejected_of, write_item
-from tiny_dataset import jpeg, write_split
+from tiny_dataset import HEIGHT, WIDTH, image_as, jpeg, write_split
 
-from deepmark.data.ingest.validate import MOST_ANNOTATION_BYTES, MOST_SCANS
+from deepmark.data.ingest.validate import MOST_ANNOTATION_BYTES
+from deepmark.images import MOST_SCANS
 from deepmark.params import IngestParams
 
 
@@ -54,18 +56,33 @@ def _link_to_nowhere(folder):
 
 PICTURE, ANNOTATION = "image/000004.jpg", "annos/000004.json"
 JPEG = jpeg(4)
-MANY_SCANS = JPEG[:-2] + b"\xff\xda" * (MOST_SCANS + 1) + JPEG[-2:]
+MANY_SCANS = JPEG[:-2] + b"\xff\xda\0\2" * MOST_SCANS + JPEG[-2:]
 
 
 UNUSABLE = {
     # name: (what happens to picture 4, the kind, the offending file, words of the reason)
     "no_picture": (_remove(PICTURE), "picture_missing", ANNOTATION, "no picture image/000004.jpg"),
     "no_annotation": (_remove(ANNOTATION), "annotation_missing", PICTURE, "no annotation annos/000004.json"),
-    "picture_empty": (_write(PICTURE, b""), "picture_unreadable", PICTURE, "not an intact JPEG"),
+    "picture_empty": (_write(PICTURE, b""), "picture_unreadable", PICTURE, "is an empty file, not a JPEG"),
+    "picture_json": (_write(PICTURE, b'{"a": 1}'), "picture_unreadable", PICTURE, "is JSON, not a JPEG"),
+    "picture_text": (_write(PICTURE, b"a shirt"), "picture_unreadable", PICTURE, "is text, not a JPEG"),
+    "picture_webp": (_write(PICTURE, image_as("WEBP")), "picture_unreadable", PICTURE, "is a WebP, not a JPEG"),
+    "picture_cmyk": (_write(PICTURE, image_as("JPEG", "CMYK")), "picture_unreadable", PICTURE, "convert it to RGB"),
+    "picture_of_zeros": (
+        _write(PICTURE, bytes(99)),
+        "picture_unreadable",
+        PICTURE,
+        "nothing but zero bytes",
+    ),
     "picture_cut_by_a_byte": (_write(PICTURE, JPEG[:-1]), "picture_unreadable", PICTURE, "Premature end"),
     "picture_halved": (_write(PICTURE, JPEG[: len(JPEG) // 2]), "picture_unreadable", PICTURE, "Premature end"),
     "picture_header_only": (_write(PICTURE, JPEG[:100]), "picture_unreadable", PICTURE, "not an intact JPEG"),
-    "picture_png": (_write(PICTURE, b"\x89PNG\r\n\x1a\n" + bytes(99)), "picture_unreadable", PICTURE, "intact JPEG"),
+    "picture_png": (
+        _write(PICTURE, b"\x89PNG\r\n\x1a\n" + bytes(99)),
+        "picture_unreadable",
+        PICTURE,
+        "is a PNG, not a JPEG",
+    ),
     "picture_oversized": (
         _write(PICTURE, patch_size(JPEG, 30_000, 30_000)),
         "picture_too_large",
@@ -82,6 +99,7 @@ UNUSABLE = {
         ANNOTATION,
         "bytes",
     ),
+    "annotation_empty": (_write(ANNOTATION, b""), "json_unreadable", ANNOTATION, "is an empty file, not JSON"),
     "annotation_not_json": (_write(ANNOTATION, b"{"), "json_unreadable", ANNOTATION, "not JSON"),
     "annotation_nan": (_write(ANNOTATION, b'{"pair_id": NaN}'), "number_not_finite", ANNOTATION, "NaN"),
     "annotation_key_twice": (_write(ANNOTATION, b'{"a": 1, "a": 2}'), "key_duplicate", ANNOTATION, "'a'"),
@@ -154,6 +172,17 @@ def test_a_file_whose_name_is_not_text_is_rejected(raw):
     ingest(raw)
 
     assert [rejected["path"] for rejected in rejected_of(raw)] == ["image/\\xff.jpg"]
+
+
+def test_labels_that_fit_only_the_image_as_exif_turns_it_are_rejected_with_both_sizes(raw):
+    (raw / "train/image/000004.jpg").write_bytes(image_as("JPEG", exif=with_orientation(6)))
+    write_item(raw / "train", bounding_box=[0, 0, HEIGHT, WIDTH], landmarks=[0] * 75)
+
+    result = ingest(raw)
+
+    (rejected,) = rejected_of(raw)
+    assert result.kinds == {"orientation_differs": 1}
+    assert "leave the picture of 60 x 80 as stored, and fit the one of 80 x 60" in rejected["reason"]
 
 
 def test_hidden_files_are_not_inputs(raw):

@@ -3,14 +3,18 @@ import json
 import os
 import pickle
 import random
+import resource
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from tiny_dataset import same
 
 from deepmark.data.records import read_records
+from deepmark.data.shards import reader as reader_module
 from deepmark.data.shards.index import _INDEX_SHA256_BYTES, read_index
 from deepmark.data.shards.reader import ShardReader
+from deepmark.data.shards.writer import write_shards
 from deepmark.errors import DeepmarkError
 
 
@@ -35,7 +39,56 @@ def test_the_reader_gives_the_records_and_the_bytes_of_their_images(shards, reco
         assert reader.key(position) == f"{record.id:06d}"
 
 
-@pytest.mark.parametrize("position", [7, -1, 10**9])
+def test_the_reader_is_a_sequence(shards):
+    reader = ShardReader(shards)
+    samples = [reader[position] for position in range(7)]
+
+    assert same(reader[-1], samples[-1])
+    assert same(reader.record(-7), samples[0][0])
+    assert reader.key(-2) == reader.key(5)
+    assert same(reader[np.int64(3)], samples[3])
+    for chosen in (slice(2, 5), slice(-2, None), slice(None, None, -3), slice(5, 99), slice(4, 4)):
+        assert same(tuple(reader[chosen]), tuple(samples[chosen]))
+    assert same(tuple(reader), tuple(samples))
+
+
+def test_a_bounded_number_of_files_is_open_at_a_time(shards, monkeypatch):
+    expected = read_everything(shards)
+    monkeypatch.setattr(reader_module, "_most_open", lambda: 1)
+    before = len(os.listdir("/dev/fd"))  # noqa: PTH208
+    reader = ShardReader(shards)
+
+    assert len(read_index(shards).shards) > 2
+    assert same(tuple(reader), tuple(expected))
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(reader.__getitem__, list(range(7)) * 20))
+    reader.verify()
+    assert all(same(sample, expected[i % 7]) for i, sample in enumerate(together))
+    assert len(os.listdir("/dev/fd")) == before + 1  # noqa: PTH208
+
+
+def test_more_shards_than_descriptors_are_read(records_file, raw, tmp_path):
+    """As with `ulimit -n 40`."""
+    write_shards(records_file, raw, tmp_path / "many", split="train", seed=1, target_mib=0.001, workers=1)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = len(os.listdir("/dev/fd"))  # noqa: PTH208
+    resource.setrlimit(resource.RLIMIT_NOFILE, (taken + 4, limits[1]))
+    try:
+        with_few = len(read_index(tmp_path / "many").shards), len(read_everything(tmp_path / "many"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    assert with_few == (7, 7)
+
+
+def test_a_folder_whose_index_has_its_old_name_is_read(shards):
+    expected = read_everything(shards)
+    (shards / ".index.json").rename(shards / "index.json")
+
+    assert same(tuple(read_everything(shards)), tuple(expected))
+
+
+@pytest.mark.parametrize("position", [7, -8, 10**9])
 def test_a_position_outside_is_an_index_error(shards, position):
     with pytest.raises(IndexError):
         ShardReader(shards)[position]
@@ -98,7 +151,7 @@ def test_damage_to_any_byte_of_a_shard_is_reported(shards):
 
 def test_reading_alone_notices_any_damage_before_the_end_of_the_tar(shards):
     rng = random.Random(1)
-    shard = read_index(shards / "index.json").shards[0]
+    shard = read_index(shards).shards[0]
     path = shards / shard.file
     data = path.read_bytes()
     for position, (key, offset, length) in enumerate(
@@ -139,7 +192,7 @@ def test_a_shard_of_another_length_is_refused_at_opening(shards, by):
     path = shards / "train-000001.tar"
     os.truncate(path, path.stat().st_size + by)
 
-    with pytest.raises(DeepmarkError, match=r"train-000001\.tar: has .* bytes, index\.json says"):
+    with pytest.raises(DeepmarkError, match=r"train-000001\.tar: has .* bytes, the index says"):
         ShardReader(shards)
 
 
@@ -161,7 +214,7 @@ def test_swapped_shards_are_refused(shards):
 
 
 def test_samples_swapped_inside_a_shard_are_refused(shards):
-    shard = max(read_index(shards / "index.json").shards, key=lambda shard: shard.count)
+    shard = max(read_index(shards).shards, key=lambda shard: shard.count)
     path = shards / shard.file
     data = path.read_bytes()
     cut = shard.samples.offset[1]
@@ -174,7 +227,7 @@ def test_samples_swapped_inside_a_shard_are_refused(shards):
 
 def shard_start(folder, file):
     """The position of a shard's first sample."""
-    shards = read_index(folder / "index.json").shards
+    shards = read_index(folder).shards
     return sum(shard.count for shard in shards[: [shard.file for shard in shards].index(file)])
 
 
@@ -193,7 +246,7 @@ def test_a_folder_without_an_index_is_refused(tmp_path):
 
 def test_damage_to_any_byte_of_the_index_is_reported(shards):
     rng = random.Random(2)
-    path = shards / "index.json"
+    path = shards / ".index.json"
     data = path.read_bytes()
     for place in [0, len(data) - 1, *range(len(data) - 90, len(data)), *(rng.randrange(len(data)) for _ in range(300))]:
         damaged = bytearray(data)
@@ -225,7 +278,7 @@ def _mutated(value, rng):
 @pytest.mark.slow
 def test_an_index_with_nonsense_under_a_valid_checksum_is_refused_or_leads_to_true_samples(shards):
     rng = random.Random(3)
-    path = shards / "index.json"
+    path = shards / ".index.json"
     text = path.read_text("utf-8")
     true = {record.id: (record, jpeg) for record, jpeg in read_everything(shards)}
     outcomes = {"refused": 0, "read": 0}
@@ -245,4 +298,4 @@ def test_an_index_with_nonsense_under_a_valid_checksum_is_refused_or_leads_to_tr
 
 
 def test_the_checksum_at_the_end_of_the_index_has_the_expected_length(shards):
-    assert (shards / "index.json").read_bytes()[-_INDEX_SHA256_BYTES:].startswith(b',"index_sha256":"')
+    assert (shards / ".index.json").read_bytes()[-_INDEX_SHA256_BYTES:].startswith(b',"index_sha256":"')

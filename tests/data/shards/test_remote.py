@@ -34,7 +34,7 @@ def source(shards: Path, s3: ObjectStorage, tmp_path: Path) -> Callable[..., Rem
 
 
 def files(shards: Path) -> list[str]:
-    return [shard.file for shard in read_index(shards / "index.json").shards]
+    return [shard.file for shard in read_index(shards).shards]
 
 
 def tars(s3: ObjectStorage) -> list[str]:
@@ -109,7 +109,7 @@ def test_a_forked_process_goes_on_reading(source, shards):
         pytest.param([slow(1.5)], id="silence"),
     ],
 )
-@pytest.mark.parametrize("end", ["index.json", "000001.tar"])
+@pytest.mark.parametrize("end", [".index.json", "000001.tar"])
 def test_temporary_failures_are_repeated(source, shards, s3, faults, end):
     s3.faults = {end: list(faults)}
 
@@ -120,7 +120,7 @@ def test_temporary_failures_are_repeated(source, shards, s3, faults, end):
 def test_each_attempt_waits_longer(source, s3, monkeypatch):
     slept: list[float] = []
     monkeypatch.setattr(storage.time, "sleep", slept.append)
-    s3.faults = {"index.json": [refused("503 Slow Down", "SlowDown")] * 6}
+    s3.faults = {".index.json": [refused("503 Slow Down", "SlowDown")] * 6}
 
     assert len(ShardReader(source(waits=RemoteFolder(url="").waits))) == 7
     assert slept == [0.5, 1, 2, 4, 8, 16]
@@ -139,27 +139,29 @@ def test_storage_that_keeps_failing_is_named_with_its_last_answer(source, s3):
 
 def test_storage_that_is_not_there_is_named(source, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    with pytest.raises(DeepmarkError, match=r"shards/train/index\.json: no good answer in 4 attempts.*127\.0\.0\.1:9"):
+    with pytest.raises(
+        DeepmarkError, match=r"shards/train/\.index\.json: no good answer in 4 attempts.*127\.0\.0\.1:9"
+    ):
         ShardReader(source(timeout_seconds=62))  # connections are kept by their settings
 
 
 @pytest.mark.parametrize("url", ["s3://wardrobe/elsewhere", "s3://no-such-bucket/shards"])
 def test_missing_shards_are_named_with_what_to_do(source, url):
-    with pytest.raises(DeepmarkError, match=rf"{url}/index\.json: is not there .*storage: shards"):
+    with pytest.raises(DeepmarkError, match=rf"{url}/\.index\.json: is not there .*storage: shards"):
         ShardReader(source(url=url))
 
 
 def test_a_missing_object_is_noticed_before_anything_is_read(source, shards, s3):
     s3.delete("shards/train/train-000001.tar")
 
-    with pytest.raises(DeepmarkError, match=r"train/train-000001\.tar: is not there, index\.json names it. Copy"):
+    with pytest.raises(DeepmarkError, match=r"train/train-000001\.tar: is not there, the index names it. Copy"):
         ShardReader(source())
 
 
 def test_an_object_of_another_size_is_noticed_before_anything_is_read(source, s3):
     s3.put_object("shards/train/train-000001.tar", b"short")
 
-    with pytest.raises(DeepmarkError, match=r"train-000001\.tar: has 5 bytes, index\.json says [\d,]+\. Copy"):
+    with pytest.raises(DeepmarkError, match=r"train-000001\.tar: has 5 bytes, the index says [\d,]+\. Copy"):
         ShardReader(source())
 
 
@@ -173,11 +175,11 @@ def test_missing_credentials_are_asked_for(source, monkeypatch):
 
 @pytest.mark.parametrize("code", ["AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"])
 def test_rejected_credentials_are_not_tried_twice(source, s3, code):
-    s3.faults = {"index.json": [refused("403 Forbidden", code)] * 2}
+    s3.faults = {".index.json": [refused("403 Forbidden", code)] * 2}
 
     with pytest.raises(DeepmarkError, match=rf"index\.json: may not be read .*{code}.*AWS_PROFILE"):
         ShardReader(source())
-    assert len(s3.faults["index.json"]) == 1
+    assert len(s3.faults[".index.json"]) == 1
 
 
 def test_a_damaged_shard_is_not_kept(source, shards, s3, tmp_path):
@@ -185,15 +187,22 @@ def test_a_damaged_shard_is_not_kept(source, shards, s3, tmp_path):
     damaged[700] ^= 1
     s3.put_object("shards/train/train-000000.tar", bytes(damaged))
 
-    with pytest.raises(DeepmarkError, match=r"train-000000\.tar: its sha256 differs from index\.json\. Copy"):
+    with pytest.raises(DeepmarkError, match=r"train-000000\.tar: its sha256 differs from the index\. Copy"):
         ShardReader(source()).record(0)
     assert not [path for path in (tmp_path / "cache").iterdir() if path.suffix != ".lock"]
 
 
-def test_a_damaged_index_is_refused(source, s3):
-    s3.put_object("shards/train/index.json", b'{"format":"deepmark shards, version 1"}\n')
+def test_an_index_under_its_old_name_is_read(source, shards, s3):
+    s3.put_object("shards/train/index.json", (shards / ".index.json").read_bytes())
+    s3.delete("shards/train/.index.json")
 
-    with pytest.raises(DeepmarkError, match=r"shards/train/index\.json: is damaged"):
+    assert equal(ShardReader(source()), ShardReader(shards))
+
+
+def test_a_damaged_index_is_refused(source, s3):
+    s3.put_object("shards/train/.index.json", b'{"format":"deepmark shards, version 1"}\n')
+
+    with pytest.raises(DeepmarkError, match=r"shards/train/\.index\.json: is damaged"):
         ShardReader(source())
 
 

@@ -50,7 +50,7 @@ def keys(dataset: WebDataset) -> list[str]:
 
 
 def shard_of(folder: Path, key: str) -> Path:
-    index = read_index(folder / "train/index.json")
+    index = read_index(folder / "train")
     return folder / "train" / next(shard.file for shard in index.shards if key in shard.samples.key)
 
 
@@ -216,7 +216,7 @@ def test_a_damaged_copy_is_named(folder):
 def test_a_shard_that_is_missing_or_cut_is_named(folder):
     file = shard_of(folder, KEYS[3])
     file.write_bytes(file.read_bytes()[:-10])
-    with pytest.raises(DeepmarkError, match=rf"{file.name}: has [\d,]+ bytes, index.json says"):
+    with pytest.raises(DeepmarkError, match=rf"{file.name}: has [\d,]+ bytes, the index says"):
         keys(web_dataset(folder, "train"))
 
     file.unlink()
@@ -225,5 +225,5 @@ def test_a_shard_that_is_missing_or_cut_is_named(folder):
 
 
 def test_a_missing_split_is_named(folder):
-    with pytest.raises(DeepmarkError, match=r"validation/index\.json: cannot be read"):
+    with pytest.raises(DeepmarkError, match=r"validation/\.index\.json: cannot be read"):
         web_dataset(folder, "validation")

@@ -26,7 +26,7 @@ def contents(folder):
 
 
 def keys(folder):
-    return [key for shard in read_index(folder / "index.json").shards for key in shard.samples.key]
+    return [key for shard in read_index(folder).shards for key in shard.samples.key]
 
 
 def test_every_image_is_copied_byte_for_byte_beside_its_record(shards, records_file, raw):
@@ -70,7 +70,7 @@ def test_the_plain_webdataset_library_reads_the_same_samples(shards, records_fil
 
 
 def test_the_index_says_what_the_files_are(shards):
-    index = read_index(shards / "index.json")
+    index = read_index(shards)
 
     assert sorted(shard.file for shard in index.shards) == sorted(path.name for path in shards.glob("*.tar"))
     assert (index.split, index.seed, index.target_mib) == ("train", 1, 0.01)
@@ -141,7 +141,7 @@ def test_new_shards_take_the_place_of_all_old_ones(records_file, raw, tmp_path):
 
     write(records_file, raw, tmp_path / "out", target_mib=10)
 
-    assert sorted(contents(tmp_path / "out")) == ["index.json", "train-000000.tar"]
+    assert sorted(contents(tmp_path / "out")) == [".index.json", "train-000000.tar"]
 
 
 @pytest.mark.slow

@@ -29,9 +29,14 @@ def refused(folder, truth: Any, results: Any, kind: str = "keypoints") -> str:
         ("", "not JSON"),
         ('{"images": [', "not JSON"),
         ('{"images": [{"id": NaN}]}', "holds NaN"),
-        ("[]", "'images' should be a list of objects, found []. If this is a file of results"),
+        ('{"images": [], "images": []}', "the key 'images' appears twice"),
+        ("<html>", "is an HTML page, not JSON"),
+        ("[]", "not a COCO data set but a list, as results are. Give the data set first."),
         ('{"images": []}', "'categories' should be a list of objects, found None"),
-        ('{"images": [{}], "categories": [], "annotations": []}', "images[0]: 'id' should be a whole number"),
+        (
+            '{"images": [{}], "categories": [], "annotations": []}',
+            "images[0] (None): 'id' should be a whole number, 0 or more, found None",
+        ),
         ('{"images": [], "categories": [], "annotations": [1]}', "'annotations' should be a list of objects"),
     ],
 )
@@ -84,8 +89,9 @@ def test_two_annotations_of_one_number(tmp_path):
         ('[{"image_id": 1', "this result does not end"),
         ('[{"image_id": 1, "note": "}', "this result does not end"),
         ('[{"image_id" 1}]', "byte 1: this result is not JSON"),
-        ('[{"score": ' + "1" * 5000 + "}]", "byte 1: this result is not JSON"),
-        ("[{" + '"a": ' + "[" * 100_000 + "}]", "byte 1: this result is not JSON"),
+        ('[{"score": ' + "1" * 5000 + "}]", "byte 1: this result holds a whole number of more than 4,300 digits"),
+        ("[{" + '"a": ' + "[" * 100_000 + "}]", "byte 1: this result is nested too deeply"),
+        ('[{"score": 1, "score": 2}]', "byte 1: in this result, the key 'score' appears twice"),
     ],
 )
 def test_what_is_no_list_of_results(tmp_path, text, words):
@@ -103,11 +109,30 @@ def test_a_results_file_that_was_cut_off(tmp_path):
         assert "not a COCO results file" in refused(tmp_path, dataset(item()), whole[:length])
 
 
+def test_results_given_as_the_data_set_are_told_in_one_short_sentence(tmp_path):
+    message = refused(tmp_path, [result(item())] * 5, [])
+
+    where = tmp_path / "truth.json"
+    assert message == f"{where}: not a COCO data set but a list, as results are. Give the data set first."
+
+
+def test_a_byte_order_mark_is_skipped_in_both_files(tmp_path):
+    files = [
+        write(tmp_path / name, values)
+        for name, values in (("truth.json", dataset(item())), ("results.json", [result(item())]))
+    ]
+    for file in files:
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+
+    for engine in ("pycocotools", "hotcoco"):
+        assert score_files(*files, kind="bbox", engine=engine).as_dict()["stats"]["AP"] == pytest.approx(1)
+
+
 def test_results_that_are_not_utf8_text(tmp_path):
     truth, results = write(tmp_path / "truth.json", dataset(item())), tmp_path / "results.json"
     results.write_bytes(b'[{"image_id": 1, "note": "\xff"}]')
 
-    with pytest.raises(DeepmarkError, match="byte 1: this result is not JSON"):
+    with pytest.raises(DeepmarkError, match="byte 1: this result is not UTF-8 text"):
         score_files(truth, results, kind="bbox")
 
 
