@@ -19,6 +19,7 @@ from assets.checks.asset_check import Materialized
 from assets.metadata.stages import checkpoint_facts, records_facts, suspects_facts
 from deepmark import stages
 from deepmark.data.predictions import read_predictions
+from deepmark.data.shards.index import INDEX_FILE
 from deepmark.data.shards.record_json import record_to_json
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
@@ -55,7 +56,7 @@ def kinds(workspace: Workspace) -> dict[str, Kind]:
         return [records / f"{split}.{ending}" for split in SPLITS]
 
     def indices() -> list[Path]:
-        return [workspace.shards(split) / "index.json" for split in SPLITS]
+        return [workspace.shards(split) / INDEX_FILE for split in SPLITS]
 
     every = {
         "records": (of_splits("parquet"), _shard),
@@ -107,7 +108,7 @@ def flip(kind: Kind, chance: random.Random) -> tuple[str, str]:
 def _shard(workspace: Workspace) -> list[str]:
     for split in SPLITS:
         stages.shard(workspace, split=split)
-    return [file_sha256(workspace.shards(split) / "index.json") for split in SPLITS]
+    return [file_sha256(workspace.shards(split) / INDEX_FILE) for split in SPLITS]
 
 
 def _samples(workspace: Workspace) -> list[Any]:

@@ -290,7 +290,7 @@ def test_a_flipped_bit_in_what_dagster_shows_or_checks_is_told(trained):
         (trained.train_metrics_file, lambda: model_checks.loss_is_finite(made(trained, None))),
         (trained.losses_file, lambda: model_checks.loss_falls(made(trained, None))),
         (trained.training_file, lambda: checkpoint_facts(trained.root, None)),
-        (trained.shards("train") / "index.json", lambda: shards_facts(trained.root, "train")),
+        (trained.shards("train") / ".index.json", lambda: shards_facts(trained.root, "train")),
     ):
         read()
         flip_bit(file)
