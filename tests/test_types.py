@@ -1,5 +1,8 @@
 """Detections: chosen, joined, printed and drawn."""
 
+import subprocess
+import sys
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -101,3 +104,42 @@ def test_no_rows_are_no_detections():
 def test_detections_are_equal_to_themselves_alone():
     assert FOUND == FOUND
     assert FOUND[:] != FOUND
+
+
+WRONG_ARRAYS = """
+import numpy as np
+from deepmark.errors import DeepmarkError
+from deepmark.types import Detections
+one = {"boxes": np.zeros((1, 4), "f4"), "scores": np.zeros(1, "f4"), "categories": np.zeros(1, int)}
+one |= {"landmarks": np.zeros((1, 39, 2), "f4"), "landmark_scores": np.zeros((1, 39), "f4")}
+print(len(Detections(**one)))
+for name, value in (
+    ("boxes", np.zeros((2, 4), "f4")),
+    ("boxes", [[0, 0, 1, 1]]),
+    ("scores", np.zeros(1)),
+    ("scores", np.float32(0)),
+    ("categories", np.zeros(1, "i4")),
+    ("landmarks", np.zeros((1, 38, 2), "f4")),
+    ("landmark_scores", np.zeros(39, "f4")),
+):
+    try:
+        Detections(**{**one, name: value})
+    except DeepmarkError as error:
+        print(error)
+"""
+
+
+def test_arrays_of_other_shapes_or_types_are_refused_by_name():
+    # in a separate process, because the tests' type checks would come first here
+    done = subprocess.run([sys.executable, "-c", WRONG_ARRAYS], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines() == [
+        "1",
+        "Detections: boxes is float32 (2, 4), and must be a NumPy array of float32 (1, 4) for 1 scores.",
+        "Detections: boxes is list, and must be a NumPy array of float32 (1, 4) for 1 scores.",
+        "Detections: scores is float64 (1,), and must be a NumPy array of float32 (1,) for 1 scores.",
+        "Detections: scores is float32, and must be a NumPy array of float32 (0,) for 0 scores.",
+        "Detections: categories is int32 (1,), and must be a NumPy array of int64 (1,) for 1 scores.",
+        "Detections: landmarks is float32 (1, 38, 2), and must be a NumPy array of float32 (1, 39, 2) for 1 scores.",
+        "Detections: landmark_scores is float32 (39,), and must be a NumPy array of float32 (1, 39) for 1 scores.",
+    ]

@@ -3,11 +3,14 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from types import ModuleType
 from typing import TypeVar
 
 from deepmark.errors import DeepmarkError
@@ -37,6 +40,22 @@ def _start_worker() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
+@contextmanager
+def _script_hidden(function: Callable) -> Iterator[None]:
+    """Keep the processes that are started within from running the caller's script again.
+
+    Multiprocessing imports the script in every worker, because the function may be defined there. Ours seldom is, and a
+    script without `if __name__ == "__main__":` would start workers of its own in each worker.
+    """
+    script = sys.modules["__main__"]
+    if getattr(function, "func", function).__module__ != "__main__":  # `func`: of a partial
+        sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
+
+
 def map_in_order(function: Callable[[T], R], items: Iterable[T], *, workers: int) -> Generator[R, None, None]:
     """The results in the order of the items, for any number of workers; with one worker, this process does the work.
 
@@ -54,7 +73,8 @@ def map_in_order(function: Callable[[T], R], items: Iterable[T], *, workers: int
     waiting: deque[Future[R]] = deque()
     try:
         for item in items:
-            waiting.append(pool.submit(function, item))
+            with _script_hidden(function):  # the pool starts its processes as it needs them
+                waiting.append(pool.submit(function, item))
             if len(waiting) > AHEAD * workers:
                 yield waiting.popleft().result()
         while waiting:

@@ -223,6 +223,8 @@ def read_detector(path: Path) -> StoredDetector:
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    if path.is_dir():
+        raise DeepmarkError(f"{path}: a folder. Give a file, such as {path / 'model.safetensors'}.")
     try:
         check_digest(path, _REMEDY)
         with safe_open(path, framework="pt") as file:

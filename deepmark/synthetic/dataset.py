@@ -36,8 +36,7 @@ def draw_dataset(
     """Draw a data set in the layout of DeepFashion2; returns the number of images of each split and of all garments.
 
     `progress(n)` is called when n more images are done. The bytes depend on the seed alone, not on `workers`; image n
-    of a split does not depend on how many are drawn. Several processes draw: a script that calls this needs the guard
-    `if __name__ == "__main__":`, or `workers=1`. After an interruption, the same call draws everything again.
+    of a split does not depend on how many are drawn. After an interruption, the same call draws everything again.
 
     Raises DeepmarkError if `out` holds anything but an earlier draw with the same arguments, or a number is negative.
     """

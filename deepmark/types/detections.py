@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from deepmark.errors import DeepmarkError
-from deepmark.schema import CATEGORIES, LANDMARKS
+from deepmark.schema import CATEGORIES, LANDMARKS, MOST_LANDMARKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +36,17 @@ class Detections:
 
     source: Any = None
     """What the image was read from, if it was given to a detector of `load_detector`; `draw` reads it again."""
+
+    def __post_init__(self) -> None:
+        """Raises DeepmarkError where an array has another shape or type of numbers; values are not looked at."""
+        count = len(self.scores) if np.ndim(self.scores) == 1 else 0
+        for name, (shape, dtype) in _ARRAYS.items():
+            value, wanted = getattr(self, name), (count, *shape)
+            if not isinstance(value, np.ndarray) or value.shape != wanted or value.dtype != dtype:
+                found = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+                raise DeepmarkError(
+                    f"Detections: {name} is {found}, and must be a NumPy array of {dtype} {wanted} for {count} scores."
+                )
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -172,6 +183,15 @@ class Detections:
             },
         )
 
+
+_ARRAYS = {
+    "scores": ((), np.dtype(np.float32)),
+    "boxes": ((4,), np.dtype(np.float32)),
+    "categories": ((), np.dtype(np.int64)),
+    "landmarks": ((MOST_LANDMARKS, 2), np.dtype(np.float32)),
+    "landmark_scores": ((MOST_LANDMARKS,), np.dtype(np.float32)),
+}
+"""The shape of a row, and the type of its numbers."""
 
 COLUMNS = ("boxes", "scores", "categories", "landmarks", "landmark_scores")
 """The fields of Detections that have a row for each garment."""

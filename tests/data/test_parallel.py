@@ -88,3 +88,15 @@ def test_there_are_never_more_workers_than_tasks():
     assert worker_count(2, 3) == 2
     assert worker_count(None, 0) == 1
     assert worker_count(None, 10**6) == os.cpu_count()
+
+
+def test_a_script_without_a_guard_is_not_run_again_by_the_workers(tmp_path):
+    script = tmp_path / "draw.py"
+    script.write_text(
+        "from deepmark.synthetic import draw_dataset\n"
+        "print('started')\n"
+        "print(draw_dataset('drawn', train=17, validation=1, seed=1, workers=2)['train'])\n"
+    )
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert (done.stdout, done.stderr) == ("started\n17\n", "")

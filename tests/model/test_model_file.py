@@ -149,3 +149,10 @@ def test_a_model_whose_tensors_do_not_fit_is_refused(tmp_path, change):
 
     with pytest.raises(DeepmarkError, match=r"model\.safetensors: 1 tensors? do(es)? not fit .*heads\.size\.2"):
         load_network(path)
+
+
+def test_a_folder_in_place_of_a_model_is_told_as_that(tmp_path):
+    with pytest.raises(
+        DeepmarkError, match=rf"{tmp_path}: a folder. Give a file, such as {tmp_path}/model\.safetensors"
+    ):
+        load_network(tmp_path)
