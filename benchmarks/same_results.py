@@ -5,8 +5,8 @@
 
 Each version draws the images, ingests, shards, trains, predicts with all four strategies, evaluates, and runs `deepmark
 detect`, with the same seed and one thread, in a temporary folder. Both run at once. Files that hold nothing but results
-are compared byte by byte, predictions without the facts of their making, and metrics and tables by their numbers,
-without times, so that a column may have another name. Exits with 1 where anything differs.
+are compared byte by byte, records, predictions and weights without the facts of their making, and metrics and tables by
+their numbers, without times, so that a column may have another name. Exits with 1 where anything differs.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ruamel.yaml import YAML
+from safetensors.numpy import load_file
 
 STRATEGIES = ("none", "nms", "flip", "multiscale")
 TIMES = {"ms", "seconds", "samples_per_second", "waiting"}
@@ -83,10 +84,15 @@ def make_everything(tree: Path, *, train: int, validation: int, epochs: int) -> 
 
 
 def outputs(workspace: Path) -> Iterator[tuple[str, str]]:
-    for folder in ("data/raw", "data/records", "data/shards"):
+    for folder in ("data/raw", "data/shards"):
         files = sorted(file for file in (workspace / folder).rglob("*") if file.is_file())
         yield folder, sha256(*(file.read_bytes() for file in files))
-    yield "data/checkpoint/model.safetensors", sha256((workspace / "data/checkpoint/model.safetensors").read_bytes())
+    for split in ("train", "validation"):
+        name = f"data/records/{split}"
+        yield f"{name}.parquet", sha256(bytes(without_metadata(pq.read_table(workspace / f"{name}.parquet"))))
+        yield f"{name}.statistics.json", sha256_of_json(workspace / f"{name}.statistics.json")
+    weights = load_file(workspace / "data/checkpoint/model.safetensors")
+    yield "weights", sha256(*(name.encode() + weights[name].tobytes() for name in sorted(weights)))
     yield "run id", next((workspace / "runs/train").iterdir()).name
     yield "metrics/train.json", sha256_of_json(workspace / "metrics/train.json")
     yield "deepmark detect", sha256((workspace / "detect.json").read_bytes())

@@ -40,8 +40,14 @@ class Version:
         return self.tags.get(CHECKPOINT_TAG)
 
     def json_tag(self, name: str) -> dict[str, Any] | None:
-        """The value of a tag that holds JSON; None where there is no such tag."""
-        return json.loads(self.tags[name]) if name in self.tags else None
+        """The value of a tag that holds JSON; None where there is no such tag, DeepmarkError where it is damaged."""
+        try:
+            return json.loads(self.tags[name]) if name in self.tags else None
+        except ValueError as error:
+            raise DeepmarkError(
+                f"version {self.number}: its tag '{name}' is damaged ({error}). `deepmark register` where its "
+                "checkpoint is writes it again."
+            ) from None
 
 
 class Registry:

@@ -74,10 +74,10 @@ class Measured:
 def read_measured(metrics_file: Path, tables: Path, plot: Path) -> Measured:
     """The figures in metrics/{strategy}.json and in the files of tables/{strategy}/.
 
-    Raises DeepmarkError where one of them, or `plot`, which was written with them, is damaged or of another evaluation.
+    Raises DeepmarkError where one of them, or another that was written with them, is damaged or of another evaluation.
     """
     metrics = read_metrics(metrics_file)
-    check_files(metrics_file, [plot, tables / "items.parquet"], maker(metrics_file))
+    check_files(metrics_file, [*sorted(tables.iterdir()), plot], maker(metrics_file))
     csv = {name: read_frame(metrics_file, tables / f"{name}.csv") for name in COLUMNS}
     items = read_table(tables / "items.parquet", maker(metrics_file)).to_pandas()
     return Measured(metrics={**metrics, "interval": headline_intervals(csv["ap"])}, items=items, **csv)

@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
+from deepmark.errors import DeepmarkError
 from deepmark.registry.cached_evaluation import Evaluation, stored_evaluation
 from deepmark.registry.history import ChampionTenure, active_history, tenures
 from deepmark.registry.versions import Version
@@ -14,6 +17,11 @@ EVALUATION = (
 
 def version(number: int, **tags: str) -> Version:
     return Version(number=number, aliases=(), created=datetime(2026, 1, 2, tzinfo=UTC), run_id=None, tags=tags)
+
+
+def test_a_damaged_tag_is_named_with_its_version():
+    with pytest.raises(DeepmarkError, match=r"version 7: its tag 'evaluation' is damaged .*`deepmark register`"):
+        stored_evaluation(version(7, evaluation=EVALUATION[:-9]))
 
 
 def test_the_tenures_of_a_champion_are_read_in_their_order():
