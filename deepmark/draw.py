@@ -5,9 +5,8 @@ are occluded landmarks, or landmarks placed by the coarse position from the garm
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import cv2
@@ -158,13 +157,6 @@ def contact_sheet(images: Sequence[Image], columns: int, *, gap: int = 8) -> Ima
     return sheet
 
 
-def _strokes(category: Category) -> Iterable[tuple[int, int]]:
-    """The pairs of landmarks that the category's drawing joins."""
-    shape = category.shape
-    closed = (*shape.outline, shape.outline[0])
-    return dict.fromkeys((a, b) for line in (closed, *shape.inner_lines, *shape.straps) for a, b in pairwise(line))
-
-
 def _fixed(points: Float[np.ndarray, "*n 2"], enlarged: float) -> np.ndarray:
     # OpenCV's (0, 0) is the centre of the first pixel, ours its outer corner.
     return np.rint((points * enlarged - 0.5) * 2**_FRACTION).astype(np.int32)
@@ -172,7 +164,7 @@ def _fixed(points: Float[np.ndarray, "*n 2"], enlarged: float) -> np.ndarray:
 
 def _draw_skeleton(canvas: Image, garment: Drawn, enlarged: float, pen: float) -> None:
     points = _fixed(garment.points, enlarged)
-    lines = [points[[a, b]] for a, b in _strokes(garment.category) if garment.placed[a] and garment.placed[b]]
+    lines = [points[[a, b]] for a, b in garment.category.strokes if garment.placed[a] and garment.placed[b]]
     corners = _fixed(garment.box.reshape(2, 2), enlarged)
     frame = np.stack([corners[[0, 1, 1, 0], 0], corners[[0, 0, 1, 1], 1]], axis=1)
     color = PALETTE[garment.category.index]

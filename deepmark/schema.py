@@ -10,7 +10,7 @@ Source: DeepFashion2, 2019, section 3 and its public definition files. "Left" an
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 
@@ -69,6 +69,13 @@ class Category:
     """Number of items in the released set by split, to compare statistics with."""
 
     shape: Shape
+
+    @property
+    def strokes(self) -> tuple[tuple[int, int], ...]:
+        """The pairs of landmarks that its drawing joins, each once."""
+        closed = (*self.shape.outline, self.shape.outline[0])
+        lines = (closed, *self.shape.inner_lines, *self.shape.straps)
+        return tuple(dict.fromkeys(chain.from_iterable(map(pairwise, lines))))
 
     @property
     def span(self) -> slice:

@@ -12,9 +12,20 @@ from jaxtyping import Float
 
 from deepmark.schema import CATEGORIES, LANDMARKS
 from deepmark.types import Garment, ImageRecord, Prediction
+from deepmark.version import __version__
 
-Dataset = dict[str, list[dict[str, Any]]]
-"""The content of a COCO file: images, categories and annotations."""
+Dataset = dict[str, Any]
+"""The content of a COCO file: info, and lists of licenses, images, categories and annotations."""
+
+INFO: dict[str, Any] = {
+    "description": "Clothes with their boxes and landmarks, in the layout of DeepFashion2's official converter",
+    "contributor": f"written by DeepMark {__version__}",
+    "version": "1",
+}
+"""Without a date, so that the same records give the same file."""
+
+KEYPOINTS: list[str] = [f"{category.coco_name}: {part}" for category in CATEGORIES for part in category.parts]
+"""The names of the 294 keypoints of every annotation."""
 
 
 class FlatLandmarks:
@@ -35,6 +46,20 @@ class FlatLandmarks:
         flat[category.span, 2] = 1
         flat[category.span, : self.points.shape[1]] = self.points[: category.landmarks]
         return flat.ravel()
+
+
+def coco_categories() -> list[dict[str, Any]]:
+    """The 13 categories: all have the 294 keypoints, and each joins its own by lines, counted from 1 as COCO does."""
+    return [
+        {
+            "id": category.index + 1,
+            "name": category.coco_name,
+            "supercategory": "clothes",
+            "keypoints": KEYPOINTS,
+            "skeleton": [[category.start + a + 1, category.start + b + 1] for a, b in category.strokes],
+        }
+        for category in CATEGORIES
+    ]
 
 
 def _annotation(garment: Garment, number: int, record: ImageRecord, visible_only: bool) -> dict[str, Any]:
@@ -72,8 +97,8 @@ def coco_truth(records: Iterable[ImageRecord], *, visible_only: bool = False) ->
         images.append({"id": record.id, "file_name": name, **size, "source": record.source})
         for garment in record.garments:
             annotations.append(_annotation(garment, len(annotations) + 1, record, visible_only))
-    categories = [{"id": category.index + 1, "name": category.coco_name} for category in CATEGORIES]
-    return {"images": images, "categories": categories, "annotations": annotations}
+    lists = {"images": images, "categories": coco_categories(), "annotations": annotations}
+    return {"info": INFO, "licenses": [], **lists}
 
 
 def coco_results(predictions: Iterable[Prediction]) -> list[dict[str, Any]]:

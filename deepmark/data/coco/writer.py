@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmark.data.coco.convert import coco_results, coco_truth
+from deepmark.data.coco.convert import INFO, coco_categories, coco_results, coco_truth
 from deepmark.files import new_file
 from deepmark.schema import CATEGORIES, LANDMARKS
 from deepmark.types import Garment, ImageRecord, Prediction
@@ -42,9 +42,8 @@ def write_coco(
     """Write records as a COCO data set, whole or not at all; returns the numbers of images and items."""
     images: list[dict[str, Any]] = []
     items = 0
-    categories = coco_truth([])["categories"]
     with new_file(path) as draft, draft.open("w", encoding="utf-8") as out:
-        out.write('{"annotations": [')
+        out.write(f'{{"info": {json.dumps(INFO)},\n"licenses": [],\n"annotations": [')
         for record in records:
             part = coco_truth([record])
             images += part["images"]
@@ -53,7 +52,7 @@ def write_coco(
                 out.write(",\n" if items > 1 else "\n")
                 out.write(_text(_annotation(fields, garment, items)))
             progress(1)
-        out.write(f'\n],\n"categories": {json.dumps(categories)},\n"images": {json.dumps(images)}}}\n')
+        out.write(f'\n],\n"categories": {json.dumps(coco_categories())},\n"images": {json.dumps(images)}}}\n')
     return {"file": str(path), "pictures": len(images), "items": items}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import webdataset
 import xxhash
 from webdataset.compat import FluidInterface
@@ -24,8 +25,20 @@ class WebDataset(webdataset.DataPipeline, FluidInterface):
     """A pipeline of the webdataset library, with its methods `decode`, `to_tuple`, `map`, `batched`, `repeat` …"""
 
     def decode(self, *handlers: Any, partial: bool = True, **options: Any) -> "WebDataset":
-        """The library's `decode`, which leaves values that are not bytes, here records, as they are."""
-        return super().decode(*handlers, partial=partial, **options)
+        """The library's `decode`, which leaves values that are not bytes, here records, as they are.
+
+        Arrays can be written to, which torch asks for, and which those that the library makes of images cannot.
+        """
+        return super().decode(*handlers, partial=partial, **options).map(_writable)
+
+
+def _writable(sample: dict[str, Any]) -> dict[str, Any]:
+    read_only = {
+        name: value.copy()
+        for name, value in sample.items()
+        if isinstance(value, np.ndarray) and not value.flags.writeable
+    }
+    return {**sample, **read_only}
 
 
 def web_dataset(

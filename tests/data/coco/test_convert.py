@@ -16,7 +16,7 @@ def test_an_annotation_has_the_official_converters_layout():
     start = CATEGORY_BY_NAME["vest"].start * 3
     assert [image["id"] for image in truth["images"]] == [7, 32153]
     assert truth["images"][1]["file_name"] == "032153.jpg"
-    assert truth["categories"][4] == {"id": 5, "name": "vest"}
+    assert (truth["categories"][4]["id"], truth["categories"][4]["name"]) == (5, "vest")
     assert (annotation["id"], annotation["image_id"], annotation["category_id"]) == (2, 32153, 5)
     assert (annotation["bbox"], annotation["area"], annotation["iscrowd"]) == ([10, 20, 40, 80], 3200, 0)
     assert annotation["num_keypoints"] == 10

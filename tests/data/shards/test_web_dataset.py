@@ -166,6 +166,13 @@ def test_the_librarys_own_methods_can_be_chained(folder):
             assert image.shape == (record.height, record.width, 3)
 
 
+def test_a_data_loader_makes_tensors_of_images_without_a_warning(folder):
+    dataset = web_dataset(folder, "train").decode("rgb8").to_tuple("jpg", "record")
+
+    for image, record in DataLoader(dataset, batch_size=None):
+        assert image.shape == (record.height, record.width, 3)
+
+
 def test_processes_take_equally_many_steps_where_asked(folder, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     monkeypatch.setenv("RANK", "1")
