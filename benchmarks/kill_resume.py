@@ -98,9 +98,7 @@ def _mlflow(workspace: Workspace) -> str:
 
 
 def _leftovers(workspace: Workspace) -> str:
-    drafts = [path.name for path in workspace.root.rglob("*.unfinished")] + [
-        path.name for path in workspace.root.rglob("*.old")
-    ]
+    drafts = [path.name for path in workspace.root.rglob("*.unfinished")]
     alive = [p.pid for p in psutil.process_iter(["cmdline"]) if str(workspace.root) in (p.info["cmdline"] or [])]
     return f"drafts {drafts}, processes {alive}"
 

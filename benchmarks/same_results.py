@@ -71,6 +71,7 @@ def make_everything(tree: Path, *, train: int, validation: int, epochs: int) -> 
         params["train"]["launch"]["nproc_per_node"] = 1
         yaml.dump(params, file)
         model = "data/checkpoint/model.safetensors"
+        option = "--out" if (tree / "deepmark/cli/outputs.py").is_file() else "--json"  # as 0.1 spelt it
         run(
             tree,
             workspace,
@@ -78,7 +79,7 @@ def make_everything(tree: Path, *, train: int, validation: int, epochs: int) -> 
             *([command, "--split", split] for split in ("train", "validation") for command in ("ingest", "shard")),
             ["train"],
             *([command, "--strategy", name] for name in STRATEGIES for command in ("predict", "evaluate")),
-            ["detect", "data/raw/validation/image", "--model", model, "--min-score", "0.05", "--json", "detect.json"],
+            ["detect", "data/raw/validation/image", "--model", model, "--min-score", "0.05", option, "detect.json"],
         )
         return dict(outputs(workspace))
 

@@ -10,10 +10,14 @@
     StageFailedError       assets.dvc.repro: the command of a stage, or DVC, exited with an error
       StageEndedError      assets.dvc.repro: the stage was ended from outside, and is to be tried again
 
-A mistake of our own is an assert or a ValueError, and keeps its traceback.
+What the operating system and libraries raise becomes the same kind of message at one place in the command line, by
+`explain`. A mistake of our own is an assert or a ValueError; there it becomes a request to report it.
 """
 
 import difflib
+import errno
+import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -49,9 +53,14 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     return f"Did you mean '{close[0]}'?" if close else f"Choose one of: {', '.join(names)}."
 
 
+def install_extra(extra: str) -> str:
+    """What to do to install an extra."""
+    return f"`pip install '.[{extra}]'` in a clone of DeepMark's repository (`deepmark` on PyPI is another project)"
+
+
 def missing_extra(extra: str) -> DeepmarkError:
     """The error for a command or function whose extra is not installed."""
-    return DeepmarkError(f"this needs the extra '{extra}': pip install 'deepmark[{extra}]'")
+    return DeepmarkError(f"this needs the extra '{extra}': {install_extra(extra)}.")
 
 
 @contextmanager
@@ -67,3 +76,88 @@ def extras_named() -> Iterator[None]:
         if package not in EXTRAS or find_spec(package) is not None:
             raise
         raise missing_extra(EXTRAS[package]) from error
+
+
+_SYSTEM = {
+    errno.EACCES: ("permission denied.", "Change its permissions, or name another place."),
+    errno.EDQUOT: ("the disk quota is used up.", "Free some space, then run the same command again."),
+    errno.EEXIST: ("there is something of this name.", "Move it away, or name another place."),
+    errno.EFBIG: ("the file is larger than its file system or a limit allows.", "Use a place on another disk."),
+    errno.EIO: ("the disk reports an error.", "Check the disk, and copy what can still be read."),
+    errno.EISDIR: ("is a folder.", "Name a file."),
+    errno.ELOOP: ("its symbolic links lead in a circle.", "Correct them, or name another place."),
+    errno.EMFILE: ("too many files are open.", "Raise the limit with `ulimit -n 4096`, then run the command again."),
+    errno.ENAMETOOLONG: ("the name is too long for its file system.", "Give a shorter one."),
+    errno.ENFILE: ("too many files are open on this machine.", "End other programs, then run the command again."),
+    errno.ENOENT: ("no such file or folder.", "Check the path."),
+    errno.ENOMEM: ("the machine is out of memory.", "Free some, then run the same command again."),
+    errno.ENOSPC: ("no space is left on the disk.", "Free some, then run the same command again."),
+    errno.ENOTDIR: ("a part of this path is a file, not a folder.", "Name another place."),
+    errno.ENOTEMPTY: ("the folder is not empty.", "Name another one, or see what is in it."),
+    errno.EPERM: ("this is not permitted here.", "Use another place, or ask who runs this machine."),
+    errno.EROFS: ("the file system is read-only.", "Use a place that can be written."),
+    errno.ETIMEDOUT: ("no answer in time.", "Check the network, then run the command again."),
+}
+"""What is wrong and what to do, for errors of the operating system."""
+
+_LIBRARIES = {
+    "mlflow": "MLflow",
+    "pandas": "a table cannot be read",
+    "pyarrow": "a Parquet file cannot be read or written",
+    "ruamel": "a YAML file cannot be read",
+    "safetensors": "a file of weights cannot be read or written",
+    "sqlalchemy": "the database cannot be used",
+    "sqlite3": "the database cannot be used",
+}
+
+
+def explain(error: BaseException) -> str | None:
+    """What is wrong, where, and what to do, for an error of the user, the operating system or a library; else None."""
+    library = _LIBRARIES.get(type(error).__module__.partition(".")[0])
+    number = re.search(r"(?:\[[Ee]rrno |Os \{ code: )(\d+)", str(error))  # as Arrow and safetensors have it
+    if isinstance(error, DeepmarkError):
+        return str(error)
+    if type(error).__name__ == "OutOfMemoryError" or "CUDA out of memory" in str(error):
+        return f"the GPU is out of memory ({_line(error)}). Lower batch_size in params.yaml, or free the GPU."
+    if isinstance(error, MemoryError):
+        return "the machine is out of memory. Free some, or lower batch_size in params.yaml; then run it again."
+    if isinstance(error, OSError):
+        return _explain_system(error)
+    while_writing = "".join(f"{note}: " for note in getattr(error, "__notes__", ())[:1])
+    if library and number:
+        return while_writing + _explain_system(OSError(int(number[1]), os.strerror(int(number[1]))))
+    if isinstance(error, UnicodeDecodeError):
+        return f"a file is not UTF-8 text ({_line(error)}). Write it again as UTF-8."
+    if isinstance(error, UnicodeEncodeError):
+        return f"a name or a text cannot be written ({_line(error)}). Rename the file, or set PYTHONIOENCODING=utf-8."
+    if type(error).__name__ == "JSONDecodeError":
+        return f"a file that should be JSON is not: {_line(error)}. Run the stage that makes it again."
+    if library:
+        return f"{while_writing}{library}: {_line(error)}. Make it again, or see --debug."
+    if isinstance(error, ImportError) and not (error.name or "").startswith(("deepmark", "assets", "pipelines")):
+        return f"a package cannot be loaded: {_line(error)}. Install it again; README.md says how."
+    return None
+
+
+def _explain_system(error: OSError) -> str:
+    number = error.errno if error.errno is not None else -1
+    reason, remedy = _SYSTEM.get(number, (f"{(error.strerror or _line(error)).lower().rstrip('.')}.", ""))
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    return " ".join(filter(None, [f"{' -> '.join(names)}:" if names else "", reason, remedy]))
+
+
+def _line(error: BaseException) -> str:
+    return (" ".join(str(error).split())[:300] or type(error).__name__).rstrip(".")
+
+
+@contextmanager
+def told_as_mistakes() -> Iterator[None]:
+    """Turn every error that `explain` knows into a DeepmarkError."""
+    try:
+        with extras_named():
+            yield
+    except Exception as error:
+        message = explain(error)
+        if message is None or isinstance(error, DeepmarkError):
+            raise
+        raise DeepmarkError(message) from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepmark.digests import read_json_with_digest, write_json_with_digest
 from deepmark.errors import DeepmarkError
-from deepmark.files import require_file
+from deepmark.files import require_file, require_space
 from deepmark.progress import progress
 from deepmark.schema import SPLITS, STRATEGIES
 from deepmark.workspace.layout import Workspace
@@ -76,6 +76,8 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None
         processes=rank.world_size if rank else launch.nnodes * here,
         verify=rank is None or rank.local_rank == 0,  # once per machine
     )
+    if rank is None:
+        _check_space(workspace)
     folder = run_folder(workspace)
     if fresh and (rank is None or rank.rank == 0):
         shutil.rmtree(folder, ignore_errors=True)
@@ -110,6 +112,21 @@ def _check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None
         if verify:
             with progress(f"verify {split}", len(reader)) as advance:
                 reader.verify(progress=advance)
+
+
+def _check_space(workspace: Workspace) -> None:
+    """Raise DeepmarkError where not even the model and one checkpoint fit on the disk."""
+    import torch
+
+    from deepmark.model.detector import build_detector
+
+    with torch.device("meta"):
+        weights = sum(value.nbytes for value in build_detector(workspace.params.model, seed=None).state_dict().values())
+    train = workspace.params.train
+    copies = (
+        3 + (train.ema is not None) + (train.evaluate_every > 0)
+    )  # weights, two moments, the average, the best epoch's
+    require_space(workspace.root, weights * (1 + copies))
 
 
 def predict(workspace: Workspace, *, strategy: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from assets.dagster_internals import postgres_error
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, install_extra
 from deepmark.workspace.layout import check_place
 
 
@@ -56,7 +56,7 @@ def _check_needs(home: Path) -> None:
     settings, file = _settings(home), home / "dagster.yaml"
     if _is_in_postgres(settings) and find_spec("dagster_postgres") is None:
         raise DeepmarkError(
-            f"{file}: storage: postgres needs a package that is not installed: `pip install 'deepmark[postgres]'`."
+            f"{file}: storage: postgres needs a package that is not installed: {install_extra('postgres')}."
         )
     unset = [name for name in _variables(settings) if not os.environ.get(name)]
     if unset:

@@ -1,6 +1,7 @@
 """What the base and the extras of pyproject.toml install, and what a command says where its extra is missing."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,10 @@ from packaging.utils import canonicalize_name
 from deepmark.errors import EXTRAS, DeepmarkError, extras_named
 
 OURS = {"deepmark", "pipelines", "assets"}
+TOLD = (
+    "this needs the extra 'train': `pip install '.[train]'` in a clone of DeepMark's repository (`deepmark` on PyPI is "
+    "another project)."
+)
 OPTIONAL = {"supervision"}
 """Of no extra: what needs it says how to install it."""
 
@@ -59,7 +64,7 @@ def test_the_base_has_no_orchestrator_no_tracking_and_no_server():
 
 def test_a_package_that_is_missing_is_an_error_that_names_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    told = r"^this needs the extra 'train': pip install 'deepmark\[train\]'$"
+    told = f"^{re.escape(TOLD)}$"
 
     with pytest.raises(DeepmarkError, match=told), extras_named():
         import mlflow.tracking  # noqa: F401
@@ -80,7 +85,7 @@ def test_a_command_whose_extra_is_missing_says_which(tmp_path):
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert done.returncode == 1
-    assert done.stderr == "deepmark models: this needs the extra 'train': pip install 'deepmark[train]'\n"
+    assert done.stderr == f"deepmark models: {TOLD}\n"
 
 
 def test_a_python_name_whose_extra_is_missing_says_which(tmp_path):
@@ -88,4 +93,4 @@ def test_a_python_name_whose_extra_is_missing_says_which(tmp_path):
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
 
     last = done.stderr.splitlines()[-1]
-    assert last == "deepmark.errors.DeepmarkError: this needs the extra 'train': pip install 'deepmark[train]'"
+    assert last == f"deepmark.errors.DeepmarkError: {TOLD}"

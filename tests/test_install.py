@@ -132,7 +132,7 @@ def test_the_base_detects_with_a_trained_model_from_the_command_line_and_from_py
 def test_a_command_whose_extra_is_missing_names_it(base, tmp_path, trained_once, words, extra):
     done = run(base / "deepmark", *words, cwd=copied(trained_once, tmp_path).root)
 
-    assert refused(done, f"deepmark {words[0]}: this needs the extra '{extra}': pip install 'deepmark[{extra}]'")
+    assert refused(done, f"deepmark {words[0]}: this needs the extra '{extra}': `pip install '.[{extra}]'`")
 
 
 def test_a_training_process_whose_extra_is_missing_names_it_too(base, tmp_path, sharded_once):
@@ -144,4 +144,4 @@ def test_a_training_process_whose_extra_is_missing_names_it_too(base, tmp_path, 
 
     done = run(base / "deepmark", "train", cwd=root, PYTHONPATH=str(linked))
 
-    assert refused(done, "deepmark train: this needs the extra 'train': pip install 'deepmark[train]'")
+    assert refused(done, "deepmark train: this needs the extra 'train': `pip install '.[train]'`")

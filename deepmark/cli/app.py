@@ -1,6 +1,6 @@
 """The `deepmark` command: one subcommand per stage, each on a workspace. Heavy modules are imported only where used."""
 
-import json
+import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -10,14 +10,26 @@ from typing import Annotated, Any
 import typer
 
 from deepmark.cli import coco as coco_commands
+from deepmark.cli import detect as detect_command
 from deepmark.cli import registry as registry_commands
-from deepmark.cli.options import HERE, JsonOption, SplitOption, StrategyOption, WorkspaceOption, print_facts
-from deepmark.errors import DeepmarkError, extras_named
-from deepmark.schema import SHOWN_SCORE, Backbone, Strategy
+from deepmark.cli.errors import DEBUG, Commands
+from deepmark.cli.options import (
+    HERE,
+    JsonOption,
+    SplitOption,
+    StrategyOption,
+    WorkspaceOption,
+    open_workspace,
+    print_facts,
+    print_json,
+)
+from deepmark.cli.outputs import CSV, IMPORTED, check_folder, check_new_file
+from deepmark.schema import Backbone
 from deepmark.version import __version__
 
 app = typer.Typer(
     name="deepmark",
+    cls=Commands,
     help="DeepFashion2 in; a trained, evaluated and logged detector of clothes and their landmarks out.\n\n"
     "`deepmark demo runs/demo` shows everything in minutes. The stages work on a workspace, a folder with params.yaml, "
     "dvc.yaml and data/; `deepmark init DIR` makes one, and `dvc repro` in it runs all stages that are out of date.",
@@ -55,30 +67,38 @@ def _options(
         bool | None,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = None,
+    debug: Annotated[
+        bool, typer.Option("--debug", help=f"Print the traceback of an error, too, as {DEBUG}=1 does.")
+    ] = False,
 ) -> None:
     pass
 
 
 def _run_stage(name: str, workspace: Path, as_json: bool, **choices: str) -> None:
     from deepmark import stages
-    from deepmark.workspace.layout import Workspace
 
     stage: Callable[..., dict[str, Any]] = getattr(stages, name)
-    print_facts(stage(Workspace(workspace.resolve()), **choices), as_json)
+    print_facts(stage(open_workspace(workspace), **choices), as_json)
 
 
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
     profile: Annotated[
-        Profile,
-        typer.Option(help="paper: as published; modern: as one would train today; demo: drawn garments on a CPU."),
-    ] = Profile.PAPER,
+        Profile | None,
+        typer.Option(
+            help="paper: as published (the default); modern: as one would train today; demo: drawn garments on a CPU."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a workspace: params.yaml, dvc.yaml, data/, with git and DVC."""
     from deepmark.workspace.init import init_workspace
 
-    init_workspace(folder.resolve(), profile)
+    workspace = init_workspace(folder.resolve(), profile)
+    if as_json:
+        print_json({"workspace": str(workspace.root), "raw": str(workspace.raw)})
+        return
     typer.echo(f"{folder}: a workspace. Put DeepFashion2 into {folder / 'data/raw'}, then `dvc repro` in {folder}.")
 
 
@@ -94,6 +114,7 @@ def synth(
     from deepmark.progress import progress
     from deepmark.synthetic import draw_dataset
 
+    check_folder(folder, "DIR")
     with progress("draw", train + validation) as advance:
         facts = draw_dataset(folder, train=train, validation=validation, seed=seed, progress=advance)
     print_facts(facts, as_json)
@@ -121,9 +142,8 @@ def train(
 ) -> None:
     """Shards to a checkpoint, one process per GPU, on one machine or several; an interrupted run continues."""
     from deepmark import stages
-    from deepmark.workspace.layout import Workspace
 
-    facts = stages.train(Workspace(workspace.resolve()), fresh=fresh)
+    facts = stages.train(open_workspace(workspace), fresh=fresh)
     if facts is not None:
         print_facts(facts, as_json)
 
@@ -159,13 +179,13 @@ def compare(
     from deepmark import stages
     from deepmark.report.tables.comparison_tables import comparison_table
     from deepmark.report.tables.table import print_table
-    from deepmark.workspace.layout import Workspace
 
-    differences = stages.compare(Workspace(workspace.resolve()), a, b, out=out)
+    target = open_workspace(workspace)
+    if out is not None:
+        check_new_file(out, "--out", CSV, inputs=[Path(a), Path(b)])
+    differences = stages.compare(target, a, b, out=out)
     if as_json:
-        typer.echo(
-            json.dumps([{**asdict(one), "difference": one.difference, "real": one.is_real} for one in differences])
-        )
+        print_json([{**asdict(one), "difference": one.difference, "real": one.is_real} for one in differences])
     else:
         print_table(comparison_table(differences, every=every))
 
@@ -190,43 +210,7 @@ app.command()(registry_commands.rollback)
 app.command()(registry_commands.models)
 
 
-@app.command()
-def detect(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of pictures.")],
-    model: Annotated[Path, typer.Option(help="A model.safetensors.")] = Path("data/checkpoint/model.safetensors"),
-    strategy: StrategyOption = Strategy.NMS,
-    min_score: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            show_default=False,
-            help=f"Detections with lower scores are left out: {SHOWN_SCORE:g}, or predict.min_score if that is higher.",
-        ),
-    ] = None,
-    draw: Annotated[Path | None, typer.Option(help="Folder for the pictures with detections drawn.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="File for the detections; - prints them.")] = None,
-) -> None:
-    """Find clothes and landmarks in images, by the section `predict` of the model's workspace.
-
-    A model in its workspace is used as params.yaml says there, a copy of it elsewhere as params.yaml said when it was
-    trained.
-    """
-    from deepmark.infer.detect_files import detect_files
-    from deepmark.workspace.layout import workspace_of_model
-
-    workspace = workspace_of_model(model)
-    failed = detect_files(
-        images,
-        model=model,
-        strategy=strategy,
-        min_score=min_score,
-        draw=draw,
-        json_file=json_file,
-        predict=workspace.params.predict if workspace else None,
-    )
-    if failed:
-        raise typer.Exit(1)
+app.command()(detect_command.detect)
 
 
 @app.command("import-checkpoint")
@@ -243,6 +227,7 @@ def import_checkpoint(
     from deepmark.model import centernet_import as centernet
     from deepmark.params import model_params
 
+    check_new_file(out, "--out", IMPORTED, inputs=[file])
     params = model_params(backbone=backbone.value, input_size=input_size)
     print_facts(centernet.import_checkpoint(file, out, params), as_json)
 
@@ -258,9 +243,8 @@ def model(
     from deepmark.infer.predict import best_device
     from deepmark.model.cost import cost, measured_time
     from deepmark.params import model_params
-    from deepmark.workspace.layout import Workspace
 
-    params = Workspace(workspace.resolve()).params
+    params = open_workspace(workspace).params
     chosen = model_params(**params.model.model_dump() | ({"backbone": backbone.value} if backbone else {}))
     facts = cost(chosen)
     if time:
@@ -274,19 +258,17 @@ def demo(
     train: Annotated[int, typer.Option(min=1, help="Pictures to draw for training.")] = 4500,
     validation: Annotated[int, typer.Option(min=1, help="Pictures to draw for validation.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="Of the drawings.")] = 1,
+    as_json: JsonOption = False,
 ) -> None:
     """Draw data, run the whole graph through Dagster and DVC, and print the results as the paper's table."""
     from deepmark.cli.demo import run_demo
 
-    run_demo(folder.resolve(), train=train, validation=validation, seed=seed)
+    run_demo(folder.resolve(), train=train, validation=validation, seed=seed, as_json=as_json)
 
 
 def main() -> None:
-    """Run the command line. A DeepmarkError becomes one message and exit code 1."""
-    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-    try:
-        with extras_named():
-            app()
-    except DeepmarkError as error:
-        typer.echo(f"deepmark {command}: {error}", err=True)
-        sys.exit(1)
+    """Run the command line. An error becomes one message and exit code 1; `--debug` may stand anywhere."""
+    words = sys.argv[1:]
+    if "--debug" in words:
+        os.environ[DEBUG] = "1"
+    app(args=[word for word in words if word != "--debug"])

@@ -1,13 +1,13 @@
 """Commands on COCO files: `score` computes the official metric, `convert` writes and reads the format."""
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, print_facts
+from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, open_workspace, print_facts, print_json
+from deepmark.cli.outputs import JSON, check_folder, check_new_file
 from deepmark.errors import DeepmarkError
 from deepmark.schema import Frame, Kind, Split, Strategy
 
@@ -48,6 +48,8 @@ def score(
 
     if visible_only and kind is Kind.BBOX:
         raise DeepmarkError("--visible-only: boxes have no landmarks. Add --kind keypoints, or leave it out.")
+    if out is not None:
+        check_new_file(out, "--out", JSON, inputs=[truth, results])
     typer.echo(f"reading {truth}", err=True)
     values = score_files(
         truth, results, kind=kind, visible_only=visible_only, engine=engine.value, watch=progress
@@ -55,7 +57,7 @@ def score(
     if out is not None:
         write_json(out, values)
     if as_json:
-        typer.echo(json.dumps(values))
+        print_json(values)
         return
     print_table(figures_table(values))
     print_table(categories_table(values))
@@ -95,6 +97,10 @@ def convert(
             do = f"needs {name}" if value is None else f"takes no {name}"
             raise DeepmarkError(f"{way} {do}. It goes with {', '.join(sorted(wanted))}.")
     assert out is not None
+    if to is None:
+        check_folder(out, "--out")
+    else:
+        check_new_file(out, "--out", JSON)
     if to is Output.coco:
         assert split is not None
         print_facts(_records(workspace, split, out), as_json)
@@ -111,9 +117,8 @@ def _records(workspace: Path, split: str, out: Path) -> dict[str, Any]:
     from deepmark.data.coco.writer import write_coco
     from deepmark.data.records import open_records, read_records
     from deepmark.progress import progress
-    from deepmark.workspace.layout import Workspace
 
-    path = Workspace(workspace.resolve()).records_file(split)
+    path = open_workspace(workspace).records_file(split)
     with open_records(path) as records:
         pictures = records.metadata.num_rows
     with progress("write pictures", pictures) as advance:
@@ -124,9 +129,8 @@ def _predictions(workspace: Path, strategy: str, out: Path) -> dict[str, Any]:
     from deepmark.data.coco.writer import write_coco_results
     from deepmark.data.predictions import read_predictions
     from deepmark.progress import progress
-    from deepmark.workspace.layout import Workspace
 
-    predictions, _ = read_predictions(Workspace(workspace.resolve()).predictions_file(strategy))
+    predictions, _ = read_predictions(open_workspace(workspace).predictions_file(strategy))
     with progress("write pictures", 0) as advance:
         return write_coco_results(out, predictions, progress=advance)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from deepmark.cli.options import print_json
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.metrics_file import read_metrics
 from deepmark.progress import progress
@@ -24,24 +25,31 @@ from deepmark.workspace.environment import child_environment, tool
 from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
 
+_STANDARD_ERROR = 2
+"""Its descriptor, which is that of this process, whatever Python writes its messages to."""
+
 
 def _draw(workspace: Workspace, *, train: int, validation: int, seed: int) -> None:
     with progress("draw", train + validation) as advance:
         draw_dataset(workspace.raw, train=train, validation=validation, seed=seed, progress=advance)
 
 
-def _materialize(workspace: Workspace, *, release: bool) -> None:
-    """Make every asset through Dagster, in another process: the library does not import the orchestrator."""
+def _materialize(workspace: Workspace, *, release: bool, quiet: bool) -> None:
+    """Make every asset through Dagster, in another process: the library does not import the orchestrator.
+
+    What that prints goes to standard error where our standard output is for JSON alone (`quiet`).
+    """
     command = [sys.executable, "-m", "pipelines.materialize", "--workspace", str(workspace.root)]
     command += ["--release"] if release else []
-    if subprocess.run(command, env=child_environment(), check=False).returncode:
+    stdout = _STANDARD_ERROR if quiet else None
+    if subprocess.run(command, env=child_environment(), stdout=stdout, check=False).returncode:
         raise DeepmarkError(
             f"{workspace.root}: the graph did not finish; the message above says why. "
             "Run the same command again to go on from there."
         )
 
 
-def run_demo(root: Path, *, train: int, validation: int, seed: int) -> None:
+def run_demo(root: Path, *, train: int, validation: int, seed: int, as_json: bool = False) -> None:
     """Draw data into a new workspace, run the graph through Dagster, DVC and torchrun, and print the paper's table.
 
     Its model is registered and promoted in the workspace's own registry, never in one that MLFLOW_TRACKING_URI names,
@@ -52,13 +60,17 @@ def run_demo(root: Path, *, train: int, validation: int, seed: int) -> None:
     workspace = init_workspace(root, "demo")
     _draw(workspace, train=train, validation=validation, seed=seed)
     own_registry = not os.environ.get("MLFLOW_TRACKING_URI")
-    _materialize(workspace, release=own_registry)
+    _materialize(workspace, release=own_registry, quiet=as_json)
     metrics = {name: read_metrics(workspace.metrics_file(name)) for name in STRATEGIES}
     seconds = time.monotonic() - started
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    if as_json:
+        places = {"workspace": str(workspace.root), "report": str(workspace.report / "index.html")}
+        print_json({**places, "metrics": metrics, "seconds": seconds, "gib_of_largest_process": largest})
+        return
     table = strategy_table(metrics, measured_on=f"{validation:,} drawn validation images")
     console = Console(soft_wrap=True)
     console.print("\n", to_rich(table), sep="")
-    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     console.print(f"{seconds:.0f} seconds; the largest process took {largest:.1f} GiB.\n", highlight=False)
     for line in _what_is_next(workspace, own_registry=own_registry):
         console.print(line, highlight=False, markup=False)

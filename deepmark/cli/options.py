@@ -1,13 +1,19 @@
-"""What the commands share: their options, and how they print facts."""
+"""What the commands share: their options, the workspace they work on, and how they print facts."""
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deepmark.errors import DeepmarkError
 from deepmark.schema import Split, Strategy
 from deepmark.tracking.flatten import flatten
+
+if TYPE_CHECKING:
+    from deepmark.workspace.layout import Workspace
 
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="Folder with params.yaml and data/.")]
 SplitOption = Annotated[Split, typer.Option(help="Which part of the data set.")]
@@ -19,10 +25,40 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the facts as JSO
 HERE = Path()
 
 
+def check_spelling(words: Sequence[str]) -> None:
+    """Raise DeepmarkError for `--json=FILE`: what is printed is the same for every command, and has no file."""
+    if any(word.startswith("--json=") for word in words):
+        raise DeepmarkError("--json takes no value: it prints JSON on standard output. Files are written with --out.")
+
+
+def open_workspace(folder: Path) -> "Workspace":
+    """The workspace in a folder; raises DeepmarkError where there is none."""
+    from deepmark.workspace.layout import Workspace
+
+    workspace = Workspace(folder.resolve())
+    if not (workspace.root / "params.yaml").exists():
+        what = "a file, not a workspace" if workspace.root.is_file() else "no workspace here (it has no params.yaml)"
+        raise DeepmarkError(f"{workspace.root}: {what}. `deepmark init DIR` makes one, `--workspace DIR` names one.")
+    return workspace
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON; a number that is not finite becomes null, for JSON has none."""
+    typer.echo(json.dumps(_finite(value)))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def print_facts(facts: dict[str, Any], as_json: bool) -> None:
     """Print facts as JSON, or as lines for people."""
     if as_json:
-        typer.echo(json.dumps(facts))
+        print_json(facts)
         return
     for name, value in flatten(facts, " "):
         typer.echo(f"{name.replace('_', ' '):28} {_readable(value)}")

@@ -1,12 +1,12 @@
 """Commands of the model registry: `register`, `promote`, `rollback` and `models`."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, print_facts
+from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, open_workspace, print_facts, print_json
+from deepmark.cli.outputs import JSON, check_new_file
 
 if TYPE_CHECKING:
     from deepmark.registry.promote import Promotion
@@ -19,9 +19,11 @@ def register(workspace: WorkspaceOption = HERE, as_json: JsonOption = False, out
     """Make the evaluated checkpoint a version of the registered model: the challenger."""
     from deepmark.files import write_json
     from deepmark.registry.register import register
-    from deepmark.workspace.layout import Workspace
 
-    facts = register(Workspace(workspace.resolve()))
+    target = open_workspace(workspace)
+    if out:
+        check_new_file(out, "--out", JSON)
+    facts = register(target)
     if out:
         write_json(out, facts)
     print_facts(facts, as_json)
@@ -45,9 +47,10 @@ def promote(
     """
     from deepmark.files import write_json
     from deepmark.registry.promote import RefusedError, list_models, promote
-    from deepmark.workspace.layout import Workspace
 
-    target, refused = Workspace(workspace.resolve()), None
+    target, refused = open_workspace(workspace), None
+    if out:
+        check_new_file(out, "--out", JSON)
     try:
         promotion = promote(target, force=force, dry_run=dry_run)
     except RefusedError as error:
@@ -64,9 +67,8 @@ def promote(
 def rollback(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
     """Make the previous champion the champion again; a second call goes one version further back."""
     from deepmark.registry.promote import rollback
-    from deepmark.workspace.layout import Workspace
 
-    print_facts(rollback(Workspace(workspace.resolve())), as_json)
+    print_facts(rollback(open_workspace(workspace)), as_json)
 
 
 def models(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
@@ -74,11 +76,10 @@ def models(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> No
     from deepmark.registry.promote import list_models
     from deepmark.report.tables.registry_tables import models_table
     from deepmark.report.tables.table import print_table
-    from deepmark.workspace.layout import Workspace
 
-    versions = list_models(Workspace(workspace.resolve()))
+    versions = list_models(open_workspace(workspace))
     if as_json:
-        typer.echo(json.dumps(versions))
+        print_json(versions)
     elif versions:
         print_table(models_table(versions))
     else:
@@ -88,7 +89,7 @@ def models(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> No
 def _show(promotion: "Promotion", *, every: bool, as_json: bool) -> None:
     facts = promotion.facts()
     if as_json:
-        typer.echo(json.dumps(facts))
+        print_json(facts)
         return
     if promotion.comparison is None or promotion.previous is None or promotion.challenger is None:
         return

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,10 @@ from deepmark.progress import progress
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """The files that are taken from a folder; a file that is named directly may have any suffix."""
 
+_TEXT = b"drawn by deepmark detect"
+_COMMENT = b"\xff\xfe" + (len(_TEXT) + 2).to_bytes(2) + _TEXT
+"""A segment of a JPEG file that holds a comment: marker, length with its own two bytes, text."""
+
 
 def find_images(paths: Iterable[Path]) -> list[Path]:
     """The named files, and the images in the named folders, sorted by name.
@@ -36,45 +40,58 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
         if not inside:
             raise DeepmarkError(f"{path}: no pictures in it ({', '.join(sorted(SUFFIXES))}).")
         files += inside
-    return files
+    return list(dict.fromkeys(files))
 
 
-def _drawing_names(paths: list[Path]) -> Iterator[tuple[Path, str]]:
-    """Each path with a file name for its drawing; names differ also where two folders hold files of the same name."""
+def drawings_of(images: Iterable[Path], folder: Path) -> dict[Path, Path]:
+    """The file for the drawing of each image; names differ also where two folders hold files of the same name."""
+    drawings: dict[Path, Path] = {}
     taken: set[str] = set()
-    for path in paths:
-        numbered = (f"{path.stem}-{number}.jpg" for number in count(2))
-        name = next(name for name in chain([f"{path.stem}.jpg"], numbered) if name not in taken)
-        taken.add(name)
-        yield path, name
+    for image in images:
+        numbered = (f"{image.stem}-{number}.jpg" for number in count(2))
+        name = next(name for name in chain([f"{image.stem}.jpg"], numbered) if name.lower() not in taken)
+        taken.add(name.lower())  # some file systems take A.jpg and a.jpg for one name
+        drawings[image] = folder / name
+    return drawings
+
+
+def is_drawing(file: Path) -> bool:
+    """Whether the file is a drawing of `deepmark detect`, which says so in a JPEG comment."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as start:
+        return _COMMENT in start.read(256)
 
 
 def _save(image: UInt8[np.ndarray, "h w 3"], path: Path) -> None:
+    jpeg = simplejpeg.encode_jpeg(np.ascontiguousarray(image), 92)
+    header = 4 + int.from_bytes(jpeg[4:6])  # up to the end of the first segment, JFIF's own
     with new_file(path) as draft:
-        draft.write_bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(image), 92))
+        draft.write_bytes(jpeg[:header] + _COMMENT + jpeg[header:])
 
 
 def detect_files(
-    paths: Iterable[Path],
+    images: Sequence[Path],
     *,
     model: Path,
     strategy: str,
     min_score: float | None,
-    draw: Path | None,
-    json_file: Path | None,
+    drawings: Mapping[Path, Path],
+    out: Path | None,
+    as_json: bool,
     predict: PredictParams | None = None,
 ) -> int:
-    """Detect in files and folders; draw, write or print the detections; returns how many images could not be read.
+    """Detect in image files and print the detections, as JSON or as lines; returns how many images could not be read.
 
-    `min_score` and `predict` are as in `load_detector`. An image that cannot be read is named on standard error, and
-    the others go on. `json_file` "-" is standard output.
+    `min_score` and `predict` are as in `load_detector`. `drawings` has the files for the images with detections drawn,
+    `out` is a file for the detections as JSON; they are replaced without a question. An image that cannot be read is
+    named on standard error, and the others go on.
     """
-    images = find_images(paths)
     detector = load_detector(model, strategy=strategy, min_score=min_score, predict=predict)
     results: dict[str, list[dict[str, Any]]] = {}
     failed = 0
     with progress("detect", len(images)) as advance:
-        for path, name in _drawing_names(images):
+        for path in images:
             try:
                 image = open_image(path)
                 detections = detector(image)
@@ -85,15 +102,16 @@ def detect_files(
                 if image.note:
                     print(f"deepmark detect: {path}: {image.note}.", file=sys.stderr)
                 results[str(path)] = detections.as_dicts()
-                if draw is not None:
-                    _save(draw_detections(image.pixels(), detections, min_score=0), draw / name)
+                if path in drawings:
+                    _save(draw_detections(image.pixels(), detections, min_score=0), drawings[path])
             advance(1)
-    if json_file is not None and str(json_file) != "-":
-        write_text(json_file, json.dumps(results, indent=2) + "\n")
-    elif json_file is not None:
-        print(json.dumps(results, indent=2))
-    else:
-        for path_name, garments in results.items():
-            line = ", ".join(f"{garment['category']} {garment['score']:.2f}" for garment in garments)
-            print(f"{path_name}: {line or 'nothing found'}")
+    text = json.dumps(results, indent=2)
+    if out is not None:
+        write_text(out, text + "\n")
+    if as_json:
+        print(text)
+        return failed
+    for path_name, garments in results.items():
+        line = ", ".join(f"{garment['category']} {garment['score']:.2f}" for garment in garments)
+        print(f"{path_name}: {line or 'nothing found'}")
     return failed

@@ -6,11 +6,14 @@ from typing import Any
 
 from deepmark.data.predictions import write_predictions
 from deepmark.data.shards.reader import ShardReader
-from deepmark.files import file_sha256
+from deepmark.files import file_sha256, require_space
 from deepmark.infer.predict import Predictor, best_device, predict_shards
 from deepmark.model.detector import load_network
 from deepmark.params import PredictParams
 from deepmark.progress import progress
+
+_BYTES = 500
+"""A low estimate of what the predictions of an image take on disk: a few garments."""
 
 
 def predict_file(
@@ -20,6 +23,7 @@ def predict_file(
 
     Raises DeepmarkError where the model or a shard cannot be read.
     """
+    require_space(out, len(reader) * _BYTES)
     predictor = Predictor(load_network(model), strategy, params, best_device())
 
     def facts() -> dict[str, str]:

@@ -12,6 +12,7 @@ import simplejpeg
 
 from deepmark.data.parallel import map_in_order, worker_count
 from deepmark.errors import DeepmarkError
+from deepmark.files import require_space, write_text
 from deepmark.schema import SPLITS
 from deepmark.synthetic.scene import draw_image
 
@@ -22,6 +23,9 @@ _CHUNK = 16
 """Images per task; small enough for a smooth progress bar."""
 
 _QUALITY = 90
+
+_BYTES = 36_000
+"""A low estimate of what an image and its annotation take on disk."""
 
 
 def draw_dataset(
@@ -74,8 +78,13 @@ def _claim(out: Path, recipe: dict[str, str | int]) -> None:
             )
     elif out.is_dir() and (found := sorted(path.name for path in out.iterdir())):
         raise DeepmarkError(f"{out}: holds other data already ({found[0]}). Name a new or an empty folder.")
-    out.mkdir(parents=True, exist_ok=True)
-    mark.write_text(text, "utf-8")
+    for folder in (out / split / kind for split in SPLITS for kind in (".", "image", "annos")):
+        if folder.is_symlink():
+            raise DeepmarkError(f"{folder}: is a link, and what it leads to would be drawn over. Remove it.")
+    if not mark.is_file():
+        count = sum(value for name, value in recipe.items() if name in SPLITS and isinstance(value, int))
+        require_space(out, count * _BYTES)
+        write_text(mark, text)
 
 
 _Chunk = tuple[Path, str, int, range]

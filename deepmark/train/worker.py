@@ -15,7 +15,7 @@ import cv2
 import torch
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from deepmark.errors import DeepmarkError, extras_named
+from deepmark.errors import DeepmarkError, told_as_mistakes
 from deepmark.train.distributed.peer_watchdog import guarded_by
 from deepmark.train.distributed.process_group import ProcessGroup, join_process_group
 from deepmark.train.distributed.stop_signal import StopSignal
@@ -38,7 +38,7 @@ def die_with_parent(launcher: int | None) -> None:
 
 
 def _train_guarded(workspace: Workspace, run_folder: Path, group: ProcessGroup, stop: StopSignal) -> None:
-    with extras_named(), guarded_by(group.watchdog):
+    with told_as_mistakes(), guarded_by(group.watchdog):
         train_rank(workspace, run_folder, group, stop)
 
 

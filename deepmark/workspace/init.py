@@ -7,12 +7,15 @@ from pathlib import Path
 
 from deepmark.errors import DeepmarkError, missing_extra, nearest
 from deepmark.workspace.environment import tool
-from deepmark.workspace.git import IDENTITY, git
+from deepmark.workspace.git import IDENTITY, git, run_git
 from deepmark.workspace.layout import Workspace, check_place
 
 _GIT_IGNORE = "/data/?*\n!/data/.gitignore\n!/data/*.dvc\n/runs/\n/dvc_plots/\n/mlflow.db\n/mlartifacts/\n/.dagster/\n"
 """data/raw.dvc is for git, what lies beside it is not. For "/data/*" DVC would take data/ itself to be ignored, and not
 look for raw.dvc there."""
+
+
+_FIRST_COMMIT = "A DeepMark workspace, profile "
 
 
 def profile_file(profile: str) -> Path:
@@ -32,25 +35,48 @@ def _run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         raise DeepmarkError(f"{cwd}: `{' '.join(command)}` failed: {error.stderr.strip()}") from None
 
 
-def init_workspace(root: str | PathLike[str], profile: str) -> Workspace:
+def init_workspace(root: str | PathLike[str], profile: str | None = None) -> Workspace:
     """Make `root` a workspace with a git and a DVC repository of its own; an existing workspace is left as it is.
 
-    Raises DeepmarkError where the folder holds something else or has a name that its tools cannot work with, and where
-    there is no such profile.
+    `profile` is "paper" for a new workspace, unless it is named. What an error leaves unfinished is removed.
+
+    Raises DeepmarkError where the folder holds something else, a workspace of another profile, or has a name that its
+    tools cannot work with, and where there is no such profile.
     """
-    root = Path(root)
+    root, wanted = Path(root), profile
+    profile = str(profile or "paper")
     check_place(root)
     if not profile_file(profile).is_file():
         profiles = sorted(file.stem for file in profile_file(profile).parent.glob("*.yaml") if file.stem != "dvc")
         raise DeepmarkError(f"profile '{profile}': there is none of this name. {nearest(profile, profiles)}")
     if (root / "params.yaml").is_file() and (root / ".dvc").is_dir():
+        if wanted and (made_with := _profile_of(root)) not in (profile, None):
+            raise DeepmarkError(
+                f"{root}: a workspace of the profile {made_with} already; it stays as it is. Give a new folder for "
+                f"{profile}, or change its params.yaml."
+            )
         return Workspace(root)
+    if root.exists() and not root.is_dir():
+        raise DeepmarkError(f"{root}: is a file. Give a new folder.")
     if root.is_dir() and any(root.iterdir()):
         raise DeepmarkError(f"{root}: not empty, and not a workspace. Give a new folder.")
     if shutil.which("git") is None:
         raise DeepmarkError("git: not found. A workspace is a git repository: install git.")
     if not tool("dvc").is_file():
         raise missing_extra("pipeline")
+    existed = root.exists()
+    try:
+        _make(root, profile)
+    except BaseException:
+        for left in [*root.iterdir()] if root.is_dir() else []:
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        if root.is_dir() and not existed:
+            root.rmdir()
+        raise
+    return Workspace(root)
+
+
+def _make(root: Path, profile: str) -> None:
     root.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(profile_file(profile), root / "params.yaml")
     shutil.copyfile(_dvc_yaml(), root / "dvc.yaml")
@@ -60,5 +86,14 @@ def init_workspace(root: str | PathLike[str], profile: str) -> Workspace:
     _run(str(tool("dvc")), "init", "--quiet", cwd=root)
     _run(str(tool("dvc")), "config", "core.analytics", "false", cwd=root)
     git(root, "add", "--all")
-    git(root, *IDENTITY, "commit", "--quiet", "--message", f"A DeepMark workspace, profile {profile}")
-    return Workspace(root)
+    git(root, *IDENTITY, "commit", "--quiet", "--message", f"{_FIRST_COMMIT}{profile}")
+
+
+def _profile_of(root: Path) -> str | None:
+    """The profile that a workspace was made with, by its first commit; None where that does not say."""
+    if shutil.which("git") is None:
+        return None
+    for message in run_git(root, "log", "--max-parents=0", "--format=%s").stdout.splitlines():
+        if message.startswith(_FIRST_COMMIT):
+            return message.removeprefix(_FIRST_COMMIT)
+    return None

@@ -123,6 +123,12 @@ class Workspace:
         return self.root / "report"
 
     @property
+    def stage_folders(self) -> tuple[Path, ...]:
+        """What stages write; DVC deletes outputs before it runs a stage."""
+        own = (self.records, self.root / "data/shards", self.checkpoint, self.root / "data/predictions", self.audit)
+        return (*own, *(self.root / name for name in ("metrics", "plots", "tables")), self.report)
+
+    @property
     def runs(self) -> Path:
         """Files in progress that DVC does not track: the checkpoints from which a training resumes."""
         return self.root / "runs"
@@ -134,3 +140,11 @@ def workspace_of_model(model: Path) -> Workspace | None:
     workspace = Workspace(parents[min(2, len(parents) - 1)])
     own = workspace.model_file == model.absolute() and (workspace.root / "params.yaml").is_file()
     return workspace if own else None
+
+
+def enclosing_workspace(path: Path) -> Workspace | None:
+    """The innermost workspace that a path, which need not exist, lies in; None where it lies in none."""
+    for folder in path.resolve().parents:
+        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            return Workspace(folder)
+    return None

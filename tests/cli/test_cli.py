@@ -3,12 +3,14 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
 from workspaces import refused, set_params
 
 from deepmark import __version__
+from deepmark.cli import demo
 from deepmark.cli.app import app
 from deepmark.schema import STRATEGIES
 
@@ -78,7 +80,7 @@ def test_without_json_the_facts_are_lines_for_people(deepmark, sharded):
 def test_a_folder_without_params_is_no_workspace(deepmark, tmp_path):
     done = deepmark("ingest", "--split", "train", "--workspace", tmp_path)
 
-    assert refused(done, "deepmark ingest", f"{tmp_path}/params.yaml", "deepmark init")
+    assert refused(done, f"deepmark ingest: {tmp_path}: no workspace here", "deepmark init", "--workspace DIR")
 
 
 def test_a_misspelt_parameter_is_answered_with_the_right_one(deepmark, sharded):
@@ -183,3 +185,26 @@ def test_the_version_is_that_of_the_package(deepmark):
     done = deepmark("--version")
 
     assert (done.code, done.out) == (0, f"deepmark {__version__}\n")
+
+
+def test_every_command_takes_json_as_a_flag():
+    for name, command in typer.main.get_command(app).commands.items():
+        (option,) = [one for one in command.params if "--json" in one.opts]
+        assert option.is_flag, name
+
+
+def test_the_facts_of_a_new_workspace_and_of_the_demo_are_json_and_nothing_else(deepmark, tmp_path, monkeypatch):
+    root = tmp_path / "new"
+    made = deepmark("init", root, "--profile", "demo", "--json").facts
+    assert made == {"workspace": str(root), "raw": str(root / "data/raw")}
+
+    def materialize(command, *, stdout, **_):
+        assert stdout == 2
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(demo, "subprocess", SimpleNamespace(run=materialize))
+    monkeypatch.setattr(demo, "draw_dataset", lambda *_, **__: None)
+    monkeypatch.setattr(demo, "read_metrics", lambda file: {"read from": str(file)})
+    facts = deepmark("demo", root, "--json").facts
+    assert facts["metrics"].keys() == set(STRATEGIES)
+    assert facts["report"] == str(root / "report/index.html")

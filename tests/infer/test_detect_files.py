@@ -58,7 +58,7 @@ def test_a_model_is_used_as_its_workspace_says_and_a_copy_as_it_said_at_the_trai
     image = next((workspace.raw / "validation/image").iterdir())
 
     def garments(model):
-        (found,) = deepmark("detect", image, "--model", model, "--min-score", 0, "--json", "-").facts.values()
+        (found,) = deepmark("detect", image, "--model", model, "--min-score", 0, "--json").facts.values()
         return found
 
     many = garments(workspace.model_file)
@@ -71,7 +71,7 @@ def test_a_model_is_used_as_its_workspace_says_and_a_copy_as_it_said_at_the_trai
 
 def test_detections_on_standard_output_are_json_and_nothing_else(deepmark, model, tmp_path):
     image = picture(tmp_path / "a.png")
-    done = deepmark("detect", image, "--model", model, "--min-score", 0, "--json", "-")
+    done = deepmark("detect", image, "--model", model, "--min-score", 0, "--json")
 
     assert done.code == 0
     assert list(done.facts) == [str(image)]
@@ -88,10 +88,11 @@ def test_detections_are_written_to_a_file_and_drawn(deepmark, model, tmp_path):
     picture(tmp_path / "in/b.jpg", seed=1)
     out, drawn = tmp_path / "out/found.json", tmp_path / "drawn"
     done = deepmark(
-        *("detect", tmp_path / "in", "--model", model, "--min-score", 0, "--json", out, "--draw", drawn),
+        *("detect", tmp_path / "in", "--model", model, "--min-score", 0, "--out", out, "--draw", drawn),
     )
 
-    assert (done.code, done.out) == (0, "")
+    assert done.code == 0
+    assert done.out.startswith(f"{tmp_path}/in/a.png: ")
     assert list(json.loads(out.read_text("utf-8"))) == [str(tmp_path / "in" / name) for name in ("a.png", "b.jpg")]
     assert sorted(file.name for file in drawn.iterdir()) == ["a.jpg", "b.jpg"]
     with Image.open(drawn / "a.jpg") as image, Image.open(tmp_path / "in/a.png") as before:
@@ -124,7 +125,7 @@ def test_a_picture_that_cannot_be_read_does_not_stop_the_others(deepmark, model,
     claim_size(picture(tmp_path / "large.png"), 5000, MAX_PIXELS // 5000 + 1)
     claim_size(picture(tmp_path / "larger.png"), 10_000, 10_000)
     claim_size(picture(tmp_path / "largest.png"), 2**31 - 1, 2**31 - 1)
-    done = deepmark("detect", tmp_path, "--model", model, "--min-score", 0, "--json", "-")
+    done = deepmark("detect", tmp_path, "--model", model, "--min-score", 0, "--json")
 
     assert done.code == 1
     assert list(done.facts) == [str(good)]

@@ -65,7 +65,7 @@ def test_the_numbers_are_those_of_deepmark_detect(detector, deepmark, model, tmp
     file = tmp_path / "image.png"
     file.write_bytes(png(pixels()))
 
-    done = deepmark("detect", file, "--model", model, "--min-score", 0, "--json", "-")
+    done = deepmark("detect", file, "--model", model, "--min-score", 0, "--json")
 
     assert done.facts == {str(file): json.loads(json.dumps(detector(file).as_dicts()))}
 

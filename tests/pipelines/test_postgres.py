@@ -67,7 +67,7 @@ def test_runs_events_assets_and_the_state_of_a_schedule_are_in_postgres(tmp_path
 def test_a_missing_package_is_named_with_what_installs_it(in_postgres, monkeypatch):
     monkeypatch.setitem(sys.modules, "dagster_postgres", None)
 
-    with pytest.raises(DeepmarkError, match=r"storage: postgres needs a package.*`pip install 'deepmark\[postgres\]'`"):
+    with pytest.raises(DeepmarkError, match=r"storage: postgres needs a package.*`pip install '\.\[postgres\]'`"):
         open_instance(in_postgres)
 
 

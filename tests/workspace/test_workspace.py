@@ -18,6 +18,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.params import Params
 from deepmark.schema import SPLITS, STRATEGIES
 from deepmark.train.run_id import training_inputs
+from deepmark.workspace import init
 from deepmark.workspace.git import git
 from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
@@ -51,9 +52,24 @@ def test_a_workspace_is_left_as_it_is_when_made_again(tmp_path):
     workspace = init_workspace(tmp_path, "demo")
     (tmp_path / "params.yaml").write_text("mine")
 
-    assert init_workspace(tmp_path, "paper") == workspace
+    assert init_workspace(tmp_path, "demo") == init_workspace(tmp_path) == workspace
     assert (tmp_path / "params.yaml").read_text() == "mine"
     assert git(tmp_path, "rev-list", "--count", "HEAD") == "1"
+
+
+@pytest.mark.slow
+def test_an_error_while_a_workspace_is_made_leaves_nothing(tmp_path, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise DeepmarkError("git is not well")
+
+    monkeypatch.setattr(init, "git", refuse)
+    (tmp_path / "empty").mkdir()
+    for name in ("new/er", "empty"):
+        with pytest.raises(DeepmarkError, match="not well"):
+            init_workspace(tmp_path / name, "demo")
+
+    assert not (tmp_path / "new/er").exists()
+    assert list((tmp_path / "empty").iterdir()) == []
 
 
 def test_a_folder_with_something_else_in_it_is_refused(tmp_path):

@@ -22,6 +22,7 @@ from deepmark.data.parquet import read_table, write_table
 from deepmark.data.records import write_records
 from deepmark.digests import read_json_with_digest, write_json_with_digest
 from deepmark.errors import DeepmarkError
+from deepmark.files import require_space
 from deepmark.params import IngestParams
 from deepmark.types import ImageRecord
 
@@ -30,6 +31,9 @@ CHUNK = 64
 
 NOTES = ("boxes_clipped", "landmarks_outside", "unlabelled_landmarks_zeroed", "orientation_ignored")
 """Unusual things that are accepted and counted; the last one counts images that EXIF data would turn."""
+
+_BYTES = 400
+"""A low estimate of what the record of an input takes on disk."""
 
 REJECTED_SCHEMA = pa.schema(
     [(name, pa.string()) for name in RejectedInput.__dataclass_fields__], metadata={"deepmark": "rejects"}
@@ -157,6 +161,7 @@ def ingest_split(
     they were.
     """
     inputs = list_inputs(raw / split)
+    require_space(out, len(inputs) * _BYTES)
     chunks = [inputs[start : start + CHUNK] for start in range(0, len(inputs), CHUNK)]
     validate = partial(validate_inputs, folder=raw / split, max_megapixels=params.max_megapixels)
     accumulator = _IngestAccumulator()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, install_extra
 
 BLOCK_BYTES = 16 * 2**20
 """Bytes per request; a lost connection costs at most this much again."""
@@ -102,7 +102,7 @@ class RemoteFolder:
             system, path = url_to_fs(self.name(file), **self._options())
         except ImportError as error:
             raise DeepmarkError(
-                f"{self.url}: {error}. S3 comes with `pip install 'deepmark[s3]'`; other storage with its own package."
+                f"{self.url}: {error}. S3 needs {install_extra('s3')}; other storage its own package."
             ) from None
         except ValueError as error:
             raise DeepmarkError(f"{self.url}: {error}. Expected a URL such as s3://bucket/shards.") from None

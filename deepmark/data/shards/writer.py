@@ -17,12 +17,12 @@ import xxhash
 from jaxtyping import Int64
 
 from deepmark.data.parallel import map_in_order, worker_count
-from deepmark.data.records import SCHEMA, read_batches, records_from_batch
+from deepmark.data.records import SCHEMA, open_records, read_batches, records_from_batch
 from deepmark.data.sampling import permutation
 from deepmark.data.shards.index import BLOCK, END, INDEX_FILE, Samples, Shard, ShardIndex, padded, write_index
 from deepmark.data.shards.record_json import record_to_json
 from deepmark.errors import DeepmarkError
-from deepmark.files import new_folder
+from deepmark.files import new_folder, require_space
 from deepmark.types import ImageRecord
 
 
@@ -123,6 +123,8 @@ def write_shards(
     Raises DeepmarkError where there are no records, and where an image is missing or has changed since ingest.
     """
     count, plans = _plans(records_file, split=split, seed=seed, target_mib=target_mib)
+    with open_records(records_file) as file:
+        require_space(out, sum(file.read(columns=["bytes"]).column("bytes").to_pylist()))
     shards: list[Shard] = []
     with new_folder(out) as folder:
         write = partial(_write_shard, raw=raw / split, folder=folder)

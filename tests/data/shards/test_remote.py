@@ -233,5 +233,5 @@ def test_without_the_package_for_s3_the_error_says_how_to_install_it(source, mon
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
-    with pytest.raises(DeepmarkError, match=r"Install s3fs to access S3.*pip install 'deepmark\[s3\]'"):
+    with pytest.raises(DeepmarkError, match=r"Install s3fs to access S3.*pip install '\.\[s3\]'"):
         ShardReader(source())

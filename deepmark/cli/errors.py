@@ -1,0 +1,97 @@
+"""The one place where errors become messages for people: what is wrong, where, and what to do; exit code 1."""
+
+import io
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from deepmark.cli.options import check_spelling
+from deepmark.errors import explain, extras_named
+
+DEBUG = "DEEPMARK_DEBUG"
+"""The environment variable that stands for --debug."""
+
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C ended: 128 + SIGINT."""
+
+
+@contextmanager
+def errors_told(command: str) -> Iterator[None]:
+    """End the process with one message, which begins with `command`, where the block fails.
+
+    The exit code is 1, and 130 after Ctrl-C. Where the reader of our output has ended, as `head` does, nothing is said.
+    """
+    _print_any_name()
+    try:
+        with extras_named():
+            yield
+        sys.stdout.flush()
+    except (TyperException, typer.Exit, typer.Abort):  # how typer tells a wrong option, and the end of a command
+        raise
+    except KeyboardInterrupt:
+        _end(f"{command}: interrupted.", INTERRUPTED)
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is None and not _output_is_flushed():
+            if isinstance(error, BrokenPipeError):
+                _end(None, 1)
+            error.filename = "standard output"
+        if os.environ.get(DEBUG, "") not in ("", "0"):
+            traceback.print_exception(error)
+        _end(f"{command}: {explain(error) or _request_to_report(error)}", 1)
+
+
+def _print_any_name() -> None:
+    """Print what the terminal's encoding lacks as \\xe9, \\u2026 or \\udce9: no name of a file stops a message."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _output_is_flushed() -> bool:
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _end(message: str | None, code: int) -> NoReturn:
+    if message is not None:
+        with suppress(OSError, ValueError):  # standard error may be closed as well
+            print(message, file=sys.stderr, flush=True)
+    if not _output_is_flushed():
+        # What is left in its buffer would fail once more, with a traceback, when the interpreter ends.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _request_to_report(error: Exception) -> str:
+    """For an error that nobody foresaw: what it is, and where its traceback is."""
+    line = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".rstrip(": ")
+    try:
+        with tempfile.NamedTemporaryFile(
+            mode="w", encoding="utf-8", errors="backslashreplace", prefix="deepmark-", suffix=".txt", delete=False
+        ) as file:
+            traceback.print_exception(error, file=file)
+        place = f"The traceback is in {file.name}; `deepmark --debug …` prints it."
+    except OSError:
+        place = "`deepmark --debug …` prints the traceback."
+    return f"DeepMark has a bug, or met something unknown ({line}). Please report it with what you did. {place}"
+
+
+class Commands(TyperGroup):
+    """The commands, with their errors told as messages."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with errors_told(f"deepmark {next((word for word in sys.argv[1:] if word in self.commands), '')}".strip()):
+            check_spelling(sys.argv[1:])
+            return super().invoke(ctx)
