@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch import distributed as dist
 
 from deepmark.data.shards.reader import ShardReader
 from deepmark.eval.metric.evaluate import evaluate
@@ -79,24 +78,11 @@ def measure_ap(stepper: Stepper, reader: ShardReader) -> dict[str, float | None]
     predictions = predict_shards(_ReaderShare(reader, group), predictor, batch_size=params.batch_size)
     mine = list(predictions)
     detector.train(was_training)
-    return _evaluated(reader, _gathered(mine, group), group)
+    everything = group.gathered(mine)
+    return group.from_first(_evaluated(reader, everything) if group.is_first else {})
 
 
-def _gathered(mine: list[Prediction], group: ProcessGroup) -> list[Prediction]:
-    """The predictions of all processes, at the first; an empty list at the others."""
-    if group.world_size == 1:
-        return mine
-    everything: list[list[Prediction] | None] | None = [None] * group.world_size if group.is_first else None
-    dist.gather_object(mine, everything)
-    return [each for part in everything or [] for each in part or []]
-
-
-def _evaluated(reader: ShardReader, predictions: list[Prediction], group: ProcessGroup) -> dict[str, float | None]:
-    result: list[dict[str, float | None]] = [{}]
-    if group.is_first:
-        records = [reader.record(position) for position in range(len(reader))]
-        report = evaluate(records, predictions, by_subset=False)
-        result = [{name: report.value(name) for name in MAIN}]
-    if group.world_size > 1:
-        dist.broadcast_object_list(result)
-    return result[0]
+def _evaluated(reader: ShardReader, predictions: list[Prediction]) -> dict[str, float | None]:
+    records = [reader.record(position) for position in range(len(reader))]
+    report = evaluate(records, predictions, by_subset=False)
+    return {name: report.value(name) for name in MAIN}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,12 @@ from deepmark.train.distributed.addresses import interface_of, outer_address, wa
 from deepmark.train.distributed.peer_watchdog import Peer, PeerWatchdog, listen
 from deepmark.train.distributed.rendezvous import register
 from deepmark.train.distributed.torch_internals import launcher_keeps_store, restart_count
+
+T = TypeVar("T")
+
+BACKENDS: dict[str, str] = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
+"""What processes exchange by, for each type of device. Beside NCCL for tensors on GPUs there is gloo for all else,
+because with NCCL alone torch sends Python objects through a GPU, and the detections of a data set are gigabytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,13 +100,24 @@ class ProcessGroup:
             dist.all_reduce(values)
         return values
 
-    def from_first(self, value: str | None) -> str | None:
+    def from_first(self, value: T) -> T:
         """The value of the first process; the others' values are ignored. All processes wait for each other here."""
         if self.world_size == 1:
             return value
         values = [value]
         dist.broadcast_object_list(values)
         return values[0]
+
+    def gathered(self, value: list[T]) -> list[T]:
+        """The lists of all processes as one, at the first process; an empty list at the others.
+
+        It passes through the memory of the machines, never through a GPU's: see `BACKENDS`.
+        """
+        if self.world_size == 1:
+            return value
+        lists: list[list[T]] | None = [[]] * self.world_size if self.is_first else None
+        dist.gather_object(value, lists)
+        return [each for one in lists or [] for each in one]
 
     def broadcast_buffers(self, module: nn.Module) -> None:
         """Copy the first process's buffers, the running statistics of batch normalisation, to all processes."""
@@ -180,8 +198,7 @@ def join_process_group(seconds: float) -> Iterator[ProcessGroup]:
     assert info is not None
     device = _choose_device(info)
     make_deterministic(device)
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    watchdog = _join(info, info.master, backend, seconds) if info.master else None
+    watchdog = _join(info, info.master, BACKENDS[device.type], seconds) if info.master else None
     try:
         yield ProcessGroup(
             rank=info.rank,
