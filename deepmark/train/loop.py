@@ -3,7 +3,6 @@
 A step is a pure function of the weights, the seed and the step's number, so an interrupted run resumes exactly.
 """
 
-import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,17 +22,10 @@ from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.distributed.stop_signal import StoppedError, StopSignal
 from deepmark.train.optim import learning_rate
 from deepmark.train.prefetch import on_device
+from deepmark.train.skipped_steps import advice, handle_skipped_step
 from deepmark.train.step import LOSS_NAMES, Stepper, StepResult
 from deepmark.train.targets import Batch, collate
 from deepmark.types import Sample
-
-MAX_SKIPPED_IN_A_ROW = 20
-"""After so many skipped steps in a row the run stops in any case: then the weights are at fault, not the batch."""
-
-_MAX_NAMED = 40
-"""At most so many images of a bad batch are named."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,11 +33,11 @@ class EpochReport:
     """The figures of one epoch."""
 
     epoch: int
-    """From 0."""
+    """From 1."""
 
     train: dict[str, float]
     validation: dict[str, float]
-    """Mean over the steps of the total loss and of each part, weighted."""
+    """Mean over the steps whose loss is finite, of the total loss and of each part, weighted."""
 
     measured: dict[str, float | None]
     """Box AP and landmark AP on the validation set, if they were measured after this epoch."""
@@ -55,6 +47,9 @@ class EpochReport:
 
     skipped: int
     """Steps that were skipped because their loss or gradient was not finite."""
+
+    weight_norm: float
+    """L2 norm of all weights after the epoch; to the last digit that of the epoch before only if no weight changed."""
 
     seconds: float
     samples_per_second: float
@@ -67,11 +62,16 @@ class TrainState:
     """The progress of a run: with the weights and the optimiser, all that is needed to resume it."""
 
     epoch: int = 0
+    """Epochs done."""
+
     step: int = 0
     """Steps done inside the epoch."""
 
     loss_sums: list[float] = field(default_factory=lambda: [0.0] * len(LOSS_NAMES))
     """Of this epoch's steps, over all processes."""
+
+    without_loss: int = 0
+    """Steps of this epoch whose loss was not finite, which the sums leave out."""
 
     skipped: int = 0
     """Steps of this epoch that were skipped."""
@@ -91,17 +91,17 @@ class TrainState:
     def count(self, result: StepResult) -> None:
         """Count one more step, done or skipped."""
         self.step += 1
-        if result.is_finite:
+        if all(map(math.isfinite, result.losses)):
             self.loss_sums = [a + b for a, b in zip(self.loss_sums, result.losses, strict=True)]
-            self.skipped_in_a_row = 0
         else:
-            self.skipped += 1
-            self.skipped_in_a_row += 1
+            self.without_loss += 1
+        self.skipped += not result.is_finite
+        self.skipped_in_a_row = 0 if result.is_finite else self.skipped_in_a_row + 1
 
     def finish_epoch(self, report: EpochReport) -> None:
         """Add the report of the finished epoch to the history, and start the next one."""
         self.history.append(asdict(report))
-        self.epoch, self.step, self.skipped = self.epoch + 1, 0, 0
+        self.epoch, self.step, self.skipped, self.without_loss = self.epoch + 1, 0, 0, 0
         self.samples, self.seconds, self.waited = 0, 0.0, 0.0
         self.loss_sums = [0.0] * len(LOSS_NAMES)
 
@@ -151,7 +151,13 @@ def _sample_maker(
 
 
 def _means(sums: Sequence[float], steps: int) -> dict[str, float]:
-    return {name: value / max(1, steps) for name, value in zip(LOSS_NAMES, sums, strict=True)}
+    return {name: value / steps for name, value in zip(LOSS_NAMES, sums, strict=True)}
+
+
+@torch.no_grad()
+def _weight_norm(stepper: Stepper) -> float:
+    norms = [torch.linalg.vector_norm(weight, dtype=torch.float64) for weight in stepper.detector.parameters()]
+    return float(torch.linalg.vector_norm(torch.stack(norms)))
 
 
 def validate(stepper: Stepper, data: TrainData) -> dict[str, float]:
@@ -182,19 +188,26 @@ def fit(
     `state` is kept up to date. `after_step` is called after every step. `measure` gives box AP and landmark AP of the
     kept weights; it is called after every `evaluate_every`-th epoch and after the last.
 
-    Raises StoppedError where a process was told to end, DeepmarkError where a loss is not finite.
+    Raises StoppedError where a process was told to end, DeepmarkError where a loss is not finite, and where no step of
+    the run could be applied.
     """
     params = stepper.params
     stepper.detector.train()
     for epoch in range(state.epoch, params.epochs):
         with stop.deferred():
             _train_epoch(stepper, data, state, stop, after_step)
+        if state.without_loss == state.step:
+            raise DeepmarkError(
+                f"epoch {epoch + 1}: the loss of none of its {state.step} steps is a number. Lower train.learning_rate "
+                "or take another train.precision, and go back: `deepmark train --fresh`."
+            )
+        train = _means(state.loss_sums, state.step - state.without_loss)
         validation, measured = validate(stepper, data), {}
         if not math.isfinite(validation["total"]):
             raise DeepmarkError(
                 f"epoch {epoch + 1}: the validation loss is not a number, though the training loss is "
-                f"({state.loss_sums[0] / max(1, state.step):.4g}). Lower train.learning_rate or take another "
-                "train.precision, and go back: `deepmark train --fresh`."
+                f"({train['total']:.4g}). Lower train.learning_rate or take another train.precision, and go back: "
+                "`deepmark train --fresh`."
             )
         every = params.evaluate_every
         if every and ((epoch + 1) % every == 0 or epoch + 1 == params.epochs):
@@ -203,18 +216,24 @@ def fit(
                 state.best = update_best(state.best, epoch, {**measured, "loss": validation["total"]}, stepper)
         steps = data.steps_per_epoch(params)
         report = EpochReport(
-            epoch=epoch,
-            train=_means(state.loss_sums, state.step - state.skipped),
+            epoch=epoch + 1,
+            train=train,
             validation=validation,
             measured=measured,
             learning_rate=learning_rate(params, step=(epoch + 1) * steps - 1, steps_per_epoch=steps),
             skipped=state.skipped,
+            weight_norm=_weight_norm(stepper),
             seconds=state.seconds,
             samples_per_second=state.samples / state.seconds,
             waiting=state.waited / state.seconds,
         )
         state.finish_epoch(report)
         yield report
+    steps = params.epochs * data.steps_per_epoch(params)
+    if sum(epoch["skipped"] for epoch in state.history) == steps:
+        raise DeepmarkError(
+            f"all {steps} steps were left out, so the weights are those of the start. {advice(stepper)}"
+        )
 
 
 def _train_epoch(
@@ -235,37 +254,10 @@ def _train_epoch(
         result = stepper.step(parts, rate, stop=stop.is_received)
         state.count(result)
         if not result.is_finite:
-            _handle_not_finite(stepper, data, state, batch, result)
+            place, images = f"epoch {epoch + 1}, step {state.step}", [data.train.key(index) for index in batch]
+            handle_skipped_step(stepper, result, place=place, images=images, in_a_row=state.skipped_in_a_row)
         state.samples += len(batch)
         state.seconds, started = state.seconds + time.perf_counter() - started, time.perf_counter()
         after_step(state)
         if result.stop:
             raise StoppedError
-
-
-def _handle_not_finite(
-    stepper: Stepper, data: TrainData, state: TrainState, batch: Sequence[int], result: StepResult
-) -> None:
-    """Name the images of a batch whose loss or gradient is not finite: in a warning, or in the error that ends the run.
-
-    Raises DeepmarkError where `not_finite` is "stop", and after too many skipped steps in a row.
-    """
-    bad = [name for name, value in zip(LOSS_NAMES[1:], result.losses[1:], strict=True) if not np.isfinite(value)]
-    keys = [data.train.key(index) for index in batch[:_MAX_NAMED]]
-    what = f"the loss is not a number ({', '.join(bad)})" if bad else "the gradient is not a number"
-    message = (
-        f"epoch {state.epoch + 1}, step {state.step}: {what}. "
-        f"Pictures: {', '.join(keys)}{' …' if len(batch) > _MAX_NAMED else ''}."
-    )
-    if stepper.params.not_finite == "stop":
-        raise DeepmarkError(
-            f"{message} Lower train.learning_rate, set train.clip_norm, or take train.precision bf16 or fp32; "
-            "train.not_finite skip leaves such steps out."
-        )
-    if state.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
-        raise DeepmarkError(
-            f"{message} {MAX_SKIPPED_IN_A_ROW} steps in a row were left out, so the weights are at fault. Go back with "
-            "a lower train.learning_rate: `deepmark train --fresh`."
-        )
-    if stepper.group.is_first:
-        _log.warning("%s The step is left out.", message)

@@ -37,6 +37,9 @@ class StepResult:
     is_finite: bool
     """Whether losses and gradient are finite; if not, weights, average and statistics are unchanged."""
 
+    bad_gradients: tuple[str, ...] = ()
+    """The heads whose gradient is not finite, by their names in LOSS_NAMES; else "backbone", if its gradient is not."""
+
     stop: bool
     """Whether any process was told to end."""
 
@@ -71,19 +74,27 @@ class Stepper:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        statistics = [buffer.clone() for buffer in self.detector.buffers()] if self.params.not_finite == "skip" else []
+        may_skip = self.params.not_finite == "skip" or self.scaler.is_enabled()
+        statistics = [buffer.clone() for buffer in self.detector.buffers()] if may_skip else []
         total = self._backward(parts)
-        norm = self._clipped_norm()
-        *sums, norms, stops = self.group.sum(torch.cat([total, torch.stack([norm, norm.new_tensor(stop)])])).tolist()
-        is_finite = all(map(math.isfinite, sums)) and (self.scaler.is_enabled() or math.isfinite(norms))
-        if is_finite or self.scaler.is_enabled():  # a scaler skips such steps by itself, and must see them
+        self.scaler.unscale_(self.optimizer)
+        weights = [weight for weight in self.model.parameters() if weight.grad is not None]
+        norm = nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+        ends = torch.stack([norm.double(), norm.new_tensor(stop, dtype=torch.float64)])
+        *sums, norms, stops = self.group.sum(torch.cat([total, ends])).tolist()
+        has_losses, is_finite = all(map(math.isfinite, sums)), all(map(math.isfinite, [*sums, norms]))
+        if is_finite:
+            if self.params.clip_norm is not None:
+                nn.utils.clip_grads_with_norm_(weights, self.params.clip_norm, norm)
             self.scaler.step(self.optimizer)
-            self.scaler.update()
-        if not is_finite:
+            if self.average is not None:
+                self.average.update_parameters(self.detector)
+        else:
             self._restore_statistics(statistics)
-        elif self.average is not None:
-            self.average.update_parameters(self.detector)
-        return StepResult(losses=sums, is_finite=is_finite, stop=stops > 0)
+        # the scale falls where the gradient overflowed, but not where the losses themselves are not finite
+        self.scaler.update(None if has_losses else self.scaler.get_scale())
+        bad = () if is_finite else self._bad_gradients()
+        return StepResult(losses=sums, is_finite=is_finite, bad_gradients=bad, stop=stops > 0)
 
     def _backward(self, parts: Sequence[Batch]) -> Tensor:
         """Compute the gradients of the whole batch; returns this process's share of the losses."""
@@ -108,13 +119,11 @@ class Stepper:
         waits = isinstance(self.model, DistributedDataParallel) and not last
         return cast(DistributedDataParallel, self.model).no_sync() if waits else nullcontext()
 
-    def _clipped_norm(self) -> Tensor:
-        self.scaler.unscale_(self.optimizer)
-        weights = [weight for weight in self.model.parameters() if weight.grad is not None]
-        norm = nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
-        if self.params.clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(weights, self.params.clip_norm, norm)
-        return norm.double()
+    def _bad_gradients(self) -> tuple[str, ...]:
+        """The heads whose gradient is not finite, else the backbone; each of them spoils that of the backbone."""
+        stacks = (*self.detector.earlier_heads, self.detector.heads)
+        bad = [name for name in LOSS_NAMES[1:] if any(_is_bad(getattr(heads, name)) for heads in stacks)]
+        return tuple(bad or ["backbone"] * _is_bad(self.detector.backbone))
 
     @torch.no_grad()
     def _restore_statistics(self, statistics: Sequence[Tensor]) -> None:
@@ -140,6 +149,11 @@ class Stepper:
         targets, counts = self._targets(parts)
         results = [self._losses(*each, counts, self.kept) for each in zip(parts, targets, strict=True)]
         return torch.stack([_stacked(result, self.params.loss_weights) for result in results]).sum(dim=0)
+
+
+def _is_bad(module: nn.Module) -> bool:
+    gradients = [weight.grad for weight in module.parameters() if weight.grad is not None]
+    return not all(bool(gradient.isfinite().all()) for gradient in gradients)
 
 
 def _stacked(parts: Losses, weights: LossWeights) -> Tensor:

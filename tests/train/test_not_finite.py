@@ -1,6 +1,7 @@
-"""A loss that is not a number is named with its images; such steps can be skipped."""
+"""A loss or a gradient that is not a number is named with its images; such steps can be skipped."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.model.detector import Detector
 from deepmark.train import loop
 from deepmark.train.loop import TrainState
+from deepmark.train.step import Stepper
 from deepmark.workspace.layout import Workspace
 
 
@@ -77,3 +79,78 @@ def test_a_run_whose_weights_are_not_finite_stops_even_where_steps_may_be_skippe
 
     with pytest.raises(DeepmarkError, match=r"20 steps in a row.*--fresh"):
         train(workspace, stepper, TrainState(step=0, skipped_in_a_row=18))
+
+
+def fp16_stepper(workspace: Workspace, *, scale: float = 65536.0) -> Stepper:
+    """A stepper that scales the loss as under fp16 on a GPU, which a CPU can do too."""
+    return replace(new_stepper(workspace), scaler=torch.amp.GradScaler("cpu", init_scale=scale))
+
+
+def spoil_gradient(stepper: Stepper, when: Callable[[], bool] = lambda: True) -> None:
+    """Make the gradient of the landmark heatmaps NaN, but not their loss."""
+    weight = stepper.detector.heads.landmark_heatmap[2].weight
+    weight.register_hook(lambda gradient: gradient * torch.nan if when() else gradient)
+
+
+def test_under_fp16_a_gradient_that_never_is_a_number_stops_the_run_and_names_its_head(sharded, caplog):
+    workspace = set_params(sharded, train={"epochs": 9})
+    stepper, state = fp16_stepper(workspace), TrainState()
+    spoil_gradient(stepper)
+    before = fingerprint(stepper)
+
+    with pytest.raises(DeepmarkError, match=r"gradient is not a number \(landmark_heatmap\).*20 steps in a row.*bf16"):
+        train(workspace, stepper, state)
+
+    assert fingerprint(stepper) == before
+    assert "The loss scale is now 32768. The step is left out." in caplog.text
+    assert [epoch["skipped"] for epoch in state.history] == [3] * 6
+
+
+def test_a_run_all_of_whose_steps_were_left_out_has_no_result(sharded):
+    stepper = fp16_stepper(sharded)
+    spoil_gradient(stepper)
+
+    with pytest.raises(DeepmarkError, match=r"all 6 steps were left out, so the weights are those of the start.*bf16"):
+        train(sharded, stepper, TrainState())
+
+
+def test_a_loss_scale_that_falls_and_falls_stops_the_run(sharded):
+    workspace = set_params(sharded, train={"epochs": 9})
+    stepper, steps = fp16_stepper(workspace, scale=1e-3), iter(range(99))
+    spoil_gradient(stepper, lambda: next(steps) % 2 == 0)
+
+    with pytest.raises(DeepmarkError, match=r"landmark_heatmap.*the loss scale to 6\.3e-05, where fp16 holds no.*bf16"):
+        train(workspace, stepper, TrainState())
+
+
+def test_the_first_steps_of_fp16_may_overflow_until_the_loss_scale_fits(sharded):
+    workspace = set_params(sharded, train={"ema": 0.9, "epochs": 3})
+    stepper, state = fp16_stepper(workspace, scale=3e38), TrainState()
+
+    reports = train(workspace, stepper, state)
+
+    skipped = sum(report.skipped for report in reports)
+    assert 0 < skipped < 9
+    assert stepper.average is not None
+    assert int(stepper.average.n_averaged) == 9 - skipped
+    assert all(np.isfinite(report.train["total"]) for report in reports)
+    assert all(value.isfinite().all() for value in stepper.detector.state_dict().values())
+
+
+def test_the_loss_scale_does_not_fall_where_the_loss_itself_is_not_a_number(sharded, poisoned):
+    workspace = set_params(sharded, train={"not_finite": "skip"})
+    poisoned(poisoned_key(workspace))
+    stepper = fp16_stepper(workspace)
+
+    reports = train(workspace, stepper, TrainState())
+
+    assert [report.skipped for report in reports] == [1, 1]
+    assert stepper.scaler.get_scale() == 65536.0
+
+
+def test_a_gradient_that_is_not_a_number_is_named_by_its_head(sharded):
+    stepper = new_stepper(sharded)
+    spoil_gradient(stepper)
+
+    with pytest.raises(DeepmarkError, match=r"epoch 1, step 1: the gradient is not a number \(landmark_heatmap\)"):
+        train(sharded, stepper, TrainState())
