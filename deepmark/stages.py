@@ -148,7 +148,7 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     from deepmark.eval.metric.evaluate import PASSES
     from deepmark.eval.metric.evaluate import evaluate as measure
     from deepmark.files import new_folder, write_text
-    from deepmark.tracking.flatten import flatten
+    from deepmark.tracking.metric_names import evaluation_metrics
     from deepmark.tracking.tracker import Tracker
 
     predictions_file = workspace.predictions_file(strategy)
@@ -169,7 +169,7 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     made = [*sorted(tables.iterdir()), plot]
     write_json_with_digest(workspace.metrics_file(strategy), metrics, files=[predictions_file, *made])
     tracker = Tracker.resume(workspace.root, facts["mlflow_run_id"])
-    tracker.log_metrics({name: value for name, value in flatten({strategy: metrics}) if value is not None})
+    tracker.log_metrics(evaluation_metrics(strategy, metrics))
     tracker.log_artifact(tables, f"tables/{strategy}")
     return metrics
 

@@ -7,7 +7,7 @@ lost 1 metric in 5 under SIGKILL.
 import logging
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from deepmark.files import file_sha256
 from deepmark.params import load_params
 from deepmark.redact import redact
 from deepmark.serving.logged_model import CHECKPOINT_TAG, STRATEGY_TAG, WEIGHTS, log_model
+from deepmark.tracking.datasets import dataset_inputs
 from deepmark.tracking.mlflow_store import (
     IDENTITY_TAG,
     PROCESS_TAG,
@@ -34,6 +35,7 @@ from deepmark.tracking.mlflow_store import (
 )
 from deepmark.tracking.process_identity import this_process
 from deepmark.tracking.provenance import provenance_tags
+from deepmark.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -147,6 +149,16 @@ class Tracker:
                 self.log_metrics(missing, step=step)
                 for name in missing:
                     self._logged_steps[name].add(step)
+
+    def log_datasets(self, sizes: Mapping[str, dict[str, int]]) -> None:
+        """Log the shards of each split that `sizes` counts as inputs of the run; a second time changes nothing."""
+        with self._store_errors():
+            self._client.log_inputs(self.run_id, dataset_inputs(Workspace(self.workspace), sizes))
+
+    def set_tag(self, name: str, value: str) -> None:
+        """Set a tag of the run; it is in the store when this returns."""
+        with self._store_errors():
+            self._client.set_tag(self.run_id, name, value)
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Store a file, or a folder and all it holds, among the run's artifacts, under `folder`."""

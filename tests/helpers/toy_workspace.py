@@ -57,7 +57,7 @@ def train():
     from deepmark.tracking.dagster_events import report_epoch
 
     for epoch in (1, 2):
-        report_epoch({"train_total": 8.0 / epoch}, epoch)
+        report_epoch({"loss/train": 8.0 / epoch}, epoch)
     if pathlib.Path("endless").exists():
         for session in (False, True):  # torchrun gives its ranks sessions of their own
             subprocess.Popen([sys.executable, "-c", IGNORES_SIGNALS], start_new_session=session)

@@ -109,7 +109,7 @@ def test_epochs_stand_in_the_log_while_the_training_runs(page, dagster):
     lines = open_log(page, run, epochs=2)
 
     assert dagster.last_run("train") == run
-    assert lines == ["epoch 1: train_total 8", "epoch 2: train_total 4"]
+    assert lines == ["epoch 1: loss/train 8", "epoch 2: loss/train 4"]
     assert page.get_by_text("Terminate").is_visible()
     assert dagster.status(run) == "STARTED"
 

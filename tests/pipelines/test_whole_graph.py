@@ -102,8 +102,8 @@ def test_epochs_reported_far_below_dagster_are_in_the_runs_log(instance):
     messages = [record.user_message for record in instance.all_logs(run.run_id)]
 
     assert [message for message in messages if message.startswith("epoch")] == [
-        "epoch 1: train_total 8",
-        "epoch 2: train_total 4",
+        "epoch 1: loss/train 8",
+        "epoch 2: loss/train 4",
     ]
     assert not [message for message in messages if "did not receive" in message or "unexpected message" in message]
 

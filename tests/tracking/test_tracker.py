@@ -1,5 +1,6 @@
 """An MLflow run keeps all that is logged, whatever is killed; a store that cannot be reached is named."""
 
+import json
 import math
 import os
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import pytest
 
 from deepmark.errors import DeepmarkError
+from deepmark.files import file_sha256
 from deepmark.tracking.mlflow_store import get_or_create_experiment, tracking_uri
 from deepmark.tracking.provenance import EXPERIMENT_VARIABLE
 from deepmark.tracking.tracker import Tracker
@@ -110,6 +112,33 @@ def test_an_unfinished_run_of_the_same_identity_is_resumed(workspace):
     assert Tracker.start(workspace, params={"train.epochs": 2}, tags={}, identity="7f").run_id != first.run_id
 
 
+def test_the_shards_of_a_training_are_its_inputs_and_logged_once(sharded):
+    tracker = Tracker.start(sharded.root, params={}, tags={})
+    counts = {"train": {"images": 12}, "validation": {"images": 6}}
+    tracker.log_datasets(counts)
+    Tracker.resume(sharded.root, tracker.run_id).log_datasets(counts)
+    found = {one.tags[0].value: one.dataset for one in stored(tracker).inputs.dataset_inputs}
+
+    assert len(stored(tracker).inputs.dataset_inputs) == 2
+    assert {split: json.loads(dataset.profile) for split, dataset in found.items()} == counts
+    assert {dataset.name for dataset in found.values()} == {"shards/train", "shards/validation"}
+    assert {split: json.loads(dataset.source)["uri"] for split, dataset in found.items()} == {
+        "train": "data/shards/train",
+        "validation": "data/shards/validation",
+    }
+    assert {split: dataset.digest for split, dataset in found.items()} == {
+        split: file_sha256(sharded.shards(split) / "index.json")[:32] for split in counts
+    }
+
+
+def test_runs_are_found_by_a_metric_whose_name_has_a_slash(tracker):
+    tracker.log_metrics({"box/AP_nms": 0.625})
+    experiment = tracker._run.info.experiment_id
+
+    found = tracker._client.search_runs([experiment], "metrics.`box/AP_nms` > 0.5")
+    assert [run.info.run_id for run in found] == [tracker.run_id]
+
+
 def test_a_metric_is_in_the_store_when_logging_returns(tracker):
     tracker.log_metrics({"loss": 1.5, "ap": math.nan}, step=1)
 
@@ -136,11 +165,11 @@ def test_a_finished_run_stays_as_it_ended_when_more_is_added(tracker, workspace,
     tracker.finish()
     end = stored(tracker).info.end_time
     later = Tracker.resume(workspace, tracker.run_id)
-    later.log_metrics({"nms.box.AP": 0.5})
+    later.log_metrics({"box/AP_nms": 0.5})
     later.finish(status)
     run = stored(later)
 
-    assert (run.info.status, run.info.end_time, run.data.metrics["nms.box.AP"]) == ("FINISHED", end, 0.5)
+    assert (run.info.status, run.info.end_time, run.data.metrics["box/AP_nms"]) == ("FINISHED", end, 0.5)
 
 
 def test_an_unknown_run_is_refused_with_advice(workspace, tracker):

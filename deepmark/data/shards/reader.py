@@ -74,6 +74,11 @@ class ShardReader(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self._samples.keys)
 
+    @property
+    def total_bytes(self) -> int:
+        """The size of all shards."""
+        return sum(shard.bytes for shard in self._shards)
+
     @overload
     def __getitem__(self, position: SupportsIndex) -> Sample: ...
 

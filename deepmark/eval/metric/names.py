@@ -49,6 +49,10 @@ class Metric:
         """ "visible landmark AP50"; "landmark AP50" is of visible and occluded ones."""
         return f"{_SHORT_WORDS[self.kind]} {self.threshold}"
 
+    def mlflow_name(self, strategy: str | None = None) -> str:
+        """Its name in MLflow: "landmark_visible/AP50_flip" of an evaluation, "box/AP" of an epoch of the training."""
+        return f"{self.kind}/{self.threshold}" + (f"_{strategy}" if strategy else "")
+
     def value_in(self, metrics: Mapping[str, Any]) -> float | None:
         """The figure in the content of a metrics/{strategy}.json; None where there is nothing to find."""
         return metrics[self.kind][self.threshold]

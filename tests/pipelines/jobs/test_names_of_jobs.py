@@ -27,7 +27,7 @@ CHECKS = {
         "no_picture_is_in_both_splits",
         "landmarks_are_in_mirror_order",
     },
-    "checkpoint": {"loss_is_finite", "loss_falls"},
+    "checkpoint": {"loss_is_finite", "loss_falls", "the_training_learns"},
     "metrics": {"ap_is_not_below_the_simpler_strategy", "latency_has_not_grown"},
     "candidate": {"not_below_champion"},
 }

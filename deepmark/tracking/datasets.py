@@ -1,0 +1,42 @@
+"""The data sets of a training as MLflow shows them: the shards of each split, and their version."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from deepmark.data.shards.remote import is_url
+from deepmark.tracking.provenance import data_version
+from deepmark.workspace.inputs import index_sha256
+from deepmark.workspace.layout import Workspace
+
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput
+
+_DIGEST = 32
+"""Characters of the sha256 that are kept; MLflow takes up to 36."""
+
+
+def dataset_inputs(workspace: Workspace, sizes: Mapping[str, dict[str, int]]) -> list["DatasetInput"]:
+    """The shards of each split, for MLflow's `log_inputs`; the split is the context.
+
+    The digest is the beginning of the sha256 of the shards' index.json, which holds a checksum of every sample. `sizes`
+    has what is counted of each split.
+    """
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+    shards, version = workspace.params.storage.shards.rstrip("/"), data_version(workspace.root)
+    source_type = shards.partition("://")[0] if is_url(shards) else "local"
+    return [
+        DatasetInput(
+            Dataset(
+                name=f"shards/{split}",
+                digest=index_sha256(workspace, split)[:_DIGEST],
+                source_type=source_type,
+                source=json.dumps({"uri": f"{shards}/{split}"}),
+                profile=json.dumps({**counts, "data.version": version} if version else counts),
+            ),
+            tags=[InputTag(MLFLOW_DATASET_CONTEXT, split)],
+        )
+        for split, counts in sizes.items()
+    ]
