@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.checks.model import loss_falls, loss_is_finite
+from assets.checks.model import loss_falls, loss_is_finite, the_training_learns
 from assets.dvc.graph import Graph
 from assets.dvc_asset import dvc_assets
 from assets.metadata.stages import checkpoint_facts
@@ -14,5 +14,5 @@ def assets(graph: Graph) -> list[dg.AssetsDefinition]:
         group="training",
         facts={"checkpoint": checkpoint_facts},
         checks={"checkpoint": [loss_is_finite]},
-        warnings={"checkpoint": [loss_falls]},
+        warnings={"checkpoint": [loss_falls, the_training_learns]},
     )

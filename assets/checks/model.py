@@ -14,6 +14,7 @@ from deepmark.eval.metric.bootstrap import Interval, interval
 from deepmark.eval.metric.metrics_file import maker, read_metrics
 from deepmark.eval.metric.names import MAIN, METRICS
 from deepmark.schema import STRATEGIES
+from deepmark.train.learning_check import learning_warnings
 from deepmark.workspace.layout import Workspace
 
 SLOWER = 1.25
@@ -45,6 +46,21 @@ def loss_falls(materialized: Materialized) -> dg.AssetCheckResult:
         passed=len(losses) == 1 or losses[-1] < losses[0],
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"first": losses[0], "last": losses[-1], "epochs": len(losses)},
+    )
+
+
+def the_training_learns(materialized: Materialized) -> dg.AssetCheckResult:
+    """The training loss has fallen, no AP stayed 0, and neither fell far behind its best."""
+    training = read_json(Workspace(materialized.workspace).training_file, "deepmark train")
+    if training is None:
+        return unknown("data/checkpoint/training.json is missing")
+    history = training["history"]
+    found = learning_warnings(history, epochs=len(history))
+    return dg.AssetCheckResult(
+        passed=not found,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(found) or None,
+        metadata={"epochs": len(history), "skipped steps": sum(epoch["skipped"] for epoch in history)},
     )
 
 

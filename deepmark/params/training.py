@@ -70,7 +70,7 @@ class TrainParams(Section):
     learning_rate: Positive
     schedule: Literal["steps", "cosine"]
     milestones: dict[int, Positive]
-    """For the schedule "steps": the learning rate from an epoch on; epochs count from 0."""
+    """For the schedule "steps": the learning rate after so many epochs."""
 
     warmup: Share
     """Share of all steps over which the learning rate rises from 0."""

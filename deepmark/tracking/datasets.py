@@ -23,7 +23,6 @@ def dataset_inputs(workspace: Workspace, sizes: Mapping[str, dict[str, int]]) ->
     has what is counted of each split.
     """
     from mlflow.entities import Dataset, DatasetInput, InputTag
-    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
     shards, version = workspace.params.storage.shards.rstrip("/"), data_version(workspace.root)
     source_type = shards.partition("://")[0] if is_url(shards) else "local"
@@ -36,7 +35,7 @@ def dataset_inputs(workspace: Workspace, sizes: Mapping[str, dict[str, int]]) ->
                 source=json.dumps({"uri": f"{shards}/{split}"}),
                 profile=json.dumps({**counts, "data.version": version} if version else counts),
             ),
-            tags=[InputTag(MLFLOW_DATASET_CONTEXT, split)],
+            tags=[InputTag("mlflow.data.context", split)],
         )
         for split, counts in sizes.items()
     ]

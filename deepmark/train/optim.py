@@ -26,7 +26,7 @@ def build_optimizer(detector: nn.Module, params: TrainParams) -> torch.optim.Opt
 def learning_rate(params: TrainParams, *, step: int, steps_per_epoch: int) -> float:
     """The learning rate of a step, counted from 0 over the whole run.
 
-    The schedule "steps" changes it at milestones (epochs from 0), "cosine" lets it fall to 0 at the end. Both start
+    The schedule "steps" changes it after so many epochs (milestones), "cosine" lets it fall to 0 at the end. Both start
     with a linear warm-up.
     """
     total = params.epochs * steps_per_epoch

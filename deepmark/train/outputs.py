@@ -9,6 +9,7 @@ from deepmark.eval.metric.names import MAIN
 from deepmark.files import new_folder, write_text
 from deepmark.model.detector import count_parameters, save_detector
 from deepmark.tracking.tracker import Tracker
+from deepmark.train.learning_check import learning_warnings
 from deepmark.train.loop import TrainState
 from deepmark.train.step import Stepper
 from deepmark.workspace.layout import Workspace
@@ -38,7 +39,8 @@ def write_outputs(workspace: Workspace, stepper: Stepper, state: TrainState, tra
     with new_folder(workspace.checkpoint) as draft:
         save_detector(detector, draft / workspace.model_file.name, predict=workspace.params.predict)
         origin = {"mlflow_run_id": tracker.run_id, "mlflow_url": tracker.url}
-        training = {**origin, "kept": kept, "history": state.history}
+        warnings = learning_warnings(state.history, epochs=state.epoch)
+        training = {**origin, "kept": kept, "warnings": warnings, "history": state.history}
         write_json_with_digest(draft / workspace.training_file.name, training)
     write_text(workspace.losses_file, _losses_csv(state.history))
     write_json_with_digest(workspace.train_metrics_file, figures, files=[workspace.losses_file])
@@ -48,8 +50,8 @@ def _losses_csv(history: list[dict]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["epoch", "train", "validation", "learning_rate", *MAIN])
-    for epoch in history:
+    for number, epoch in enumerate(history, 1):
         ap = [epoch["measured"].get(name) for name in MAIN]
-        row = [epoch["epoch"] + 1, epoch["train"]["total"], epoch["validation"]["total"], epoch["learning_rate"], *ap]
+        row = [number, epoch["train"]["total"], epoch["validation"]["total"], epoch["learning_rate"], *ap]
         writer.writerow(row)
     return text.getvalue()

@@ -1,5 +1,6 @@
 """Runs one training from its start or its last checkpoint to its end, with checkpoints, MLflow and progress."""
 
+import logging
 import sys
 import time
 import uuid
@@ -16,11 +17,13 @@ from deepmark.model.init_weights import start_from
 from deepmark.progress import progress
 from deepmark.tracking.dagster_events import report_epoch
 from deepmark.tracking.flatten import flatten
+from deepmark.tracking.metric_names import epoch_metrics
 from deepmark.tracking.tracker import Tracker
 from deepmark.train.best_epoch import measure_ap
 from deepmark.train.checkpoint import newest_checkpoint, restore_checkpoint, run_lock, save_checkpoint
 from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.distributed.stop_signal import StoppedError, StopSignal
+from deepmark.train.learning_check import learning_warnings
 from deepmark.train.loop import TrainData, TrainState, fit
 from deepmark.train.optim import build_optimizer
 from deepmark.train.outputs import write_outputs
@@ -28,6 +31,14 @@ from deepmark.train.run_id import init_file
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.workspace.inputs import open_shards
 from deepmark.workspace.layout import Workspace
+
+WARNINGS_TAG = "training.warnings"
+"""The tag of a run with what `learning_warnings` says of it so far."""
+
+_BRIEF = ("loss/train", "loss/validation", "landmark/AP", "training/learning_rate", "training/samples_per_second")
+"""What Dagster's log tells of an epoch."""
+
+_log = logging.getLogger(__name__)
 
 
 def train_rank(workspace: Workspace, folder: Path, group: ProcessGroup, stop: StopSignal) -> None:
@@ -53,6 +64,7 @@ def train_rank(workspace: Workspace, folder: Path, group: ProcessGroup, stop: St
                     recorder.save(state)
                 group.from_first(None)  # the other processes wait here until the checkpoint is written
                 stop.exit()
+            group.from_first(None)  # all processes have come to the end, so none can fail after the run is finished
             if recorder is not None:
                 recorder.finish(state)
 
@@ -88,6 +100,9 @@ class _Recorder:
     data: TrainData
     saved_at: float
     unsaved_steps: int = 0
+    warnings: str | None = None
+    """The value of WARNINGS_TAG, where this process has set it."""
+
     advance: Callable[[int], None] = lambda count: None
 
     @classmethod
@@ -95,6 +110,10 @@ class _Recorder:
         cls, workspace: Workspace, folder: Path, stepper: Stepper, state: TrainState, facts: dict, data: TrainData
     ) -> "_Recorder":
         tracker = _start_tracking(workspace, folder, facts, stepper.group)
+        if not tracker.is_finished:
+            readers = {"train": data.train, "validation": data.validation}
+            counts = {split: {"images": len(one), "bytes": one.total_bytes} for split, one in readers.items()}
+            tracker.log_datasets(counts)
         recorder = cls(
             workspace=workspace,
             folder=folder,
@@ -133,11 +152,19 @@ class _Recorder:
         """Save a checkpoint, then update MLflow from it; after a kill in between, the next start updates MLflow."""
         self.save(state)
         self.tracker.log_curves(_curves(state))
-        last = state.history[-1]
-        values = _curves(state)[last["epoch"] + 1]
-        brief = ("train_total", "validation_total", "validation_landmark_ap", "learning_rate", "samples_per_second")
-        report_epoch({name: values[name] for name in brief if name in values}, last["epoch"] + 1)
-        print(_describe(last, self.stepper.params.epochs), file=sys.stderr, flush=True)
+        values, epochs = _curves(state)[state.epoch], self.stepper.params.epochs
+        report_epoch({name: values[name] for name in _BRIEF if name in values}, state.epoch)
+        print(f"epoch {state.epoch}/{epochs}: {_describe(state.history[-1])}", file=sys.stderr, flush=True)
+        self._warn(learning_warnings(state.history, epochs=epochs))
+
+    def _warn(self, found: list[str]) -> None:
+        """Tell what the history shows, after every epoch for as long as it does."""
+        for each in found:
+            _log.warning("warning: %s.", each)
+        text = "; ".join(found) or "none"
+        if text != self.warnings:
+            self.tracker.set_tag(WARNINGS_TAG, text)
+            self.warnings = text
 
     def finish(self, state: TrainState) -> None:
         """Write the outputs of the stage, and log the model in MLflow, once."""
@@ -177,23 +204,16 @@ def _start_tracking(workspace: Workspace, folder: Path, facts: dict[str, Any], g
 
 def _curves(state: TrainState) -> dict[int, dict[str, float]]:
     """The figures of each finished epoch for MLflow, by epoch, counted from 1."""
-    curves = {}
-    for epoch in state.history:
-        values = {f"train_{name}": value for name, value in epoch["train"].items()}
-        values |= {f"validation_{name}": value for name, value in epoch["validation"].items()}
-        values |= {f"validation_{name}": value for name, value in epoch["measured"].items() if value is not None}
-        values |= {name: epoch[name] for name in ("learning_rate", "samples_per_second", "waiting", "skipped")}
-        curves[epoch["epoch"] + 1] = values
-    return curves
+    return {number: epoch_metrics(epoch) for number, epoch in enumerate(state.history, 1)}
 
 
-def _describe(epoch: dict[str, Any], epochs: int) -> str:
+def _describe(epoch: dict[str, Any]) -> str:
     measured = "".join(
         f"{name.replace('_ap', ' AP')} {value:.3f}, " for name, value in epoch["measured"].items() if value is not None
     )
     skipped = f"{epoch['skipped']} steps left out, " if epoch["skipped"] else ""
     return (
-        f"epoch {epoch['epoch'] + 1}/{epochs}: loss {epoch['train']['total']:.3f}, "
+        f"loss {epoch['train']['total']:.3f}, "
         f"validation {epoch['validation']['total']:.3f}, {measured}{skipped}"
         f"{epoch['samples_per_second']:.0f} samples/s, waiting for data {epoch['waiting']:.0%}, "
         f"{epoch['seconds']:.0f} s"

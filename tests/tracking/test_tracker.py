@@ -9,10 +9,10 @@ import sys
 import pytest
 
 from deepmark.errors import DeepmarkError
-from deepmark.files import file_sha256
 from deepmark.tracking.mlflow_store import get_or_create_experiment, tracking_uri
 from deepmark.tracking.provenance import EXPERIMENT_VARIABLE
 from deepmark.tracking.tracker import Tracker
+from deepmark.workspace.inputs import index_sha256
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +127,7 @@ def test_the_shards_of_a_training_are_its_inputs_and_logged_once(sharded):
         "validation": "data/shards/validation",
     }
     assert {split: dataset.digest for split, dataset in found.items()} == {
-        split: file_sha256(sharded.shards(split) / "index.json")[:32] for split in counts
+        split: index_sha256(sharded, split)[:32] for split in counts
     }
 
 

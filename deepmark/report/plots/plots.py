@@ -168,7 +168,9 @@ def loss_drawing(history: Sequence[Mapping[str, Any]]) -> Drawing | None:
         axes, said = _axes(5.2, 2.8), []
         for part, (color, stroke) in lines.items():
             points = [
-                (one["epoch"] + 1, one[part]["total"]) for one in history if one.get(part, {}).get("total") is not None
+                (epoch, one[part]["total"])
+                for epoch, one in enumerate(history, 1)
+                if one.get(part, {}).get("total") is not None
             ]
             if points:
                 axes.plot(*zip(*points, strict=True), color=color, linestyle=stroke, marker=".", label=part)
