@@ -13,8 +13,10 @@ differs or is left.
 
 import argparse
 import hashlib
+import importlib
 import os
 import pickle
+import pkgutil
 import random
 import shutil
 import signal
@@ -27,13 +29,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mlflow.pyfunc  # noqa: F401  # as are others below, so that no process imports them anew
 import psutil
 import torch
 from damage import make_workspace
 
-import deepmark.model.centernet_import
-import deepmark.report.content  # noqa: F401
+import deepmark
 from deepmark import stages
 from deepmark.cli import app as cli
 from deepmark.data.predictions import read_predictions
@@ -212,6 +212,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=COMMANDS, default=list(COMMANDS), help="these commands")
     arguments = parser.parse_args()
     os.environ.pop("MLFLOW_TRACKING_URI", None)
+    for module in pkgutil.walk_packages(deepmark.__path__, "deepmark."):  # so that no process imports them anew
+        importlib.import_module(module.name)
     rows, wrong = [], 0
     with tempfile.TemporaryDirectory(prefix="deepmark-kills-") as name:
         folder = Path(name)

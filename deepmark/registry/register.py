@@ -41,6 +41,7 @@ def register(workspace: Workspace) -> dict[str, Any]:
     with registry.exclusive():
         reconcile(registry)
         source = tracker.log_model(model, jpeg)
+        tracker.finish()  # a process that was killed while it logged the model has left the run as RUNNING
         tags = _tags(workspace, registry, run_id, metrics)
         known = next((one for one in registry.versions() if one.checkpoint == checkpoint), None)
         if known is None:

@@ -12,6 +12,8 @@ from deepmark.registry.cached_evaluation import EVALUATION_TAG
 from deepmark.registry.promote import promote
 from deepmark.registry.register import register
 from deepmark.serving.logged_model import CHECKPOINT_TAG
+from deepmark.tracking.mlflow_store import open_client
+from deepmark.workspace.inputs import read_training
 
 
 def test_a_version_says_where_it_comes_from_and_how_good_it_is(pair):
@@ -89,6 +91,15 @@ def test_registered_weights_that_rotted_are_stored_again_by_register(pair, fault
     assert "its weights were lost or damaged, and are stored again" in caplog.text
     assert alias == ("champion" if is_champion else "challenger")
     assert promote(pair).champion == 2
+
+
+def test_a_run_that_a_killed_registration_left_open_is_finished(pair):
+    client, run_id = open_client(pair.root), read_training(pair)["mlflow_run_id"]
+    client.update_run(run_id, status="RUNNING")
+
+    register(pair)
+
+    assert client.get_run(run_id).info.status == "FINISHED"
 
 
 def test_intact_weights_are_not_stored_again(pair, caplog):
