@@ -8,9 +8,11 @@ from io import BytesIO
 import numpy as np
 import pytest
 import torch
+from encoded_images import encoded, smooth
 from PIL import Image
 
 from deepmark.errors import DeepmarkError
+from deepmark.images import read_image
 from deepmark.infer.load_detector import load_detector
 from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
 from deepmark.model.detector import build_detector, save_detector
@@ -98,6 +100,17 @@ def test_a_pil_image_is_turned_upright_and_stays_open(detector):
 
     assert same(detector(image), detector(upright))
     assert same(detector(image), detector(upright))
+
+
+def test_a_large_jpeg_gives_the_digits_of_the_stage_predict(detector):
+    image = smooth((400, 300))
+    jpeg = encoded(image, "jpeg", quality=90)
+    predictor = detector._predictor
+
+    (predicted,) = predictor.detect([predictor.prepare_jpeg(jpeg, (400, 300))])
+
+    assert same(detector(jpeg), predicted)
+    np.testing.assert_allclose(detector(read_image(jpeg)).scores, predicted.scores, atol=0.02)
 
 
 def test_detections_below_the_least_score_are_left_out(detector, model):

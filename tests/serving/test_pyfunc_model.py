@@ -114,6 +114,18 @@ def test_base64_as_programs_write_it_and_data_urls_are_taken(model, sent):
     assert model.predict(table) == model.predict(pd.DataFrame({"image": [jpeg(1)]}))
 
 
+def test_what_reads_images_is_among_the_packages_that_the_model_needs(logged):
+    workspace, _ = logged
+    (file,) = (workspace / "mlartifacts").rglob("requirements.txt")
+
+    assert {line.split("==")[0] for line in file.read_text().splitlines()} >= {
+        "pillow",
+        "simplejpeg",
+        "torch",
+        "mlflow",
+    }
+
+
 @pytest.mark.parametrize(
     ("sent", "message"),
     [
