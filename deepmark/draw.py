@@ -145,7 +145,7 @@ def draw(image: Image, garments: Sequence[Drawn]) -> Image:
 def contact_sheet(images: Sequence[Image], columns: int, *, gap: int = 8) -> Image:
     """The images in a grid on white, each in the middle of a cell as large as the largest."""
     if not images or columns < 1:
-        raise ValueError(f"a contact sheet of {len(images)} pictures in {columns} columns")
+        raise ValueError(f"a contact sheet of {len(images)} images in {columns} columns")
     columns = min(columns, len(images))
     height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
     rows = math.ceil(len(images) / columns)

@@ -255,12 +255,12 @@ def model(
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The workspace to make.")] = Path("runs/demo"),
-    train: Annotated[int, typer.Option(min=1, help="Pictures to draw for training.")] = 4500,
-    validation: Annotated[int, typer.Option(min=1, help="Pictures to draw for validation.")] = 300,
+    train: Annotated[int, typer.Option(min=1, help="Images to draw for training.")] = 4500,
+    validation: Annotated[int, typer.Option(min=1, help="Images to draw for validation.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="Of the drawings.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw data, run the whole graph through Dagster and DVC, and print the results as the paper's table."""
+    """Draw data, run the whole graph on it, register and promote the model, and print the results and what is next."""
     from deepmark.cli.demo import run_demo
 
     run_demo(folder.resolve(), train=train, validation=validation, seed=seed, as_json=as_json)

@@ -50,9 +50,9 @@ def _materialize(workspace: Workspace, *, release: bool, quiet: bool) -> None:
 
 
 def run_demo(root: Path, *, train: int, validation: int, seed: int, as_json: bool = False) -> None:
-    """Draw data into a new workspace, run the graph through Dagster, DVC and torchrun, and print the paper's table.
+    """Draw data into a new workspace, run the graph through Dagster, DVC and torchrun, and print the results.
 
-    Its model is registered and promoted in the workspace's own registry, never in one that MLFLOW_TRACKING_URI names,
+    The model is registered and promoted in the workspace's own registry, never in one that MLFLOW_TRACKING_URI names,
     where other people's models serve. A second run continues where the first was stopped, and does nothing if that was
     complete.
     """
@@ -68,7 +68,7 @@ def run_demo(root: Path, *, train: int, validation: int, seed: int, as_json: boo
         places = {"workspace": str(workspace.root), "report": str(workspace.report / "index.html")}
         print_json({**places, "metrics": metrics, "seconds": seconds, "gib_of_largest_process": largest})
         return
-    table = strategy_table(metrics, measured_on=f"{validation:,} drawn validation images")
+    table = strategy_table(metrics, measured_on=f"{metrics[STRATEGIES[0]]['images']:,} drawn validation images")
     console = Console(soft_wrap=True)
     console.print("\n", to_rich(table), sep="")
     console.print(f"{seconds:.0f} seconds; the largest process took {largest:.1f} GiB.\n", highlight=False)

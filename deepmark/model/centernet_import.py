@@ -152,6 +152,6 @@ def _unused(weights: Mapping[str, Tensor], detector: Detector) -> dict[str, str]
     unmatched = [_bare(name) for name in weights.keys() - detector.state_dict().keys()]
     layers = {name.rpartition(".")[0]: name.startswith(_LAYERS_WITHOUT_EFFECT) for name in sorted(unmatched)}
     return {
-        layer: "not needed: no picture passes it" if known else "not needed: no place in this network"
+        layer: "not needed: no image passes it" if known else "not needed: no place in this network"
         for layer, known in layers.items()
     }

@@ -82,7 +82,7 @@ def _primary_rule(name: str, one: Difference, tolerance: float) -> Rule:
     if one.a is None or one.b is None or one.interval is None:
         raise DeepmarkError(
             f"{name} has no interval, and without one a difference may be chance. Set evaluate.resamples in "
-            "params.yaml to 1000; if it is, no validation picture has labelled garments: check data/raw/validation."
+            "params.yaml to 1000; if it is, no validation image has labelled garments: check data/raw/validation."
         )
     return Rule(
         name=name,

@@ -91,7 +91,7 @@ class Registry:
             from mlflow.exceptions import MlflowException
 
             try:
-                self._client.create_registered_model(MODEL, description="Clothes and their landmarks in pictures.")
+                self._client.create_registered_model(MODEL, description="Clothes and their landmarks in images.")
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise

@@ -72,7 +72,7 @@ def read_predictions_of(file: Path, images: set[int]) -> list[Prediction]:
     predictions = list(read_predictions(file)[0])
     if {one.image_id for one in predictions} != images:
         raise DeepmarkError(
-            f"{file}: predictions of {len(predictions)} pictures, and the validation records hold {len(images)}, not "
-            "all the same. Detectors can be compared on the same pictures only: predict again from this workspace."
+            f"{file}: predictions of {len(predictions)} images, and the validation records hold {len(images)}, not "
+            "all the same. Detectors can be compared on the same images only: predict again from this workspace."
         )
     return predictions

@@ -64,12 +64,12 @@ def test_html_in_a_reason_is_escaped_on_the_page(tmp_path):
     illustrated = IllustratedIssue(
         issue=make_issue(reason="<b>bold</b>"), file="train/image/1.jpg", panels=(Panel(caption="a", image=BLACK),)
     )
-    write_page(tmp_path / "index.html", [illustrated.issue], [illustrated], looked_at="1 picture", faulty_share=0.01)
+    write_page(tmp_path / "index.html", [illustrated.issue], [illustrated], looked_at="1 image", faulty_share=0.01)
 
     assert "<b>" not in (tmp_path / "index.html").read_text("utf-8")
 
 
 def test_a_page_without_issues_says_so(tmp_path):
-    write_page(tmp_path / "index.html", [], [], looked_at="no pictures", faulty_share=0.01)
+    write_page(tmp_path / "index.html", [], [], looked_at="no images", faulty_share=0.01)
 
     assert "<p>Nothing.</p>" in (tmp_path / "index.html").read_text("utf-8")

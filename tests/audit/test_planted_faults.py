@@ -150,5 +150,5 @@ def test_the_page_needs_nothing_beside_it_and_shows_the_first_issues(faulty):
     page = workspace.audit_page.read_text("utf-8")
 
     assert page.count('<li class="entry"') == min(workspace.params.audit.pictures, len(issues))
-    assert page.count("data:image/jpeg;base64,") == page.count("<img ")
-    assert "http" not in page
+    assert page.count("data:image/webp;base64,") == page.count("<img ")
+    assert "://" not in page

@@ -81,7 +81,7 @@ def test_predictions_of_other_images_are_refused_by_the_name_of_their_file(deepm
     write_predictions(tmp_path / "other.parquet", [(999_999, "image/999999.jpg", detections())], {})
     done = deepmark("compare", "flip", tmp_path / "other.parquet", "--workspace", predicted.root)
 
-    assert refused(done, f"{tmp_path}/other.parquet", "1 pictures", "predict again")
+    assert refused(done, f"{tmp_path}/other.parquet", "1 images", "predict again")
 
 
 def test_records_that_are_not_there_are_named_with_their_command(deepmark, predicted):

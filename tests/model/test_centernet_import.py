@@ -50,7 +50,7 @@ def test_imported_dla34_answers_as_published(deepmark, tmp_path, dla_weights):
     assert facts["heads_taken"] == ["heads.size", "heads.center_offset"]
     assert facts["left"]["heads.center_heatmap"] == "at its start values: hm has 80 channels, 13 are needed"
     assert facts["left"]["heads.landmark_vectors"] == "at its start values: no hps in the file"
-    assert facts["left"]["base.fc"] == "not needed: no picture passes it"
+    assert facts["left"]["base.fc"] == "not needed: no image passes it"
     assert facts["backbone_tensors_taken"] == sum(map(DLA.of_backbone, DLA.shapes))
 
 

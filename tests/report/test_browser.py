@@ -1,59 +1,37 @@
 """The page in a real browser: no errors, tables sort, images open by mouse and keyboard, axe finds no barrier."""
 
-import shutil
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
+from browser import LAPTOP, NEEDS_BROWSER, PHONE, barriers, page_opener, started_browser
 from measurements import content, landmarks, measured, picture
 
 from deepmark.report.page import write_report
 from deepmark.schema import CATEGORIES, STRATEGIES
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make setup")
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="neither Chromium nor Chrome is installed"),
-]
-
-LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+pytestmark = [pytest.mark.slow, NEEDS_BROWSER]
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+def browser() -> Iterator:
+    with started_browser() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory) -> str:
+def file(tmp_path_factory) -> Path:
     few = landmarks().head(30)  # axe looks at every cell
     shown = content(measured={name: replace(measured(i / 8), landmarks=few) for i, name in enumerate(STRATEGIES)})
-    return write_report(tmp_path_factory.mktemp("page") / "report", shown).as_uri()
+    return write_report(tmp_path_factory.mktemp("page") / "report", shown)
 
 
 @pytest.fixture
-def opened(browser, address):
-    """Opens the page without a network; whatever the browser complains of, or asks for, fails the test."""
-    complaints, contexts = [], []
-
-    def open_page(**options):
-        context = browser.new_context(offline=True, **{"viewport": LAPTOP, "color_scheme": "light"} | options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda one: one.url.startswith(("file:", "data:")) or complaints.append(one.url))
-        page.goto(address)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
+def opened(browser, file):
+    with page_opener(browser) as open_page:
+        yield partial(open_page, file)
 
 
 def table(page, title: str):
@@ -183,27 +161,21 @@ def test_on_a_phone_an_image_opens_as_wide_as_the_screen(opened):
 
 def test_more_images_than_a_few_are_shown_on_demand_or_by_choice(browser, tmp_path):
     many = content(images=[picture(number, ("worst", "vest" if number == 9 else "sling")) for number in range(1, 10)])
-    page = browser.new_page(viewport=LAPTOP)
-    page.goto(write_report(tmp_path / "report", many).as_uri())
-    shown = page.locator(".gallery li:visible")
+    with page_opener(browser) as open_page:
+        page = open_page(write_report(tmp_path / "report", many))
+        shown = page.locator(".gallery li:visible")
 
-    assert shown.count() == 6
-    page.get_by_label("Category or subset").select_option("vest")
-    assert shown.count() == 1
-    page.get_by_label("Category or subset").select_option("")
-    page.get_by_role("button", name="Show all 9").click()
-    assert shown.count() == 9
-    page.close()
+        assert shown.count() == 6
+        page.get_by_label("Category or subset").select_option("vest")
+        assert shown.count() == 1
+        page.get_by_label("Category or subset").select_option("")
+        page.get_by_role("button", name="Show all 9").click()
+        assert shown.count() == 9
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_barrier(opened, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: make setup")
-    page = opened(color_scheme=scheme)
-    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
-    found = axe.Axe().run(page).response["violations"]
-
-    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+    assert barriers(opened(color_scheme=scheme)) == []
 
 
 def test_it_prints_on_paper(opened):

@@ -38,7 +38,7 @@ _CHUNK = 1 << 18
 def error_table(truth: Truth, results: DetectionColumns, matches: Matches) -> "pd.DataFrame":
     """Columns kind, count, shown (those of score .3 or more) and ap_cost (the gain in box AP50 without them).
 
-    `matches` are those of boxes over everything. A wrong detection is, by the items of its own picture, the first of
+    `matches` are those of boxes over everything. A wrong detection is, by the items of its own image, the first of
     - badly placed: it overlaps one of its own category by .1 or more, none of them by .5;
     - wrong category: it overlaps one of another category by .5 or more;
     - duplicate: it overlaps one of its own category by .5 or more, which a better detection has;

@@ -69,7 +69,7 @@ FIGURES: dict[str, tuple[Figure, ...]] = {
     "bbox": (
         *_PRECISION,
         *_by_area("AP", AREAS["bbox"][1:]),
-        Figure("AR_at_1", "average recall, 1 result a picture and category", most=0),
+        Figure("AR_at_1", "average recall, 1 result an image and category", most=0),
         Figure("AR_at_10", "AR, 10 results", most=1),
         Figure("AR_at_100", "AR, 100 results", most=2),
         *_by_area("AR", AREAS["bbox"][1:]),

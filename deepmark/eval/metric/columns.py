@@ -93,9 +93,9 @@ def _check_images(known: list[int], predicted: list[int]) -> None:
         "predicted but not in the records": set(predicted) - set(known),
         "predicted twice": {a for a, b in pairwise(predicted) if a == b},
     }
-    for fault, pictures in faults.items():
-        if pictures:
+    for fault, images in faults.items():
+        if images:
             raise DeepmarkError(
-                f"predictions: {len(pictures)} of {len(known)} pictures {fault} (the first is {min(pictures)}). "
+                f"predictions: {len(images)} of {len(known)} images {fault} (the first is {min(images)}). "
                 "Predictions and records are of different data: run `deepmark predict` again."
             )

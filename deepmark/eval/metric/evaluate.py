@@ -6,7 +6,7 @@ Source: the DeepFashion2 challenge, stock COCO evaluation with its 294 sigmas; e
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,7 +50,7 @@ class EvalReport:
 
     rows: tuple[Row, ...]
 
-    resamples: Mapping[str, Float64[np.ndarray, " b"]]
+    resamples: Mapping[str, Float64[np.ndarray, " b"]] = field(compare=False)  # the rows' intervals compare them
     """The figures of `names.HEADLINE` over everything in each resample; those of two reports of the same images, number
     of resamples and seed are paired. NaN without labelled garments."""
 

@@ -57,7 +57,7 @@ def test_progress_is_told_every_step():
 
 
 def test_predictions_of_other_pictures_are_refused():
-    with pytest.raises(DeepmarkError, match="1 of 1 pictures without predictions"):
+    with pytest.raises(DeepmarkError, match="1 of 1 images without predictions"):
         diagnose([record(1, garment())], [prediction(2, detections())])
 
 

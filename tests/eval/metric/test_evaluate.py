@@ -131,9 +131,9 @@ def test_progress_is_told_after_every_pass():
 @pytest.mark.parametrize(
     ("predicted", "fault"),
     [
-        ([1], r"1 of 2 pictures without predictions \(the first is 2\)"),
-        ([1, 2, 3], r"1 of 2 pictures predicted but not in the records \(the first is 3\)"),
-        ([1, 2, 2], r"1 of 2 pictures predicted twice \(the first is 2\)"),
+        ([1], r"1 of 2 images without predictions \(the first is 2\)"),
+        ([1, 2, 3], r"1 of 2 images predicted but not in the records \(the first is 3\)"),
+        ([1, 2, 2], r"1 of 2 images predicted twice \(the first is 2\)"),
     ],
 )
 def test_predictions_of_other_pictures_are_refused_with_a_way_out(predicted, fault):
