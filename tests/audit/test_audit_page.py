@@ -37,6 +37,13 @@ def opened(browser, file):
 
 
 @pytest.mark.parametrize("viewport", [LAPTOP, PHONE], ids=["laptop", "phone"])
+def test_the_first_screen_shows_an_image(opened, viewport):
+    image = opened(viewport=viewport).locator(".open img").first
+
+    assert image.bounding_box()["y"] < 0.7 * viewport["height"]
+
+
+@pytest.mark.parametrize("viewport", [LAPTOP, PHONE], ids=["laptop", "phone"])
 def test_nothing_is_wider_than_the_screen(opened, viewport):
     page = opened(viewport=viewport)
 
@@ -45,10 +52,11 @@ def test_nothing_is_wider_than_the_screen(opened, viewport):
 
 def test_on_a_phone_the_kinds_are_cards_and_an_image_opens_as_wide_as_the_screen(opened):
     page = opened(viewport=PHONE)
-    page.locator(".open").first.click()
+    page.locator("summary").click()
 
     assert page.locator("thead").is_hidden()
     assert page.locator("tbody td.prose").first.bounding_box()["width"] > 0.7 * PHONE["width"]
+    page.locator(".open").first.click()
     assert page.locator(".large img").first.bounding_box()["width"] > 0.9 * PHONE["width"]
     page.get_by_role("button", name="Image after").click()
     assert page.get_by_role("dialog").is_visible()
@@ -56,6 +64,7 @@ def test_on_a_phone_the_kinds_are_cards_and_an_image_opens_as_wide_as_the_screen
 
 def test_a_kind_that_is_unticked_is_hidden_and_left_out_of_the_large_images(opened):
     page = opened()
+    page.locator("summary").click()
     page.get_by_label("elsewhere").uncheck()
 
     assert page.locator(".entry:visible").count() == 1

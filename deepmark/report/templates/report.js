@@ -28,9 +28,10 @@ if (gallery) {
   const kind = filter.elements.kind, group = filter.elements.group;
   const more = document.createElement("button");
   more.type = "button";
+  more.className = "more";
   more.textContent = `Show all ${items.length}`;
   more.addEventListener("click", () => { gallery.classList.remove("few"); more.hidden = true; });
-  filter.append(more);
+  gallery.after(more);
   const choose = () => {
     const fitting = items.filter(item => {
       const reasons = item.dataset.why.split("|").filter(Boolean).map(why => why.split("/"));
