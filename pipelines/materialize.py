@@ -13,7 +13,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets.dvc.graph import read_graph
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, told_as_mistakes
 from pipelines.code_location import build_jobs
 from pipelines.instance import open_instance
 from pipelines.jobs.names import RELEASE
@@ -49,12 +49,13 @@ def main() -> None:
     parser.add_argument("--release", action="store_true", help="then register the checkpoint and promote it")
     arguments = parser.parse_args()
     try:
-        materialize_all(
-            arguments.workspace,
-            select=arguments.select,
-            release=arguments.release,
-            progress=lambda line: print(line, flush=True),
-        )
+        with told_as_mistakes():
+            materialize_all(
+                arguments.workspace,
+                select=arguments.select,
+                release=arguments.release,
+                progress=lambda line: print(line, flush=True),
+            )
     except DeepmarkError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

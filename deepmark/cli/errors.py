@@ -2,6 +2,7 @@
 
 import io
 import os
+import select
 import sys
 import tempfile
 import traceback
@@ -33,16 +34,14 @@ def errors_told(command: str) -> Iterator[None]:
     try:
         with extras_named():
             yield
-        sys.stdout.flush()
+        _flush_output()
     except (TyperException, typer.Exit, typer.Abort):  # how typer tells a wrong option, and the end of a command
         raise
     except KeyboardInterrupt:
         _end(f"{command}: interrupted.", INTERRUPTED)
     except Exception as error:
-        if isinstance(error, OSError) and error.filename is None and not _output_is_flushed():
-            if isinstance(error, BrokenPipeError):
-                _end(None, 1)
-            error.filename = "standard output"
+        if isinstance(error, BrokenPipeError) and _reader_has_ended():
+            _end(None, 1)
         if os.environ.get(DEBUG, "") not in ("", "0"):
             traceback.print_exception(error)
         _end(f"{command}: {explain(error) or _request_to_report(error)}", 1)
@@ -55,19 +54,28 @@ def _print_any_name() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _output_is_flushed() -> bool:
+def _flush_output() -> None:
     try:
         sys.stdout.flush()
-    except (OSError, ValueError):
-        return False
-    return True
+    except OSError as error:
+        error.filename = "standard output"
+        raise
+
+
+def _reader_has_ended() -> bool:
+    poll = select.poll()
+    with suppress(OSError, ValueError):  # what stands in for standard output may have no descriptor
+        poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _end(message: str | None, code: int) -> NoReturn:
     if message is not None:
         with suppress(OSError, ValueError):  # standard error may be closed as well
             print(message, file=sys.stderr, flush=True)
-    if not _output_is_flushed():
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
         # What is left in its buffer would fail once more, with a traceback, when the interpreter ends.
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

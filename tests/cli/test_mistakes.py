@@ -177,7 +177,17 @@ def test_a_wrong_word_is_answered_with_the_right_ones(deepmark, desk, monkeypatc
     assert contents(desk) == before
 
 
-@pytest.mark.parametrize("words", ["synth new", "shard --split train -w workspace", f"{DETECT} --draw new"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "synth new",
+        "ingest --split train -w workspace",
+        "shard --split train -w workspace",
+        "train -w workspace",
+        "convert --to coco --split train -w workspace --out new.json",
+        f"{DETECT} --draw new",
+    ],
+)
 def test_what_cannot_fit_on_the_disk_is_refused_before_anything_is_written(deepmark, desk, monkeypatch, words):
     monkeypatch.chdir(desk)
     usage = shutil.disk_usage(desk)

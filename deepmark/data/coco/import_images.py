@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -53,6 +54,13 @@ def _identity(path: Path) -> Any:
     """The same for two spellings of one file, also on a disk that does not tell upper case from lower case."""
     status = path.stat()
     return (status.st_dev, status.st_ino) if status.st_nlink == 1 else path.resolve()
+
+
+def bytes_to_copy(files: Iterable[Path], out: Path) -> int:
+    """A low estimate of what the JPEGs among the files take beside `out`: nothing where they can be linked."""
+    device = next(folder for folder in out.absolute().parents if folder.exists()).stat().st_dev
+    jpegs = (file.stat() for file in files if file.suffix.lower() in (".jpg", ".jpeg"))
+    return sum(status.st_size for status in jpegs if status.st_dev != device)
 
 
 def image_files(dataset: CocoDataset, folder: Path) -> list[Path]:

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from deepmark.data.coco.dataset import CocoDataset, check_keypoints, read_coco
-from deepmark.data.coco.import_images import image_files, place_image
+from deepmark.data.coco.import_images import bytes_to_copy, image_files, place_image
 from deepmark.data.ingest.annotation import ITEM_NAME
 from deepmark.data.ingest.strict_json import short_repr
 from deepmark.errors import DeepmarkError
-from deepmark.files import new_folder
+from deepmark.files import new_folder, require_space
 from deepmark.schema import CATEGORIES, Frame
 
 MOST_NUMBER = 999_999_999
@@ -138,6 +138,7 @@ def import_coco(
     dataset = read_coco(file)
     _check_categories(dataset)
     files = image_files(dataset, images)
+    require_space(out, bytes_to_copy(files, out))
     places: dict[int, list[int]] = {image["id"]: [] for image in dataset.images}
     for place, fields in enumerate(dataset.annotations):
         places[fields["image_id"]].append(place)
