@@ -114,7 +114,7 @@ MISTAKES = {
     f"detect {'x' * 300} --model model.safetensors": "the name is too long for its file system",
     "detect circle --model model.safetensors": "circle",
     "detect photos --model nowhere.safetensors": "nowhere.safetensors: no such file",
-    "detect photos --model photos": "photos: damaged, or not a safetensors file",
+    "detect photos --model photos": "photos: a folder. Give a file, such as photos/model.safetensors",
     "detect photos --model photos/b.jpg": "photos/b.jpg: damaged, or not a safetensors file",
     "score nowhere.json old.json --kind bbox": "nowhere.json",
     "score cut.json old.json --kind bbox": "cut.json",
