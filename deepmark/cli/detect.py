@@ -36,11 +36,12 @@ def detect(
     A model in its workspace is used as params.yaml says there, a copy of it elsewhere as params.yaml said when it was
     trained.
     """
-    from deepmark.infer.detect_files import detect_files, drawings_of, find_images
+    from deepmark.infer.detect_files import detect_files, drawings_of
+    from deepmark.infer.find_images import find_images
     from deepmark.workspace.layout import workspace_of_model
 
     _check_no_result_file(images)
-    files = find_images(images)
+    files = find_images(images, note=lambda text: typer.echo(f"deepmark detect: {text}.", err=True))
     drawings = drawings_of(files, draw) if draw is not None else {}
     if draw is not None:
         _check_drawings(draw, drawings)

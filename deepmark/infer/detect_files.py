@@ -19,28 +19,9 @@ from deepmark.infer.load_detector import load_detector
 from deepmark.params import PredictParams
 from deepmark.progress import progress
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-"""The files that are taken from a folder; a file that is named directly may have any suffix."""
-
 _TEXT = b"drawn by deepmark detect"
 _COMMENT = b"\xff\xfe" + (len(_TEXT) + 2).to_bytes(2) + _TEXT
 """A segment of a JPEG file that holds a comment: marker, length with its own two bytes, text."""
-
-
-def find_images(paths: Iterable[Path]) -> list[Path]:
-    """The named files, and the images in the named folders, sorted by name.
-
-    Raises DeepmarkError for a path that does not exist and for a folder without images.
-    """
-    files: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise DeepmarkError(f"{path}: no such picture or folder.")
-        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
-        if not inside:
-            raise DeepmarkError(f"{path}: no pictures in it ({', '.join(sorted(SUFFIXES))}).")
-        files += inside
-    return list(dict.fromkeys(files))
 
 
 def drawings_of(images: Iterable[Path], folder: Path) -> dict[Path, Path]:
@@ -70,6 +51,10 @@ def _save(image: UInt8[np.ndarray, "h w 3"], path: Path) -> None:
         draft.write_bytes(jpeg[:header] + _COMMENT + jpeg[header:])
 
 
+def _tell(text: str) -> None:
+    print(f"deepmark detect: {text}", file=sys.stderr)
+
+
 def detect_files(
     images: Sequence[Path],
     *,
@@ -96,14 +81,16 @@ def detect_files(
                 image = open_image(path)
                 detections = detector(image)
             except DeepmarkError as error:
-                print(f"deepmark detect: {error}", file=sys.stderr)
+                _tell(str(error))
                 failed += 1
             else:
                 if image.note:
-                    print(f"deepmark detect: {path}: {image.note}.", file=sys.stderr)
+                    _tell(f"{path}: {image.note}.")
                 results[str(path)] = detections.as_dicts()
                 if path in drawings:
                     _save(draw_detections(image.pixels(), detections, min_score=0), drawings[path])
+                    if drawings[path].stem != path.stem:
+                        _tell(f"{path}: drawn as {drawings[path].name}, because another has the name {path.stem}.jpg.")
             advance(1)
     text = json.dumps(results, indent=2)
     if out is not None:

@@ -109,8 +109,8 @@ MISTAKES = {
     f"{DETECT} --json -": "-: not an image. --json prints",
     f"{DETECT} --json=found.json": "--json takes no value: it prints JSON on standard output",
     # an input that is not there, or is something else
-    "detect nowhere.jpg --model model.safetensors": "nowhere.jpg: no such picture or folder",
-    "detect empty --model model.safetensors": "empty: no pictures in it",
+    "detect nowhere.jpg --model model.safetensors": "nowhere.jpg: no such image or folder",
+    "detect empty --model model.safetensors": "empty: no images in it",
     f"detect {'x' * 300} --model model.safetensors": "the name is too long for its file system",
     "detect circle --model model.safetensors": "circle",
     "detect photos --model nowhere.safetensors": "nowhere.safetensors: no such file",

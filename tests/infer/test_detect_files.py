@@ -11,7 +11,7 @@ from PIL import Image
 from workspaces import REPOSITORY, copied, set_params
 
 from deepmark.images import MAX_PIXELS
-from deepmark.infer.detect_files import find_images
+from deepmark.infer.find_images import find_images
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams
 
@@ -69,6 +69,40 @@ def test_a_model_is_used_as_its_workspace_says_and_a_copy_as_it_said_at_the_trai
     assert garments(tmp_path / "copy.safetensors") == many
 
 
+def test_what_is_no_image_in_a_folder_is_skipped_with_one_line(tmp_path):
+    folder = tmp_path / "photographs"
+    for name in ("a.jpg", "._a.jpg", ".b.png", ".hidden", "notes.txt"):
+        picture(folder / name) if name == "a.jpg" else (folder / name).touch()
+    (folder / "broken.png").symlink_to("nowhere.png")
+    (folder / "link.png").symlink_to("a.jpg")
+    (folder / "x.png").mkdir()
+    (folder / "2019").mkdir()
+    notes = []
+
+    assert find_images([folder], note=notes.append) == [folder / "a.jpg", folder / "link.png"]
+    hidden, folders = "._a.jpg (hidden), .b.png (hidden)", "x.png (a folder)"
+    assert notes == [f"{folder}: skipped {hidden}, 2019 (a folder), broken.png (a broken link), {folders}"]
+
+
+def test_a_file_that_is_named_twice_is_read_once(tmp_path):
+    image, folder = picture(tmp_path / "in/a.png"), tmp_path / "in"
+    (tmp_path / "again").symlink_to("in")
+    notes = []
+
+    assert find_images([image, folder, tmp_path / "again", image], note=notes.append) == [image]
+    assert notes == [f"named twice, and read once: {image}, {tmp_path / 'again/a.png'}, {image}"]
+
+
+def test_of_many_the_first_five_are_told(tmp_path):
+    picture(tmp_path / "a.png")
+    for number in range(7):
+        (tmp_path / f".{number}.png").touch()
+    notes = []
+    find_images([tmp_path], note=notes.append)
+
+    assert notes[0].endswith(".4.png (hidden) and 2 more")
+
+
 def test_detections_on_standard_output_are_json_and_nothing_else(deepmark, model, tmp_path):
     image = picture(tmp_path / "a.png")
     done = deepmark("detect", image, "--model", model, "--min-score", 0, "--json")
@@ -114,7 +148,26 @@ def test_pictures_of_the_same_name_do_not_overwrite_each_other(deepmark, model, 
     done = deepmark("detect", tmp_path / "one", tmp_path / "two", "--model", model, "--draw", drawn)
 
     assert done.code == 0
-    assert len(list(drawn.iterdir())) == 4
+    assert sorted(file.name for file in drawn.iterdir()) == ["a-2.jpg", "a-3.jpg", "a-4.jpg", "a.jpg"]
+    assert done.err.splitlines() == [
+        f"deepmark detect: {tmp_path}/two/a.jpg: drawn as a-3.jpg, because another has the name a.jpg.",
+        f"deepmark detect: {tmp_path}/two/a.png: drawn as a-4.jpg, because another has the name a.jpg.",
+    ]
+
+
+def test_a_folder_of_a_person_is_read_and_what_is_left_out_is_told(deepmark, model, tmp_path):
+    good = picture(tmp_path / "good.jpg")
+    (tmp_path / "._good.jpg").write_bytes(b"\0\5\x16\7")
+    frames = [Image.new("RGB", (60, 40), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    done = deepmark("detect", tmp_path, "--model", model, "--json")
+
+    assert done.code == 0
+    assert list(done.facts) == [str(good), str(tmp_path / "moving.gif")]
+    assert done.err.splitlines() == [
+        f"deepmark detect: {tmp_path}: skipped ._good.jpg (hidden).",
+        f"deepmark detect: {tmp_path}/moving.gif: it has several frames or pages, and the first one is used.",
+    ]
 
 
 def test_a_picture_that_cannot_be_read_does_not_stop_the_others(deepmark, model, tmp_path):
@@ -145,7 +198,7 @@ def test_a_picture_that_cannot_be_read_does_not_stop_the_others(deepmark, model,
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(["nowhere.jpg"], "nowhere.jpg: no such picture or folder"), (["void"], "void: no pictures in it (.bmp, .jpeg")],
+    [(["nowhere.jpg"], "nowhere.jpg: no such image or folder"), (["void"], "void: no images in it (.avif, .bmp")],
 )
 def test_pictures_that_are_not_there_are_named(deepmark, model, tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)

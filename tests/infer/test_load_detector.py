@@ -1,8 +1,6 @@
 """A model file as Python users load it: one call for images of any kind."""
 
 import json
-import subprocess
-import sys
 from io import BytesIO
 
 import numpy as np
@@ -14,7 +12,7 @@ from PIL import Image
 from deepmark.errors import DeepmarkError
 from deepmark.images import read_image
 from deepmark.infer.load_detector import load_detector
-from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
+from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams, load_params
 from deepmark.schema import STRATEGIES
@@ -145,13 +143,21 @@ def test_what_is_no_image_is_named(detector, source, message):
         detector(source)
 
 
-def test_an_object_of_another_type_is_named():
-    # in a separate process, because the tests' type checks would come first here
-    code = "from deepmark.images import read_image; read_image(7)"
+def test_a_warning_says_that_of_several_frames_the_first_is_used(detector, tmp_path):
+    frames = [Image.new("RGB", (60, 40), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    with pytest.warns(UserWarning, match=r"moving\.gif: it has several frames or pages, and the first one is used"):
+        moving = detector(tmp_path / "moving.gif")
+    with pytest.warns(UserWarning, match=r"moving\.gif"):
+        (listed,) = detector([tmp_path / "moving.gif"])
+    assert same(moving, listed)
+    assert same(moving, detector(frames[0]))
 
-    assert "DeepmarkError: the image: an object of type int. Give a path, the bytes of an image file" in done.stderr
+
+def test_a_strategy_that_does_not_exist_is_refused_by_the_predictor_too(detector):
+    with pytest.raises(DeepmarkError, match="strategy 'best' is not one of none, nms, flip, multiscale"):
+        Predictor(detector._predictor.detector, "best", PROFILE_PREDICT_PARAMS)
 
 
 @pytest.mark.parametrize(
