@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from one_process import fingerprint, new_stepper, train
+from one_process import ALONE, fingerprint, new_stepper, train
+from trainings import mlflow_runs
 from workspaces import set_params
 
 from deepmark.data.sampling import sample_order
@@ -14,8 +16,11 @@ from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
 from deepmark.model.detector import Detector
 from deepmark.train import loop
+from deepmark.train.distributed.stop_signal import StopSignal
 from deepmark.train.loop import TrainState
-from deepmark.train.step import Stepper
+from deepmark.train.run import train_rank
+from deepmark.train.run_id import run_folder
+from deepmark.train.step import Stepper, make_stepper
 from deepmark.workspace.layout import Workspace
 
 
@@ -112,6 +117,21 @@ def test_a_run_all_of_whose_steps_were_left_out_has_no_result(sharded):
 
     with pytest.raises(DeepmarkError, match=r"all 6 steps were left out, so the weights are those of the start.*bf16"):
         train(sharded, stepper, TrainState())
+
+
+def test_such_a_run_fails_in_mlflow_and_leaves_no_model_however_often_it_is_started(sharded, monkeypatch):
+    def spoiled(*arguments: Any) -> Stepper:
+        stepper = replace(make_stepper(*arguments), scaler=torch.amp.GradScaler("cpu"))
+        spoil_gradient(stepper)
+        return stepper
+
+    monkeypatch.setattr("deepmark.train.run.make_stepper", spoiled)
+    for _ in range(2):
+        with pytest.raises(DeepmarkError, match="all 6 steps were left out"):
+            train_rank(sharded, run_folder(sharded), ALONE, StopSignal())
+
+    assert not sharded.checkpoint.exists()
+    assert list(mlflow_runs(sharded).values()) == ["FAILED"]
 
 
 def test_a_loss_scale_that_falls_and_falls_stops_the_run(sharded):
