@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 
 from deepmark.redact import redact
 
@@ -37,6 +38,9 @@ EXTRAS = {
     "webdataset": "train",
 }
 """The extra of pyproject.toml that installs a module; every other module that we import comes with the base."""
+
+
+_CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)", re.MULTILINE)
 
 
 class DeepmarkError(Exception):
@@ -56,6 +60,21 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 def install_extra(extra: str) -> str:
     """What to do to install an extra."""
     return f"`pip install '.[{extra}]'` in a clone of DeepMark's repository (`deepmark` on PyPI is another project)"
+
+
+def check_merged(file: Path, text: str) -> None:
+    """Raise DeepmarkError where the text of a file has the marks that git leaves at a conflict of two versions."""
+    mark = _CONFLICT.search(text)
+    if mark is None:
+        return
+    line = text.count("\n", 0, mark.start()) + 1
+    if file.name == "dvc.lock":
+        remedy = "Take one side (`git checkout --ours dvc.lock` or --theirs), then `dvc repro` makes it fit again"
+    else:
+        remedy = "Choose what is right and delete the lines with <<<<<<<, ======= and >>>>>>>"
+    raise DeepmarkError(
+        f"{file}, line {line}: two versions are in conflict after a merge. {remedy}; `git add {file.name}`."
+    )
 
 
 def missing_extra(extra: str) -> DeepmarkError:

@@ -6,11 +6,14 @@ that they call know neither workspaces nor params.yaml, wherever that is possibl
 
 import json
 import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepmark.digests import read_json_with_digest, write_json_with_digest
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, extras_named
 from deepmark.files import require_file, require_space
 from deepmark.progress import progress
 from deepmark.schema import SPLITS, STRATEGIES
@@ -168,10 +171,21 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     write_text(plot, report.by_category().to_csv(index=False, lineterminator="\n"))
     made = [*sorted(tables.iterdir()), plot]
     write_json_with_digest(workspace.metrics_file(strategy), metrics, files=[predictions_file, *made])
-    tracker = Tracker.resume(workspace.root, facts["mlflow_run_id"])
-    tracker.log_metrics(evaluation_metrics(strategy, metrics))
-    tracker.log_artifact(tables, f"tables/{strategy}")
+    with _logged_where_possible("the figures", workspace.metrics_file(strategy)):
+        tracker = Tracker.for_results(workspace.root, facts["mlflow_run_id"])
+        tracker.log_metrics(evaluation_metrics(strategy, metrics))
+        tracker.log_artifact(tables, f"tables/{strategy}")
     return metrics
+
+
+@contextmanager
+def _logged_where_possible(what: str, file: Path) -> Iterator[None]:
+    """Where MLflow cannot be used, say so and go on: what was made is there, and nothing of it came from MLflow."""
+    try:
+        with extras_named():
+            yield
+    except DeepmarkError as error:
+        print(f"warning: {what} are in {file}, and were not logged to MLflow: {error}", file=sys.stderr, flush=True)
 
 
 def compare(workspace: Workspace, a: str, b: str, *, out: Path | None = None) -> list["Difference"]:
@@ -265,7 +279,9 @@ def report(workspace: Workspace) -> dict[str, Any]:
     from deepmark.workspace.inputs import read_training
 
     content = report_content(workspace)
-    tracker = Tracker.resume(workspace.root, read_training(workspace)["mlflow_run_id"])
-    page = write_report(workspace.report, content)
-    tracker.log_artifact(workspace.report, "report")
-    return {"page": str(page), "megabytes": page.stat().st_size / 1e6, "mlflow_run": tracker.run_id}
+    run_id, page = read_training(workspace)["mlflow_run_id"], write_report(workspace.report, content)
+    with _logged_where_possible("the tables and images", page):
+        tracker = Tracker.for_results(workspace.root, run_id)
+        tracker.log_artifact(workspace.report, "report")
+        run_id = tracker.run_id
+    return {"page": str(page), "megabytes": page.stat().st_size / 1e6, "mlflow_run": run_id}

@@ -7,13 +7,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from assets.dvc.repro import guarded
 from deepmark.errors import DeepmarkError
-from deepmark.tracking.mlflow_store import tracking_uri
+from deepmark.redact import redact
+from deepmark.tracking.mlflow_store import (
+    get_or_create_experiment,
+    open_client,
+    open_store,
+    store_errors,
+    tracking_uri,
+)
 from deepmark.workspace.environment import child_environment
 from pipelines.instance import dagster_home
 
@@ -43,22 +50,22 @@ def serve(workspace: Path, *, dagster_port: int = 3000, mlflow_port: int = 5000)
     Raises DeepmarkError where a port is in use or a server ends by itself.
     """
     workspace = workspace.resolve()
-    home, store = dagster_home(workspace), tracking_uri(workspace)
+    home = dagster_home(workspace)
+    with store_errors(tracking_uri(workspace)):
+        store = open_store(workspace)
     servers = [Server("Dagster", dagster_port, _dagster(dagster_port))]
     if not store.startswith("http"):
-        servers.append(Server("MLflow", mlflow_port, _mlflow(store, workspace, mlflow_port)))
+        servers.append(Server("MLflow", mlflow_port, _mlflow(workspace, mlflow_port)))
     for server in servers:
         if _answers(server.port):
             raise DeepmarkError(f"{server.name}: port {server.port} is in use. Stop what uses it, or see --help.")
     running: dict[Server, subprocess.Popen[bytes]] = {}
     try:
         for server in servers:
-            running[server] = _start(server, workspace, home)
+            running[server] = _start(server, workspace, home, store)
         _await(running, home)
-        for server in servers:
-            print(f"{server.name:8} {server.url}")
-        if len(servers) == 1:
-            print(f"{'MLflow':8} {store}")
+        for line in _where_to_look(workspace, {server.name: server.url for server in servers}, store):
+            print(line)
         print("Ctrl-C ends them.", flush=True)
         while True:
             _check(running, home)
@@ -70,6 +77,17 @@ def serve(workspace: Path, *, dagster_port: int = 3000, mlflow_port: int = 5000)
             process.communicate()
 
 
+def _where_to_look(workspace: Path, addresses: Mapping[str, str], store: str) -> Iterator[str]:
+    """The pages to begin with: the graph of the assets, and the experiment that holds all runs."""
+    yield f"Dagster  {addresses['Dagster']}/asset-groups"
+    mlflow = addresses.get("MLflow", redact(store.rstrip("/")))
+    try:
+        with store_errors(store):
+            yield f"MLflow   {mlflow}/#/experiments/{get_or_create_experiment(open_client(workspace), workspace)}"
+    except DeepmarkError as error:  # such as an experiment that was deleted, which this page brings back
+        yield f"MLflow   {mlflow}\n{error}"
+
+
 def _dagster(port: int) -> tuple[str, ...]:
     return (
         *(sys.executable, "-m", "dagster", "dev", "--module-name", "pipelines.definitions"),
@@ -78,9 +96,10 @@ def _dagster(port: int) -> tuple[str, ...]:
     )
 
 
-def _mlflow(store: str, workspace: Path, port: int) -> tuple[str, ...]:
+def _mlflow(workspace: Path, port: int) -> tuple[str, ...]:
+    """Without the store, whose URI may hold a password: everyone on this machine can list the words of a command."""
     return (
-        *(sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store),
+        *(sys.executable, "-m", "mlflow", "server"),
         *("--default-artifact-root", (workspace / "mlartifacts").as_uri()),
         *("--host", HOST, "--port", str(port), "--workers", "1"),
     )
@@ -90,12 +109,13 @@ def _log(server: Server, home: Path) -> Path:
     return home / f"{server.name.lower()}.log"
 
 
-def _start(server: Server, workspace: Path, home: Path) -> subprocess.Popen[bytes]:
+def _start(server: Server, workspace: Path, home: Path, store: str) -> subprocess.Popen[bytes]:
     """Start a server below a guard, because both leave child processes behind when they are told to end."""
     env = {
         **child_environment(),
         "DAGSTER_HOME": str(home),
         "DEEPMARK_WORKSPACE": str(workspace),
+        "MLFLOW_BACKEND_STORE_URI": store,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its five processes for evaluating language models
     }

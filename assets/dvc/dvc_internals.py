@@ -5,10 +5,13 @@ Read in `VERSION`. When DVC is raised, read this file again; nothing else of the
 
 import contextlib
 import io
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from deepmark.errors import DeepmarkError
 
@@ -102,6 +105,51 @@ def is_up_to_date(workspace: Path, stage: str) -> bool:
         return False
 
 
+def remove_cut_rwlock(workspace: Path) -> None:
+    """Remove .dvc/tmp/rwlock where a kill left it empty or cut: DVC would refuse every command for ever.
+
+    Raises DeepmarkError where another process of DVC is at work, which may hold what the file said.
+    """
+    from dvc.lock import LockError, make_lock
+
+    file = workspace / ".dvc/tmp/rwlock"
+    if _is_whole(file):
+        return
+    others = _processes_of_dvc(workspace)
+    try:
+        if not others:
+            with make_lock(str(file.with_name("rwlock.lock")), tmp_dir=str(file.parent)):  # DVC writes it under this
+                if not _is_whole(file):
+                    file.unlink()
+            return
+    except LockError:
+        pass
+    raise DeepmarkError(
+        f"{file}: cut, by a kill at the wrong moment, and DVC is at work here"
+        + (f" (process {', '.join(map(str, others))})" if others else "")
+        + ". Start again when that has ended, and this file is removed."
+    )
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        return isinstance(json.loads(file.read_bytes()), dict)
+    except FileNotFoundError:
+        return True
+    except ValueError:
+        return False
+
+
+def _processes_of_dvc(workspace: Path) -> list[int]:
+    """The processes whose command is dvc, or a script of that name, in the folder of a workspace or below it."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words, folder = process.info["cmdline"] or [], process.info["cwd"]
+        if folder and Path(folder).is_relative_to(workspace.resolve()) and "dvc" in {Path(w).name for w in words[:2]}:
+            found.append(process.pid)
+    return found
+
+
 def share_cache(workspace: Path, copy: Path, link_types: Sequence[str]) -> None:
     """Make a clone of a workspace use the workspace's cache and its local settings.
 
@@ -109,6 +157,7 @@ def share_cache(workspace: Path, copy: Path, link_types: Sequence[str]) -> None:
     without DVC.
     """
     from dvc.config import Config
+    from dvc.config_schema import RelPath
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
 
@@ -121,5 +170,6 @@ def share_cache(workspace: Path, copy: Path, link_types: Sequence[str]) -> None:
     if settings.is_file():
         (copy / ".dvc/config.local").write_bytes(settings.read_bytes())
     with Config(str(copy / ".dvc")).edit("local") as config:
-        config.setdefault("cache", {}).update(dir=cache, type=list(link_types))
-        config.setdefault("core", {})["site_cache_dir"] = str(copy / ".dvc/tmp/site")  # else left below /var/tmp
+        # Both are written as relative paths, because DVC writes ASCII only into a configuration.
+        config.setdefault("cache", {}).update(dir=RelPath(cache), type=list(link_types))
+        config.setdefault("core", {})["site_cache_dir"] = ".dvc/tmp/site"  # else left below /var/tmp

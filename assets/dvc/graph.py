@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assets.dvc import dvc_internals
-from deepmark.errors import DeepmarkError, nearest
+from deepmark.errors import DeepmarkError, check_merged, nearest
 from deepmark.workspace.dvc_lock import joined_md5, locked_outs
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
@@ -141,6 +141,7 @@ def read_graph(workspace: Path) -> Graph:
         raise DeepmarkError(
             f"{file}: no such file. `deepmark init DIR` makes a workspace; name it as DEEPMARK_WORKSPACE."
         )
+    check_workspace_files(workspace)
     families: dict[str, tuple[Hints, list[Stage]]] = {}
     for address, stage in dvc_internals.load_stages(file).items():
         name = address.partition("@")[0]
@@ -159,6 +160,14 @@ def read_graph(workspace: Path) -> Graph:
     graph = Graph(workspace, tuple(by_name.values()))
     needs = {family.name: {edge.upstream.name for edge in graph.edges(family)} for family in graph.families}
     return Graph(workspace, tuple(by_name[name] for name in _in_order(needs, f"{file}: the stages")))
+
+
+def check_workspace_files(workspace: Path) -> None:
+    """Raise DeepmarkError where a file that DVC reads first is in conflict after a merge; DVC tells it as bad YAML."""
+    for name in ("dvc.yaml", "params.yaml", "dvc.lock"):
+        file = workspace / name
+        if file.is_file():
+            check_merged(file, file.read_text("utf-8", "replace"))
 
 
 def read_data_version(workspace: Path, stage: Stage) -> str | None:

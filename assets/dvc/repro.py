@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import Literal
 
 from assets.dvc import dvc_internals
+from assets.dvc.graph import check_workspace_files
+from deepmark.errors import DeepmarkError
 from deepmark.workspace.environment import child_environment
 
 Outcome = Literal["ran", "restored", "unchanged"]
@@ -42,6 +44,11 @@ def repro(
     Returns whether a command ran, DVC restored earlier results, or nothing had changed.
     Raises StageEndedError where trying again may help, StageFailedError where it will not.
     """
+    try:
+        check_workspace_files(workspace)
+        dvc_internals.remove_cut_rwlock(workspace)
+    except DeepmarkError as error:
+        raise StageFailedError(str(error)) from None
     deadline, pause = time.monotonic() + patience, 0.5
     while True:
         status, lines = run_guarded(["dvc", "repro", *options, *stages], workspace, env, progress)

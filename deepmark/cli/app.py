@@ -12,6 +12,7 @@ import typer
 from deepmark.cli import coco as coco_commands
 from deepmark.cli import detect as detect_command
 from deepmark.cli import registry as registry_commands
+from deepmark.cli import upgrade as upgrade_command
 from deepmark.cli.errors import DEBUG, Commands
 from deepmark.cli.options import (
     HERE,
@@ -208,6 +209,7 @@ app.command()(registry_commands.register)
 app.command()(registry_commands.promote)
 app.command()(registry_commands.rollback)
 app.command()(registry_commands.models)
+app.command()(upgrade_command.upgrade)
 
 
 app.command()(detect_command.detect)

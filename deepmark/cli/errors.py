@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 
 from deepmark.cli.options import check_spelling
 from deepmark.errors import explain, extras_named
+from deepmark.redact import redact
 
 DEBUG = "DEEPMARK_DEBUG"
 """The environment variable that stands for --debug."""
@@ -44,7 +45,7 @@ def errors_told(command: str) -> Iterator[None]:
             _end(None, 1)
         if os.environ.get(DEBUG, "") not in ("", "0"):
             traceback.print_exception(error)
-        _end(f"{command}: {explain(error) or _request_to_report(error)}", 1)
+        _end(redact(f"{command}: {explain(error) or _request_to_report(error)}"), 1)
 
 
 def _print_any_name() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from deepmark.errors import DeepmarkError, nearest
+from deepmark.errors import DeepmarkError, check_merged, nearest
+from deepmark.params.added import added_below
 from deepmark.params.data import DataParams, IngestParams, ShardParams, StorageParams
 from deepmark.params.inference import AuditParams, EvaluateParams, PredictParams, ReportParams
 from deepmark.params.model import ModelParams, model_params
@@ -82,7 +83,9 @@ def load_params(path: Path) -> Params:
     from ruamel.yaml.error import YAMLError
 
     try:
-        values = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        check_merged(path, text)
+        values = YAML(typ="safe", pure=True).load(text)
     except FileNotFoundError:
         raise DeepmarkError(
             f"{path}: no such file. A workspace has one: `deepmark init DIR` makes it, `--workspace DIR` names it."
@@ -99,6 +102,13 @@ def check_params(values: Any, where: str) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
+        new = added_below(".".join(map(str, item["loc"])) for item in error.errors() if item["type"] == "missing")
         items = zip(error.errors(), faults(error), strict=True)
-        lines = [f"{where}: {_explain(dict(item), fault)}" for item, fault in items]
+        rest = [(dict(item), fault) for item, fault in items if ".".join(map(str, item["loc"])) not in new]
+        lines = [f"{where}: {_explain(item, fault)}" for item, fault in rest]
+        if new:
+            lines.append(
+                f"{where}: of an earlier release, it lacks {', '.join(new)}. `deepmark upgrade` adds what is new, with "
+                "values that change no result; with --dry-run it shows them."
+            )
         raise DeepmarkError("\n".join(lines)) from None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepmark.errors import DeepmarkError, extras_named
+from deepmark.errors import DeepmarkError, extras_named, install_extra
 from deepmark.redact import redact
 from deepmark.tracking.mlflow_internals import forget_places_of_artifacts
 from deepmark.tracking.moved_store import ARTIFACTS, EXPERIMENT, follow_workspace
@@ -44,7 +44,7 @@ _DRIVERS = {"psycopg", "psycopg2", "pg8000", "asyncpg", "MySQLdb", "pymysql", "m
 """Modules by which SQLAlchemy talks to the databases that MLflow supports."""
 
 _DRIVERS_ADVICE = (
-    "For Postgres: `pip install 'deepmark[postgres]'`, and begin the URI with postgresql+psycopg2://. "
+    f"For Postgres: {install_extra('postgres')}, and begin the URI with postgresql+psycopg2://. "
     "For another database, install its driver."
 )
 
@@ -111,6 +111,12 @@ def find_unfinished_run(client: "MlflowClient", experiment: str, identity: str) 
     """The run that was started under an identity and has not finished; None where there is none."""
     runs = client.search_runs([experiment], f"tags.`{IDENTITY_TAG}` = '{identity}'")
     return next((run for run in runs if run.info.status != "FINISHED"), None)
+
+
+def find_run_with_tags(client: "MlflowClient", experiment: str, tags: dict[str, str]) -> "Run | None":
+    """The newest run with all of these tags; None where there is none."""
+    runs = client.search_runs([experiment], " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items()))
+    return runs[0] if runs else None
 
 
 def resume_run(client: "MlflowClient", run_id: str) -> None:

@@ -12,6 +12,9 @@ from deepmark.workspace.layout import Workspace
 EXPERIMENT_VARIABLE = "DEEPMARK_EXPERIMENT"
 """The environment variable that names the experiment a command runs for."""
 
+EXPERIMENT_TAG = "deepmark.experiment"
+"""Of a run: that name."""
+
 
 def code_version() -> str | None:
     """The git commit of this code, with "-dirty" if it was edited since; None where it is not a checkout."""
@@ -53,7 +56,7 @@ def provenance_tags(workspace: Path) -> dict[str, str]:
         "deepmark.version": __version__,
         "deepmark.commit": code_version(),
         "workspace.commit": commit,
-        "deepmark.experiment": os.environ.get(EXPERIMENT_VARIABLE),
+        EXPERIMENT_TAG: os.environ.get(EXPERIMENT_VARIABLE),
         "data.version": data_version(workspace),
         "mlflow.source.name": "deepmark train",
         "mlflow.source.git.commit": commit,

@@ -5,6 +5,7 @@ lost 1 metric in 5 under SIGKILL.
 """
 
 import logging
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -19,12 +20,14 @@ from deepmark.params import load_params
 from deepmark.redact import redact
 from deepmark.serving.logged_model import CHECKPOINT_TAG, STRATEGY_TAG, WEIGHTS, log_model
 from deepmark.tracking.datasets import dataset_inputs
+from deepmark.tracking.flatten import flatten
 from deepmark.tracking.mlflow_store import (
     IDENTITY_TAG,
     PROCESS_TAG,
     as_current_store,
     close_dead_runs,
     find_run,
+    find_run_with_tags,
     find_unfinished_run,
     get_or_create_experiment,
     mlflow_command,
@@ -34,7 +37,7 @@ from deepmark.tracking.mlflow_store import (
     tracking_uri,
 )
 from deepmark.tracking.process_identity import this_process
-from deepmark.tracking.provenance import provenance_tags
+from deepmark.tracking.provenance import EXPERIMENT_TAG, EXPERIMENT_VARIABLE, provenance_tags
 from deepmark.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -45,6 +48,9 @@ LOCAL_UI = "http://127.0.0.1:5000"
 """Where `make ui` shows the runs of a workspace that keeps them in a database file."""
 
 _log = logging.getLogger(__name__)
+
+TRAINING_TAG = "deepmark.training"
+"""Of the run of an experiment that did not train: the run of the training whose model it measured."""
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -104,6 +110,26 @@ class Tracker:
             if run.info.status != "FINISHED":
                 resume_run(client, run_id)
         return cls(workspace, client, run)
+
+    @classmethod
+    def for_results(cls, workspace: Path, run_id: str) -> "Tracker":
+        """The run for results of a training's model: that training's, or one of its own in an experiment.
+
+        An experiment that does not train measures the workspace's model in another way, and must not replace its
+        figures. Its run names the training.
+        """
+        tracker, experiment = cls.resume(workspace, run_id), os.environ.get(EXPERIMENT_VARIABLE)
+        if experiment is None or tracker._run.data.tags.get(EXPERIMENT_TAG) == experiment:
+            return tracker
+        with store_errors(tracking_uri(workspace)):
+            tags = {EXPERIMENT_TAG: experiment, TRAINING_TAG: run_id}
+            own = find_run_with_tags(tracker._client, tracker._run.info.experiment_id, tags)
+        if own is None:
+            params = dict(flatten(load_params(workspace / "params.yaml").model_dump(mode="json")))
+            new = cls.start(workspace, params=params, tags={**tags, "mlflow.runName": experiment})
+            new.finish()
+            own = new._run
+        return cls.resume(workspace, own.info.run_id)
 
     @property
     def run_id(self) -> str:

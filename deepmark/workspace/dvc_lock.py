@@ -5,18 +5,22 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from deepmark.errors import check_merged
+
 
 def locked_outs(workspace: Path) -> dict[str, list[dict[str, Any]]]:
     """The outs of every stage, each with its `path` and `md5`, by the stage's address ("shard@train").
 
-    Empty before any stage has run.
+    Empty before any stage has run. Raises DeepmarkError where the file holds a conflict of a merge.
     """
     from ruamel.yaml import YAML
 
     file = workspace / "dvc.lock"
     if not file.is_file():
         return {}
-    stages = (YAML(typ="safe", pure=True).load(file.read_text("utf-8")) or {}).get("stages", {})
+    text = file.read_text("utf-8")
+    check_merged(file, text)
+    stages = (YAML(typ="safe", pure=True).load(text) or {}).get("stages", {})
     return {address: stage.get("outs", []) for address, stage in stages.items()}
 
 

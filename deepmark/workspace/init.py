@@ -23,7 +23,8 @@ def profile_file(profile: str) -> Path:
     return Path(__file__).parent / "profiles" / f"{profile}.yaml"
 
 
-def _dvc_yaml() -> Path:
+def dvc_yaml() -> Path:
+    """The dvc.yaml of a new workspace."""
     beside_package, in_package = Path(__file__).parents[2] / "dvc.yaml", Path(__file__).parent / "profiles/dvc.yaml"
     return in_package if in_package.is_file() else beside_package
 
@@ -79,7 +80,7 @@ def init_workspace(root: str | PathLike[str], profile: str | None = None) -> Wor
 def _make(root: Path, profile: str) -> None:
     root.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(profile_file(profile), root / "params.yaml")
-    shutil.copyfile(_dvc_yaml(), root / "dvc.yaml")
+    shutil.copyfile(dvc_yaml(), root / "dvc.yaml")
     (root / ".gitignore").write_text(_GIT_IGNORE, "utf-8")
     (root / "data").mkdir()
     git(root, "init", "--quiet", "--initial-branch=main")

@@ -17,7 +17,7 @@ from assets.dvc.graph import Graph
 from assets.dvc.repro import run_guarded
 from assets.dvc_asset import repro_in_run
 from deepmark.errors import DeepmarkError, nearest
-from deepmark.tracking.mlflow_store import tracking_uri
+from deepmark.tracking.mlflow_store import open_store
 from deepmark.tracking.provenance import EXPERIMENT_VARIABLE
 from deepmark.workspace.layout import Workspace
 from pipelines.experiment.facts import experiment_facts
@@ -34,12 +34,17 @@ _DESCRIPTION = (
 )
 
 
+_EXAMPLE = {"predict.nms_iou": 0.6}
+"""What the launchpad opens with: it runs in a minute, because nothing has to be trained."""
+
+
 class ExperimentConfig(dg.Config):
     """The fields of the launchpad."""
 
     params: dict[str, Any] = Field(
+        default=_EXAMPLE,
         description="What differs from params.yaml, by the names of `dvc params diff`: {train.epochs: 2}, or by "
-        "section: {train: {epochs: 2}}."
+        "section: {train: {epochs: 2}}.",
     )
     name: str | None = Field(default=None, description="Of the experiment; run- and the run's id where none is given.")
     targets: list[str] = Field(
@@ -81,9 +86,19 @@ def _run(context: dg.OpExecutionContext, graph: Graph, config: ExperimentConfig)
             f"Choose another; an experiment is forgotten by `dvc exp remove {name}`."
         )
     lines = [f"{key}: {json.dumps(value)}" for key, value in changed.items()]
+    if kept and set(lines) != _params_of(kept):
+        raise DeepmarkError(
+            f"The run that this one re-executes has kept its experiment '{name}', with other parameters "
+            f"({', '.join(sorted(_params_of(kept)))}). Give this one a name of its own."
+        )
     context.instance.add_run_tags(context.run_id, {EXPERIMENT_TAG: name, PARAMS_TAG: ", ".join(lines)})
+    facts: dict[str, Any] = {}
     if kept:
-        context.log.info(f"Experiment {name} was kept by this run before it was started again: nothing is left to do.")
+        context.log.warning(
+            f"Experiment {name} was finished before, by this run or the one that it re-executes: nothing ran. "
+            "For another try of the same parameters, give it a name of its own."
+        )
+        facts["nothing ran"] = "the experiment was finished before"
     else:
         with workspace_copy(workspace, name, params) as copy:
             _prepare(context, workspace, copy, config.targets)
@@ -92,10 +107,15 @@ def _run(context: dg.OpExecutionContext, graph: Graph, config: ExperimentConfig)
                 copy,
                 *config.targets,
                 options=["--allow-missing"],
-                env={EXPERIMENT_VARIABLE: name, "MLFLOW_TRACKING_URI": tracking_uri(workspace)},
+                env={EXPERIMENT_VARIABLE: name, "MLFLOW_TRACKING_URI": open_store(workspace)},
             )
             keep(workspace, copy, name, "\n".join([f"Experiment {name}\n", *lines, f"\nDagster's run {run}"]))
-    context.add_output_metadata(experiment_facts(workspace, name))
+    context.add_output_metadata({**facts, **experiment_facts(workspace, name)})
+
+
+def _params_of(kept: str) -> set[str]:
+    """The parameters in the message of an experiment's commit, as `_run` writes them."""
+    return {line for line in kept.splitlines()[1:] if re.match(r"[\w.]+: ", line)}
 
 
 def _check_config(graph: Graph, name: str, targets: list[str]) -> None:

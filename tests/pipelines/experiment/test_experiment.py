@@ -10,6 +10,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.snap import JobSnap
+from dagster._core.snap.snap_to_yaml import default_values_yaml_from_type_snap
+from ruamel.yaml import YAML
+from toy_experiment import COMMANDS, GRAPH
 from toy_workspace import ends_when_interrupted
 from workspaces import commit, run
 
@@ -22,55 +26,6 @@ from pipelines.experiment.workspace_copy import keep, workspace_copy
 from pipelines.jobs.names import EXPERIMENT, EXPERIMENT_TAG, PARAMS_TAG
 
 pytestmark = pytest.mark.slow
-
-GRAPH = """
-stages:
-  ingest: {cmd: exec python commands.py ingest, deps: [data/raw/train], params: [ingest], outs: [data/records]}
-  train:
-    cmd: exec python commands.py train
-    deps: [data/records]
-    params: [train]
-    outs: [data/checkpoint]
-    metrics: [metrics/train.json: {cache: false}]
-  report: {cmd: exec python commands.py report, deps: [metrics/train.json], params: [report], outs: [report]}
-"""
-
-COMMANDS = r"""
-import json, os, pathlib, signal, subprocess, sys, time
-
-def write(path, value):
-    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-    pathlib.Path(path).write_text(json.dumps(value))
-
-def ingest():
-    write("data/records/count", len(list(pathlib.Path("data/raw/train").iterdir())))
-
-def train():
-    from deepmark.tracking.dagster_events import report_epoch
-    from deepmark.params import load_params
-
-    params = load_params(pathlib.Path("params.yaml")).train
-    for epoch in range(1, params.epochs + 1):
-        checkpoint = pathlib.Path(f"runs/train/digest/{epoch}")
-        if not checkpoint.exists():
-            report_epoch({"loss": 8 / epoch}, epoch)
-            write(checkpoint, epoch)
-            if epoch == 1 and pathlib.Path("dies").exists():
-                os.kill(os.getpid(), signal.SIGKILL)
-    if pathlib.Path("endless").exists():
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-        write("started", os.getpid())
-        time.sleep(600)
-    start = params.init and pathlib.Path(params.init).read_text()
-    names = ("DEEPMARK_EXPERIMENT", "MLFLOW_TRACKING_URI")
-    write("data/checkpoint/training.json", {"start": start, **{name: os.environ.get(name) for name in names}})
-    write("metrics/train.json", {"loss": 8 / params.epochs})
-
-def report():
-    write("report/index.html", "report")
-
-globals()[sys.argv[1]]()
-"""
 
 ASKED = {"name": "slow-start", "params": {"train": {"epochs": 2, "init": "data/start.safetensors"}}}
 RUN = "0123abcd-0000-4000-8000-000000000000"
@@ -96,7 +51,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def made(made_once: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made_once, tmp_path / "made", symlinks=True))
+    return Path(shutil.copytree(made_once, tmp_path / "größer, 100%", symlinks=True))
 
 
 @pytest.fixture
@@ -187,11 +142,32 @@ def test_an_experiment_is_applied_to_the_workspace_and_nothing_is_left_to_do(ran
     }
 
 
-def test_a_run_that_was_killed_after_its_experiment_was_kept_has_nothing_left_to_do(ran, launch):
+def test_a_finished_experiment_that_is_executed_again_is_told_as_such(ran, launch):
     before = git(ran.workspace, "for-each-ref")
+    result = launch(ran.workspace, **ASKED)
+    (output,) = [event for event in result.all_events if event.event_type_value == "STEP_OUTPUT"]
 
-    assert launch(ran.workspace, **ASKED).success
+    assert result.success
+    assert output.step_output_data.metadata["nothing ran"].value == "the experiment was finished before"
     assert git(ran.workspace, "for-each-ref") == before
+
+
+def test_other_parameters_are_not_taken_for_the_experiment_that_is_executed_again(ran, launch):
+    words = why(launch(ran.workspace, **ASKED | {"params": {"train.epochs": 3}}))
+
+    assert "has kept its experiment 'slow-start', with other parameters (train.epochs: 2, train.init: " in words
+    assert "Give this one a name of its own" in words
+
+
+def test_the_launchpad_opens_with_an_example_that_runs(made, launch):
+    job = JobSnap.from_job_def(build_definitions(made).resolve_job_def(EXPERIMENT))
+    schema = job.config_schema_snapshot
+    root = schema.get_config_snap(job.mode_def_snaps[0].root_config_key)
+    shown = YAML(typ="safe").load(default_values_yaml_from_type_snap(schema, root))
+
+    assert shown["params"] == {"predict.nms_iou": 0.6}
+    assert launch(made, **shown).success
+    assert "nms_iou" in run("dvc", "params", "diff", "HEAD", f"run-{RUN[:8]}", cwd=made).out
 
 
 def test_a_killed_training_continues_and_raw_files_are_linked_for_the_stage_that_reads_them(made, launch, monkeypatch):

@@ -1,0 +1,51 @@
+"""Adds entries to the text of a YAML file line by line, so that everything that people wrote stays as it is.
+
+For files in block style, such as params.yaml and dvc.yaml; the caller checks that the result says what it should.
+"""
+
+import re
+from collections.abc import Sequence
+
+_KEY = re.compile(r"( *)([\w-]+):(?= |$)")
+_ENTRY = re.compile(r"(?P<key>\s*[\w-]+: *)(?P<value>.*?)(?P<comment>\s*#.*)?$")
+
+
+def spans(lines: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Dotted name of every key -> its first line, and the line after the last that belongs to it."""
+    found: dict[str, tuple[int, int]] = {}
+    path: list[tuple[int, str]] = []  # indent and name of the keys that are open
+    for number, line in enumerate(lines):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        indent = len(line) - len(line.lstrip())
+        key = _KEY.match(line)
+        while path and (path[-1][0] > indent or (key and path[-1][0] == indent)):
+            path.pop()
+        if key:
+            path.append((indent, ".".join([*(name.rpartition(".")[2] for _, name in path), key[2]])))
+            found[path[-1][1]] = (number, number + 1)
+        for _, name in path:
+            found[name] = (found[name][0], number + 1)
+    return found
+
+
+def insert_block(lines: list[str], name: str, block: Sequence[str], order: Sequence[str]) -> None:
+    """Insert the lines of a new entry behind the one that goes before it in `order`, or first in its section.
+
+    A section on the top level is set apart by an empty line.
+    """
+    there, parent = spans(lines), name.rpartition(".")[0]
+    siblings = [one for one in order[: order.index(name)] if one.rpartition(".")[0] == parent and one in there]
+    first = there[parent][0] + 1 if parent else len(lines)
+    place = there[siblings[-1]][1] if siblings else first
+    lines[place:place] = block if parent else ["", *block]
+
+
+def with_value(line: str, value: str) -> str:
+    """A line `key: value  # comment` with another value; the comment stays in its column where there is room."""
+    parts = _ENTRY.match(line)
+    assert parts is not None
+    width = len(parts["value"]) + len(parts["comment"] or "") - len((parts["comment"] or "").lstrip())
+    comment = (parts["comment"] or "").lstrip()
+    return (parts["key"] + (value.ljust(max(width, len(value) + 2)) + comment if comment else value)).rstrip()
