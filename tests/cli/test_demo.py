@@ -1,0 +1,66 @@
+"""`deepmark demo`: what it prints is true, and it registers its model in its own registry only."""
+
+import shlex
+import subprocess
+
+import pytest
+
+from deepmark.cli import demo
+from deepmark.errors import DeepmarkError
+from deepmark.workspace.layout import Workspace
+from pipelines.materialize import materialize_all
+
+
+@pytest.mark.parametrize(("uri", "released"), [(None, True), ("", True), ("http://127.0.0.1:9", False)])
+def test_the_model_is_registered_only_where_no_other_people_s_registry_is_named(tmp_path, monkeypatch, uri, released):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    if uri is not None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    commands = []
+
+    def run(command, **options):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr(demo, "init_workspace", lambda root, profile: Workspace(root))
+    monkeypatch.setattr(demo, "_draw", lambda workspace, **numbers: None)
+    monkeypatch.setattr(demo.subprocess, "run", run)
+    with pytest.raises(DeepmarkError, match=r"the graph did not finish; .* Run the same command again"):
+        demo.run_demo(tmp_path, train=1, validation=1, seed=1)
+
+    assert ["--release" in command for command in commands] == [released]
+
+
+def test_what_is_printed_last_can_be_pasted_whatever_the_folder_is_called(sharded, monkeypatch):
+    workspace = Workspace(sharded.root.rename(sharded.root.with_name("my clothes")))
+    monkeypatch.chdir(workspace.root.parent)
+    text = "\n".join(demo._what_is_next(workspace, own_registry=True)).replace("\\\n", " ")
+    words = {line.split()[0]: shlex.split(line)[1:] for line in text.splitlines() if line[0] != " "}
+
+    assert "my clothes/report/index.html" in words["Report"]
+    assert words["Browse"][1:] == ["-m", "pipelines.ui", "--workspace", "my clothes"]
+    assert (workspace.root.parent / words["Detect"][2]).is_dir()
+    assert words["Detect"][3:] == [
+        *("--model", "my clothes/data/checkpoint/model.safetensors", "--draw", "my clothes/detections")
+    ]
+    assert words["Serve"][0].startswith("MLFLOW_TRACKING_URI=sqlite:///")
+    assert "models:/deepmark@champion" in words["Serve"]
+    assert words["Models"][1:] == ["models", "--workspace", "my clothes"]
+
+
+def test_without_a_registry_of_its_own_it_says_what_is_left_to_do(sharded):
+    text = "\n".join(demo._what_is_next(sharded, own_registry=False))
+
+    assert "so the model was not registered there" in text
+    assert "models serve" not in text
+
+
+def test_the_release_follows_the_assets_of_the_graph(sharded, monkeypatch):
+    planned = []
+    monkeypatch.setattr("pipelines.materialize.execute_runs", lambda graph, defs, runs, **_: planned.extend(runs))
+    for release in (False, True):
+        materialize_all(sharded.root, instance=object(), select=["report"], release=release)
+
+    assert [str(run) for run in planned] == [
+        *("publish_report: report", "publish_report: report", "release: candidate, champion")
+    ]
