@@ -100,7 +100,13 @@ def _draw_chunk(chunk: _Chunk) -> tuple[int, int]:
         drawn = draw_image(seed=seed, split=split, index=index)
         name = f"{index + 1:06d}"
         jpeg = simplejpeg.encode_jpeg(drawn.image, quality=_QUALITY, colorspace="RGB")
-        (out / split / "image" / f"{name}.jpg").write_bytes(jpeg)
-        (out / split / "annos" / f"{name}.json").write_text(json.dumps(drawn.annotation), "utf-8")
+        _write(out / split / "image" / f"{name}.jpg", jpeg)
+        _write(out / split / "annos" / f"{name}.json", json.dumps(drawn.annotation).encode())
         garments += sum(key.startswith("item") for key in drawn.annotation)
     return len(indices), garments
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Write a file anew: what a link of this name leads to stays as it is."""
+    file.unlink(missing_ok=True)
+    file.write_bytes(content)

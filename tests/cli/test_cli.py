@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import pytest
 import typer
 from workspaces import refused, set_params
 
-from deepmark import __version__
+from deepmark import __version__, stages
 from deepmark.cli import demo
 from deepmark.cli.app import app
 from deepmark.schema import STRATEGIES
@@ -62,7 +63,7 @@ def test_the_facts_of_every_stage_are_json_and_nothing_else(deepmark, trained):
     for strategy in STRATEGIES:
         assert facts("predict", "--strategy", strategy)["pictures"] == 6
         assert facts("evaluate", "--strategy", strategy)["images"] == 6
-        names = {"ap", "landmarks", "errors", "confusion", "curves", "calibration"}
+        names = {"ap", "landmarks", "errors", "confusion", "curves", "calibration", "resamples"}
         files = {*(f"{name}.csv" for name in names), "items.parquet"}
         assert {file.name for file in trained.tables(strategy).iterdir()} == files
     assert facts("audit")["pictures"] == 18
@@ -208,3 +209,25 @@ def test_the_facts_of_a_new_workspace_and_of_the_demo_are_json_and_nothing_else(
     facts = deepmark("demo", root, "--json").facts
     assert facts["metrics"].keys() == set(STRATEGIES)
     assert facts["report"] == str(root / "report/index.html")
+
+
+def test_the_same_stage_may_run_twice_at_once(sharded):
+    """Both are in the middle of their work at the same time, and the file is the same as that of one alone."""
+    before, both, errors = sharded.records_file("train").read_bytes(), threading.Barrier(2, timeout=120), []
+
+    def ingest():
+        try:
+            both.wait()
+            stages.ingest(sharded, split="train")
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=ingest) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
+    assert sharded.records_file("train").read_bytes() == before
+    assert list(sharded.root.rglob("*.unfinished")) == []

@@ -97,6 +97,23 @@ def test_a_file_in_the_folders_place_is_refused(tmp_path: Path):
         draw_dataset(tmp_path / "raw", train=1, validation=0, seed=1)
 
 
+def test_nothing_is_drawn_over_what_a_link_leads_to(tmp_path: Path):
+    photo, raw = tmp_path / "photo.jpg", tmp_path / "raw"
+    draw_dataset(raw, train=2, validation=0, seed=1, workers=1)
+    for number, link in ((1, Path.symlink_to), (2, Path.hardlink_to)):
+        photo.write_text("mine")
+        file = raw / f"train/image/00000{number}.jpg"
+        file.unlink()
+        link(file, photo)
+        draw_dataset(raw, train=2, validation=0, seed=1, workers=1)
+        assert photo.read_text() == "mine"
+    (raw / "train/image").rename(tmp_path / "photos")
+    (raw / "train/image").symlink_to(tmp_path / "photos")
+
+    with pytest.raises(DeepmarkError, match=r"train/image: is a link, and what it leads to would be drawn over"):
+        draw_dataset(raw, train=2, validation=0, seed=1, workers=1)
+
+
 @pytest.mark.parametrize("name", ["train", "validation", "seed"])
 def test_a_negative_number_is_refused(tmp_path: Path, name: str):
     numbers = {"train": 1, "validation": 1, "seed": 1, name: -1}
