@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from object_storage import ObjectStorage, object_storage
+from trainings import EVERYTHING
 from workspaces import Done, copied, made_once, run, set_params
 
 from deepmark import stages
@@ -82,7 +83,8 @@ def train_once(factory: pytest.TempPathFactory, name: str, workspace: Workspace,
 
 @pytest.fixture(scope="session")
 def trained_once(sharded_once: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return train_once(tmp_path_factory, "trained", sharded_once)
+    """Trained by one process without a break, with all that a run may carry from step to step."""
+    return train_once(tmp_path_factory, "trained", sharded_once, **EVERYTHING)
 
 
 @pytest.fixture
@@ -93,9 +95,8 @@ def trained(trained_once: Workspace, tmp_path: Path) -> Workspace:
 
 @pytest.fixture(scope="session")
 def two_once(sharded_once: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Trained by two processes without a break, with all that a run may carry from step to step."""
-    everything = {"ema": 0.9, "evaluate_every": 1, "checkpoint_minutes": 0, "launch": {"nproc_per_node": 2}}
-    return train_once(tmp_path_factory, "two", sharded_once, **everything)
+    """The same, trained by two processes."""
+    return train_once(tmp_path_factory, "two", sharded_once, **EVERYTHING, launch={"nproc_per_node": 2})
 
 
 @pytest.fixture

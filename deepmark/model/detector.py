@@ -92,8 +92,8 @@ class Detector(nn.Module):
 def build_detector(params: ModelParams, *, seed: int | None, channels_last: bool = True) -> Detector:
     """A network to be trained: the same start values for the same seed, whatever the state of torch's generators.
 
-    The seed None is for weights that will be loaded anyway. No generator's state is changed. With channels last in
-    memory convolutions are faster, on GPUs and on one CPU core.
+    The seed None is for weights that will be loaded anyway, and leaves torch's own start values. No generator's state
+    is changed. With channels last in memory convolutions are faster, on GPUs and on one CPU core.
     """
     with torch.random.fork_rng(devices=[]):
         if seed is not None:
@@ -102,7 +102,8 @@ def build_detector(params: ModelParams, *, seed: int | None, channels_last: bool
         hidden = HIDDEN[params.backbone]
         *earlier, heads = (Heads(backbone.features, hidden=hidden, layout=layout) for _ in range(backbone.stacks))
         detector = Detector(backbone, heads, params, earlier_heads=earlier)
-        _reset_parameters(detector)
+        if seed is not None:
+            _reset_parameters(detector)
     if channels_last:
         _store_channels_last(backbone)
     return detector

@@ -7,11 +7,14 @@ import subprocess
 from pathlib import Path
 
 import psutil
-from processes import processes_naming
+from processes import free_port, processes_naming
 from workspaces import run
 
 from deepmark.workspace.environment import child_environment, tool
 from deepmark.workspace.layout import Workspace
+
+EVERYTHING = {"ema": 0.9, "evaluate_every": 1, "checkpoint_minutes": 0}
+"""Values of the section `train`: all that a run may carry from step to step, and a checkpoint after each."""
 
 
 def train(workspace: Workspace, *options: str, **variables: str):
@@ -40,6 +43,12 @@ def sabotage(folder: Path, code: str) -> str:
     (folder / "sabotage").mkdir()
     (folder / "sabotage/sitecustomize.py").write_text(code, "utf-8")
     return os.pathsep.join(filter(None, [str(folder / "sabotage"), os.environ.get("PYTHONPATH")]))
+
+
+def under_a_scheduler() -> dict[str, str]:
+    """The environment in which `deepmark train` is itself the only process of a training, which saves its launcher."""
+    alone = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
+    return alone | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
 
 
 def working_on(workspace: Workspace) -> list[psutil.Process]:

@@ -19,6 +19,9 @@ from deepmark.workspace.layout import Workspace
 
 REPOSITORY = Path(__file__).parents[2]
 
+SCALAR_KERNELS = {"TORCHINDUCTOR_VEC_ISA_OK": "0"}
+"""The environment in which torch.compile writes kernels without vector code, which build in half the time."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Done:

@@ -36,7 +36,7 @@ def points(workspace: Workspace) -> list[tuple[str, int, float]]:
 
 @pytest.mark.slow
 def test_killed_inside_three_writes_and_once_by_a_power_cut_it_ends_with_the_same_bits_and_the_same_run(
-    untrained, two_once
+    untrained, trained_once
 ):
     for kill in ("tensors 7", "renamed 2", "metrics_kept 1"):
         process = started(untrained, DEEPMARK_KILL=kill, PYTHONPATH=KILLS)
@@ -50,24 +50,24 @@ def test_killed_inside_three_writes_and_once_by_a_power_cut_it_ends_with_the_sam
     done = train(untrained)
 
     assert done.code == 0, done.err
-    assert sums(untrained) == sums(two_once)
-    assert set(sums(two_once)) == {
+    assert sums(untrained) == sums(trained_once)
+    assert set(sums(trained_once)) == {
         "model",
         *(f"{name}.safetensors" for name in ("weights", "optimizer", "average", "best")),
     }
-    assert losses(untrained) == losses(two_once)
+    assert losses(untrained) == losses(trained_once)
     assert list(mlflow_runs(untrained).values()) == ["FINISHED"]
-    assert points(untrained) == points(two_once)
+    assert points(untrained) == points(trained_once)
     assert list(untrained.root.rglob("*.unfinished")) == []
 
 
 @pytest.mark.slow
-def test_told_to_end_it_writes_a_checkpoint_and_goes_on_from_there(untrained):
+def test_told_to_end_it_writes_a_checkpoint_and_goes_on_from_there(untrained_by_two):
     """Only one of the processes on two machines may receive the signal."""
-    set_params(untrained, train={"checkpoint_minutes": 60, "epochs": 40})
+    set_params(untrained_by_two, train={"checkpoint_minutes": 60, "epochs": 40})
     for number, to in ((SIGTERM, "one process"), (SIGTERM, "launcher"), (SIGINT, "launcher")):
-        process = further(untrained)
-        told = process.pid if to == "launcher" else second_rank(untrained)
+        process = further(untrained_by_two)
+        told = process.pid if to == "launcher" else second_rank(untrained_by_two)
         begun = time.monotonic()
         os.kill(told, number)
         _, err = process.communicate(timeout=60)
@@ -76,10 +76,10 @@ def test_told_to_end_it_writes_a_checkpoint_and_goes_on_from_there(untrained):
         assert time.monotonic() - begun < 30
         assert err.splitlines()[-1].startswith(f"deepmark train: stopped by {number.name}. The same command goes on")
         assert "Traceback" not in err
-        assert working_on(untrained) == []
+        assert working_on(untrained_by_two) == []
         # during validation the process with the signal ends at once, and the other fails because of that
-        assert set(mlflow_runs(untrained).values()) <= {"KILLED", "FAILED" if to == "one process" else "KILLED"}
-    assert list(mlflow_runs(untrained).values()) == ["KILLED"]  # the run from before: no new one was started
+        assert set(mlflow_runs(untrained_by_two).values()) <= {"KILLED", "FAILED" if to == "one process" else "KILLED"}
+    assert list(mlflow_runs(untrained_by_two).values()) == ["KILLED"]  # the run from before: no new one was started
 
 
 def further(workspace: Workspace) -> subprocess.Popen[str]:
@@ -96,15 +96,15 @@ def second_rank(workspace: Workspace) -> int:
 
 
 @pytest.mark.slow
-def test_a_run_may_go_on_with_another_number_of_processes(untrained, two_once):
-    process = started(untrained, DEEPMARK_KILL="renamed 5", PYTHONPATH=KILLS)
+def test_a_run_may_go_on_with_another_number_of_processes(untrained_by_two, two_once):
+    process = started(untrained_by_two, DEEPMARK_KILL="renamed 5", PYTHONPATH=KILLS)
     process.communicate()
     assert process.returncode == -SIGKILL
-    assert wait_until(lambda: not working_on(untrained), seconds=20)
-    saved = steps_saved(untrained.runs / "train")
-    done = train(set_params(untrained, train={"launch": {"nproc_per_node": 1}}), DEEPMARK_LOADER_THREADS="0")
+    assert wait_until(lambda: not working_on(untrained_by_two), seconds=20)
+    saved = steps_saved(untrained_by_two.runs / "train")
+    done = train(set_params(untrained_by_two, train={"launch": {"nproc_per_node": 1}}), DEEPMARK_LOADER_THREADS="0")
 
     assert 0 < saved < 6
     assert done.code == 0, done.err
-    assert list(mlflow_runs(untrained).values()) == ["FINISHED"]
-    assert [point[:2] for point in points(untrained)] == [point[:2] for point in points(two_once)]
+    assert list(mlflow_runs(untrained_by_two).values()) == ["FINISHED"]
+    assert [point[:2] for point in points(untrained_by_two)] == [point[:2] for point in points(two_once)]

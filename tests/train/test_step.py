@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from one_process import ALONE
-from workspaces import run, set_params
+from workspaces import SCALAR_KERNELS, run, set_params
 
 from deepmark.data.augment import make_sample
 from deepmark.data.shards.reader import ShardReader
@@ -89,7 +89,7 @@ def test_without_a_compiler_compiling_is_refused(sharded, monkeypatch, tmp_path)
 def test_a_compiled_network_learns_the_same(sharded, trained_once):
     """In separate processes: the shape checks of the tests cannot be compiled."""
     set_params(sharded, train={"compile": True, "ema": 0.9})
-    done = run("deepmark", "train", cwd=sharded.root)
+    done = run("deepmark", "train", cwd=sharded.root, **SCALAR_KERNELS)
     assert done.code == 0, done.err
 
     compiled, plain = (json.loads(each.training_file.read_text("utf-8"))["history"] for each in (sharded, trained_once))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from object_storage import BUCKET, ObjectStorage
 from ruamel.yaml import YAML
+from trainings import EVERYTHING, under_a_scheduler
 from workspaces import commit, copied, run, set_params
 
 from assets.dvc.graph import read_graph
@@ -19,8 +20,8 @@ from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
 
 
-def dvc(root: Path, *words: object) -> str:
-    done = run("dvc", *words, cwd=root)
+def dvc(root: Path, *words: object, **variables: str) -> str:
+    done = run("dvc", *words, cwd=root, **variables)
     assert done.code == 0, done.err + done.out
     return done.out
 
@@ -60,7 +61,7 @@ def test_a_clone_that_pulled_the_shards_alone_trains_the_same_weights(clone_from
     clone = clone_from(str(tmp_path / "remote"))
     assert {path.name for path in clone.root.joinpath("data").iterdir() if path.name != ".gitignore"} == {"shards"}
 
-    dvc(clone.root, "repro", "--single-item", "train")
+    dvc(set_params(clone, train=EVERYTHING).root, "repro", "--single-item", "train", **under_a_scheduler())
 
     assert file_sha256(clone.model_file) == file_sha256(trained_once.model_file)
 
@@ -80,7 +81,7 @@ def test_a_workspace_without_data_trains_the_same_weights_from_s3(sharded, train
     away = set_params(sharded, storage={"shards": place})
     assert run_folder(away) == folder  # what was learnt before the shards moved is not lost
 
-    dvc(away.root, "repro", "--single-item", "train")
+    dvc(set_params(away, train=EVERYTHING).root, "repro", "--single-item", "train", **under_a_scheduler())
 
     assert file_sha256(away.model_file) == file_sha256(trained_once.model_file)
     deps = YAML(typ="safe").load((away.root / "dvc.lock").read_text("utf-8"))["stages"]["train"]["deps"]

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from workspaces import SCALAR_KERNELS
 
 from deepmark.model.backbones.deform import DeformConv2d, deform_conv2d
 
@@ -183,6 +185,7 @@ NO_COMPILER = pytest.mark.skipif(shutil.which("g++") is None, reason="inductor n
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=[pytest.mark.slow, NO_COMPILER])])
 def test_compiled_it_is_one_graph_with_the_same_results_and_gradients(backend):
-    done = subprocess.run([sys.executable, "-c", COMPILED, backend], capture_output=True, text=True, check=False)
+    command, environment = [sys.executable, "-c", COMPILED, backend], os.environ | SCALAR_KERNELS
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     assert done.stdout == "equal\n", done.stderr

@@ -32,8 +32,8 @@ def test_two_processes_write_one_checkpoint_and_one_run(two_once):
 
 
 @pytest.mark.slow
-def test_a_finished_training_is_not_trained_or_logged_again(two_once, tmp_path):
-    workspace = copied(two_once, tmp_path)
+def test_a_finished_training_is_not_trained_or_logged_again(trained_once, tmp_path):
+    workspace = copied(trained_once, tmp_path)
     before = mlflow_runs(workspace), logged_models(workspace)
     expected = file_sha256(workspace.model_file), workspace.training_file.read_text("utf-8")
     shutil.rmtree(workspace.checkpoint)  # as DVC does before it runs a stage
@@ -98,10 +98,10 @@ def test_a_rank_that_was_killed_is_named_with_the_signal(sharded, tmp_path):
 
 
 @pytest.mark.slow
-def test_no_rank_outlives_a_launcher_that_was_killed(untrained):
-    process = started(untrained)
-    assert wait_until(lambda: len(working_on(untrained)) == 3, seconds=120)
+def test_no_rank_outlives_a_launcher_that_was_killed(untrained_by_two):
+    process = started(untrained_by_two)
+    assert wait_until(lambda: len(working_on(untrained_by_two)) == 3, seconds=120)
     process.kill()
     process.communicate()
 
-    assert wait_until(lambda: not working_on(untrained), seconds=LEFT_WITHIN)
+    assert wait_until(lambda: not working_on(untrained_by_two), seconds=LEFT_WITHIN)

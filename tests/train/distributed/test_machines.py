@@ -41,9 +41,9 @@ def ends(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
 
 @pytest.mark.slow
 def test_a_lost_machine_and_one_told_to_end_are_named_and_both_learn_on_what_two_processes_on_one_do(
-    hosts, untrained, two_once
+    hosts, untrained_by_two, two_once
 ):
-    workspace = over(hosts, untrained)
+    workspace = over(hosts, untrained_by_two)
     lose(hosts, workspace, lost=0, cable="cut", after=1)
     tell(hosts, workspace, after=2)
     lose(hosts, workspace, lost=1, cable="whole", after=4)
@@ -112,14 +112,13 @@ def test_what_the_user_can_mend_on_one_machine_is_told_on_both(hosts, sharded):
 @pytest.mark.slow
 def test_a_process_that_is_killed_is_named_where_it_ran(hosts, sharded):
     workspace = over(hosts, sharded)
-    set_params(workspace, train={"batch_size": 6, "launch": {"nproc_per_node": 2}})
     processes = under_way(hosts, workspace, after=1)
     ranks = psutil.Process(processes[1].pid).children(recursive=True)
-    next(each for each in ranks if each.environ().get("RANK") == "3").kill()
+    next(each for each in ranks if each.environ().get("RANK") == "1").kill()
     (code, _, err), told = ends(processes)
 
     assert (code, told[0]) == (1, 1)
-    assert told[2].splitlines()[-1].startswith("deepmark train: rank 3 of the training failed: killed by SIGKILL")
+    assert told[2].splitlines()[-1].startswith("deepmark train: rank 1 of the training failed: killed by SIGKILL")
     assert "was lost" not in err
 
 
