@@ -2,23 +2,20 @@
 
 import base64
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 
 import pytest
 from encoded_images import encoded, smooth
-from processes import free_port
+from model_server import served
 from tiny_dataset import jpeg
 
 from deepmark.registry.versions import CHAMPION, MODEL, Registry
 from deepmark.schema import CATEGORY_BY_NAME
 from deepmark.tracking.mlflow_store import as_current_store
-from deepmark.workspace.environment import child_environment, tool
+from deepmark.workspace.environment import child_environment
 
 pytestmark = pytest.mark.slow
 
@@ -43,31 +40,8 @@ def _run_of(registry):
 
 @pytest.fixture(scope="module")
 def address(served_store):
-    port = free_port()
-    where = ("-h", "127.0.0.1", "-p", str(port))
-    command = [tool("mlflow"), "models", "serve", "-m", URI, "--env-manager", "local", *where]
-    server = subprocess.Popen(
-        command, env=served_store, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 90
-        while not _is_up(url):
-            assert server.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-        yield url
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-
-def _is_up(url):
-    try:
-        with urllib.request.urlopen(f"{url}/ping", timeout=5):
-            return True
-    except OSError:
-        return False
+    with served(URI, served_store) as server:
+        yield server.url
 
 
 def ask(url, *images, column="image"):
