@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from deepmark.redact import redact
 
@@ -48,6 +49,16 @@ class DeepmarkError(Exception):
 
     def __init__(self, message: str = "") -> None:
         super().__init__(redact(message))
+
+
+def as_path(value: Any, what: str) -> Path:
+    """The path in an argument of a public function; `what` names the function and the argument.
+
+    Raises DeepmarkError for anything but a string or a path.
+    """
+    if isinstance(value, str | os.PathLike):
+        return Path(value)
+    raise DeepmarkError(f"{what}: expected a path, found {type(value).__name__}. Give a string or a pathlib.Path.")
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """`import deepmark`: what a Python user finds there, and that nothing is loaded before it is used."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -93,6 +94,50 @@ def test_a_type_checker_knows_the_types_of_the_public_names(tmp_path):
     assert told[1].startswith('error: Incompatible types in assignment (expression has type "LoadedDetector"')
     assert told[2].startswith('error: Module has no attribute "no_such_name"')
     assert len(told) == 4, done.stdout
+
+
+WRONG = {
+    # a call: words of its message
+    "evaluate([], (iter([]), {}))": "predictions, facts = read_predictions(path)",
+    "evaluate([], 'nms.parquet')": "found str with str",
+    "evaluate([], None)": "found NoneType with NoneType",
+    "evaluate([{}], [])": "evaluate: records: expected what `read_records(path)` reads, found list with dict",
+    "evaluate([], [], resamples=-1)": "resamples is -1. Give a whole number",
+    "read_records(None)": "read_records: path: expected a path, found NoneType",
+    "read_predictions(5)": "read_predictions: path: expected a path, found int",
+    "ShardReader(None)": "ShardReader: folder: expected a path, found NoneType",
+    "ShardReader('s3://bucket/shards')": "is a URL. `deepmark.web_dataset` reads shards from one",
+    "web_dataset(None, 'train')": "web_dataset: shards: expected a path",
+    "web_dataset('data/shards', 'train', shuffle='yes')": "shuffle is 'yes'. Give a whole number, 0 or more",
+    "web_dataset('file:///shards', 'train', cache=5)": "web_dataset: cache: expected a path",
+    "load_detector(None)": "load_detector: path: expected a path",
+    "load_detector('model.safetensors', min_score='high')": "min_score is 'high', and must be a number from 0 to 1",
+    "load_network(b'model')": "load_network: path: expected a path, found bytes",
+    "draw_dataset(None, train=1, validation=0, seed=0)": "draw_dataset: out: expected a path",
+    "draw_dataset('new', train='1', validation=0, seed=0)": "train is '1'. Give a whole number, 0 or more",
+    "init_workspace(5, 'demo')": "init_workspace: root: expected a path",
+    "init_workspace('new', 5)": "profile '5': there is none of this name. Choose one of",
+    "Workspace(None)": "Workspace: root: expected a path, found NoneType",
+    "score_files({}, 'results.json', kind='bbox')": "score_files: truth: expected a path, found dict",
+    "score_files('truth.json', 'results.json', kind=None)": "kind None: Choose one of: bbox, keypoints",
+    "score_files('truth.json', 'results.json', kind='bbox', engine='fast')": "engine 'fast': Choose one of: hotcoco",
+}
+
+
+@pytest.mark.slow
+def test_an_argument_of_a_wrong_type_is_a_deepmark_error_that_says_what_to_give(tmp_path):
+    """In a process of its own: here, the tests' own type checks would answer first."""
+    program = (
+        "import json\nfrom deepmark import *\nmessages = {}\n"
+        f"for call in {list(WRONG)}:\n"
+        "    try:\n        eval(call)\n"
+        "    except DeepmarkError as error:\n        messages[call] = str(error)\n"
+        "print(json.dumps(messages))"
+    )
+    messages = json.loads(python(program, tmp_path))
+
+    assert messages.keys() == WRONG.keys()
+    assert {call: words for call, words in WRONG.items() if words not in messages[call]} == {}
 
 
 def test_every_package_says_that_it_is_typed():

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deepmark.data.parquet import open_parquet, parquet_writer, told_as_damage
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, as_path
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS, STRATEGIES
 from deepmark.types import Detections, Prediction
 
@@ -62,13 +63,13 @@ def write_predictions(
     return count
 
 
-def read_predictions(path: Path) -> tuple[Iterator[Prediction], dict[str, str]]:
+def read_predictions(path: str | PathLike[str]) -> tuple[Iterator[Prediction], dict[str, str]]:
     """The predictions, read as they are consumed, and the facts about how they were made.
 
     Raises DeepmarkError where the file is missing or holds something else, and, perhaps only after some predictions,
     where it is damaged.
     """
-    path = Path(path)
+    path = as_path(path, "read_predictions: path")
     maker = _maker(path)
     file = open_parquet(path, maker)
     metadata = file.metadata.metadata or {}

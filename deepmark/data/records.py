@@ -5,6 +5,7 @@ Columns are converted as NumPy arrays; conversion row by row would take ten time
 
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from itertools import chain, islice, pairwise
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 
 from deepmark.data.parquet import open_parquet, parquet_writer, told_as_damage
 from deepmark.data.record_fields import PLAIN_GARMENT, PLAIN_RECORD
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, as_path
 from deepmark.schema import SPLITS
 from deepmark.types import Garment, ImageRecord
 
@@ -176,9 +177,9 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
         yield from file.iter_batches(batch_size=ROWS)
 
 
-def read_records(path: Path) -> Iterator[ImageRecord]:
+def read_records(path: str | PathLike[str]) -> Iterator[ImageRecord]:
     """The records in the order of the file, which is by image id; a few thousand are in memory at a time.
 
     Raises DeepmarkError where the file is missing, damaged, or holds something else.
     """
-    return chain.from_iterable(map(records_from_batch, read_batches(path)))
+    return chain.from_iterable(map(records_from_batch, read_batches(as_path(path, "read_records: path"))))

@@ -9,7 +9,7 @@ from typing import overload
 
 import torch
 
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, as_path
 from deepmark.images import ImageSource, OpenedImage, open_image
 from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor, PreparedImage, best_device
 from deepmark.model.detector import load_network
@@ -86,10 +86,10 @@ def load_detector(
 
     Raises DeepmarkError where the file is missing, damaged or no DeepMark model, and for options that cannot be.
     """
-    if min_score is not None and not 0 <= min_score <= 1:
-        raise DeepmarkError(f"min_score is {min_score:g}, and must be from 0 to 1.")
+    path = as_path(path, "load_detector: path")
+    if min_score is not None and not (isinstance(min_score, float | int) and 0 <= min_score <= 1):
+        raise DeepmarkError(f"min_score is {min_score!r}, and must be a number from 0 to 1.")
     device = best_device() if device is None else _checked_device(device)
-    path = Path(path)
     network = load_network(path)
     params = predict or network.predict_params or PROFILE_PREDICT_PARAMS
     least = max(SHOWN_SCORE, params.min_score) if min_score is None else min_score

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from deepmark.digests import NO_DIGEST, check_digest, new_file_with_digest
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, as_path
 from deepmark.model.backbones.deform import DeformConv2d
 from deepmark.model.backbones.dla import DLA34
 from deepmark.model.backbones.hourglass import Hourglass104
@@ -170,11 +171,12 @@ def save_detector(
         save_file(weights, draft, metadata)
 
 
-def load_network(path: Path, *, device: torch.device | str = "cpu") -> Detector:
+def load_network(path: str | PathLike[str], *, device: torch.device | str = "cpu") -> Detector:
     """The network from its file, ready to detect (in eval mode).
 
     Raises DeepmarkError where the file is missing, damaged, not a DeepMark model, or of another shape.
     """
+    path = as_path(path, "load_network: path")
     stored = read_detector(path)
     detector = build_detector(stored.params, seed=None)
     _check_shapes(path, stored.weights, detector.state_dict())

@@ -11,7 +11,7 @@ import cv2
 import simplejpeg
 
 from deepmark.data.parallel import map_in_order, worker_count
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, as_path
 from deepmark.files import require_space, write_text
 from deepmark.schema import SPLITS
 from deepmark.synthetic.scene import draw_image
@@ -44,11 +44,11 @@ def draw_dataset(
 
     Raises DeepmarkError if `out` holds anything but an earlier draw with the same arguments, or a number is negative.
     """
-    out = Path(out)
+    out = as_path(out, "draw_dataset: out")
     counts = {"train": train, "validation": validation}
     for name, value in {**counts, "seed": seed}.items():
-        if value < 0:
-            raise DeepmarkError(f"synth: {name} is {value}. Give 0 or more.")
+        if not isinstance(value, int) or value < 0:
+            raise DeepmarkError(f"synth: {name} is {value!r}. Give a whole number, 0 or more.")
     _claim(out, {"drawn_by": "deepmark synth", "seed": seed, **counts})
     for split in SPLITS:
         for folder in ("image", "annos"):

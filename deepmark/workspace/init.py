@@ -5,7 +5,7 @@ import subprocess
 from os import PathLike
 from pathlib import Path
 
-from deepmark.errors import DeepmarkError, missing_extra, nearest
+from deepmark.errors import DeepmarkError, as_path, missing_extra, nearest
 from deepmark.workspace.environment import tool
 from deepmark.workspace.git import IDENTITY, git, run_git
 from deepmark.workspace.layout import Workspace, check_place
@@ -44,12 +44,12 @@ def init_workspace(root: str | PathLike[str], profile: str | None = None) -> Wor
     Raises DeepmarkError where the folder holds something else, a workspace of another profile, or has a name that its
     tools cannot work with, and where there is no such profile.
     """
-    root, wanted = Path(root), profile
+    root, wanted = as_path(root, "init_workspace: root"), profile
     profile = str(profile or "paper")
     check_place(root)
     if not profile_file(profile).is_file():
         profiles = sorted(file.stem for file in profile_file(profile).parent.glob("*.yaml") if file.stem != "dvc")
-        raise DeepmarkError(f"profile '{profile}': there is none of this name. {nearest(profile, profiles)}")
+        raise DeepmarkError(f"profile '{profile}': there is none of this name. {nearest(str(profile), profiles)}")
     if (root / "params.yaml").is_file() and (root / ".dvc").is_dir():
         if wanted and (made_with := _profile_of(root)) not in (profile, None):
             raise DeepmarkError(

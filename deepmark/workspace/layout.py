@@ -6,7 +6,7 @@ from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, as_path
 from deepmark.params import Params, load_params
 
 _UNUSABLE = re.compile(r"[?{}\x00-\x1f\x7f\ud800-\udfff]|%[0-9A-Fa-f]{2}")
@@ -40,8 +40,8 @@ class Workspace:
     root: Path
 
     def __init__(self, root: str | PathLike[str]) -> None:
-        check_place(Path(root))
-        object.__setattr__(self, "root", Path(root))
+        object.__setattr__(self, "root", as_path(root, "Workspace: root"))
+        check_place(self.root)
 
     @cached_property
     def params(self) -> Params:

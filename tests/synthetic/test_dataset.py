@@ -118,5 +118,5 @@ def test_nothing_is_drawn_over_what_a_link_leads_to(tmp_path: Path):
 def test_a_negative_number_is_refused(tmp_path: Path, name: str):
     numbers = {"train": 1, "validation": 1, "seed": 1, name: -1}
 
-    with pytest.raises(DeepmarkError, match=f"{name} is -1. Give 0 or more"):
+    with pytest.raises(DeepmarkError, match=f"{name} is -1. Give a whole number, 0 or more"):
         draw_dataset(tmp_path / "raw", **numbers)

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,6 +23,18 @@ QUALITY = 95
 
 _BACK = {6: 8, 8: 6}
 """The orientations that undo others; the rest undo themselves."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceImage:
+    """An image with items."""
+
+    path: Path
+    number: int
+    """In its new name."""
+
+    size: tuple[int, int]
+    """(height, width), as the data set says."""
 
 
 def _fail(dataset: CocoDataset, place: int, fault: str, remedy: str) -> NoReturn:
@@ -122,27 +135,29 @@ def _stored(image: OpenedImage) -> np.ndarray:
     return upright(image.content, _BACK.get(image.orientation, image.orientation))
 
 
-def place_image(path: Path, target: Path, labelled: tuple[int, int], truth: Path, *, frame: Frame | None) -> str:
-    """Link an image to its new name, or write it there as a JPEG; returns why, or "" where it is linked.
+def place_images(images: Sequence[SourceImage], folder: Path, truth: Path, *, frame: Frame | None) -> list[str]:
+    """Link images to their new names in `folder`, or write them there as JPEGs; returns why, or "" for each link.
 
-    `labelled` is the (height, width) that the data set `truth` gives. `frame` decides what labels refer to where EXIF
-    data turns the image and its size does not tell.
-
-    Raises DeepmarkError where the file is no image, is damaged, or has another size.
+    `truth` is the file of the data set. `frame` decides what labels refer to where EXIF data turns an image and its
+    size does not tell. Raises DeepmarkError where a file is no image, is damaged, or has another size.
     """
-    image = open_image(path)
-    meant = _labelled_frame(image, labelled, truth, frame)
+    return [_place(image, folder / f"{image.number:06d}.jpg", truth, frame) for image in images]
+
+
+def _place(source: SourceImage, target: Path, truth: Path, frame: Frame | None) -> str:
+    image = open_image(source.path)
+    meant = _labelled_frame(image, source.size, truth, frame)
     plain = image.kind == JPEG and isinstance(image.content, bytes)
     reasons = [] if plain else ["CMYK JPEG" if image.kind == JPEG else image.kind.split(maxsplit=1)[1]]
     if image.orientation != 1:
         reasons.append(f"orientation {image.orientation}, labels {meant}")
     if not reasons:
-        _link_or_copy(path, target)
+        _link_or_copy(source.path, target)
         return ""
     try:
         pixels = image.pixels() if meant is Frame.UPRIGHT else _stored(image)
     except ValueError as error:
-        raise DeepmarkError(f"{path}: is not an intact JPEG ({error}). Copy or save it again.") from None
+        raise DeepmarkError(f"{source.path}: is not an intact JPEG ({error}). Copy or save it again.") from None
     target.write_bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=QUALITY, colorspace="RGB"))
     return ", ".join(reasons + [image.note] * bool(image.note))
 

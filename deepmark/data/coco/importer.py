@@ -9,18 +9,24 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from deepmark.data.coco.dataset import CocoDataset, check_keypoints, read_coco
-from deepmark.data.coco.import_images import bytes_to_copy, image_files, place_image
+from deepmark.data.coco.import_images import SourceImage, bytes_to_copy, image_files, place_images
 from deepmark.data.ingest.annotation import ITEM_NAME
 from deepmark.data.ingest.strict_json import short_repr
+from deepmark.data.parallel import map_in_order, worker_count
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_folder, require_space
 from deepmark.schema import CATEGORIES, Frame
+
+CHUNK = 64
+"""Images per task of a worker."""
 
 MOST_NUMBER = 999_999_999
 """The largest number that ingest takes in the name of a file."""
@@ -117,6 +123,7 @@ def import_coco(
     out: Path,
     *,
     frame: Frame | None = None,
+    workers: int | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> dict[str, Any]:
     """Write folders image/ and annos/ in `out` from a COCO file and its images, whole or not at all.
@@ -124,7 +131,7 @@ def import_coco(
     Each image is compared with what the file says of it. What is no plain JPEG is written as one of quality 95, and
     "changed" counts such images by reason. The number of an image is its id, or 1, 2, 3 … for all if an id has more
     than nine digits; images.csv says which id and file each comes from. `frame` is what labels refer to where EXIF data
-    turns an image and its size does not tell.
+    turns an image and its size does not tell. `workers` is the number of processes (None: one per core).
 
     Returns counts: pictures_in_file = pictures + pictures_without_items. "stood_in" holds, for each missing field, how
     many items (for source and pair_id, images) lacked it. A missing pair_id becomes the number of the image, so the
@@ -144,20 +151,27 @@ def import_coco(
         places[fields["image_id"]].append(place)
     anew = max(places, default=0) > MOST_NUMBER
     numbers = {image: number if anew else image for number, image in enumerate(places, 1)}
+    sources = [
+        SourceImage(path=path, number=numbers[image["id"]], size=(image["height"], image["width"]))
+        for image, path in zip(dataset.images, files, strict=True)
+        if places[image["id"]]
+    ]
+    chunks = [sources[start : start + CHUNK] for start in range(0, len(sources), CHUNK)]
     stood_in: Counter[str] = Counter()
     changed: Counter[str] = Counter()
     with new_folder(out) as draft:
         (draft / "image").mkdir()
         (draft / "annos").mkdir()
-        for image, path in zip(dataset.images, files, strict=True):
-            progress(1)
-            if not places[image["id"]]:
-                continue
-            number = numbers[image["id"]]
-            size = (image["height"], image["width"])
-            changed[place_image(path, draft / f"image/{number:06d}.jpg", size, file, frame=frame)] += 1
-            annotation = _annotation(dataset, image, number, places[image["id"]], stood_in)
-            (draft / f"annos/{number:06d}.json").write_text(json.dumps(annotation), "utf-8")
+        for image in dataset.images:
+            if places[image["id"]]:
+                number = numbers[image["id"]]
+                annotation = _annotation(dataset, image, number, places[image["id"]], stood_in)
+                (draft / f"annos/{number:06d}.json").write_text(json.dumps(annotation), "utf-8")
+        put = partial(place_images, folder=draft / "image", truth=file, frame=frame)
+        with closing(map_in_order(put, chunks, workers=worker_count(workers, len(chunks)))) as placed:
+            for reasons in placed:
+                changed.update(reasons)
+                progress(len(reasons))
         written = {image: number for image, number in numbers.items() if places[image]}
         _write_names(draft / "images.csv", written, {image["id"]: image["file_name"] for image in dataset.images})
     return {

@@ -15,8 +15,9 @@ import xxhash
 
 from deepmark.data.shards.index import Shard, jpeg_of, json_of, sample_table
 from deepmark.data.shards.record_json import record_from_json
+from deepmark.data.shards.remote import is_url
 from deepmark.data.shards.source import LocalShards, RemoteShards
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, as_path
 from deepmark.types import ImageRecord
 
 Sample = tuple[ImageRecord, bytes]
@@ -51,9 +52,11 @@ class ShardReader(Sequence[Sample]):
     """
 
     def __init__(self, folder: str | os.PathLike[str] | RemoteShards) -> None:
-        if not isinstance(folder, str | os.PathLike | RemoteShards):
-            raise DeepmarkError(f"ShardReader: {type(folder).__name__} is no folder of shards. Give its path.")
-        self._source = folder if isinstance(folder, RemoteShards) else LocalShards(Path(folder))
+        if isinstance(folder, str) and is_url(folder):
+            raise DeepmarkError(f"ShardReader: {folder} is a URL. `deepmark.web_dataset` reads shards from one.")
+        self._source: LocalShards | RemoteShards = (
+            folder if isinstance(folder, RemoteShards) else LocalShards(as_path(folder, "ShardReader: folder"))
+        )
         index = self._source.index()
         self.split = index.split
         self._shards = index.shards

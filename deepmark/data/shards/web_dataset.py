@@ -15,7 +15,7 @@ from deepmark.data.shards.index import Shard, jpeg_of, json_of
 from deepmark.data.shards.record_json import record_from_json
 from deepmark.data.shards.remote import RemoteFolder, is_url
 from deepmark.data.shards.source import LocalShards, RemoteShards, StreamedShards
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, as_path
 
 BLOCK_BYTES = 2**20
 """Bytes read at once from a local shard."""
@@ -76,6 +76,11 @@ def web_dataset(
     Raises DeepmarkError where the index is missing or damaged; a pass raises it where a shard is missing or a sample is
     damaged, and the message names both.
     """
+    if not isinstance(shards, str) or not is_url(shards):
+        shards = as_path(shards, "web_dataset: shards")
+    for name, value in (("shuffle", shuffle), ("seed", seed), ("epoch", epoch)):
+        if not isinstance(value, int) or value < 0:
+            raise DeepmarkError(f"web_dataset: {name} is {value!r}. Give a whole number, 0 or more.")
     source = _open_source(f"{os.fspath(shards).rstrip('/')}/{split}", cache, cache_gib)
     files = source.index().shards
     stages: list[Any] = [webdataset.SimpleShardList([shard.file for shard in files])]
@@ -95,7 +100,9 @@ def _open_source(place: str, cache: str | os.PathLike[str] | None, cache_gib: fl
         return LocalShards(Path(place))
     if cache is None:
         return StreamedShards(RemoteFolder(url=place))
-    return RemoteShards(RemoteFolder(url=place), ShardCache(folder=Path(cache), limit=int(cache_gib * 2**30)))
+    return RemoteShards(
+        RemoteFolder(url=place), ShardCache(folder=as_path(cache, "web_dataset: cache"), limit=int(cache_gib * 2**30))
+    )
 
 
 def _blocks(source: _Source, shard: Shard) -> Iterator[bytes]:

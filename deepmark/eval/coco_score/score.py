@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from deepmark.data.coco.dataset import CocoDataset, check_keypoints, is_number, is_whole, read_coco
 from deepmark.data.coco.results import read_results
-from deepmark.errors import DeepmarkError, nearest
+from deepmark.errors import DeepmarkError, as_path, nearest
 from deepmark.eval.coco_score.engines import hotcoco_curves, pycocotools_curves
 from deepmark.eval.coco_score.figures import FIGURES, Curves, figures
 from deepmark.schema import Kind
@@ -104,8 +104,10 @@ def score_files(
     Raises DeepmarkError where a file is not what it should be, or the two do not belong together.
     """
     if kind not in set(Kind):
-        raise DeepmarkError(f"kind '{kind}': {nearest(kind, Kind)}")
-    kind, truth, results = Kind(kind), Path(truth), Path(results)
+        raise DeepmarkError(f"kind {kind!r}: {nearest(str(kind), Kind)}")
+    if engine not in get_args(Engine):
+        raise DeepmarkError(f"engine {engine!r}: {nearest(str(engine), get_args(Engine))}")
+    kind, truth, results = Kind(kind), as_path(truth, "score_files: truth"), as_path(results, "score_files: results")
     dataset = read_coco(truth)
     _check_items(dataset, kind)
     if visible_only and kind is Kind.KEYPOINTS:

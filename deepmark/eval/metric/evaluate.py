@@ -7,11 +7,12 @@ Source: the DeepFashion2 challenge, stock COCO evaluation with its 294 sigmas; e
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from jaxtyping import Float64
 
+from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.bootstrap import Interval, draws, interval
 from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.figures import Figures, matchings
@@ -22,6 +23,8 @@ from deepmark.types import ImageRecord, Prediction
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_T = TypeVar("_T")
 
 PASSES: int = len(KINDS) * (1 + len(SCOPES))
 """How often `evaluate` calls `progress(1)`."""
@@ -108,6 +111,15 @@ def _rows(kind: str, scope: str, figures: Figures, categories: slice = slice(Non
     ]
 
 
+def _all_of(values: Iterable[_T], kind: type[_T], expected: str) -> list[_T]:
+    """The values as a list, if all are of this kind."""
+    found = list(values) if isinstance(values, Iterable) else [values]
+    strange = next((type(value).__name__ for value in found if not isinstance(value, kind)), None)
+    if strange is not None:
+        raise DeepmarkError(f"evaluate: {expected}, found {type(values).__name__} with {strange}.")
+    return found
+
+
 def evaluate(
     records: Iterable[ImageRecord],
     predictions: Iterable[Prediction],
@@ -122,11 +134,18 @@ def evaluate(
     Every image needs a prediction, even one without detections; records and predictions may come in any order. With
     `resamples`, every figure has an interval.
 
-    Raises DeepmarkError if records and predictions are not of the same images.
+    Raises DeepmarkError if records and predictions are not of the same images, or something else.
     """
-    records = list(records)
+    records = _all_of(records, ImageRecord, "records: expected what `read_records(path)` reads")
+    found = _all_of(
+        predictions,
+        Prediction,
+        "predictions: expected the first of the two that `predictions, facts = read_predictions(path)` returns",
+    )
+    if not isinstance(resamples, int) or resamples < 0:
+        raise DeepmarkError(f"evaluate: resamples is {resamples!r}. Give a whole number, 0 or more.")
     truth = truth_columns(records)
-    results = detection_columns(predictions, truth)
+    results = detection_columns(found, truth)
     subsets = subset_items(records) if by_subset else {}
     counts = draws(len(truth.images), resamples=resamples, seed=seed)
     rows: list[Row] = []
