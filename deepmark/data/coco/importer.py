@@ -181,6 +181,6 @@ def import_coco(
         "pictures_without_items": len(files) - len(written),
         "items": len(dataset.annotations),
         "changed": {reason: count for reason, count in sorted(changed.items()) if reason},
-        "numbered_anew": anew,
+        "numbered_anew": len(written) if anew else 0,
         "stood_in": {name: count for name, count in stood_in.items() if count},
     }
