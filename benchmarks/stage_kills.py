@@ -66,7 +66,7 @@ class Command:
     """The workspace before the command, by the last thing that was done: evaluated, registered or promoted."""
 
     once: bool = False
-    """Whether it refuses to write where something is; what is there must then be whole."""
+    """Whether it refuses to do again what is done; the killed run must then have done the whole."""
 
 
 COMMANDS = {
@@ -83,7 +83,7 @@ COMMANDS = {
     "report": Command(words=("report",), outs=("report",)),
     "register": Command(words=("register",)),
     "promote": Command(words=("promote", "--force", "for the campaign"), state="registered"),
-    "rollback": Command(words=("rollback",), state="promoted"),
+    "rollback": Command(words=("rollback",), state="promoted", once=True),
     "convert --to coco": Command(
         words=("convert", "--to", "coco", "--split", "train", "--out", "made/coco.json"), outs=("made",)
     ),
@@ -254,7 +254,7 @@ class Campaign:
                 self.kills += kill(pid)
             if self.kills == before:
                 continue
-            if not (self._command.once and (self._root / self._command.outs[0]).exists()):
+            if not (self._command.once and self._outcome() == expected):
                 finish(self._start(), self._log)
             self.runs += 1
             found, left = self._outcome(), left_behind(self._root)
