@@ -4,8 +4,10 @@
       RefusedError         registry.promote: the gate refuses the challenger
       RankError            train.distributed.launch: a training process died; the message holds its traceback
       MissingFileError     data.shards.remote: the storage has no such file
+      BadRequestError      serving.pyfunc_model: a request to the served model cannot be answered
       LostMachineError     train.distributed.peer_watchdog: another machine left the training
     StoppedError           train.distributed.stop_signal: all processes stopped after the same step, for a signal
+    _WrongValueError       serving.pyfunc_model: what stands in the place of an image; becomes a BadRequestError
     InvalidInputError      data.ingest.strict_json: an input is unusable; ingest rejects and counts it
     StageFailedError       assets.dvc.repro: the command of a stage, or DVC, exited with an error
       StageEndedError      assets.dvc.repro: the stage was ended from outside, and is to be tried again

@@ -211,5 +211,5 @@ def test_a_smaller_picture_stands_in_the_middle_of_its_cell():
 
 
 def test_an_empty_contact_sheet_is_refused():
-    with pytest.raises(ValueError, match="0 pictures in 3 columns"):
+    with pytest.raises(ValueError, match="0 images in 3 columns"):
         contact_sheet([], 3)

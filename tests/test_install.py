@@ -102,7 +102,7 @@ def test_the_base_detects_with_a_trained_model_from_the_command_line_and_from_py
     image = min((trained_once.raw / "validation/image").iterdir())
     options = ("--model", trained_once.model_file, "--min-score", 0)
 
-    done = run(base / "deepmark", "detect", image, *options, "--json", "-", cwd=tmp_path)
+    done = run(base / "deepmark", "detect", image, *options, "--json", cwd=tmp_path)
     assert done.code == 0, done.err
     program = (
         "from deepmark import load_detector\n"

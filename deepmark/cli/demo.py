@@ -15,12 +15,10 @@ from deepmark.cli.options import print_json
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.metrics_file import read_metrics
 from deepmark.progress import progress
-from deepmark.registry.versions import CHAMPION, MODEL
 from deepmark.report.tables.metric_tables import strategy_table
 from deepmark.report.tables.table import to_rich
 from deepmark.schema import STRATEGIES
 from deepmark.synthetic import draw_dataset
-from deepmark.tracking.mlflow_store import tracking_uri
 from deepmark.workspace.environment import child_environment, tool
 from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
@@ -77,6 +75,10 @@ def run_demo(root: Path, *, train: int, validation: int, seed: int, as_json: boo
 
 
 def _what_is_next(workspace: Workspace, *, own_registry: bool) -> Iterator[str]:
+    # here, so that without the extra `pipeline` a demo names it, and not `train`, which is a part of it
+    from deepmark.registry.versions import CHAMPION, MODEL
+    from deepmark.tracking.mlflow_store import tracking_uri
+
     def short(path: Path) -> str:
         return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 

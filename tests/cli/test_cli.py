@@ -154,13 +154,16 @@ def test_init_does_not_fill_a_folder_that_is_in_use(deepmark, tmp_path):
     assert refused(done, "deepmark init", str(tmp_path), "not empty", "new folder")
 
 
-def test_a_tracking_server_that_does_not_answer_is_named(deepmark, trained, monkeypatch):
+def test_a_tracking_server_that_does_not_answer_is_named_and_stops_only_what_needs_it(deepmark, trained, monkeypatch):
     assert deepmark("predict", "--strategy", "nms", "--workspace", trained.root).code == 0
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    done = deepmark("evaluate", "--strategy", "nms", "--workspace", trained.root)
+    figures = deepmark("evaluate", "--strategy", "nms", "--workspace", trained.root)
+    versions = deepmark("models", "--workspace", trained.root)
 
-    assert refused(done, "MLflow at http://127.0.0.1:9 cannot be used", "MLFLOW_TRACKING_URI")
+    assert figures.code == 0
+    assert "MLflow at http://127.0.0.1:9 cannot be used" in figures.err
+    assert refused(versions, "MLflow at http://127.0.0.1:9 cannot be used", "MLFLOW_TRACKING_URI")
 
 
 def test_a_run_that_the_tracking_store_does_not_know_is_warned_of_with_advice(deepmark, trained):

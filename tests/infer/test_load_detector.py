@@ -164,7 +164,7 @@ def test_a_strategy_that_does_not_exist_is_refused_by_the_predictor_too(detector
     ("options", "message"),
     [
         ({"strategy": "plain"}, r"strategy 'plain' is not one of none, nms, flip, multiscale"),
-        ({"min_score": 30}, r"min_score is 30, and must be from 0 to 1"),
+        ({"min_score": 30}, r"min_score is 30, and must be a number from 0 to 1"),
     ],
 )
 def test_options_that_cannot_be_are_refused(model, options, message):

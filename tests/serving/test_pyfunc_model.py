@@ -79,7 +79,7 @@ def test_a_served_image_and_one_of_detect_give_the_same_digits(logged, model, de
     (tmp_path / "image").write_bytes(served_image(kind))
 
     options = ("--model", workspace / "model.safetensors", "--strategy", model.model_config["strategy"])
-    detected = deepmark("detect", tmp_path / "image", *options, "--min-score", 0, "--json", "-").facts
+    detected = deepmark("detect", tmp_path / "image", *options, "--min-score", 0, "--json").facts
     (served,) = model.predict(pd.DataFrame({"image": [base64.b64encode(served_image(kind)).decode()]}))
 
     assert served

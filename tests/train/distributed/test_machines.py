@@ -112,13 +112,14 @@ def test_what_the_user_can_mend_on_one_machine_is_told_on_both(hosts, sharded):
 @pytest.mark.slow
 def test_a_process_that_is_killed_is_named_where_it_ran(hosts, sharded):
     workspace = over(hosts, sharded)
+    set_params(workspace, train={"batch_size": 6, "launch": {"nproc_per_node": 2}})
     processes = under_way(hosts, workspace, after=1)
     ranks = psutil.Process(processes[1].pid).children(recursive=True)
-    next(each for each in ranks if each.environ().get("RANK") == "1").kill()
+    next(each for each in ranks if each.environ().get("RANK") == "3").kill()
     (code, _, err), told = ends(processes)
 
     assert (code, told[0]) == (1, 1)
-    assert told[2].splitlines()[-1].startswith("deepmark train: rank 1 of the training failed: killed by SIGKILL")
+    assert told[2].splitlines()[-1].startswith("deepmark train: rank 3 of the training failed: killed by SIGKILL")
     assert "was lost" not in err
 
 
