@@ -20,6 +20,7 @@ from assets.metadata.stages import checkpoint_facts, records_facts, suspects_fac
 from deepmark import stages
 from deepmark.data.predictions import read_predictions
 from deepmark.data.shards.index import INDEX_FILE
+from deepmark.data.shards.reader import ShardReader
 from deepmark.data.shards.record_json import record_to_json
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
@@ -115,7 +116,7 @@ def _samples(workspace: Workspace) -> list[Any]:
     """As the training verifies the shards, and reads them."""
     found: list[Any] = []
     for split in SPLITS:
-        reader = open_shards(workspace, split)
+        reader = ShardReader(workspace.shards(split))  # `open_shards` would read a sample, to check its own type
         reader.verify()
         found += [(record_to_json(record), jpeg) for record, jpeg in (reader[i] for i in range(len(reader)))]
     return found
