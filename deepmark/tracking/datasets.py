@@ -19,7 +19,7 @@ _DIGEST = 32
 def dataset_inputs(workspace: Workspace, sizes: Mapping[str, dict[str, int]]) -> list["DatasetInput"]:
     """The shards of each split, for MLflow's `log_inputs`; the split is the context.
 
-    The digest is the beginning of the sha256 of the shards' index.json, which holds a checksum of every sample. `sizes`
+    The digest is the beginning of the sha256 of the shards' index, which holds a checksum of every sample. `sizes`
     has what is counted of each split.
     """
     from mlflow.entities import Dataset, DatasetInput, InputTag

@@ -109,14 +109,18 @@ def _artifact_location(uri: str) -> str | None:
 
 def find_unfinished_run(client: "MlflowClient", experiment: str, identity: str) -> "Run | None":
     """The run that was started under an identity and has not finished; None where there is none."""
-    runs = client.search_runs([experiment], f"tags.`{IDENTITY_TAG}` = '{identity}'")
+    runs = _runs_with_tags(client, experiment, {IDENTITY_TAG: identity})
     return next((run for run in runs if run.info.status != "FINISHED"), None)
 
 
 def find_run_with_tags(client: "MlflowClient", experiment: str, tags: dict[str, str]) -> "Run | None":
     """The newest run with all of these tags; None where there is none."""
-    runs = client.search_runs([experiment], " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items()))
-    return runs[0] if runs else None
+    return next(iter(_runs_with_tags(client, experiment, tags)), None)
+
+
+def _runs_with_tags(client: "MlflowClient", experiment: str, tags: dict[str, str]) -> "list[Run]":
+    """The newest first."""
+    return client.search_runs([experiment], " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items()))
 
 
 def resume_run(client: "MlflowClient", run_id: str) -> None:
