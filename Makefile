@@ -27,11 +27,14 @@ ui: $(READY)  ## Dagster and MLflow over the same workspace, on loopback (WORKSP
 # Two processes, which share the files among them; those with slow tests go first (tests/conftest.py).
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test: $(READY)  ## all tests
-	$(PYTEST)
+test: $(READY)  ## the tests of the code, in the processes of the tests
+	$(PYTEST) -m 'not system and not story'
 
-test-quick: $(READY)  ## the tests that take a second or less
-	$(PYTEST) -m 'not slow'
+test-quick: $(READY)  ## of these the tests that take a second or less
+	$(PYTEST) -m 'not slow and not system and not story'
+
+test-system: $(READY)  ## the tests of whole systems: machines, kills, servers, browsers, the whole graph
+	$(PYTEST) -m system
 
 story: $(READY)  ## a scheduled retraining from end to end by the real daemon, then once more with 20 kills: 40 minutes
 	$(BIN)/python -m pytest tests/story -m story -s
@@ -47,4 +50,4 @@ docs: $(READY)  ## the documentation as a site in site/; its search wants a serv
 clean:  ## forget the environment and the demo
 	rm -rf .venv runs/demo site
 
-.PHONY: help setup demo ui test test-quick story lint docs clean
+.PHONY: help setup demo ui test test-quick test-system story lint docs clean

@@ -29,16 +29,16 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-SLOW_FIXTURES = {"trained_once", "two_once", "finished", "made"}
-"""Whoever asks for one of these waits for a training, or for a whole graph."""
+MARKED_BY_FIXTURE = {"trained_once": "slow", "finished": "slow", "two_once": "system", "made": "system"}
+"""Whoever asks for one of these waits for a training, for one by two processes, or for a whole graph."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what waits for those, and begin with the files of slow tests: two workers then end together."""
+    """Mark what waits for those, and begin with the files of slow tests: two workers then end together."""
     for item in items:
-        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.slow)
+        for fixture in MARKED_BY_FIXTURE.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(MARKED_BY_FIXTURE[fixture])
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 

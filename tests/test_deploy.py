@@ -108,7 +108,7 @@ def test_under_slurm_a_training_that_was_told_to_end_is_requeued(tmp_path):
     assert (tmp_path / "requeued").read_text("utf-8") == "4711\n"
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_under_slurm_two_tasks_learn_what_two_processes_of_ours_do(
     sharded: Workspace, two_once: Workspace, tmp_path: Path
 ):

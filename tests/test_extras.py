@@ -76,7 +76,7 @@ def test_any_other_missing_module_keeps_its_error(module):
         __import__(module)
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_a_command_whose_extra_is_missing_says_which(tmp_path):
     program = (
         "import sys\nsys.modules['mlflow'] = None\nfrom deepmark.cli.app import main\n"

@@ -15,7 +15,7 @@ from workspaces import Done, copied, refused
 from deepmark.cli.app import app
 from deepmark.files import write_json
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.system
 
 COMMANDS = sorted(typer.main.get_command(app).commands)
 

@@ -17,7 +17,7 @@ from deepmark.workspace.layout import Workspace
 from pipelines.instance import open_instance
 from pipelines.materialize import materialize_all
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.system
 
 
 @pytest.fixture(scope="module")

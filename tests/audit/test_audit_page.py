@@ -10,7 +10,7 @@ from test_issue_images import make_issue
 from deepmark.audit.issue_images import IllustratedIssue, Panel
 from deepmark.audit.page import write_page
 
-pytestmark = [pytest.mark.slow, NEEDS_BROWSER]
+pytestmark = [pytest.mark.system, NEEDS_BROWSER]
 
 
 @pytest.fixture(scope="module")

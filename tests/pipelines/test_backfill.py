@@ -56,7 +56,7 @@ def server(workspace: Path, tmp_path: Path) -> Iterator[WorkspaceProcessContext]
         yield context
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_a_backfill_makes_the_partitions_of_all_strategies(server, workspace):
     (workspace / "data/predictions").mkdir()
     for strategy in STRATEGIES:

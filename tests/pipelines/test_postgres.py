@@ -37,7 +37,7 @@ def in_postgres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
+@pytest.mark.system
 @pytest.mark.skipif(binaries() is None, reason="no Postgres server here: neither initdb nor /usr/lib/postgresql")
 def test_runs_events_assets_and_the_state_of_a_schedule_are_in_postgres(tmp_path, monkeypatch):
     make_workspace(tmp_path, (REPOSITORY / "dvc.yaml").read_text("utf-8"))

@@ -46,7 +46,7 @@ def killed(workspace):
             yield instance, killed_at
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_a_run_whose_process_was_killed_leaves_no_process_and_ends_as_failed(workspace, killed):
     instance, killed_at = killed
     assert wait_until(lambda: processes_in(workspace) == [], seconds=5 - (time.monotonic() - killed_at))
@@ -57,7 +57,7 @@ def test_a_run_whose_process_was_killed_leaves_no_process_and_ends_as_failed(wor
     assert "is gone" in instance.all_logs(run.run_id, dg.DagsterEventType.RUN_FAILURE)[-1].message
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_another_process_with_the_number_of_a_dead_one_does_not_count_as_alive(monkeypatch):
     @dg.job(executor_def=dg.in_process_executor)
     def nothing() -> None: ...
@@ -72,7 +72,7 @@ def test_another_process_with_the_number_of_a_dead_one_does_not_count_as_alive(m
         assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_a_run_that_has_not_reported_its_process_counts_as_running():
     ours = {"run_launcher": {"module": "pipelines.run_launcher", "class": "WatchfulRunLauncher"}}
     with dg.instance_for_test(overrides=ours) as instance:
@@ -81,7 +81,7 @@ def test_a_run_that_has_not_reported_its_process_counts_as_running():
         assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_a_run_on_another_machine_counts_as_running(monkeypatch):
     @dg.job(executor_def=dg.in_process_executor)
     def nothing() -> None: ...

@@ -23,7 +23,7 @@ from pipelines.instance import open_instance
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make setup")
 from dagster_pages import BROWSER, WIDE, open_browser, open_check, open_graph, open_log, open_plots, place, save
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.system
 
 APS = [0.41, 0.45, 0.33]
 """Landmark AP of the versions; the third is refused."""

@@ -10,7 +10,7 @@ from assets.dvc.graph import read_data_version, read_graph
 from pipelines.instance import open_instance
 from pipelines.materialize import materialize_all
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.system
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from measurements import content, landmarks, measured, picture
 from deepmark.report.page import write_report
 from deepmark.schema import CATEGORIES, STRATEGIES
 
-pytestmark = [pytest.mark.slow, NEEDS_BROWSER]
+pytestmark = [pytest.mark.system, NEEDS_BROWSER]
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ def points(workspace: Workspace) -> list[tuple[str, int, float]]:
     return [point for point in found if point[0] not in ("training/samples_per_second", "training/waiting")]
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_killed_inside_three_writes_and_once_by_a_power_cut_it_ends_with_the_same_bits_and_the_same_run(
     untrained, trained_once
 ):
@@ -61,7 +61,7 @@ def test_killed_inside_three_writes_and_once_by_a_power_cut_it_ends_with_the_sam
     assert list(untrained.root.rglob("*.unfinished")) == []
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_told_to_end_it_writes_a_checkpoint_and_goes_on_from_there(untrained_by_two):
     """Only one of the processes on two machines may receive the signal."""
     set_params(untrained_by_two, train={"checkpoint_minutes": 60, "epochs": 40})
@@ -95,7 +95,7 @@ def second_rank(workspace: Workspace) -> int:
     return rank
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_a_run_may_go_on_with_another_number_of_processes(untrained_by_two, two_once):
     process = started(untrained_by_two, DEEPMARK_KILL="renamed 5", PYTHONPATH=KILLS)
     process.communicate()

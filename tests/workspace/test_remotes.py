@@ -56,7 +56,7 @@ def clone_from(committed: Workspace, tmp_path: Path) -> Callable[[str], Workspac
     return through
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_a_clone_that_pulled_the_shards_alone_trains_the_same_weights(clone_from, trained_once, tmp_path):
     clone = clone_from(str(tmp_path / "remote"))
     assert {path.name for path in clone.root.joinpath("data").iterdir() if path.name != ".gitignore"} == {"shards"}
@@ -66,14 +66,14 @@ def test_a_clone_that_pulled_the_shards_alone_trains_the_same_weights(clone_from
     assert file_sha256(clone.model_file) == file_sha256(trained_once.model_file)
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_shards_come_back_from_a_remote_on_s3_as_they_were(clone_from, committed, s3: ObjectStorage):
     clone = clone_from(f"s3://{BUCKET}/dvc")
 
     assert contents(clone.root / "data/shards") == contents(committed.root / "data/shards")
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_a_workspace_without_data_trains_the_same_weights_from_s3(sharded, trained_once, s3: ObjectStorage):
     place = s3.put(sharded.root / "data/shards", "shards")
     folder = run_folder(sharded)
@@ -89,7 +89,7 @@ def test_a_workspace_without_data_trains_the_same_weights_from_s3(sharded, train
     assert "up to date" in dvc(away.root, "status", "train")
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_raw_data_is_for_dvc_and_its_small_file_for_git(tmp_path):
     root = init_workspace(tmp_path / "new", "demo").root
     picture = root / "data/raw/train/image/000001.jpg"
@@ -105,7 +105,7 @@ def test_raw_data_is_for_dvc_and_its_small_file_for_git(tmp_path):
     assert (tmp_path / "clone" / picture.relative_to(root)).read_bytes() == b"a picture"
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_the_data_version_is_that_of_the_shards_that_are_read(committed, s3: ObjectStorage, tmp_path):
     away = set_params(copied(committed, tmp_path), storage={"shards": s3.put(committed.root / "data/shards", "one")})
     first, at_home = data_version(away.root), data_version(committed.root)
@@ -117,7 +117,7 @@ def test_the_data_version_is_that_of_the_shards_that_are_read(committed, s3: Obj
     assert data_version(away.root) not in (first, at_home, None)
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_dagsters_graph_has_every_stage_wherever_the_shards_are(committed, s3: ObjectStorage, tmp_path):
     away = set_params(copied(committed, tmp_path), storage={"shards": "s3://wardrobe/shards"})
     here, there = read_graph(committed.root), read_graph(away.root)

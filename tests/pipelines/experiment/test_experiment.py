@@ -25,7 +25,7 @@ from pipelines.code_location import build_definitions
 from pipelines.experiment.workspace_copy import keep, workspace_copy
 from pipelines.jobs.names import EXPERIMENT, EXPERIMENT_TAG, PARAMS_TAG
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.system
 
 ASKED = {"name": "slow-start", "params": {"train": {"epochs": 2, "init": "data/start.safetensors"}}}
 RUN = "0123abcd-0000-4000-8000-000000000000"

@@ -62,7 +62,7 @@ def parts_of(workspace: Workspace, rank: int) -> list[Batch]:
     return [collate(samples[:2]), collate(samples[2:])]
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_ranks_agree_on_a_step_that_overflowed_in_one_part_on_one_of_them(sharded, tmp_path):
     def work(group: ProcessGroup) -> tuple:
         scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
@@ -88,7 +88,7 @@ def test_ranks_agree_on_a_step_that_overflowed_in_one_part_on_one_of_them(sharde
     assert weights == others_weights
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_ap_measured_by_two_processes_is_that_of_one(two_once, tmp_path):
     def work(group: ProcessGroup) -> dict[str, float | None]:
         params, detector = two_once.params.train, load_network(two_once.model_file)

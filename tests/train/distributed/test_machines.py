@@ -39,7 +39,7 @@ def ends(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_a_lost_machine_and_one_told_to_end_are_named_and_both_learn_on_what_two_processes_on_one_do(
     hosts, untrained_by_two, two_once
 ):
@@ -96,7 +96,7 @@ def tell(hosts: tuple[Host, Host], workspace: Workspace, *, after: int) -> None:
     assert "Traceback" not in err + told[2]
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_what_the_user_can_mend_on_one_machine_is_told_on_both(hosts, sharded):
     workspace = over(hosts, sharded)
     offline = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
@@ -109,7 +109,7 @@ def test_what_the_user_can_mend_on_one_machine_is_told_on_both(hosts, sharded):
     assert "Traceback" not in err + other[2]
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_a_process_that_is_killed_is_named_where_it_ran(hosts, sharded):
     workspace = over(hosts, sharded)
     set_params(workspace, train={"batch_size": 6, "launch": {"nproc_per_node": 2}})
@@ -123,7 +123,7 @@ def test_a_process_that_is_killed_is_named_where_it_ran(hosts, sharded):
     assert "was lost" not in err
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_a_machine_that_does_not_come_is_missed(sharded):
     launch = {"nnodes": 2, "rendezvous": f"127.0.0.1:{PORT}", "timeout_seconds": 3}
     done = run("deepmark", "train", cwd=set_params(sharded, train={"launch": launch}).root)
