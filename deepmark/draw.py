@@ -11,9 +11,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
 
 from deepmark.schema import CATEGORIES, Category
+from deepmark.shapes import Bool, Float, UInt8
 
 Image = UInt8[np.ndarray, "_ _ 3"]
 Color = tuple[int, int, int]

@@ -26,8 +26,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from deepmark.redact import redact
-
 EXTRAS = {
     "dagster": "pipeline",
     "dagster_pipes": "train",
@@ -43,7 +41,27 @@ EXTRAS = {
 """The extra of pyproject.toml that installs a module; every other module that we import comes with the base."""
 
 
+_URL = re.compile(r"[A-Za-z][\w+.-]*://[^\s'\"<>]*[^\s'\"<>:.,]")
+_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):.*@")
+_TOKEN = re.compile(r"(?<=^http://)[^/?:@]+@|(?<=^https://)[^/?:@]+@")
+_QUERY_VALUE = re.compile(r"(?<==)[^&;]+")
+_HIDDEN = "***"
+
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)", re.MULTILINE)
+
+
+def redact(text: str) -> str:
+    """The text with *** for every password, access token and value of a query in the URLs that it holds.
+
+    A signed URL has its signature in the query, and a database may have its password there; so no value is shown.
+    """
+    return _URL.sub(_redact_url, text)
+
+
+def _redact_url(match: re.Match[str]) -> str:
+    url = _PASSWORD.sub(rf"\1:{_HIDDEN}@", match[0])
+    place, mark, query = _TOKEN.sub(f"{_HIDDEN}@", url).partition("?")
+    return place + mark + _QUERY_VALUE.sub(_HIDDEN, query)
 
 
 class DeepmarkError(Exception):

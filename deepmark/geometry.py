@@ -6,7 +6,8 @@ x -> width - x. Boxes are x0 y0 x1 y1, sizes are (height, width), affine maps ar
 """
 
 import numpy as np
-from jaxtyping import Float
+
+from deepmark.shapes import Float
 
 
 def letterbox(size: tuple[int, int], into: tuple[int, int], *, scale: float = 1.0) -> Float[np.ndarray, "2 3"]:

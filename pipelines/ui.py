@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets.dvc.repro import guarded
-from deepmark.errors import DeepmarkError
-from deepmark.redact import redact
+from deepmark.errors import DeepmarkError, redact
 from deepmark.tracking.mlflow_store import (
     get_or_create_experiment,
     open_client,

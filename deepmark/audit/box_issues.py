@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
 
 from deepmark.audit.label_issue import LabelIssue
 from deepmark.audit.labels import Labels
 from deepmark.audit.mean_shape import align, fit_mean_shape
 from deepmark.audit.outlier_score import log_evidence, outlier_score, typical_range
 from deepmark.schema import CATEGORIES, Category
+from deepmark.shapes import Bool, Float, Int64
 
 SIDES = ("left", "upper", "right", "lower")
 

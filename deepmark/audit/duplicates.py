@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import UInt8, UInt64
 
 from deepmark.audit.label_issue import LabelIssue
 from deepmark.audit.perceptual_hash import correlation, near_pairs, perceptual_hashes
 from deepmark.data.shards.reader import ShardReader
+from deepmark.shapes import UInt8, UInt64
 
 EVEN_ODDS = 0.06
 """1 - correlation of two thumbnails that are as likely of different images as of one. For drawn images it is .01 for

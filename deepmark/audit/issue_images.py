@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from jaxtyping import Float
 
 from deepmark.audit.label_issue import LabelIssue
 from deepmark.data.shards.reader import ShardReader
@@ -13,6 +12,7 @@ from deepmark.draw import Image, draw_detections, draw_truth
 from deepmark.geometry import box_iou
 from deepmark.images import decode_jpeg
 from deepmark.schema import CATEGORY_BY_NAME
+from deepmark.shapes import Float
 from deepmark.types import Detections, Garment, ImageRecord
 
 _LETTERS = " (L, R: its left, its right)"

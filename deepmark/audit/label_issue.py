@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float
 
 from deepmark.data.parquet import read_table, write_table
+from deepmark.shapes import Float
 
 KINDS: dict[str, str] = {
     "wrong category": "The model is confident of another category in the same place, and not of the labelled one.",

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Complex, Float, Int64
 
 from deepmark.audit.labels import Labels
 from deepmark.audit.outlier_score import isotonic_regression
 from deepmark.geometry import box_areas, box_iou
 from deepmark.schema import FOUND_SCORE, MOST_LANDMARKS, SAME_GARMENT_IOU
+from deepmark.shapes import Bool, Complex, Float, Int64
 from deepmark.types import Detections
 
 MIN_CONFIDENCE = 0.5

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Complex, Float, Int64
 
 from deepmark.audit.label_issue import LabelIssue
 from deepmark.schema import CATEGORIES, Category
+from deepmark.shapes import Bool, Complex, Float, Int64
 from deepmark.types import GarmentColumns, ImageRecord, garment_columns
 
 

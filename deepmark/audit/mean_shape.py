@@ -7,10 +7,10 @@ have little influence on the alignment.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Complex, Float
 
 from deepmark.audit.outlier_score import typical_range
 from deepmark.schema import Category
+from deepmark.shapes import Bool, Complex, Float
 
 MIN_LANDMARKS = 4
 """Labelled landmarks an item must have to be judged: two can always be aligned exactly."""

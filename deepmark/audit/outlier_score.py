@@ -8,7 +8,8 @@ needed because right labels deviate far now and then, and a normal distribution 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+
+from deepmark.shapes import Bool, Float
 
 _TO_SIGMA = 1.4826
 """Median absolute deviation to standard deviation, for a normal distribution."""

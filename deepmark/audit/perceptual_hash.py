@@ -11,7 +11,8 @@ from itertools import combinations
 import cv2
 import numpy as np
 import simplejpeg
-from jaxtyping import Float32, Int64, UInt8, UInt64
+
+from deepmark.shapes import Float32, Int64, UInt8, UInt64
 
 _SIDE, _LOW = 32, 8
 """The grey image is 32 x 32; the 8 x 8 lowest frequencies are used, without the mean."""

@@ -7,7 +7,6 @@ model's landmarks. A swap is scored by what it gains: nats of evidence, of both 
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Complex, Float, Int64
 
 from deepmark.audit.label_issue import LabelIssue
 from deepmark.audit.label_matching import LabelMatches
@@ -15,6 +14,7 @@ from deepmark.audit.labels import Labels
 from deepmark.audit.mean_shape import MeanShape, align, fit_mean_shape
 from deepmark.audit.outlier_score import log_evidence, outlier_score, typical_range
 from deepmark.schema import CATEGORIES, Category
+from deepmark.shapes import Bool, Complex, Float, Int64
 
 _CHUNK = 2048
 """Items whose landmarks are compared with each other's places at a time: some 25 MB."""

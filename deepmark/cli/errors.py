@@ -15,8 +15,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from deepmark.cli.options import check_spelling
-from deepmark.errors import explain, extras_named
-from deepmark.redact import redact
+from deepmark.errors import explain, extras_named, redact
 
 DEBUG = "DEEPMARK_DEBUG"
 """The environment variable that stands for --debug."""

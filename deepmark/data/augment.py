@@ -6,12 +6,12 @@ Source: CenterNet (Objects as Points, 2019), section 5 and its published trainin
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
 
 from deepmark import geometry
 from deepmark.data.jpeg import decode_and_warp, shrink_for
 from deepmark.params import AugmentParams
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS
+from deepmark.shapes import Float, UInt8
 from deepmark.types import Garment, ImageRecord, Sample
 
 _GRAY = np.array([0.299, 0.587, 0.114])

@@ -2,10 +2,10 @@
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
 
 from deepmark import geometry
 from deepmark.images import OpenedImage, decode_jpeg
+from deepmark.shapes import Float, UInt8
 
 _SHRINKS = (8, 4, 2, 1)
 """Factors by which the sides of a JPEG can be divided in decoding. The decoder offers all eighths, but has vector code

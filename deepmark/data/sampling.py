@@ -5,7 +5,8 @@ agree on it without communicating.
 """
 
 import numpy as np
-from jaxtyping import Int64
+
+from deepmark.shapes import Int64
 
 
 def permutation(length: int, *seeds: int) -> Int64[np.ndarray, " n"]:

@@ -2,28 +2,24 @@
 
 import os
 import re
-import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import simplejpeg
-from jaxtyping import Float, UInt8
 from PIL import Image
 
 from deepmark.errors import DeepmarkError
 from deepmark.images import file_kinds
 from deepmark.images.rgb import MIRRORED_X, MIRRORED_Y, PILLOW_ERRORS, TRANSPOSED, exif_orientation, to_rgb, upright
+from deepmark.images.sources import BinaryFile, read_source
+from deepmark.shapes import Float, UInt8
 
 MAX_PIXELS = 50_000_000
 """Larger images are refused by their header: a small file may unpack to gigabytes."""
-
-MAX_BYTES = 8 * MAX_PIXELS
-"""Larger files are not read; it is what MAX_PIXELS of four channels of 16 bits take."""
 
 MOST_SCANS = 100
 """Progressive JPEGs have about 10. Each scan is a pass over the image, so thousands would take minutes."""
@@ -99,8 +95,9 @@ class OpenedImage:
         return pixels, np.array([[shrink, 0.0, -left], [0.0, shrink, -top], [0.0, 0.0, 1.0]])
 
 
-ImageSource = str | os.PathLike[str] | bytes | Image.Image | np.ndarray | OpenedImage
-"""A path, the bytes of a file, a PIL image, RGB pixels (height x width x 3, uint8), or an image opened before."""
+ImageSource = str | os.PathLike[str] | bytes | BinaryFile | Image.Image | np.ndarray | OpenedImage
+"""A path, an http or https URL, the bytes of a file, a file open for reading bytes, a PIL image, an array of uint8
+(grey, height x width; RGB, height x width x 3; RGBA, height x width x 4), or an image opened before."""
 
 
 def read_image(source: ImageSource, *, name: str = "the image") -> UInt8[np.ndarray, "h w 3"]:
@@ -125,11 +122,12 @@ def open_image(source: ImageSource, *, name: str = "the image", max_pixels: floa
             return _open_pil(source, name, "pixels", max_pixels)
     if isinstance(source, str | os.PathLike):
         name = str(source)
-        source = _read(source, name)
+    if isinstance(source, str | os.PathLike | BinaryFile):
+        source = read_source(source, name)
     if not isinstance(source, bytes | bytearray | memoryview):
         raise DeepmarkError(
-            f"{name}: an object of type {type(source).__name__}. Give a path, the bytes of an image file, a PIL image, "
-            "or an RGB array."
+            f"{name}: an object of type {type(source).__name__}. Give a path, a URL, the bytes of an image file, "
+            "a file open for reading bytes, a PIL image, or an array."
         )
     data = bytes(source)
     kind = file_kinds.kind_of(data)
@@ -162,36 +160,20 @@ def has_too_many_scans(jpeg: bytes) -> bool:
     return scans > MOST_SCANS
 
 
-def _read(path: str | os.PathLike[str], name: str) -> bytes:
-    try:
-        status = Path(path).stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise DeepmarkError(f"{name}: a folder. Name an image in it.")
-        if not stat.S_ISREG(status.st_mode):
-            raise DeepmarkError(f"{name}: a pipe or a device. Name a file.")
-        if status.st_size > MAX_BYTES:
-            raise DeepmarkError(f"{name}: {status.st_size:,} bytes, more than {MAX_BYTES:,}; shrink the image first.")
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        what = "a broken link" if Path(path).is_symlink() else "no such file"
-        raise DeepmarkError(f"{name}: {what}.") from None
-    except PermissionError:
-        raise DeepmarkError(f"{name}: you may not read it. Change its permissions, or those of its folder.") from None
-    except (OSError, ValueError) as error:  # ValueError for a name with a null byte
-        raise DeepmarkError(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None
-
-
 def _open_file(data: bytes) -> Image.Image:
     return Image.open(BytesIO(data), formats=[_FORMATS[file_kinds.kind_of(data)]])
 
 
 def _open_array(pixels: np.ndarray, name: str, max_pixels: float) -> OpenedImage:
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+    height, width, *channels = pixels.shape if pixels.ndim in (2, 3) else (0, 0, 0)
+    if pixels.dtype != np.uint8 or channels not in ([], [1], [3], [4]) or not pixels.size:
         raise DeepmarkError(
-            f"{name}: an array of {pixels.dtype} and shape {pixels.shape}; RGB pixels are uint8, height x width x 3."
+            f"{name}: an array of {pixels.dtype} and shape {pixels.shape}. Give uint8, 0 to 255: grey "
+            "(height x width), RGB (height x width x 3) or RGBA (height x width x 4)."
         )
-    height, width, _ = pixels.shape
     _check_size((width, height), name, max_pixels)
+    if channels != [3]:
+        pixels = np.asarray(to_rgb(Image.fromarray(pixels[..., 0] if channels == [1] else pixels), name))
     return OpenedImage(name=name, kind="pixels", size=(height, width), content=np.ascontiguousarray(pixels))
 
 

@@ -2,12 +2,11 @@
 
 import struct
 
-import cv2
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image, ImageCms
+from PIL import Image
 
 from deepmark.errors import DeepmarkError
+from deepmark.shapes import UInt8
 
 TRANSPOSED, MIRRORED_X, MIRRORED_Y = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)
 """EXIF orientations of stored images whose axes are to be swapped, and that are then to be mirrored."""
@@ -38,6 +37,8 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
         layer = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), layer)
     if image.mode == "LAB":
+        from PIL import ImageCms
+
         lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB")
         assert converted is not None  # it is None only where the image itself is changed
@@ -56,7 +57,6 @@ def exif_orientation(image: Image.Image) -> int:
 
 def upright(stored: UInt8[np.ndarray, "h w 3"], orientation: int) -> UInt8[np.ndarray, "H W 3"]:
     """The pixels after they are turned or mirrored as EXIF's orientation says."""
-    pixels = cv2.transpose(stored) if orientation in TRANSPOSED else stored  # NumPy takes three times as long to copy
-    if orientation in MIRRORED_X:
-        return cv2.flip(pixels, -1 if orientation in MIRRORED_Y else 1)
-    return np.ascontiguousarray(cv2.flip(pixels, 0) if orientation in MIRRORED_Y else pixels)
+    pixels = stored.swapaxes(0, 1) if orientation in TRANSPOSED else stored
+    pixels = pixels[:, ::-1] if orientation in MIRRORED_X else pixels
+    return np.ascontiguousarray(pixels[::-1] if orientation in MIRRORED_Y else pixels)

@@ -16,7 +16,6 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -24,6 +23,7 @@ from deepmark import geometry
 from deepmark.model.heads import STRIDE, HeadMaps
 from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS
+from deepmark.shapes import Float, Float32, Int64
 from deepmark.types import Detections
 
 MAX_PEAKS_PER_LANDMARK = 100

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import simplejpeg
-from jaxtyping import UInt8
 
 from deepmark.draw import draw_detections
 from deepmark.errors import DeepmarkError
@@ -18,6 +17,7 @@ from deepmark.images import open_image
 from deepmark.infer.load_detector import load_detector
 from deepmark.params import PredictParams
 from deepmark.progress import progress
+from deepmark.shapes import UInt8
 
 _TEXT = b"drawn by deepmark detect"
 _COMMENT = b"\xff\xfe" + (len(_TEXT) + 2).to_bytes(2) + _TEXT

@@ -44,7 +44,8 @@ class LoadedDetector:
     def __call__(self, images: ImageSource | Sequence[ImageSource]) -> Detections | list[Detections]:
         """The detections in an image, best first, in pixels of that image; for a list of images, a list of them.
 
-        An image is a path, the bytes of an image file, a PIL image, or an RGB array (height x width x 3, uint8).
+        An image is a path, an http or https URL, the bytes of an image file, a file open for reading bytes, a PIL
+        image, or an array of uint8 (grey, RGB or RGBA; height x width x channels).
         Pixels of a file or a PIL image are counted after it is turned upright by its EXIF data. A large JPEG is decoded
         at a half, a quarter or an eighth where the network sees no more of it; as an array or a PIL image it has all
         its pixels, and scores differ a little. The images of a list go through the network in batches; scores may then

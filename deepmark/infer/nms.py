@@ -6,9 +6,9 @@ Detections of different categories do not compete: a jacket lies over a shirt.
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float64
 
 from deepmark import geometry
+from deepmark.shapes import Bool, Float64
 from deepmark.types import Detections
 
 

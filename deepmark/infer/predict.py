@@ -13,7 +13,6 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
 
 from deepmark.data.jpeg import decode_and_warp, warp, warp_opened
 from deepmark.data.loader import default_threads, load_batches
@@ -27,6 +26,7 @@ from deepmark.model.detector import Detector
 from deepmark.model.heads import HeadMaps
 from deepmark.params import PredictParams
 from deepmark.schema import STRATEGIES
+from deepmark.shapes import Float, UInt8
 from deepmark.types import Detections, ImageRecord, Prediction
 
 PROFILE_PREDICT_PARAMS = PredictParams(

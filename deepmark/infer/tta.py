@@ -8,12 +8,12 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from deepmark import geometry
 from deepmark.model.detector import Detector
 from deepmark.model.heads import HeadMaps
+from deepmark.shapes import Float
 
 _NAMES = [field.name for field in fields(HeadMaps)]
 

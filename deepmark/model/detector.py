@@ -7,7 +7,6 @@ from os import PathLike
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, UInt8
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -23,6 +22,7 @@ from deepmark.model.heads import STRIDE, CellIndex, GatheredHeads, HeadMaps, Hea
 from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.params import ModelParams, PredictParams
 from deepmark.schema import CATEGORIES
+from deepmark.shapes import Float, UInt8
 from deepmark.version import __version__
 
 __all__ = ["STRIDE", "Detector", "build_detector", "count_parameters", "load_network", "save_detector"]

@@ -11,11 +11,11 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from deepmark.model.landmark_channels import SEPARATE, LandmarkLayout, layout_with
 from deepmark.schema import CATEGORIES
+from deepmark.shapes import Float, Int64
 
 STRIDE = 4
 """Input pixels per cell, in both directions."""

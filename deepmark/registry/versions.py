@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepmark.errors import DeepmarkError
-from deepmark.redact import redact
+from deepmark.errors import DeepmarkError, redact
 from deepmark.registry.lock import exclusive
 from deepmark.serving.logged_model import CHECKPOINT_TAG, WEIGHTS
 from deepmark.tracking.mlflow_store import as_current_store, open_client, store_errors, tracking_uri

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image
 
 from deepmark.draw import contact_sheet, draw_detections, draw_truth
 from deepmark.images import decode_jpeg
 from deepmark.report.choose_images import KINDS, Choice, Reason
 from deepmark.schema import CATEGORIES
+from deepmark.shapes import UInt8
 from deepmark.types import Detections, ImageRecord
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int
 
 from deepmark.schema import CATEGORIES
+from deepmark.shapes import Float, Int
 from deepmark.synthetic.canvas import Canvas, Size
 from deepmark.synthetic.garment_shape import Points
 from deepmark.synthetic.render_garment import PaintedGarment

@@ -2,9 +2,9 @@
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
 from numpy.random import Generator
 
+from deepmark.shapes import UInt8
 from deepmark.synthetic.body import limb, point
 from deepmark.synthetic.camera import Box
 from deepmark.synthetic.canvas import Canvas, Size

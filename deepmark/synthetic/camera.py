@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
 from numpy.random import Generator
 
+from deepmark.shapes import Float
 from deepmark.synthetic.garment_shape import Points
 
 Box = tuple[float, float, float, float]

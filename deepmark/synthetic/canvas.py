@@ -2,8 +2,8 @@
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
 
+from deepmark.shapes import Float, UInt8
 from deepmark.synthetic.texture import Color
 
 Size = tuple[int, int]

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from deepmark.schema import CATEGORIES, Category
+from deepmark.shapes import Float
 from deepmark.synthetic.outfit import OUTWEAR, GarmentDesign
 
 Point = Float[np.ndarray, "2"]

@@ -5,9 +5,9 @@ from functools import cache
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
 
 from deepmark.schema import CATEGORIES, Category
+from deepmark.shapes import Float
 from deepmark.synthetic.garment_shape import left_sleeve
 
 STEPS = 4

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Int
 from numpy.random import Generator
 
 from deepmark.schema import CATEGORIES
+from deepmark.shapes import Int
 from deepmark.synthetic.body import ellipse
 from deepmark.synthetic.camera import Camera
 from deepmark.synthetic.canvas import Canvas

@@ -5,10 +5,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
 from numpy.random import Generator
 
 from deepmark.schema import CATEGORIES, SOURCES, SPLITS
+from deepmark.shapes import UInt8
 from deepmark.synthetic.annotate import annotate
 from deepmark.synthetic.background import paint_background, paint_objects, paint_surface
 from deepmark.synthetic.body import BodyShape, Part, Pose, body_parts, sample_pose

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
 from numpy.random import Generator
+
+from deepmark.shapes import Float, UInt8
 
 TILE = 192
 """Side of a tile, pixels; it covers one shoulder width of cloth."""

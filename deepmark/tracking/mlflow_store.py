@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepmark.errors import DeepmarkError, extras_named, install_extra
-from deepmark.redact import redact
+from deepmark.errors import DeepmarkError, extras_named, install_extra, redact
 from deepmark.tracking.mlflow_internals import forget_places_of_artifacts
 from deepmark.tracking.moved_store import ARTIFACTS, EXPERIMENT, follow_workspace
 from deepmark.tracking.process_identity import is_dead, this_process

@@ -14,10 +14,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, redact
 from deepmark.files import file_sha256
 from deepmark.params import load_params
-from deepmark.redact import redact
 from deepmark.serving.logged_model import CHECKPOINT_TAG, STRATEGY_TAG, WEIGHTS, log_model
 from deepmark.tracking.datasets import dataset_inputs
 from deepmark.tracking.flatten import flatten

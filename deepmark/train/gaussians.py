@@ -9,11 +9,11 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
 from torch import Tensor
 
 from deepmark.model.heads import CellIndex
 from deepmark.schema import SIGMAS
+from deepmark.shapes import Float, Int64
 
 _OVERLAP = 0.7
 """The intersection over union that CenterNet's radius is derived from."""

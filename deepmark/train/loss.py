@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from deepmark.model.heads import GatheredHeads, HeadMaps
 from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.params import LossWeights
 from deepmark.schema import CATEGORIES
+from deepmark.shapes import Bool, Float, Int64
 from deepmark.train.gaussians import DrawnCells, draw_cells
 from deepmark.train.targets import Targets
 

@@ -12,12 +12,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from deepmark.model.heads import STRIDE, CellIndex
 from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.schema import CATEGORIES
+from deepmark.shapes import Float, Int64, UInt8
 from deepmark.train.gaussians import Peaks, gaussian_radius, sigma_radius
 from deepmark.types import Sample
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
 
 from deepmark.errors import DeepmarkError
 from deepmark.schema import CATEGORIES, LANDMARKS, MOST_LANDMARKS
+from deepmark.shapes import Bool, Float32, Int64
 
 if TYPE_CHECKING:
     import pandas as pd

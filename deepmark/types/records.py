@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int64, UInt8
 
 from deepmark.schema import MOST_LANDMARKS
+from deepmark.shapes import Float, Float32, Float64, Int64, UInt8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

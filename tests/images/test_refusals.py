@@ -163,4 +163,4 @@ def test_an_object_of_another_type_is_named():
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
-    assert "DeepmarkError: the image: an object of type int. Give a path, the bytes of an image file" in done.stderr
+    assert "DeepmarkError: the image: an object of type int. Give a path, a URL, the bytes of an image" in done.stderr

@@ -132,7 +132,7 @@ def test_the_strategy_and_the_device_can_be_chosen(model):
         ("nowhere.jpg", r"nowhere\.jpg: no such file"),
         (b"words", r"the image: text, not a JPEG, PNG, "),
         (png(pixels())[:-100], r"the image: a PNG that is cut off"),
-        (np.zeros((4, 4)), r"the image: an array of float64 and shape \(4, 4\); RGB pixels are uint8, height x width"),
+        (np.zeros((4, 4)), r"the image: an array of float64 and shape \(4, 4\)\. Give uint8, 0 to 255: grey"),
         (np.zeros((0, 4, 3), np.uint8), r"the image: an array of uint8 and shape \(0, 4, 3\)"),
         ([pixels(), b"words"], r"images\[1\]: text"),
         ([pixels()] * 9 + [b""], r"images\[9\]: an empty file"),

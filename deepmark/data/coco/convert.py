@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from deepmark.schema import CATEGORIES, LANDMARKS
+from deepmark.shapes import Float
 from deepmark.types import Garment, ImageRecord, Prediction
 from deepmark.version import __version__
 

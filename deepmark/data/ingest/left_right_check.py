@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float
 
 from deepmark.data.records import Column, read_batches
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, Category
+from deepmark.shapes import Bool, Float
 
 ENOUGH = 20
 """A pair is judged only if both landmarks are labelled on at least this many garments."""

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64, UInt64
 
 from deepmark.errors import DeepmarkError
+from deepmark.shapes import Int64, UInt64
 
 BLOCK = 512
 """Bytes; a tar consists of blocks of this size."""

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import xxhash
-from jaxtyping import Int64
 
 from deepmark.data.parallel import map_in_order, worker_count
 from deepmark.data.records import SCHEMA, open_records, read_batches, records_from_batch
@@ -23,6 +22,7 @@ from deepmark.data.shards.index import BLOCK, END, INDEX_FILE, Samples, Shard, S
 from deepmark.data.shards.record_json import record_to_json
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_folder, require_space
+from deepmark.shapes import Int64
 from deepmark.types import ImageRecord
 
 

@@ -4,11 +4,11 @@ COCO matches within a category: a skirt predicted as trousers is one false negat
 """
 
 import numpy as np
-from jaxtyping import Int64
 
 from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.eval.metric.overlaps import box_overlap, pairs_of
 from deepmark.schema import FOUND_SCORE, SAME_GARMENT_IOU
+from deepmark.shapes import Int64
 
 
 def assign_detections(

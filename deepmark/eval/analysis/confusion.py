@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Int64
 
 from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.schema import CATEGORIES, SHOWN_SCORE
+from deepmark.shapes import Int64
 
 if TYPE_CHECKING:
     import pandas as pd

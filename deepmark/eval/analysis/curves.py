@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float64
 
 from deepmark.eval.metric.average_precision import RECALLS
 from deepmark.eval.metric.matching import Matches
 from deepmark.schema import CATEGORIES
+from deepmark.shapes import Float64
 
 if TYPE_CHECKING:
     import pandas as pd

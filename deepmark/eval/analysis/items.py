@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float64, Int64
 
 from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.eval.metric.overlaps import box_overlap, landmark_overlap
 from deepmark.schema import CATEGORIES, SUBSETS
+from deepmark.shapes import Float64, Int64
 from deepmark.types import ImageRecord
 
 if TYPE_CHECKING:

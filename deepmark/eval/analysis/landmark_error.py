@@ -7,10 +7,10 @@ figures are of each landmark by itself, and of detected garments only.
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float64, Int64
 
 from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS, Category
+from deepmark.shapes import Float64, Int64
 
 if TYPE_CHECKING:
     import pandas as pd

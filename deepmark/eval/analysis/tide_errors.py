@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
 from deepmark.eval.metric.average_precision import precision
 from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.eval.metric.matching import OVERLAPS, Matches
 from deepmark.eval.metric.overlaps import box_overlap, pairs_of
 from deepmark.schema import SHOWN_SCORE
+from deepmark.shapes import Bool, Float64, Int64
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64
 
 from deepmark.data.coco.dataset import CocoDataset
 from deepmark.data.coco.results import CocoResults, results_text
 from deepmark.errors import DeepmarkError
 from deepmark.eval.coco_score.figures import RESULT_LIMITS, Curves
 from deepmark.schema import SIGMAS, Kind
+from deepmark.shapes import Int64
 
 
 def hotcoco_curves(

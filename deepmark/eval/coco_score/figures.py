@@ -7,9 +7,9 @@ largest number of results per image and category.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from deepmark.schema import Kind
+from deepmark.shapes import Float
 
 AREAS: dict[str, tuple[str, ...]] = {
     Kind.BBOX: ("all", "small", "medium", "large"),

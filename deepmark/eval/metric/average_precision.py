@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float, Float64
 
 from deepmark.eval.metric.matching import OVERLAPS, Matches
 from deepmark.schema import CATEGORIES
+from deepmark.shapes import Float, Float64
 
 RECALLS: Float64[np.ndarray, "101"] = np.linspace(0, 1, 101)
 """The recalls at which precision is read: .00, .01 … 1.00."""

@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int32, Int64
 
 from deepmark.eval.metric.average_precision import RECALLS
 from deepmark.eval.metric.matching import OVERLAPS, Matches
 from deepmark.schema import CATEGORIES
+from deepmark.shapes import Float64, Int32, Int64
 
 CONFIDENCE = 0.95
 """The share of the resamples that lie inside an interval."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
 
 from deepmark.errors import DeepmarkError
 from deepmark.schema import MOST_LANDMARKS
+from deepmark.shapes import Bool, Float32, Float64, Int64
 from deepmark.types import Detections, GarmentColumns, ImageRecord, Prediction, garment_columns
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float64
 
 from deepmark.eval.metric.bootstrap import Interval, draws, interval
 from deepmark.eval.metric.columns import detection_columns, truth_columns
@@ -18,6 +17,7 @@ from deepmark.eval.metric.figures import Figures, matchings
 from deepmark.eval.metric.names import THRESHOLDS, Metric
 from deepmark.eval.metric.subsets import subset_items
 from deepmark.schema import CATEGORIES
+from deepmark.shapes import Float64
 from deepmark.types import ImageRecord, Prediction
 
 if TYPE_CHECKING:

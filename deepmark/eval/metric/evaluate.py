@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from jaxtyping import Float64
 
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.bootstrap import Interval, draws, interval
@@ -19,6 +18,7 @@ from deepmark.eval.metric.figures import Figures, matchings
 from deepmark.eval.metric.names import HEADLINE, KINDS, MAIN, METRICS, THRESHOLDS, Metric
 from deepmark.eval.metric.subsets import SCOPES, subset_items
 from deepmark.schema import CATEGORIES
+from deepmark.shapes import Float64
 from deepmark.types import ImageRecord, Prediction
 
 if TYPE_CHECKING:

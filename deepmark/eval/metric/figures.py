@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int32
 
 from deepmark.eval.metric.average_precision import average_precision, precision
 from deepmark.eval.metric.bootstrap import resampled_ap
@@ -12,6 +11,7 @@ from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.eval.metric.matching import Matching
 from deepmark.eval.metric.names import THRESHOLDS
 from deepmark.schema import Kind
+from deepmark.shapes import Bool, Float64, Int32
 
 
 def matchings(truth: Truth, results: DetectionColumns) -> Iterable[tuple[str, Matching]]:

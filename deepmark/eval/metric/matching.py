@@ -8,11 +8,11 @@ Source: pycocotools, COCOeval.evaluateImg; equal to it by test.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
 from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.eval.metric.overlaps import box_overlap, landmark_overlap, pairs_of
 from deepmark.schema import CATEGORIES, Kind
+from deepmark.shapes import Bool, Float64, Int64
 
 OVERLAPS: Float64[np.ndarray, "10"] = np.linspace(0.5, 0.95, 10)
 """The thresholds .50, .55 … .95."""

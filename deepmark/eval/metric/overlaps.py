@@ -5,9 +5,9 @@ threshold give the same answers; geometry.box_iou computes the matrix of all box
 """
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64
 
 from deepmark.schema import CATEGORIES, LANDMARKS, MOST_LANDMARKS, SIGMAS
+from deepmark.shapes import Float, Float64, Int64
 
 _CHUNK = 1 << 15
 """Pairs whose landmarks are compared at a time: 10 MB a temporary array."""

@@ -8,9 +8,9 @@ ignored, and an unmatched detection counts in the images that hold a garment of 
 from collections.abc import Iterable
 
 import numpy as np
-from jaxtyping import Bool
 
 from deepmark.schema import SOURCES, SUBSETS
+from deepmark.shapes import Bool
 from deepmark.types import ImageRecord
 
 SCOPES: tuple[str, ...] = (

@@ -1,8 +1,9 @@
 """Layers that several backbones share."""
 
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
+
+from deepmark.shapes import Float
 
 
 def conv_bn(

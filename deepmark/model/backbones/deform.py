@@ -8,8 +8,9 @@ Source: Deformable ConvNets v2, 2018, section 2; layout of channels as in Center
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
+
+from deepmark.shapes import Float
 
 TAPS = 9
 """Samples of a 3x3 kernel, row by row."""

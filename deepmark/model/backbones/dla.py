@@ -8,11 +8,11 @@ Source: Deep Layer Aggregation, 2017, section 3; Objects as Points, 2019, sectio
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepmark.model.backbones.blocks import BasicBlock, conv_bn, conv_bn_relu
 from deepmark.model.backbones.deform import DeformConv2d
+from deepmark.shapes import Float
 
 WIDTHS = (16, 32, 64, 128, 256, 512)
 """Channels of levels 0..5; level i is at stride 2 to the i."""

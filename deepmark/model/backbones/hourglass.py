@@ -7,10 +7,10 @@ Source: Stacked Hourglass Networks, 2016, section 3; CornerNet, 2018, section 3.
 """
 
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepmark.model.backbones.blocks import BasicBlock, conv_bn
+from deepmark.shapes import Float
 
 STACKS = 2
 WIDTHS = (256, 256, 384, 384, 384, 512)

@@ -8,10 +8,10 @@ made for phones, and the stem is at stride 4 after two of them, so that hardly a
 from itertools import pairwise
 
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepmark.model.backbones.blocks import conv_bn, conv_bn_relu
+from deepmark.shapes import Float
 
 
 class Mobile(nn.Module):
