@@ -1,0 +1,87 @@
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from contracts import contract_of
+
+from deepmark.errors import DeepmarkError
+from deepmark.runtime.contract import METADATA_KEY, Contract
+
+CONTRACT = contract_of((64, 96))
+
+
+def changed(**values) -> str:
+    return json.dumps({**json.loads(CONTRACT.to_json()), **values})
+
+
+def test_a_contract_is_the_same_after_json():
+    assert Contract.from_json(CONTRACT.to_json(), "model.json") == CONTRACT
+    assert Contract.from_metadata({METADATA_KEY: CONTRACT.to_json()}, "model.onnx") == CONTRACT
+
+
+def test_a_contract_is_read_from_a_file(tmp_path):
+    file = tmp_path / "model.json"
+    file.write_text(CONTRACT.to_json(), "utf-8")
+
+    assert Contract.read(file) == CONTRACT
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "m: its contract is damaged, or not JSON (.*). Copy it again, or run `deepmark export` again."),
+        ("[]", "m: no contract of an exported DeepMark model. Give a file that `deepmark export` wrote."),
+        ('{"format": "other"}', "m: no contract of an exported DeepMark model."),
+        (
+            changed(format="deepmark onnx 2"),
+            "contract is of version 2, and this DeepMark knows up to 1. Update DeepMark",
+        ),
+        (changed(precision=8), "damaged .contract.precision: 8 is of the wrong type."),
+        (changed(input_size=[64]), "damaged .contract.input_size: 1 values instead of 2."),
+        (changed(colour=1), "damaged .contract: 'colour' is unknown."),
+        (json.dumps({"format": "deepmark onnx 1"}), "damaged .contract: 'categories' is missing."),
+        (changed(categories=[]), r"does not fit: it has 0 categories, and DeepMark 13 .* that exported it .1.2.3."),
+        (
+            changed(categories=[{"name": "hat", "landmarks": []}, *json.loads(CONTRACT.to_json())["categories"][1:]]),
+            "does not fit: .*'hat' differs",
+        ),
+    ],
+)
+def test_a_contract_that_cannot_be_used_says_why(text, said):
+    with pytest.raises(DeepmarkError, match=said):
+        Contract.from_json(text, "m")
+
+
+def test_a_foreign_onnx_file_is_told():
+    with pytest.raises(
+        DeepmarkError, match=r"an ONNX file, but not one of DeepMark's: it has no contract. Give a file"
+    ):
+        Contract.from_metadata({"author": "somebody"}, "model.onnx")
+
+
+def test_a_contract_that_is_missing_or_binary_is_told(tmp_path):
+    with pytest.raises(DeepmarkError, match=r"no such file. `deepmark export` makes it"):
+        Contract.read(tmp_path / "model.json")
+    (tmp_path / "model.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(DeepmarkError, match="it is not UTF-8 text"):
+        Contract.read(tmp_path / "model.json")
+
+
+def test_a_graph_with_other_tensors_does_not_fit():
+    def tensors(contract: Contract):
+        names = {"float32": "float"}
+        return [
+            [
+                SimpleNamespace(name=t.name, type=f"tensor({names.get(t.dtype, t.dtype)})", shape=list(t.shape))
+                for t in part
+            ]
+            for part in (contract.inputs, contract.outputs)
+        ]
+
+    CONTRACT.check_fits(*tensors(CONTRACT), "m")
+    other = replace(CONTRACT, inputs=(replace(CONTRACT.inputs[0], shape=("batch", 64, 64, 3)),))
+    with pytest.raises(
+        DeepmarkError, match=r"m: its contract does not fit: it says inputs images tensor\(uint8\) \[\* 64 96 3\]"
+    ):
+        CONTRACT.check_fits(*tensors(other), "m")
