@@ -41,7 +41,7 @@ def learn_by_heart(workspace: Workspace, deepmark: Callable[..., Done]) -> dict:
     return deepmark("evaluate", "--strategy", "nms", "--workspace", workspace.root, "--json").facts
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_eight_pictures_are_learnt_by_heart_by_the_real_commands(tmp_path, deepmark):
     workspace = init_workspace(tmp_path / "eight", "demo")
     draw(workspace)

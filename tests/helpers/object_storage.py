@@ -9,9 +9,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from moto.backends import get_backend
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from werkzeug.serving import make_server
+# moto, which takes a second to import, is imported where the endpoint starts: the tests' conftest.py imports this module.
 
 BUCKET = "wardrobe"
 
@@ -60,6 +58,8 @@ class ObjectStorage:
     url: str = ""
 
     def __post_init__(self) -> None:
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
         self._well = DomainDispatcherApplication(create_backend_app)
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
@@ -73,6 +73,8 @@ class ObjectStorage:
 
     def forget(self) -> None:
         """An empty bucket, no faults, nothing asked."""
+        from moto.backends import get_backend
+
         get_backend("s3").reset()
         self._send("PUT", BUCKET)
         self.faults.clear()
@@ -102,6 +104,9 @@ class ObjectStorage:
 @contextmanager
 def object_storage() -> Iterator[ObjectStorage]:
     """The endpoint with an empty bucket, while the block runs."""
+    from moto.moto_server.werkzeug_app import MotoRequestHandler
+    from werkzeug.serving import make_server
+
     storage = ObjectStorage()
     server = make_server("127.0.0.1", 0, storage, threaded=True, request_handler=MotoRequestHandler)
     server.daemon_threads = True

@@ -85,7 +85,7 @@ def test_without_a_compiler_compiling_is_refused(sharded, monkeypatch, tmp_path)
         stepper_of(set_params(sharded, train={"compile": True}))
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_a_compiled_network_learns_the_same(sharded, trained_once):
     """In separate processes: the shape checks of the tests cannot be compiled."""
     set_params(sharded, train={"compile": True, "ema": 0.9})
