@@ -1,4 +1,7 @@
-"""An S3 endpoint on loopback, empty at first, that can be told to fail."""
+"""An S3 endpoint on loopback, empty at first, that can be told to fail.
+
+moto, which takes a second to import, is imported where the endpoint starts, because conftest.py imports this module.
+"""
 
 import time
 import urllib.request
@@ -8,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 from typing import Any
-
-# moto, which takes a second to import, is imported where the endpoint starts: the tests' conftest.py imports this module.
 
 BUCKET = "wardrobe"
 
