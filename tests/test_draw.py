@@ -166,18 +166,67 @@ def test_labels_of_garments_at_one_place_do_not_hide_each_other():
         assert (above == PALETTE[category.index]).all(axis=2).sum() > 200
 
 
-def test_letters_are_read_also_where_landmarks_lie_on_them():
-    top = (100.0, 0.0, 300.0, 300.0)  # the label has no room above its box
-    letters = [
-        (draw_detections(grey(), found(box=top, peak=peak), min_score=0.0)[:20, 100:160] < 60).all(axis=2)
-        for peak in (0.0, 1.0)
-    ]
-    apart = draw_detections(grey(), found(box=(100.0, 200.0, 300.0, 500.0)), min_score=0.0)
-    plate = (apart == PALETTE[VEST.index]).all(axis=2)[:196].nonzero()[0].min()
-    plain = (apart[plate : plate + 20, 100:160] < 60).all(axis=2)
+def label_alone() -> np.ndarray:
+    """The label of `found()` where there is room for it."""
+    free = draw_detections(grey(), found(), min_score=0.0)[: int(BOX[1]) - 3, :, :]
+    rows, columns = (free == PALETTE[VEST.index]).all(axis=2).nonzero()
+    return free[rows.min() + 2 : rows.max() - 1, columns.min() + 2 : columns.max() - 1]
 
-    for one in letters:
-        assert (one & plain).sum() == plain.sum()
+
+def places_of(part: np.ndarray, image: np.ndarray) -> list[tuple[int, int]]:
+    """Where an image holds exactly these pixels: left and top."""
+    height, width, _ = part.shape
+    like = (image[: 1 - height, : 1 - width] == part[0, 0]).all(axis=2)
+    tops, lefts = like.nonzero()
+    return [
+        (left, top)
+        for left, top in zip(lefts.tolist(), tops.tolist(), strict=True)
+        if (image[top : top + height, left : left + width] == part).all()
+    ]
+
+
+@pytest.mark.parametrize("peak", [0.0, 1.0])
+@pytest.mark.parametrize(
+    "box",
+    [(100.0, 0.0, 300.0, 300.0), (0.0, 0.0, 480.0, 600.0), (100.0, 5.0, 140.0, 45.0), (-50.0, -50.0, 530.0, 650.0)],
+)
+def test_a_label_lies_above_landmarks_and_can_be_read_wherever_it_stands(box, peak):
+    label = label_alone()
+    wide = np.hypot(box[2] - box[0], box[3] - box[1]) > 200  # smaller garments have smaller labels
+    drawn = draw_detections(grey(), found(box=box, peak=peak), min_score=0.0)
+
+    assert (label < 60).all(axis=2).sum() > 100
+    assert len(places_of(label, drawn)) == (1 if wide else 0)
+
+
+def test_a_label_keeps_off_landmarks_where_it_can():
+    top = (100.0, 0.0, 300.0, 300.0)  # there is no room above, and landmarks lie inside
+    (place,) = places_of(label_alone(), draw_detections(grey(), found(box=top), min_score=0.0))
+
+    assert place[1] > 300
+
+
+def test_the_legend_stands_below_the_image_and_tells_its_colours_and_dots():
+    both = Detections.concatenate([found("vest"), found("sling", score=0.8)])
+    plain = draw_detections(grey(), both, min_score=0.0)
+    drawn = draw_detections(grey(), both, min_score=0.0, legend=True)
+    legend = drawn[len(plain) :]
+    colors = {tuple(color) for color in legend.reshape(-1, 3).tolist()}
+
+    assert (drawn[: len(plain)] == plain).all()
+    assert 20 < len(legend) < 60
+    assert {PALETTE[VEST.index], PALETTE[CATEGORY_BY_NAME["sling"].index], (255, 255, 255), (24, 24, 28)} <= colors
+    assert PALETTE[CATEGORY_BY_NAME["skirt"].index] not in colors
+
+
+def test_a_legend_that_is_too_long_for_a_line_goes_on_in_the_next():
+    everything = Detections.concatenate([found(category.name) for category in CATEGORIES])
+    drawn = draw_detections(grey(), everything, min_score=0.0, legend=True)
+
+    assert drawn.shape[1] == 480
+    assert len(drawn) - 600 > 4 * (len(draw_truth(grey(), labelled([2] * 15), legend=True)) - 600) // 2
+    for category in CATEGORIES:
+        assert (drawn[600:] == PALETTE[category.index]).all(axis=2).sum() > 60
 
 
 def test_nothing_found_is_the_picture_itself():
@@ -190,6 +239,7 @@ def test_nothing_found_is_the_picture_itself():
     )
 
     assert (draw_detections(grey(), nothing, min_score=0.0) == GREY).all()
+    assert draw_detections(grey(), nothing, min_score=0.0, legend=True).shape == grey().shape
 
 
 def test_a_contact_sheet_holds_every_picture_in_its_cell():
