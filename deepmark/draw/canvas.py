@@ -1,7 +1,7 @@
-"""An image to draw on with smooth edges: lines, discs and plates of text, in pixels of the original image.
+"""An image to draw on with smooth edges: lines, dots, frames and text, in pixels of the original image.
 
-A line or disc covers the pixels near a segment, each by its distance from it, so an edge is smooth at any size of the
-image and costs time by its length alone.
+Of a line or a dot, only the pixels near it are touched, each by its distance from the middle: an edge is smooth at any
+size of the image, and its cost grows with its length, not with the image.
 """
 
 import math
@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
-from deepmark.shapes import Bool, Float, Float32, Int64, UInt8
 from PIL import ImageDraw, ImageFont
+
+from deepmark.shapes import Bool, Float, Float32, Int64, UInt8
 
 Image = UInt8[np.ndarray, "_ _ 3"]
 Color = tuple[int, int, int]
@@ -64,7 +65,7 @@ class Canvas:
 
         A line is walked along the axis in which it is longer: at each step the pixels to both sides are looked at.
         """
-        ends, half, reach = ((part).astype(np.float32) for part in (ends * self.scale, widths / 2, widths / 2 + edges))
+        ends, half, reach = (part.astype(np.float32) for part in (ends * self.scale, widths / 2, widths / 2 + edges))
         start, way = ends[:, 0], ends[:, 1] - ends[:, 0]
         steep = np.abs(way[:, 1]) > np.abs(way[:, 0])
         (run, rise), (along, across) = (np.where(steep, part.T[::-1], part.T) for part in (way, start))

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from deepmark.shapes import Bool, Float, UInt8
 
 from deepmark.draw.canvas import Canvas, Color, Image, line_height, text_size, text_width
 from deepmark.draw.labels import Place, place_label
 from deepmark.draw.legend import Dots, add_legend
 from deepmark.schema import CATEGORIES, Category
+from deepmark.shapes import Bool, Float, UInt8
 
 PALETTE: tuple[Color, ...] = (
     (255, 99, 99),  # short sleeve top: coral

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+
 from deepmark.shapes import Float
 
 Place = tuple[int, int, int, int]

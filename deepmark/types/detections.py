@@ -101,10 +101,11 @@ class Detections:
             )
         ]
 
-    def draw(self, image: Any = None, *, min_score: float = 0.0) -> "PIL.Image.Image":
+    def draw(self, image: Any = None, *, min_score: float = 0.0, legend: bool = False) -> "PIL.Image.Image":
         """The image with every detection of at least `min_score` drawn on it; small images come back enlarged.
 
-        `image` is a path, the bytes of a file, a PIL image or an RGB array; without it, the one that the detector got.
+        With `legend`, rows below the image say what its colours and dots mean. `image` is whatever `load_detector`'s
+        detectors take; without it, the one that the detector got.
         """
         import PIL.Image
 
@@ -114,7 +115,7 @@ class Detections:
         source = self.source if image is None else image
         if source is None:
             raise DeepmarkError("draw: give the image, as a path, bytes, a PIL image or an RGB array.")
-        return PIL.Image.fromarray(draw_detections(read_image(source), self, min_score=min_score))
+        return PIL.Image.fromarray(draw_detections(read_image(source), self, min_score=min_score, legend=legend))
 
     def to_pandas(self, *, landmarks: bool = False) -> "pd.DataFrame":
         """A row for each garment: category, score, x0, y0, x1, y1; pixels.
