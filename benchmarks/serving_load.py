@@ -13,23 +13,19 @@ import argparse
 import base64
 import json
 import random
-import struct
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
-import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import psutil
-from PIL import Image
 
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams
@@ -41,6 +37,7 @@ from deepmark.workspace.environment import child_environment
 from deepmark.workspace.init import init_workspace
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
+from bad_images import bad_images, blank
 from model_server import ModelServer, served
 
 GOOD_IMAGES = 40
@@ -64,33 +61,10 @@ def _body(image: Any, column: str = "image") -> bytes:
     return json.dumps({"dataframe_split": {"columns": [column], "data": [[text]]}}).encode()
 
 
-def _bomb() -> bytes:
-    """The first bytes of a PNG of 60,000 x 60,000 pixels; unpacked it would take 10.8 GB."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(10**6)))
-
-
-def _blank(width: int, height: int) -> bytes:
-    buffer = BytesIO()
-    Image.new("RGB", (width, height)).save(buffer, "jpeg")
-    return buffer.getvalue()
-
-
 def bad_questions(image: bytes) -> list[Question]:
     """One of each kind, with words of the reason that is given for it."""
-    png = BytesIO()
-    Image.open(BytesIO(image)).save(png, "png")
-    reasons = {
-        "text instead of an image": (_body(b"no image at all"), "text, not a JPEG"),
-        "a PNG that is cut off": (_body(png.getvalue()[:-400]), "a PNG that is cut off"),
-        "a JPEG without its end": (_body(image[: len(image) // 3]), "a JPEG that is cut off"),
-        "an empty file": (_body(b""), "empty"),
-        "more pixels than the model takes": (_body(_blank(2000, 1600)), "2000 x 1600 pixels"),
-        "a bomb": (_body(_bomb()), "too many pixels"),
+    reasons = {kind: (_body(content), words) for kind, (content, words) in bad_images(image).items()} | {
+        "more pixels than the model takes": (_body(blank(2000, 1600)), "2000 x 1600 pixels"),
         "no base64": (_body("%%%%"), "not base64"),
         "null": (_body(None), "null"),
         "another column": (_body(image, "picture"), "image"),

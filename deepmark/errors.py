@@ -4,6 +4,7 @@
       RefusedError         registry.promote: the gate refuses the challenger
       RankError            train.distributed.launch: a training process died; the message holds its traceback
       MissingFileError     data.shards.remote: the storage has no such file
+      RequestRefusedError  server.refusals: a request to `deepmark serve` is answered with a status of 400 or more
       BadRequestError      serving.pyfunc_model: a request to the served model cannot be answered
       LostMachineError     train.distributed.peer_watchdog: another machine left the training
     StoppedError           train.distributed.stop_signal: all processes stopped after the same step, for a signal
@@ -31,11 +32,16 @@ EXTRAS = {
     "dagster_pipes": "train",
     "dagster_postgres": "postgres",
     "dvc": "pipeline",
+    "fastapi": "serve",
     "jinja2": "train",
     "matplotlib": "train",
     "mlflow": "train",
+    "prometheus_client": "serve",
     "psutil": "train",
+    "python_multipart": "serve",
     "sqlalchemy": "train",
+    "starlette": "serve",
+    "uvicorn": "serve",
     "webdataset": "train",
 }
 """The extra of pyproject.toml that installs a module; every other module that we import comes with the base."""

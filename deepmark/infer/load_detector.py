@@ -63,11 +63,40 @@ class LoadedDetector:
             detections += self._predictor.detect([self._prepare(image, f"images[{number}]") for number, image in batch])
         return [replace(one, source=image) for one, image in zip(detections, images, strict=True)]
 
+    @property
+    def min_score(self) -> float:
+        """Detections of lower scores are left out."""
+        return self._predictor.params.min_score
+
+    same_in_batches = False
+    """PyTorch's kernels depend on the size of a batch, so scores may differ in the last digits."""
+
+    def with_options(self, *, strategy: str | None = None, min_score: float | None = None) -> "LoadedDetector":
+        """The same network with another strategy, another least score, or both.
+
+        Raises DeepmarkError for a strategy that does not exist.
+        """
+        old = self._predictor
+        params = old.params if min_score is None else old.params.model_copy(update={"min_score": min_score})
+        strategy = strategy or self.strategy
+        return LoadedDetector(self.path, Predictor(old.detector, strategy, params, old.device), strategy)
+
+    def prepare(self, image: OpenedImage) -> PreparedImage:
+        """An image as the network sees it, for `detect`; threads may do it ahead.
+
+        Raises DeepmarkError where it is a JPEG that is cut off or damaged.
+        """
+        return self._predictor.prepare_opened(image)
+
+    def detect(self, images: Sequence[PreparedImage]) -> list[Detections]:
+        """The detections of each prepared image. All images make one batch, however many there are."""
+        return self._predictor.detect(images)
+
     def _prepare(self, image: ImageSource, name: str) -> PreparedImage:
         opened = open_image(image, name=name)
         if opened.note and not isinstance(image, OpenedImage):  # who opened it has seen the note
             warnings.warn(f"{opened.name}: {opened.note}.", stacklevel=3)
-        return self._predictor.prepare_opened(opened)
+        return self.prepare(opened)
 
 
 def load_detector(

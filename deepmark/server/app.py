@@ -1,0 +1,135 @@
+"""The HTTP interface: POST /v1/detect, /healthz, /readyz, /metrics, and the page."""
+
+import asyncio
+import hmac
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deepmark.server.answers import ERRORS, REQUEST_BODY, DetectAnswer, Options
+from deepmark.server.limits import Limits
+from deepmark.server.metrics import Metrics
+from deepmark.server.refusals import RequestRefusedError, error_body
+from deepmark.server.served_model import FollowedModel
+from deepmark.server.service import DetectService
+from deepmark.version import __version__
+
+DETECT = "/v1/detect"
+
+_DESCRIPTION = "Finds clothes and their landmarks in images. Send an image to /v1/detect:\n\n" + "\n".join(
+    (
+        "    curl --data-binary @street.jpg http://127.0.0.1:8000/v1/detect",
+        "    curl -F image=@a.jpg -F image=@b.jpg 'http://127.0.0.1:8000/v1/detect?min_score=0.5&category=skirt'",
+    )
+)
+
+
+def create_app(model: FollowedModel, *, limits: Limits, metrics: Metrics, token: str | None = None) -> FastAPI:
+    """The application. With a token, /v1/detect and /metrics want `Authorization: Bearer TOKEN`."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with DetectService(model, limits, metrics) as app.state.service:
+            follower = asyncio.create_task(model.follow())
+            yield
+            follower.cancel()
+            with suppress(asyncio.CancelledError):
+                await follower
+
+    app = FastAPI(title="DeepMark", version=__version__, description=_DESCRIPTION, lifespan=lifespan)
+    _add_errors(app)
+    allowed = [Depends(_token_check(token))]
+
+    @app.post(
+        DETECT,
+        summary="Clothes and landmarks in one or several images",
+        response_model=DetectAnswer,
+        responses=ERRORS,
+        openapi_extra=REQUEST_BODY,
+        dependencies=allowed,
+    )
+    async def detect(request: Request, options: Annotated[Options, Query()]) -> Response:
+        return JSONResponse(await request.app.state.service.answer(request, options))
+
+    @app.get("/healthz", summary="Whether the process works")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", summary="Whether images can be sent, and the model that answers")
+    async def readyz() -> dict[str, Any]:
+        return {"status": "ready", "model": model.current.facts}
+
+    @app.get("/metrics", summary="What the server counts, for Prometheus", dependencies=allowed)
+    async def show_metrics() -> Response:
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    app.add_middleware(_Counted, metrics=metrics)
+    return app
+
+
+class _Counted:
+    """Counts the requests to /v1/detect, whatever answers them."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != DETECT:
+            await self._app(scope, receive, send)
+            return
+        started = time.monotonic()
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.requests.labels(str(message["status"])).inc()
+                self._metrics.request_seconds.observe(time.monotonic() - started)
+            await send(message)
+
+        await self._app(scope, receive, counted)
+
+
+def _token_check(token: str | None) -> Any:
+    async def check(
+        given: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
+    ) -> None:
+        if token is None:
+            return
+        if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
+            what = "this server wants a token" if given is None else "the token is wrong"
+            message = f"{what}. Send the header Authorization: Bearer TOKEN."
+            raise RequestRefusedError(401, "no_token", message, headers={"WWW-Authenticate": "Bearer"})
+
+    return check
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Every error becomes the JSON of answers.ErrorAnswer."""
+
+    @app.exception_handler(RequestRefusedError)
+    async def refused(request: Request, error: RequestRefusedError) -> JSONResponse:
+        return error.answer()
+
+    @app.exception_handler(RequestValidationError)
+    async def wrong_option(request: Request, error: RequestValidationError) -> JSONResponse:
+        reasons = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()]
+        return JSONResponse(error_body(422, "bad_option", "; ".join(reasons) + "."), 422)
+
+    @app.exception_handler(HTTPException)
+    async def no_such_place(request: Request, error: HTTPException) -> JSONResponse:
+        message = f"{request.method} {request.url.path}: {str(error.detail).lower()}. POST images to /v1/detect."
+        code = {404: "not_found", 405: "wrong_method"}.get(error.status_code, "refused")
+        return JSONResponse(error_body(error.status_code, code, message), error.status_code, error.headers)
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        message = "the server failed; its log says where. The same request may succeed later."
+        return JSONResponse(error_body(500, "failed", message), 500)
