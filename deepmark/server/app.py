@@ -13,8 +13,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from deepmark.schema import FOUND_SCORE
 from deepmark.server.answers import ERRORS, REQUEST_BODY, DetectAnswer, Options
 from deepmark.server.limits import Limits
 from deepmark.server.metrics import Metrics
@@ -22,6 +24,7 @@ from deepmark.server.refusals import RequestRefusedError, error_body
 from deepmark.server.served_model import FollowedModel
 from deepmark.server.service import DetectService
 from deepmark.version import __version__
+from deepmark.web.page import HEADERS, STATIC, page_config
 
 DETECT = "/v1/detect"
 
@@ -72,8 +75,23 @@ def create_app(model: FollowedModel, *, limits: Limits, metrics: Metrics, token:
     async def show_metrics() -> Response:
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
+    @app.get("/config.json", include_in_schema=False)
+    async def config() -> dict[str, Any]:
+        now = model.current
+        return page_config("server", model=now.facts["name"], least_score=FOUND_SCORE) | {"min_score": now.min_score}
+
+    app.mount("/", _Page(directory=STATIC, html=True))
     app.add_middleware(_Counted, metrics=metrics)
     return app
+
+
+class _Page(StaticFiles):
+    """The page's files, with the headers that they should have."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers.update(HEADERS)
+        return response
 
 
 class _Counted:

@@ -177,7 +177,7 @@ def test_options_that_cannot_be_are_refused(served, jpeg, params, words):
 
 def test_other_places_and_methods_are_refused_as_json(served):
     assert told(served.client.get("/v1/detect"), 405)["code"] == "wrong_method"
-    assert "/v2/detect: not found" in told(served.client.post("/v2/detect"), 404)["message"]
+    assert "/v2/detect: not found" in told(served.client.get("/v2/detect"), 404)["message"]
 
 
 def test_a_failure_of_the_network_is_no_traceback_for_the_client_and_the_next_request_goes_on(serve, detector, jpeg):

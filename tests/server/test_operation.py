@@ -227,3 +227,13 @@ def test_another_name_than_the_registered_model_s_is_refused(deepmark, tmp_path)
 
     assert done.code == 1
     assert "models:/other@champion" in done.err
+
+
+def test_the_page_comes_with_its_facts_and_headers(serve, detector):
+    served = serve(detector, token=TOKEN)
+
+    page, config = served.client.get("/"), served.client.get("/config.json").json()
+
+    assert "<h1>" in page.text
+    assert page.headers["cross-origin-embedder-policy"] == "require-corp"
+    assert (config["engine"], config["model"], config["min_score"]) == ("server", "version None", detector.min_score)

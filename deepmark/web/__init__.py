@@ -1,0 +1,1 @@
+"""The page that finds garments in photos: one source for `deepmark serve`, and for a browser alone."""

@@ -1,0 +1,121 @@
+"""The exported folder: what is in it, and what it never replaces."""
+
+import hashlib
+import io
+import json
+import tarfile
+
+import pytest
+
+from deepmark.errors import DeepmarkError
+from deepmark.runtime.contract import OWN_CATEGORIES, Contract, PredictFacts, graph_inputs, graph_outputs
+from deepmark.schema import CATEGORIES
+from deepmark.web import onnxruntime_web
+from deepmark.web.folder import write_web_folder
+from deepmark.web.onnxruntime_web import FILES, runtime_files
+
+PREDICT = {"max_detections": 5, "landmark_threshold": 0.1, "peaks": 8, "nms": "hard", "nms_iou": 0.5}
+CONTRACT = Contract(
+    input_size=(64, 64),
+    strategies=("none", "nms"),
+    predict=PredictFacts(**PREDICT, soft_nms_sigma=0.5, min_score=0.4),
+    precision="int8",
+    categories=OWN_CATEGORIES,
+    mean=(0.5, 0.5, 0.5),
+    std=(0.25, 0.25, 0.25),
+    versions={},
+    sha256={},
+    data_version=None,
+    facts={},
+    inputs=graph_inputs((64, 64)),
+    outputs=graph_outputs(5),
+)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of npm that has the right files with other content, taken for the right one."""
+    file = tmp_path / "package.tgz"
+    with tarfile.open(file, "w:gz") as archive:
+        for name in FILES:
+            entry = tarfile.TarInfo(f"package/dist/{name}")
+            entry.size = len(name)
+            archive.addfile(entry, io.BytesIO(name.encode()))
+    monkeypatch.setattr(onnxruntime_web, "SHA256", hashlib.sha256(file.read_bytes()).hexdigest())
+    return file
+
+
+@pytest.fixture
+def model(tmp_path):
+    (tmp_path / "int8.onnx").write_bytes(b"a model")
+    return tmp_path / "int8.onnx"
+
+
+def test_the_folder_holds_page_model_contract_and_runtime(package, model, tmp_path):
+    folder = tmp_path / "site"
+
+    facts = write_web_folder(folder, model, CONTRACT, package=package)
+
+    assert (folder / "model.onnx").read_bytes() == b"a model"
+    assert Contract.read(folder / "model.json") == CONTRACT
+    assert {file.name for file in (folder / "ort").iterdir()} == set(FILES)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    assert (config["engine"], config["min_score"]) == ("browser", 0.4)
+    assert [one["landmarks"] for one in config["categories"]] == [list(one.parts) for one in CATEGORIES]
+    assert {"index.html", "worker.js", "example.jpg"} <= {file.name for file in folder.iterdir()}
+    assert facts["files"] == sum(file.is_file() for file in folder.rglob("*"))
+
+
+def test_a_folder_of_before_is_replaced_and_another_is_not(package, model, tmp_path):
+    folder = tmp_path / "site"
+    write_web_folder(folder, model, CONTRACT, package=package)
+    (folder / "old").write_text("old", "utf-8")
+    write_web_folder(folder, model, CONTRACT, package=package)
+    assert not (folder / "old").exists()
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("notes", "utf-8")
+    with pytest.raises(
+        DeepmarkError, match=r"--web .*mine: holds something else than an exported page\. Name an empty"
+    ):
+        write_web_folder(tmp_path / "mine", model, CONTRACT, package=package)
+    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_the_package_is_kept_after_it_was_downloaded_once(package, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(onnxruntime_web, "_download", lambda url: asked.append(url) or package.read_bytes())
+
+    assert runtime_files() == runtime_files() == {name: name.encode() for name in FILES}
+    assert asked == [f"https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-{onnxruntime_web.VERSION}.tgz"]
+
+
+def test_a_damaged_package_is_refused_and_downloaded_again(package, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    answers = [b"damaged", package.read_bytes()]
+    monkeypatch.setattr(onnxruntime_web, "_download", lambda url: answers.pop(0))
+
+    with pytest.raises(DeepmarkError, match=r"not onnxruntime-web .* \(its sha256 differs\)\. Download it again"):
+        runtime_files()
+    assert set(runtime_files()) == set(FILES)
+
+
+@pytest.mark.parametrize(
+    ("registry", "words"),
+    [
+        ("http://127.0.0.1:9", r"not an https address\. Correct NPM_CONFIG_REGISTRY"),
+        ("https://127.0.0.1:9", r"cannot be downloaded \(.*\)\. Try again, or download it elsewhere and name the file"),
+    ],
+)
+def test_a_registry_that_does_not_answer_is_told(registry, words, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("NPM_CONFIG_REGISTRY", registry)
+
+    with pytest.raises(DeepmarkError, match=words):
+        runtime_files()
+
+
+def test_a_package_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(DeepmarkError, match=r"nowhere\.tgz: cannot be read \(No such file"):
+        runtime_files(tmp_path / "nowhere.tgz")
