@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 EXTRAS = {
+    "av": "video",
     "dagster": "pipeline",
     "dagster_pipes": "train",
     "dagster_postgres": "postgres",

@@ -110,15 +110,23 @@ def synth(
     train: Annotated[int, typer.Option(min=0, help="Pictures to train on.")] = 4500,
     validation: Annotated[int, typer.Option(min=0, help="Pictures to validate on.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 1,
+    video: Annotated[bool, typer.Option("--video", help="Draw a clip instead: clip.mp4 and its truth.jsonl.")] = False,
+    frames: Annotated[int, typer.Option(min=60, help="Of the clip, 25 a second.")] = 150,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw garments in DeepFashion2's own file format, landmarks exact."""
+    """Draw garments in DeepFashion2's own file format, landmarks exact.
+
+    With `--video`, two wearers who walk, turn and pass each other; one is hidden for ten frames.
+    """
     from deepmark.progress import progress
-    from deepmark.synthetic import draw_dataset
+    from deepmark.synthetic import draw_clip_files, draw_dataset
 
     check_folder(folder, "DIR")
-    with progress("draw", train + validation) as advance:
-        facts = draw_dataset(folder, train=train, validation=validation, seed=seed, progress=advance)
+    with progress("draw", frames if video else train + validation) as advance:
+        if video:
+            facts = draw_clip_files(folder, frames=frames, seed=seed, progress=advance)
+        else:
+            facts = draw_dataset(folder, train=train, validation=validation, seed=seed, progress=advance)
     print_facts(facts, as_json)
 
 

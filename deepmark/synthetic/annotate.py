@@ -23,7 +23,7 @@ SLIGHT, HEAVY = 0.2, 0.5
 ZOOMED = 0.3
 """Share of landmarks outside the image above which the zoom is large."""
 
-_LEAST_VISIBLE = 0.12
+LEAST_VISIBLE = 0.12
 """Least visible share of a garment's cloth for it to be annotated."""
 
 _LEAST_SIDE = 20
@@ -39,7 +39,7 @@ def annotate(canvas: Canvas, painted: PaintedGarment, *, labelled: bool = True) 
     placed = painted.placed
     cloth = [p for piece, p in zip(placed.pieces, placed.polygons, strict=True) if piece.kind != "lining"]
     visible = [part for part in (clip(polygon, size) for polygon in cloth) if len(part)]
-    if not visible or _visible_share(canvas, painted, cloth) < _LEAST_VISIBLE:
+    if not visible or _visible_share(canvas, painted, cloth) < LEAST_VISIBLE:
         return None
     outline = np.concatenate(visible)
     box = np.rint([*outline.min(axis=0), *outline.max(axis=0)]).astype(int)

@@ -49,7 +49,7 @@ def draw_dataset(
     for name, value in {**counts, "seed": seed}.items():
         if not isinstance(value, int) or value < 0:
             raise DeepmarkError(f"synth: {name} is {value!r}. Give a whole number, 0 or more.")
-    _claim(out, {"drawn_by": "deepmark synth", "seed": seed, **counts})
+    claim(out, {"drawn_by": "deepmark synth", "seed": seed, **counts})
     for split in SPLITS:
         for folder in ("image", "annos"):
             (out / split / folder).mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def draw_dataset(
     return {**counts, "garments": garments}
 
 
-def _claim(out: Path, recipe: dict[str, str | int]) -> None:
+def claim(out: Path, recipe: dict[str, str | int]) -> None:
     """Create the folder with its recipe, or check that it holds a draw with the same recipe."""
     mark, text = out / RECIPE, json.dumps(recipe, indent=2) + "\n"
     if out.exists() and not out.is_dir():

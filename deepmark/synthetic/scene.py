@@ -73,7 +73,7 @@ def draw_image(*, seed: int, split: str, index: int) -> DrawnImage:
     annotation: dict[str, Any] = {"source": source, "pair_id": index // IMAGES_PER_PAIR + 1}
     annotation |= {f"item{number}": item for number, item in enumerate(items, 1)}
     return DrawnImage(
-        image=_add_camera_effects(rng, canvas.image, source), annotation=annotation, painted=tuple(painted)
+        image=add_camera_effects(rng, canvas.image, source), annotation=annotation, painted=tuple(painted)
     )
 
 
@@ -99,7 +99,7 @@ def _paint_worn(rng: Generator, canvas: Canvas, designs: list[GarmentDesign], *,
     pose = sample_pose(
         rng, bare_forearms=not any("long sleeve" in CATEGORIES[design.category].name for design in designs)
     )
-    garments, body_shape = _dress(rng, designs, pose)
+    garments, body_shape = dress(rng, designs, pose)
     camera = sample_camera(rng, sideways=sideways, tilt=0.06)
     frame = _cropping_frame(rng, canvas.size) if cropped else _frame(rng, canvas.size)
     camera = camera.framed(np.concatenate([points for _, points in garments]), box=frame)
@@ -109,13 +109,13 @@ def _paint_worn(rng: Generator, canvas: Canvas, designs: list[GarmentDesign], *,
     ]
     under, over = body_parts(pose, body_shape, from_behind=behind)
     linings = {id(one): paint_lining(canvas, one) for one in reversed(placed)}
-    _paint_parts(canvas, camera, under)
+    paint_parts(canvas, camera, under)
     painted = [paint_cloth(rng, canvas, one, lining=linings[id(one)]) for one in placed]
-    _paint_parts(canvas, camera, over)
+    paint_parts(canvas, camera, over)
     return painted
 
 
-def _dress(
+def dress(
     rng: Generator, designs: list[GarmentDesign], pose: Pose
 ) -> tuple[list[tuple[GarmentDesign, Points]], BodyShape]:
     """The garments on the body, innermost first, and the shape of the body in them."""
@@ -155,7 +155,7 @@ def jitter(rng: Generator, points: Points) -> Points:
     return points + np.clip(rng.normal(0, _JITTER, points.shape), -2 * _JITTER, 2 * _JITTER)
 
 
-def _paint_parts(canvas: Canvas, camera: Camera, parts: list[Part]) -> None:
+def paint_parts(canvas: Canvas, camera: Camera, parts: list[Part]) -> None:
     for polygon, color in parts:
         canvas.fill(camera(polygon), color)
 
@@ -227,7 +227,7 @@ def _bounds(placed: list[PlacedGarment], size: Size) -> Box:
     return float(x0), float(y0), float(x1), float(y1)
 
 
-def _add_camera_effects(rng: Generator, image: UInt8[np.ndarray, "h w 3"], source: str) -> UInt8[np.ndarray, "h w 3"]:
+def add_camera_effects(rng: Generator, image: UInt8[np.ndarray, "h w 3"], source: str) -> UInt8[np.ndarray, "h w 3"]:
     """Softens edges and varies light and colour, in a user's image more than in a shop's."""
     uneven = 0.04 if source == "shop" else 0.14
     gains = np.clip((1 + rng.normal(0, uneven)) * (1 + rng.normal(0, uneven / 4, 3)), 0.6, 1.25)

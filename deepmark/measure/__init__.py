@@ -1,0 +1,1 @@
+"""Lengths and widths of detected garments along their landmarks, in pixels or centimetres, with intervals."""
