@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 
 from deepmark import geometry
-from deepmark.data.jpeg import decode_and_warp, shrink_for
+from deepmark.data.jpeg import decode_and_warp
 from deepmark.params import AugmentParams
+from deepmark.runtime.canvas import shrink_for
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS
 from deepmark.shapes import Float, UInt8
 from deepmark.types import Garment, ImageRecord, Sample

@@ -16,15 +16,15 @@ import torch
 
 from deepmark.data.jpeg import decode_and_warp, warp, warp_opened
 from deepmark.data.loader import default_threads, load_batches
-from deepmark.errors import DeepmarkError
 from deepmark.images import OpenedImage
 from deepmark.infer.decode import decode
-from deepmark.infer.nms import hard_nms, soft_nms
 from deepmark.infer.tta import flipped_and_averaged, letterbox_at_scale
 from deepmark.model.autocast import autocast_dtype
 from deepmark.model.detector import Detector
 from deepmark.model.heads import HeadMaps
 from deepmark.params import PredictParams
+from deepmark.runtime.image_detector import check_strategy
+from deepmark.runtime.nms import select
 from deepmark.schema import STRATEGIES
 from deepmark.shapes import Float, UInt8
 from deepmark.types import Detections, ImageRecord, Prediction
@@ -94,8 +94,7 @@ class Predictor:
 
         Raises DeepmarkError for another strategy.
         """
-        if strategy not in STRATEGIES:
-            raise DeepmarkError(f"strategy {strategy!r} is not one of {', '.join(STRATEGIES)}.")
+        check_strategy(strategy)
         level = STRATEGIES.index(strategy)
         self.device = torch.device(device)
         self.detector = detector.to(self.device).eval()
@@ -183,13 +182,14 @@ class Predictor:
 
     def _merge(self, parts: Sequence[Detections]) -> Detections:
         """The detections of all scales of one image, after the strategy's NMS."""
-        detections = Detections.concatenate(parts)
-        if self.nms and self.params.nms == "hard":
-            detections = hard_nms(detections, iou=self.params.nms_iou)
-        elif self.nms:
-            detections = soft_nms(detections, sigma=self.params.soft_nms_sigma)
-        good_enough = np.flatnonzero(detections.scores >= self.params.min_score)
-        return detections[good_enough[: self.params.max_detections]]
+        return select(
+            Detections.concatenate(parts),
+            nms=self.params.nms if self.nms else None,
+            iou=self.params.nms_iou,
+            sigma=self.params.soft_nms_sigma,
+            min_score=self.params.min_score,
+            most=self.params.max_detections,
+        )
 
     def _now(self) -> float:
         """Milliseconds on a clock, read after the device has finished its work."""

@@ -6,8 +6,8 @@ import simplejpeg
 
 from deepmark import geometry
 from deepmark.data.augment import make_sample, random_affine, random_colors
-from deepmark.data.jpeg import affine_scale, shrink_for
 from deepmark.params import AugmentParams
+from deepmark.runtime.canvas import affine_scale, shrink_for
 from deepmark.schema import CATEGORIES
 from deepmark.types import Garment, ImageRecord, Sample
 

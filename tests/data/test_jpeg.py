@@ -6,8 +6,9 @@ import pytest
 import simplejpeg
 
 from deepmark import geometry
-from deepmark.data.jpeg import decode_and_warp, shrink_for, warp
+from deepmark.data.jpeg import decode_and_warp, warp
 from deepmark.images import decode_jpeg
+from deepmark.runtime.canvas import shrink_for
 
 CANVAS = (48, 40)
 

@@ -12,6 +12,17 @@ from deepmark.shapes import Bool, Float64
 from deepmark.types import Detections
 
 
+def select(
+    detections: Detections, *, nms: str | None, iou: float, sigma: float, min_score: float, most: int
+) -> Detections:
+    """The best `most` detections of at least `min_score`, after NMS, which is "hard", "soft", or None."""
+    if nms == "hard":
+        detections = hard_nms(detections, iou=iou)
+    elif nms == "soft":
+        detections = soft_nms(detections, sigma=sigma)
+    return detections[np.flatnonzero(detections.scores >= min_score)[:most]]
+
+
 def hard_nms(detections: Detections, *, iou: float) -> Detections:
     """Remove the detections that overlap a better one of their category by more than `iou`."""
     rivals = (_overlaps(detections) > iou) & _same_category(detections)

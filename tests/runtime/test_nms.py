@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from reference import hard_nms_plainly, soft_nms_plainly
 
-from deepmark.infer.nms import hard_nms, soft_nms
+from deepmark.runtime.nms import hard_nms, soft_nms
 from deepmark.types import Detections
 
 
