@@ -33,15 +33,15 @@ MAX_PEAK_DISTANCE = 0.3
 """The largest distance of a peak from the coarse landmark that it places, as a share of the box's longer side
 (CenterNet's decoding)."""
 
-_OWN = np.array([np.arange(MOST_LANDMARKS) < category.landmarks for category in CATEGORIES])
+OWN = np.array([np.arange(MOST_LANDMARKS) < category.landmarks for category in CATEGORIES])
 """Row c: which of 39 landmarks the category c has."""
 
 
 @cache
-def _channels(layout: LandmarkLayout) -> Int64[np.ndarray, "13 39"]:
-    """Row c: the channels of the landmarks of category c, where _OWN[c]."""
-    channels = np.zeros(_OWN.shape, np.int64)
-    channels[_OWN] = layout.channel_of
+def channels_by_category(layout: LandmarkLayout) -> Int64[np.ndarray, "13 39"]:
+    """Row c: the channels of the landmarks of category c, where OWN[c]."""
+    channels = np.zeros(OWN.shape, np.int64)
+    channels[OWN] = layout.channel_of
     return channels
 
 
@@ -128,7 +128,7 @@ def _read_garments(maps: HeadMaps, most: int) -> list[_Garments]:
     y, x = cell // width, cell % width
     middle = torch.stack([x, y], dim=1) + maps.center_offset[image, :, y, x].float()
     half = maps.size[image, :, y, x].float().clamp(min=0) / 2
-    channels = torch.as_tensor(_channels(maps.layout), device=logits.device)[category]
+    channels = torch.as_tensor(channels_by_category(maps.layout), device=logits.device)[category]
     image_, y_, x_ = image[:, None], y[:, None], x[:, None]
     vectors = [maps.landmark_vectors[image_, 2 * channels + axis, y_, x_].float() for axis in (0, 1)]
     scores = logits.flatten(1)[image, flat].sigmoid()
@@ -213,7 +213,7 @@ def _refine(garments: _Garments, peaks: _Peaks) -> tuple[Float32[np.ndarray, "n 
     low, high = garments.boxes[:, None, :2], garments.boxes[:, None, 2:]
     reach = np.float32(MAX_PEAK_DISTANCE) * (high - low).max(axis=2)
     taken = ((candidates >= low) & (candidates <= high)).all(axis=2) & (distances.min(axis=2) <= reach)
-    taken &= _OWN[garments.categories]
+    taken &= OWN[garments.categories]
     landmarks = np.where(taken[..., None], candidates, garments.coarse)
     return landmarks, np.where(taken, scores[channels, nearest], np.float32(0))
 
@@ -225,7 +225,7 @@ def _to_detections(
     landmarks, landmark_scores = _refine(garments, peaks)
     back = geometry.inverse(affine) @ np.diag([STRIDE, STRIDE, 1.0])
     boxes = geometry.clip_boxes(geometry.apply_to_boxes(back, garments.boxes.astype(np.float64)), size)
-    landmarks = geometry.apply(back, landmarks.astype(np.float64)) * _OWN[garments.categories][..., None]
+    landmarks = geometry.apply(back, landmarks.astype(np.float64)) * OWN[garments.categories][..., None]
     return Detections(
         boxes=boxes.astype(np.float32),
         scores=garments.scores,

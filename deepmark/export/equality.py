@@ -1,0 +1,136 @@
+"""Whether an exported file finds what torch finds: the differences of boxes, scores and landmarks on the same canvases.
+
+Garments are compared by category and place, never by row: two of almost equal scores may change their order.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from jaxtyping import UInt8
+
+from deepmark.geometry import clip_boxes
+from deepmark.infer.decode import OWN, decode
+from deepmark.model.detector import Detector
+from deepmark.params import PredictParams
+from deepmark.types import Detections
+
+BOX_PIXELS, SCORE, LANDMARK_PIXELS = 0.1, 1e-4, 0.1
+"""The largest differences of a float32 file."""
+
+LANDMARKS_OFF = 1e-4
+"""The share of landmarks that may differ more: one in 10,000 lies between two peaks that are equally near."""
+
+_SAME = 2.0
+"""Pixels, half a cell: boxes that differ more are not of the same peak."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Equality:
+    """The largest differences of a file from torch, over some images; pixels of the canvas."""
+
+    images: int = 0
+    garments: int = 0
+    """Of torch."""
+
+    missing: int = 0
+    """Garments that only one of them found, except where they are the last of an image by less than `SCORE`."""
+
+    box: float = 0.0
+    score: float = 0.0
+    landmark: float = 0.0
+    landmark_score: float = 0.0
+    landmarks: int = 0
+    landmarks_off: int = 0
+    """Landmarks that differ by more than `LANDMARK_PIXELS`."""
+
+    def holds(self) -> bool:
+        """Whether a float32 file is as good as torch."""
+        few = self.landmarks_off <= LANDMARKS_OFF * self.landmarks
+        return self.missing == 0 and self.box <= BOX_PIXELS and self.score <= SCORE and few
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every figure by its name."""
+        return asdict(self)
+
+    def add(self, torch_: Detections, file: Detections) -> None:
+        """Take in the detections of both in one image."""
+        rows, columns = _pairs(torch_, file)
+        self.images += 1
+        self.garments += len(torch_)
+        self.missing += _unexplained(torch_, rows) + _unexplained(file, columns)
+        a, b, own = torch_[rows], file[columns], OWN[torch_.categories[rows]]
+        apart = np.abs(a.landmarks - b.landmarks).max(axis=2)[own]
+        self.box = max(self.box, _most(a.boxes - b.boxes))
+        self.score = max(self.score, _most(a.scores - b.scores))
+        self.landmark = max(self.landmark, _most(apart))
+        self.landmark_score = max(self.landmark_score, _most(a.landmark_scores - b.landmark_scores))
+        self.landmarks += apart.size
+        self.landmarks_off += int((apart > LANDMARK_PIXELS).sum())
+
+
+def equality(
+    detector: Detector, file: Path, batches: Iterable[UInt8[np.ndarray, "b h w 3"]], predict: PredictParams
+) -> Equality:
+    """Compare an ONNX file with the detector that it was exported from, on batches of canvases."""
+    found, session = Equality(), open_session(file)
+    for canvases in batches:
+        for expected, actual in zip(_by_torch(detector, canvases, predict), run(session, canvases), strict=True):
+            found.add(expected, actual)
+    return found
+
+
+def open_session(file: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
+    """The file in ONNX Runtime on the CPU; 0 threads: as many as there are cores."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
+def run(session: onnxruntime.InferenceSession, canvases: UInt8[np.ndarray, "b h w 3"]) -> list[Detections]:
+    """The garments in each canvas, in its pixels, boxes clipped to it."""
+    names = [output.name for output in session.get_outputs()]
+    outputs = dict(zip(names, session.run(names, {session.get_inputs()[0].name: canvases}), strict=True))
+    outputs["boxes"] = clip_boxes(outputs["boxes"].reshape(-1, 4), canvases.shape[1:3]).reshape(outputs["boxes"].shape)
+    outputs["categories"] = outputs["categories"].astype(np.int64)  # it is NumPy's other type of 64 bits
+    kept = outputs["scores"] > 0
+    return [Detections(**{name: outputs[name][i][kept[i]] for name in names}) for i in range(len(canvases))]
+
+
+@torch.inference_mode()
+def _by_torch(detector: Detector, canvases: UInt8[np.ndarray, "b h w 3"], predict: PredictParams) -> list[Detections]:
+    maps = detector(detector.normalize(torch.from_numpy(canvases)))
+    return decode(
+        maps,
+        affines=[np.eye(2, 3)] * len(canvases),
+        sizes=[canvases.shape[1:3]] * len(canvases),
+        max_detections=predict.max_detections,
+        landmark_threshold=predict.landmark_threshold,
+    )
+
+
+def _pairs(a: Detections, b: Detections) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of both that are the same garment: of one category, and the nearest boxes of each other."""
+    if not len(a) or not len(b):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    apart = np.abs(a.boxes[:, None] - b.boxes[None]).max(axis=2)
+    apart[a.categories[:, None] != b.categories[None]] = np.inf
+    nearest = apart.argmin(axis=1)
+    rows = np.flatnonzero((apart.argmin(axis=0)[nearest] == np.arange(len(a))) & (apart.min(axis=1) <= _SAME))
+    return rows, nearest[rows]
+
+
+def _unexplained(detections: Detections, paired: np.ndarray) -> int:
+    """Rows without a partner that are not just the last of the image, where the other one found another peak."""
+    alone = np.setdiff1d(np.arange(len(detections)), paired)
+    last = detections.scores.min(initial=1.0)
+    return int((detections.scores[alone] > last + SCORE).sum())
+
+
+def _most(differences: np.ndarray) -> float:
+    return float(np.abs(differences).max(initial=0.0))

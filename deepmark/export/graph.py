@@ -1,0 +1,165 @@
+"""The detector as one graph, from the bytes of canvases to garments, in operations that ONNX has.
+
+The decoding is that of `infer.decode`. Heatmaps are computed at every cell, and the other four heads only at the peaks.
+"""
+
+import copy
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from deepmark.infer.decode import MAX_PEAK_DISTANCE, OWN, channels_by_category
+from deepmark.model.backbones.deform import TAPS, DeformConv2d, deform_conv2d
+from deepmark.model.backbones.dla import DeformConvBlock
+from deepmark.model.detector import Detector
+from deepmark.model.heads import STRIDE
+from deepmark.model.landmark_channels import LAYOUTS
+from deepmark.params import PredictParams
+
+_NOTHING = -1e9
+"""The logit of a cell that is no peak."""
+
+_FAR = 1e9
+"""Where a peak is that there is not, in cells."""
+
+
+@torch.library.custom_op("deepmark::deform_conv", mutates_args=())
+def deform_conv(x: Tensor, weight: Tensor, offset: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
+    """`deform_conv2d` as one operation that becomes one node, with the inputs in the order of ONNX's DeformConv."""
+    return deform_conv2d(x, offset, mask, weight, bias)
+
+
+@deform_conv.register_fake
+def _(x: Tensor, weight: Tensor, offset: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
+    return x.new_empty(x.shape[0], weight.shape[0], *x.shape[2:])
+
+
+class _DeformConvReLU(nn.Module):
+    """A deformable layer that calls the one operation, the batch normalisation after it folded into its weights, ReLU.
+
+    torch's exporter folds those after plain convolutions only.
+    """
+
+    def __init__(self, layer: DeformConv2d, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        self.conv_offset_mask = layer.conv_offset_mask
+        mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+        self.weight, self.bias = fuse_conv_bn_weights(
+            layer.weight, layer.bias, mean, variance, norm.eps, norm.weight, norm.bias
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        offset, mask = self.conv_offset_mask(x).split([2 * TAPS, TAPS], dim=1)
+        return deform_conv(x, self.weight, offset, self.bias, mask.sigmoid()).relu()
+
+
+class DetectorGraph(nn.Module):
+    """Canvases in, the garments in each of them out, best first, as tensors of fixed size.
+
+    The outputs are those of `runtime.contract.graph_outputs`, in their order.
+    """
+
+    own: Tensor
+    channels: Tensor
+
+    def __init__(self, detector: Detector, predict: PredictParams, *, peaks: int) -> None:
+        """`peaks` is how many of the strongest peaks of a landmark's heatmap may place it; `infer.decode` takes 100."""
+        super().__init__()
+        self.detector = copy.deepcopy(detector).cpu().float().eval()
+        for name, module in list(self.detector.named_modules()):
+            if isinstance(module, DeformConvBlock) and isinstance(module.conv, DeformConv2d):
+                norm = cast(nn.BatchNorm2d, module.actf[0])
+                self.detector.set_submodule(name, _DeformConvReLU(module.conv, norm))
+        self.rows, self.peaks = predict.max_detections, peaks
+        self.bound = float(torch.logit(torch.tensor(predict.landmark_threshold)))
+        self.register_buffer("own", torch.from_numpy(OWN))
+        self.register_buffer("channels", torch.from_numpy(channels_by_category(LAYOUTS[detector.params.landmark_maps])))
+
+    def forward(self, images: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        *_, features = self.detector.backbone(self.detector.normalize(images))
+        padded = F.pad(features, (1, 1, 1, 1)).permute(0, 2, 3, 1)
+        scores, categories, boxes, coarse = self._garments(features, padded)
+        points, peak_scores = self._landmark_peaks(features, padded)
+        image = torch.arange(images.shape[0])[:, None, None]
+        channels = self.channels[categories]
+        landmarks, landmark_scores = _refine(boxes, coarse, points[image, channels], peak_scores[image, channels])
+        own = self.own[categories]
+        return (
+            boxes * STRIDE,
+            scores,
+            categories,
+            torch.where(own[..., None], landmarks * STRIDE, 0.0),
+            torch.where(own, landmark_scores, 0.0),
+        )
+
+    def _garments(self, features: Tensor, padded: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Scores, categories, boxes and coarse landmarks of the strongest centre peaks; coordinates in cells."""
+        heads, (batch, _, height, width) = self.detector.heads, features.shape
+        logits = heads.center_heatmap(features)
+        heights, places = torch.where(_is_peak(logits), logits, _NOTHING).flatten(1).topk(self.rows)
+        categories, cells = places // (height * width), places % (height * width)
+        image = torch.arange(batch)[:, None].expand_as(cells)
+        windows = _windows(padded, image.flatten(), cells.flatten(), width)
+        middle = _points(cells, width) + heads.center_offset.at_windows(windows).unflatten(0, (batch, self.rows))
+        half = heads.size.at_windows(windows).unflatten(0, (batch, self.rows)).clamp(min=0) / 2
+        vectors = heads.landmark_vectors.at_windows(windows).reshape(batch, self.rows, -1, 2)
+        channels = self.channels[categories]
+        vectors = vectors.gather(2, channels[..., None].expand(-1, -1, -1, 2))
+        scores = torch.where(heights > _NOTHING, heights.sigmoid(), 0.0)
+        return scores, categories, torch.cat([middle - half, middle + half], dim=2), middle[:, :, None] + vectors
+
+    def _landmark_peaks(self, features: Tensor, padded: Tensor) -> tuple[Tensor, Tensor]:
+        """The strongest peaks of every landmark's heatmap above the threshold, best first: points in cells, scores.
+
+        There are as many as in the heatmap that has the most of them, `peaks` at most.
+        """
+        heads, (_, _, height, width) = self.detector.heads, features.shape
+        logits = heads.landmark_heatmap(features)
+        found = _is_peak(logits) & (logits > self.bound)
+        most = found.sum((2, 3)).max().clamp(1, self.peaks).item()
+        torch._check(most >= 1)
+        torch._check(most <= height * width)
+        heights, cells = torch.where(found, logits, _NOTHING).flatten(2).topk(most)
+        place = (heights > _NOTHING).nonzero(as_tuple=True)
+        offsets = heads.landmark_offset.at_windows(_windows(padded, place[0], cells[place], width))
+        points = torch.full((*heights.shape, 2), _FAR).index_put(place, _points(cells[place], width) + offsets)
+        return points, heights.sigmoid()
+
+
+def _refine(
+    boxes: Float[Tensor, "b n 4"],
+    coarse: Float[Tensor, "b n 39 2"],
+    points: Float[Tensor, "b n 39 k 2"],
+    scores: Float[Tensor, "b n 39 k"],
+) -> tuple[Float[Tensor, "b n 39 2"], Float[Tensor, "b n 39"]]:
+    """`infer.decode`'s: each landmark goes to the nearest peak, if that lies in the box and near enough."""
+    apart = points - coarse[:, :, :, None]
+    distances = (apart * apart).sum(dim=4).sqrt()
+    nearest = distances.argmin(dim=3, keepdim=True)
+    peaks = points.gather(3, nearest[..., None].expand(-1, -1, -1, -1, 2)).squeeze(3)
+    low, high = boxes[:, :, None, :2], boxes[:, :, None, 2:]
+    reach = MAX_PEAK_DISTANCE * (high - low).amax(dim=3)
+    taken = ((peaks >= low) & (peaks <= high)).all(dim=3) & (distances.gather(3, nearest).squeeze(3) <= reach)
+    return torch.where(taken[..., None], peaks, coarse), torch.where(taken, scores.gather(3, nearest).squeeze(3), 0.0)
+
+
+def _is_peak(logits: Float[Tensor, "b c h w"]) -> Bool[Tensor, "b c h w"]:
+    return logits >= F.max_pool2d(logits, 3, stride=1, padding=1)
+
+
+def _points(cells: Int64[Tensor, "*n"], width: int) -> Float[Tensor, "*n 2"]:
+    return torch.stack([cells % width, cells // width], dim=-1).float()
+
+
+def _windows(
+    padded: Float[Tensor, "b h w c"], image: Int64[Tensor, " k"], cells: Int64[Tensor, " k"], width: int
+) -> Float[Tensor, "k c*9"]:
+    """The 3 x 3 windows of the features around cells, in the order of a convolution's weights."""
+    step, rows, columns = torch.arange(3), padded.shape[1], padded.shape[2]
+    y, x = (cells // width)[:, None, None] + step[:, None], (cells % width)[:, None, None] + step
+    places = (image[:, None, None] * rows + y) * columns + x
+    return padded.flatten(0, 2)[places.flatten(1)].transpose(1, 2).flatten(1)

@@ -1,0 +1,58 @@
+"""Files of small detectors with random weights, on random canvases; every network is in test_networks.py."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from exported import EXPORTED_SIZE, canvases
+from small_detector import small_detector
+
+from deepmark.digests import check_digest
+from deepmark.errors import DeepmarkError
+from deepmark.export.equality import equality, open_session, run
+from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
+from deepmark.runtime.contract import Contract
+
+pytestmark = pytest.mark.slow  # the export takes ten seconds
+
+
+def test_the_file_finds_what_torch_finds_in_batches_of_any_size(exported):
+    found = equality(small_detector(EXPORTED_SIZE), exported, map(canvases, (1, 2, 3)), PROFILE_PREDICT_PARAMS)
+
+    assert found.images == 6
+    assert found.garments > 300
+    assert found.landmarks > 6000
+    assert found.holds(), found
+
+
+def test_the_same_image_gives_the_same_numbers_alone_and_in_a_batch(exported):
+    session, three = open_session(exported), canvases(3)
+
+    for alone, together in zip([run(session, three[i : i + 1])[0] for i in range(3)], run(session, three), strict=True):
+        np.testing.assert_allclose(alone.boxes, together.boxes, atol=1e-3)
+        np.testing.assert_allclose(alone.landmarks, together.landmarks, atol=1e-3)
+
+
+def test_the_contract_in_the_file_fits_its_graph(exported):
+    session = onnxruntime.InferenceSession(exported)
+    contract = Contract.from_metadata(session.get_modelmeta().custom_metadata_map, "model.onnx")
+
+    contract.check_fits(session.get_inputs(), session.get_outputs(), "model.onnx")
+    assert contract.input_size == EXPORTED_SIZE
+    assert contract.versions["torch"] == torch.__version__
+
+
+def test_the_file_names_no_file_of_this_machine(exported):
+    assert b".py" not in exported.read_bytes()
+    assert not any(node.metadata_props or node.doc_string for node in onnx.load(exported).graph.node)
+
+
+def test_a_changed_byte_is_told(exported, tmp_path):
+    damaged, content = tmp_path / "model.onnx", bytearray(exported.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+
+    check_digest(exported, "Copy it again.")
+    with pytest.raises(DeepmarkError, match=r"damaged: its bytes are not those that were written. Copy it again."):
+        check_digest(damaged, "Copy it again.")
