@@ -37,6 +37,8 @@ EXTRAS = {
     "jinja2": "train",
     "matplotlib": "train",
     "mlflow": "train",
+    "onnx": "train",
+    "onnxscript": "train",
     "prometheus_client": "serve",
     "psutil": "train",
     "python_multipart": "serve",
