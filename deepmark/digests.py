@@ -11,10 +11,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256, new_file, require_file
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ZEROS = "0" * 64
 NO_DIGEST = f"deepmark-sha256:{_ZEROS}"
@@ -92,6 +95,29 @@ def check_files(path: Path, files: Iterable[Path], maker: str) -> None:
                 f"{file}: damaged, or not the one that {path} was written with (its sha256 is another). "
                 f"Run `{maker}` again."
             )
+
+
+def read_listed_csv(path: Path, *, listed_in: Path, columns: Mapping[str, str | None], maker: str) -> "pd.DataFrame":
+    """The table of a CSV file whose sha256 stands in a JSON file; `columns` has the types of those it must have.
+
+    Raises DeepmarkError, naming `maker`, where it is missing, is damaged, or is not the one that the JSON file lists.
+    """
+    import pandas as pd
+
+    check_files(listed_in, [require_file(path, maker)], maker)
+    try:
+        frame = pd.read_csv(path, dtype={name: kind for name, kind in columns.items() if kind})
+    except ValueError as error:
+        raise damaged(path, str(error), maker) from None
+    missing = columns.keys() - frame.columns
+    if missing:
+        raise damaged(path, f"it has no column '{min(missing)}'", maker)
+    return frame
+
+
+def damaged(path: Path, fault: str, maker: str) -> DeepmarkError:
+    """The error for a file of ours that is not what `maker`, a command, wrote."""
+    return DeepmarkError(f"{path}: damaged ({fault}). Run `{maker}` again.")
 
 
 def _read(path: Path, maker: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
     DeepmarkError          a mistake of the user: the command line prints the message and exits with 1
       RefusedError         registry.promote: the gate refuses the challenger
+      RunFailedError       pipelines.jobs.runs: a run of Dagster failed; the message is that of what failed in it
       RankError            train.distributed.launch: a training process died; the message holds its traceback
       MissingFileError     data.shards.remote: the storage has no such file
       RequestRefusedError  server.refusals: a request to `deepmark serve` is answered with a status of 400 or more

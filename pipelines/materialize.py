@@ -13,11 +13,13 @@ from pathlib import Path
 import dagster as dg
 
 from assets.dvc.graph import read_graph
-from deepmark.errors import DeepmarkError, told_as_mistakes
+from deepmark.cli.demo import NOT_RELEASED
+from deepmark.cli.errors import errors_told
+from deepmark.errors import DeepmarkError
 from pipelines.code_location import build_jobs
 from pipelines.instance import open_instance
 from pipelines.jobs.names import RELEASE
-from pipelines.jobs.runs import execute_runs, plan_runs, plan_selection
+from pipelines.jobs.runs import RunFailedError, execute_runs, plan_runs, plan_selection
 
 
 def materialize_all(
@@ -48,18 +50,21 @@ def main() -> None:
     parser.add_argument("--select", nargs="+", default=[], metavar="ASSET", help="only these, such as: records shards")
     parser.add_argument("--release", action="store_true", help="then register the checkpoint and promote it")
     arguments = parser.parse_args()
-    try:
-        with told_as_mistakes():
+    with errors_told("pipelines.materialize"):
+        try:
             materialize_all(
                 arguments.workspace,
                 select=arguments.select,
                 release=arguments.release,
                 progress=lambda line: print(line, flush=True),
             )
-    except DeepmarkError as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("Interrupted. The same command goes on where this one was.")
+        except KeyboardInterrupt:
+            raise DeepmarkError("interrupted. The same command goes on where this one was.") from None
+        except RunFailedError as error:
+            if error.run.job != RELEASE:
+                raise
+            print(error, file=sys.stderr)
+            sys.exit(NOT_RELEASED)
 
 
 if __name__ == "__main__":

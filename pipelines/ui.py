@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets.dvc.repro import guarded
+from deepmark.cli.errors import errors_told
 from deepmark.errors import DeepmarkError, redact
 from deepmark.tracking.mlflow_store import (
     get_or_create_experiment,
@@ -159,12 +160,11 @@ def main() -> None:
     parser.add_argument("--mlflow-port", type=int, default=5000)
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        serve(arguments.workspace, dagster_port=arguments.dagster_port, mlflow_port=arguments.mlflow_port)
-    except DeepmarkError as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        print("Dagster and MLflow have ended.")
+    with errors_told("pipelines.ui"):
+        try:
+            serve(arguments.workspace, dagster_port=arguments.dagster_port, mlflow_port=arguments.mlflow_port)
+        except KeyboardInterrupt:
+            print("Dagster and MLflow have ended.")
 
 
 if __name__ == "__main__":

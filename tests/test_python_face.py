@@ -113,6 +113,7 @@ WRONG = {
     "load_detector(None)": "load_detector: path: expected a path",
     "load_detector('model.safetensors', min_score='high')": "min_score is 'high', and must be a number from 0 to 1",
     "load_network(b'model')": "load_network: path: expected a path, found bytes",
+    "Predictor(None, 'nms', None)": "expected a network of `load_network(path)` and the section predict, such as",
     "draw_dataset(None, train=1, validation=0, seed=0)": "draw_dataset: out: expected a path",
     "draw_dataset('new', train='1', validation=0, seed=0)": "train is '1'. Give a whole number, 0 or more",
     "init_workspace(5, 'demo')": "init_workspace: root: expected a path",

@@ -1,6 +1,5 @@
 """Checks of a checkpoint, and of the metrics of its predictions."""
 
-import csv
 import math
 from dataclasses import asdict
 
@@ -8,8 +7,7 @@ import dagster as dg
 
 from assets.checks.asset_check import Materialized, unknown
 from assets.metadata.stages import read_json
-from deepmark.digests import check_files
-from deepmark.errors import DeepmarkError
+from deepmark.digests import read_listed_csv
 from deepmark.eval.metric.bootstrap import Interval, interval
 from deepmark.eval.metric.metrics_file import maker, read_metrics
 from deepmark.eval.metric.names import MAIN, METRICS
@@ -36,14 +34,12 @@ def loss_falls(materialized: Materialized) -> dg.AssetCheckResult:
     file = workspace.losses_file
     if not file.is_file():
         return unknown("plots/losses.csv is missing")
-    if workspace.train_metrics_file.is_file():
-        check_files(workspace.train_metrics_file, [file], "deepmark train")
-    try:
-        losses = [float(row["train"]) for row in csv.DictReader(file.read_text("utf-8").splitlines())]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DeepmarkError(f"{file}: damaged ({error}). Run `deepmark train` again.") from None
+    metrics, columns = workspace.train_metrics_file, {"train": "float64"}
+    losses = read_listed_csv(file, listed_in=metrics, columns=columns, maker="deepmark train")["train"].tolist()
+    if not losses:
+        return unknown("plots/losses.csv has no epoch")
     return dg.AssetCheckResult(
-        passed=len(losses) == 1 or losses[-1] < losses[0],
+        passed=losses[-1] < losses[0] or len(losses) == 1,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"first": losses[0], "last": losses[-1], "epochs": len(losses)},
     )
@@ -100,18 +96,13 @@ def ap_is_not_below_the_simpler_strategy(materialized: Materialized) -> dg.Asset
 
 def _difference(workspace: Workspace, metric: str, strategy: str, simpler: str) -> Interval | None:
     """The 95% interval of how much the strategy gains; None without paired resamples of both."""
-    import pandas as pd
-
     resamples = []
     for name in (strategy, simpler):
         file, metrics = workspace.resamples_file(name), workspace.metrics_file(name)
         if not file.is_file():
             return None
-        check_files(metrics, [file], maker(metrics))
-        try:
-            resamples.append(pd.read_csv(file)[metric].to_numpy("float64"))
-        except (ValueError, KeyError) as error:
-            raise DeepmarkError(f"{file}: damaged ({error}). Run `{maker(metrics)}` again.") from None
+        frame = read_listed_csv(file, listed_in=metrics, columns={metric: "float64"}, maker=maker(metrics))
+        resamples.append(frame[metric].to_numpy())
     now, before = resamples
     return interval(now - before) if len(now) == len(before) else None
 

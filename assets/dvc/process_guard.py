@@ -18,6 +18,8 @@ from types import FrameType
 
 import psutil
 
+from deepmark.errors import explain
+
 STEPS = ((signal.SIGINT, 1.5), (signal.SIGTERM, 1.0), (signal.SIGKILL, 1.0))
 """Signals, and the seconds that processes then have to tidy up: 3.5 in all, of the 5 that a person waits."""
 
@@ -80,7 +82,10 @@ def _stop(number: int, _: FrameType | None) -> None:
 
 def main() -> None:
     with _pipes():
-        status = run_and_clean_up(sys.argv[1:])
+        try:
+            status: int | str = run_and_clean_up(sys.argv[1:])
+        except OSError as error:  # the command cannot be started
+            status = explain(error) or str(error)
     raise SystemExit(status)
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from assets.dvc import dvc_internals
 from assets.dvc.graph import check_workspace_files
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, redact
 from deepmark.workspace.environment import child_environment
 
 Outcome = Literal["ran", "restored", "unchanged"]
@@ -68,7 +68,10 @@ def repro(
 def run_guarded(
     command: list[str], folder: Path, env: Mapping[str, str], progress: Callable[[str], None]
 ) -> tuple[int, list[str]]:
-    """Run a command that cannot outlive us, in `folder`; returns its exit status and the lines that it printed."""
+    """Run a command that cannot outlive us, in `folder`; returns its exit status and the lines that it printed.
+
+    Passwords and signatures in URLs are hidden, for `progress` gets the lines too, and what it keeps is seen by many.
+    """
     lines = []
     with subprocess.Popen(
         guarded(command),
@@ -84,7 +87,7 @@ def run_guarded(
         assert guard.stdout is not None
         try:
             for line in guard.stdout:
-                lines.append(line.rstrip())
+                lines.append(redact(line.rstrip()))
                 if not dvc_internals.is_advice(lines[-1]):
                     progress(lines[-1])
         except BaseException:

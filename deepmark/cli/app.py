@@ -107,8 +107,8 @@ def init(
 @app.command()
 def synth(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where train/ and validation/ are made.")],
-    train: Annotated[int, typer.Option(min=0, help="Pictures to train on.")] = 4500,
-    validation: Annotated[int, typer.Option(min=0, help="Pictures to validate on.")] = 300,
+    train: Annotated[int, typer.Option(min=0, help="Images to train on.")] = 4500,
+    validation: Annotated[int, typer.Option(min=0, help="Images to validate on.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 1,
     video: Annotated[bool, typer.Option("--video", help="Draw a clip instead: clip.mp4 and its truth.jsonl.")] = False,
     frames: Annotated[int, typer.Option(min=60, help="Of the clip, 25 a second.")] = 150,
@@ -182,7 +182,7 @@ def compare(
     """Which of two is better, by how much, and whether the difference is real.
 
     `deepmark compare nms flip` compares two strategies; `deepmark compare flip ../other/data/predictions/flip.parquet`
-    two models on the same pictures.
+    two models on the same images.
     """
     from dataclasses import asdict
 
@@ -202,13 +202,13 @@ def compare(
 
 @app.command()
 def audit(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
-    """Labels that may be wrong: ranked, with reasons, as a table and as a page with pictures."""
+    """Labels that may be wrong: ranked, with reasons, as a table and as a page with images."""
     _run_stage("audit", workspace, as_json)
 
 
 @app.command()
 def report(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
-    """All results to one page: tables, plots and pictures."""
+    """All results to one page: tables, plots and images."""
     _run_stage("report", workspace, as_json)
 
 
@@ -248,7 +248,7 @@ def import_checkpoint(
 def model(
     workspace: WorkspaceOption = HERE,
     backbone: Annotated[Backbone | None, typer.Option(help="Instead of the one in params.yaml.")] = None,
-    time: Annotated[bool, typer.Option("--time/--no-time", help="Measure the time per picture here.")] = True,
+    time: Annotated[bool, typer.Option("--time/--no-time", help="Measure the time per image here.")] = True,
     as_json: JsonOption = False,
 ) -> None:
     """What the network of params.yaml costs: parameters, GFLOP, megabytes, milliseconds per image."""

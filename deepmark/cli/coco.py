@@ -126,7 +126,7 @@ def _records(workspace: Path, split: str, out: Path) -> dict[str, Any]:
     with open_records(path) as records:
         pictures = records.metadata.num_rows
     require_space(out, pictures * _BYTES)  # every record has a garment
-    with progress("write pictures", pictures) as advance:
+    with progress("write images", pictures) as advance:
         return write_coco(out, read_records(path), progress=advance)
 
 
@@ -138,7 +138,7 @@ def _predictions(workspace: Path, strategy: str, out: Path) -> dict[str, Any]:
     file = open_workspace(workspace).predictions_file(strategy)
     predictions, _ = read_predictions(file)
     require_space(out, file.stat().st_size)  # as text, the same numbers take more
-    with progress("write pictures", 0) as advance:
+    with progress("write images", 0) as advance:
         return write_coco_results(out, predictions, progress=advance)
 
 
@@ -148,7 +148,7 @@ def _import(file: Path, images: Path, out: Path, frame: Frame | None) -> dict[st
     from deepmark.progress import progress
 
     typer.echo(f"reading {file}", err=True)
-    with progress("write pictures", 0) as advance:
+    with progress("write images", 0) as advance:
         facts = import_coco(file, images, out, frame=frame, progress=advance)
     total, written, left_out = (facts[name] for name in ("pictures_in_file", "pictures", "pictures_without_items"))
     typer.echo(f"{total:,} images in {file} = {written:,} written + {left_out:,} without items, left out", err=True)
@@ -158,7 +158,7 @@ def _import(file: Path, images: Path, out: Path, frame: Frame | None) -> dict[st
     if facts["numbered_anew"]:
         typer.echo(f"ids of more than nine digits: images are numbered anew, as {out / 'images.csv'} says", err=True)
     for name, count in facts["stood_in"].items():
-        of = "pictures" if name in ("source", "pair_id") else "items"
+        of = "images" if name in ("source", "pair_id") else "items"
         value = STANDINS.get(name, "its own number")
         typer.echo(f"{name}: missing for {count:,} of {facts[of]:,} {of}, each was given {value}", err=True)
     if (STANDINS.keys() - {"style"}) & facts["stood_in"].keys():

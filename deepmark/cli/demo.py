@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -23,6 +24,9 @@ from deepmark.workspace.environment import child_environment, tool
 from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
 
+NOT_RELEASED = 3
+"""The exit code of `pipelines.materialize` where every stage is made, and candidate or champion are not."""
+
 _STANDARD_ERROR = 2
 """Its descriptor, which is that of this process, whatever Python writes its messages to."""
 
@@ -32,19 +36,22 @@ def _draw(workspace: Workspace, *, train: int, validation: int, seed: int) -> No
         draw_dataset(workspace.raw, train=train, validation=validation, seed=seed, progress=advance)
 
 
-def _materialize(workspace: Workspace, *, release: bool, quiet: bool) -> None:
+def _materialize(workspace: Workspace, *, release: bool, quiet: bool) -> bool:
     """Make every asset through Dagster, in another process: the library does not import the orchestrator.
 
-    What that prints goes to standard error where our standard output is for JSON alone (`quiet`).
+    What that prints goes to standard error where our standard output is for JSON alone (`quiet`). Returns whether the
+    release is made too, where it is asked for; raises DeepmarkError where the rest is not.
     """
     command = [sys.executable, "-m", "pipelines.materialize", "--workspace", str(workspace.root)]
     command += ["--release"] if release else []
     stdout = _STANDARD_ERROR if quiet else None
-    if subprocess.run(command, env=child_environment(), stdout=stdout, check=False).returncode:
+    status = subprocess.run(command, env=child_environment(), stdout=stdout, check=False).returncode
+    if status not in (0, NOT_RELEASED):
         raise DeepmarkError(
             f"{workspace.root}: the graph did not finish; the message above says why. "
             "Run the same command again to go on from there."
         )
+    return status == 0
 
 
 def run_demo(root: Path, *, train: int, validation: int, seed: int, as_json: bool = False) -> None:
@@ -53,25 +60,50 @@ def run_demo(root: Path, *, train: int, validation: int, seed: int, as_json: boo
     The model is registered and promoted in the workspace's own registry, never in one that MLFLOW_TRACKING_URI names,
     where other people's models serve. A second run continues where the first was stopped, and does nothing if that was
     complete.
+
+    Raises DeepmarkError where the graph does not finish, and, after the results, where the gate refuses the model.
     """
     started = time.monotonic()
     workspace = init_workspace(root, "demo")
     _draw(workspace, train=train, validation=validation, seed=seed)
     own_registry = not os.environ.get("MLFLOW_TRACKING_URI")
-    _materialize(workspace, release=own_registry, quiet=as_json)
+    released = _materialize(workspace, release=own_registry, quiet=as_json)
     metrics = {name: read_metrics(workspace.metrics_file(name)) for name in STRATEGIES}
     seconds = time.monotonic() - started
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     if as_json:
         places = {"workspace": str(workspace.root), "report": str(workspace.report / "index.html")}
         print_json({**places, "metrics": metrics, "seconds": seconds, "gib_of_largest_process": largest})
-        return
+    else:
+        _print_results(workspace, metrics, seconds, largest, own_registry=own_registry)
+    if not released:
+        raise DeepmarkError(_why_not_released(workspace))
+
+
+def _print_results(
+    workspace: Workspace, metrics: dict[str, Any], seconds: float, largest: float, *, own_registry: bool
+) -> None:
     table = strategy_table(metrics, measured_on=f"{metrics[STRATEGIES[0]]['images']:,} drawn validation images")
     console = Console(soft_wrap=True)
     console.print("\n", to_rich(table), sep="")
     console.print(f"{seconds:.0f} seconds; the largest process took {largest:.1f} GiB.\n", highlight=False)
     for line in _what_is_next(workspace, own_registry=own_registry):
         console.print(line, highlight=False, markup=False)
+
+
+def _why_not_released(workspace: Workspace) -> str:
+    from deepmark.registry.promote import list_models
+
+    named, root = f"{workspace.root}: the model was not promoted", shlex.quote(str(workspace.root))
+    for version in list_models(workspace):
+        refused = version["promotion"] and version["promotion"]["failed"]
+        if refused and "challenger" in version["aliases"]:
+            reasons = "".join(f"\n  {reason}" for reason in refused)
+            return (
+                f"{named}: the gate refuses version {version['version']}, and the champion before it serves:{reasons}\n"
+                f"`deepmark promote --force REASON --workspace {root}` promotes it all the same."
+            )
+    return f"{named}; what stands above the results says why. Run the same command again to go on from there."
 
 
 def _what_is_next(workspace: Workspace, *, own_registry: bool) -> Iterator[str]:

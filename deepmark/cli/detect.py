@@ -15,7 +15,7 @@ from deepmark.schema import SHOWN_SCORE, Strategy
 
 
 def detect(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of pictures.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or folders of images.")],
     model: Annotated[Path, typer.Option(help="A model.safetensors.")] = Path("data/checkpoint/model.safetensors"),
     strategy: StrategyOption = Strategy.NMS,
     min_score: Annotated[
@@ -27,7 +27,7 @@ def detect(
             help=f"Detections with lower scores are left out: {SHOWN_SCORE:g}, or predict.min_score if that is higher.",
         ),
     ] = None,
-    draw: Annotated[Path | None, typer.Option(help="Folder for the pictures with detections drawn.")] = None,
+    draw: Annotated[Path | None, typer.Option(help="Folder for the images with detections drawn.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="File for the detections, as JSON.")] = None,
     as_json: JsonOption = False,
 ) -> None:

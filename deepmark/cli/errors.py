@@ -43,7 +43,7 @@ def errors_told(command: str) -> Iterator[None]:
         if isinstance(error, BrokenPipeError) and _reader_has_ended():
             _end(None, 1)
         if os.environ.get(DEBUG, "") not in ("", "0"):
-            traceback.print_exception(error)
+            print(_traceback(error), file=sys.stderr)
         _end(redact(f"{command}: {explain(error) or _request_to_report(error)}"), 1)
 
 
@@ -82,6 +82,10 @@ def _end(message: str | None, code: int) -> NoReturn:
     sys.exit(code)
 
 
+def _traceback(error: Exception) -> str:
+    return redact("".join(traceback.format_exception(error))).rstrip()
+
+
 def _request_to_report(error: Exception) -> str:
     """For an error that nobody foresaw: what it is, and where its traceback is."""
     line = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".rstrip(": ")
@@ -89,7 +93,7 @@ def _request_to_report(error: Exception) -> str:
         with tempfile.NamedTemporaryFile(
             mode="w", encoding="utf-8", errors="backslashreplace", prefix="deepmark-", suffix=".txt", delete=False
         ) as file:
-            traceback.print_exception(error, file=file)
+            file.write(_traceback(error))
         place = f"The traceback is in {file.name}; `deepmark --debug …` prints it."
     except OSError:
         place = "`deepmark --debug …` prints the traceback."

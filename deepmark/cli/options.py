@@ -61,7 +61,12 @@ def print_facts(facts: dict[str, Any], as_json: bool) -> None:
         print_json(facts)
         return
     for name, value in flatten(facts, " "):
-        typer.echo(f"{name.replace('_', ' '):28} {_readable(value)}")
+        typer.echo(f"{_words(name):28} {_readable(value)}")
+
+
+def _words(name: str) -> str:
+    """The name of a fact for people; scripts know images by the names of earlier releases."""
+    return name.replace("_", " ").replace("a picture", "an image").replace("picture", "image")
 
 
 def _readable(value: Any) -> str:

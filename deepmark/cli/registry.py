@@ -42,7 +42,7 @@ def promote(
 ) -> None:
     """Make the challenger the champion, the version that is served, if it is not worse.
 
-    Both are compared on the same validation pictures; exit code 1 where the challenger is refused, with the rules that
+    Both are compared on the same validation images; exit code 1 where the challenger is refused, with the rules that
     failed.
     """
     from deepmark.files import write_json

@@ -16,6 +16,7 @@ import torch
 
 from deepmark.data.jpeg import decode_and_warp, warp, warp_opened
 from deepmark.data.loader import default_threads, load_batches
+from deepmark.errors import DeepmarkError
 from deepmark.images import OpenedImage
 from deepmark.infer.decode import decode
 from deepmark.infer.tta import flipped_and_averaged, letterbox_at_scale
@@ -92,8 +93,13 @@ class Predictor:
     ) -> None:
         """`strategy` is one of schema.STRATEGIES, each including the one before: none, nms, flip, multiscale.
 
-        Raises DeepmarkError for another strategy.
+        Raises DeepmarkError for another strategy, and for what is no detector or not its parameters.
         """
+        if not isinstance(detector, Detector) or not isinstance(params, PredictParams):
+            raise DeepmarkError(
+                "Predictor: expected a network of `load_network(path)` and the section predict, such as "
+                f"`Workspace(folder).params.predict`; found {type(detector).__name__} and {type(params).__name__}."
+            )
         check_strategy(strategy)
         level = STRATEGIES.index(strategy)
         self.device = torch.device(device)

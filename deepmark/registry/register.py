@@ -36,7 +36,7 @@ def register(workspace: Workspace) -> dict[str, Any]:
     require_file(workspace.records_file("validation"), "deepmark ingest --split validation")
     checkpoint, metrics = file_sha256(model), _checked_metrics(workspace)
     run_id = read_training(workspace)["mlflow_run_id"]
-    registry, tracker = Registry(workspace.root), Tracker.resume(workspace.root, run_id)
+    registry, tracker = Registry(workspace.root), Tracker.open(workspace.root, run_id)
     _, jpeg = reader[0]
     with registry.exclusive():
         reconcile(registry)

@@ -31,6 +31,7 @@ def report_content(workspace: Workspace) -> Content:
         measured=measured,
         serving=serving,
         history=training["history"],
+        warnings=training.get("warnings", []),
         images=images,
         facts={
             "Run": run_facts(workspace, training),

@@ -54,6 +54,9 @@ class Content:
     history: Sequence[Mapping[str, Any]]
     """The epochs in training.json."""
 
+    warnings: Sequence[str]
+    """Signs in training.json that the training learnt nothing, or lost what it had learnt."""
+
     images: Sequence[ReportImage]
     facts: Mapping[str, Mapping[str, str]]
     """Names and values under headings, in order."""

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepmark.data.parquet import read_table
-from deepmark.digests import check_files
-from deepmark.errors import DeepmarkError
+from deepmark.digests import check_files, damaged, read_listed_csv
 from deepmark.eval.metric.metrics_file import maker, read_metrics
 from deepmark.eval.metric.names import KINDS, METRICS
 
@@ -88,26 +87,14 @@ def read_frame(metrics_file: Path, file: Path) -> "pd.DataFrame":
 
     Raises DeepmarkError where it is damaged, or is not the one that was written with the metrics.
     """
-    import pandas as pd
-
-    check_files(metrics_file, [file], maker(metrics_file))
-    columns = COLUMNS[file.stem]
-    try:
-        frame = pd.read_csv(file, dtype={name: kind for name, kind in columns.items() if kind})
-    except ValueError as error:
-        raise _damaged(metrics_file, file, str(error)) from None
-    if list(frame.columns) != list(columns):
-        raise _damaged(metrics_file, file, f"expected the columns {', '.join(columns)}")
+    made_by = maker(metrics_file)
+    frame = read_listed_csv(file, listed_in=metrics_file, columns=COLUMNS[file.stem], maker=made_by)
     if file.stem == "ap":
         figures = frame[["value", "low", "high"]].to_numpy()
         impossible = figures[(figures < 0) | (figures > 1)]
         if impossible.size:
-            raise _damaged(metrics_file, file, f"an AP of {impossible[0]:g}")
+            raise damaged(file, f"an AP of {impossible[0]:g}", made_by)
     return frame
-
-
-def _damaged(metrics_file: Path, file: Path, fault: str) -> DeepmarkError:
-    return DeepmarkError(f"{file}: damaged ({fault}). Run `{maker(metrics_file)}` again.")
 
 
 def headline_intervals(ap: "pd.DataFrame") -> dict[str, dict[str, dict[str, float] | None]]:

@@ -1,7 +1,7 @@
 """The MLflow run of a training: its parameters, tags, metrics, artifacts and model.
 
-Evaluation and report resume the run and add to it. Everything is written synchronously: MLflow's asynchronous logging
-lost 1 metric in 5 under SIGKILL.
+Evaluation, report and registry open the run again and add to it. Everything is written synchronously: MLflow's
+asynchronous logging lost 1 metric in 5 under SIGKILL.
 """
 
 import logging
@@ -92,7 +92,16 @@ class Tracker:
 
     @classmethod
     def resume(cls, workspace: Path, run_id: str) -> "Tracker":
-        """Open an earlier run, to add to it: an interrupted run is RUNNING again, a finished one stays finished."""
+        """The run of a training that goes on: RUNNING again, unless it is finished."""
+        tracker = cls.open(workspace, run_id)
+        if not tracker.is_finished:
+            with store_errors(tracking_uri(workspace)):
+                resume_run(tracker._client, run_id)
+        return tracker
+
+    @classmethod
+    def open(cls, workspace: Path, run_id: str) -> "Tracker":
+        """An earlier run, to add to it; it stays FINISHED, FAILED or KILLED, also where whoever adds is killed."""
         with store_errors(tracking_uri(workspace)):
             client = open_client(workspace)
             run = find_run(client, run_id)
@@ -106,8 +115,6 @@ class Tracker:
                 command = mlflow_command(workspace, f"runs restore --run-id {run_id}")
                 raise DeepmarkError(f"MLflow's run {run_id} was deleted. Bring it back: {command}")
             close_dead_runs(client, run.info.experiment_id)
-            if run.info.status != "FINISHED":
-                resume_run(client, run_id)
         return cls(workspace, client, run)
 
     @classmethod
@@ -117,7 +124,7 @@ class Tracker:
         An experiment that does not train measures the workspace's model in another way, and must not replace its
         figures. Its run names the training.
         """
-        tracker, experiment = cls.resume(workspace, run_id), os.environ.get(EXPERIMENT_VARIABLE)
+        tracker, experiment = cls.open(workspace, run_id), os.environ.get(EXPERIMENT_VARIABLE)
         if experiment is None or tracker._run.data.tags.get(EXPERIMENT_TAG) == experiment:
             return tracker
         with store_errors(tracking_uri(workspace)):
@@ -128,7 +135,7 @@ class Tracker:
             new = cls.start(workspace, params=params, tags={**tags, "mlflow.runName": experiment})
             new.finish()
             own = new._run
-        return cls.resume(workspace, own.info.run_id)
+        return cls.open(workspace, own.info.run_id)
 
     @property
     def run_id(self) -> str:

@@ -33,7 +33,7 @@ def handle_skipped_step(
     bad = [name for name, loss in zip(LOSS_NAMES[1:], result.losses[1:], strict=True) if not math.isfinite(loss)]
     what = "loss" if bad else "gradient"
     fault = f"{place}: the {what} is not a number ({', '.join(bad or result.bad_gradients) or 'its norm'})."
-    named = f"Pictures: {', '.join(images[:_MAX_NAMED])}{' …' if len(images) > _MAX_NAMED else ''}."
+    named = f"Images: {', '.join(images[:_MAX_NAMED])}{' …' if len(images) > _MAX_NAMED else ''}."
     scale = stepper.scaler.get_scale() if stepper.scaler.is_enabled() and not bad else None
     if stepper.params.not_finite == "stop" and scale is None:
         raise DeepmarkError(

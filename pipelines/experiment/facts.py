@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from deepmark.errors import redact
 from deepmark.workspace.environment import child_environment, tool
 from deepmark.workspace.git import git
 
@@ -36,7 +37,7 @@ def _difference_table(title: str, difference: dict[str, dict[str, dict[str, Any]
     from deepmark.report.tables.table import UNKNOWN, Row, Table, to_markdown
 
     def cell(value: Any) -> str:
-        return UNKNOWN if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
+        return UNKNOWN if value is None else f"{value:.5g}" if isinstance(value, float) else redact(str(value))
 
     rows = [
         Row(cells=(f"{file}: {key}", cell(values.get("new")), cell(values.get("old"))))

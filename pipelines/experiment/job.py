@@ -16,7 +16,7 @@ from assets.dvc import dvc_internals
 from assets.dvc.graph import Graph
 from assets.dvc.repro import run_guarded
 from assets.dvc_asset import repro_in_run
-from deepmark.errors import DeepmarkError, nearest
+from deepmark.errors import DeepmarkError, nearest, redact
 from deepmark.tracking.mlflow_store import open_store
 from deepmark.tracking.provenance import EXPERIMENT_VARIABLE
 from deepmark.workspace.layout import Workspace
@@ -91,7 +91,7 @@ def _run(context: dg.OpExecutionContext, graph: Graph, config: ExperimentConfig)
             f"The run that this one re-executes has kept its experiment '{name}', with other parameters "
             f"({', '.join(sorted(_params_of(kept)))}). Give this one a name of its own."
         )
-    context.instance.add_run_tags(context.run_id, {EXPERIMENT_TAG: name, PARAMS_TAG: ", ".join(lines)})
+    context.instance.add_run_tags(context.run_id, {EXPERIMENT_TAG: name, PARAMS_TAG: redact(", ".join(lines))})
     facts: dict[str, Any] = {}
     if kept:
         context.log.warning(

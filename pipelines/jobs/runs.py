@@ -33,6 +33,14 @@ class PlannedRun:
         return f"{self.job}{partition}: {', '.join(self.assets)}"
 
 
+class RunFailedError(DeepmarkError):
+    """A run failed; the message is that of its stage, command or check."""
+
+    def __init__(self, message: str, run: PlannedRun) -> None:
+        super().__init__(message)
+        self.run = run
+
+
 def plan_runs(graph: Graph, select: Collection[str] = ()) -> list[PlannedRun]:
     """The runs that make every asset of dvc.yaml, or those of `select`.
 
@@ -75,7 +83,7 @@ def execute_runs(
     `progress` gets a line before each run: "run 2 of 8: prepare [validation]: records, shards". An asset that is up to
     date is not made again, and costs about a second.
 
-    Raises DeepmarkError with the stage's own message where one fails, and does not start the runs after it. Raises
+    Raises RunFailedError with the stage's own message where one fails, and does not start the runs after it. Raises
     KeyboardInterrupt where it was interrupted.
     """
     if any("records" in run.assets for run in runs):
@@ -106,7 +114,7 @@ def execute_run(
         raise KeyboardInterrupt  # which Dagster has turned into a run that failed
     if not result.success:
         reason = failure_reason(result.all_events) or "A run failed before its first step."
-        raise DeepmarkError(f"{reason}\n({run} failed; Dagster's run {result.run_id} has the whole log.)")
+        raise RunFailedError(f"{reason}\n({run} failed; Dagster's run {result.run_id} has the whole log.)", run)
     return result.run_id
 
 

@@ -2,13 +2,24 @@
 
 import shlex
 import subprocess
+from types import SimpleNamespace
 
 import pytest
+from measurements import metrics
 
 from deepmark.cli import demo
+from deepmark.digests import write_json_with_digest
 from deepmark.errors import DeepmarkError
+from deepmark.schema import STRATEGIES
 from deepmark.workspace.layout import Workspace
+from pipelines import materialize
+from pipelines.jobs.runs import PlannedRun, RunFailedError
 from pipelines.materialize import materialize_all
+
+REFUSED = (
+    ": the gate refuses version 2, and the champion before it serves:\n  landmark AP: -0.1000, needs -0.0020\n"
+    "`deepmark promote --force REASON"
+)
 
 
 @pytest.mark.parametrize(("uri", "released"), [(None, True), ("", True), ("http://127.0.0.1:9", False)])
@@ -46,6 +57,50 @@ def test_what_is_printed_last_can_be_pasted_whatever_the_folder_is_called(sharde
     assert words["Serve"][0].startswith("MLFLOW_TRACKING_URI=sqlite:///")
     assert "models:/deepmark@champion" in words["Serve"]
     assert words["Models"][1:] == ["models", "--workspace", "my clothes"]
+
+
+@pytest.mark.parametrize(("why", "said"), [("gate", REFUSED), ("other", "; what stands above the results says why")])
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_where_the_gate_refuses_the_results_are_shown_and_then_the_reason(
+    deepmark, sharded, monkeypatch, why, said, words
+):
+    def run(command, **options):
+        return subprocess.CompletedProcess(command, demo.NOT_RELEASED)
+
+    failed = ["landmark AP: -0.1000, needs -0.0020"] if why == "gate" else []
+    versions = [
+        {"version": 2, "aliases": ["challenger"], "promotion": {"failed": failed}},
+        {"version": 1, "aliases": ["champion"], "promotion": None},
+    ]
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(demo, "_draw", lambda workspace, **numbers: None)
+    monkeypatch.setattr(demo, "subprocess", SimpleNamespace(run=run))
+    monkeypatch.setattr("deepmark.registry.promote.list_models", lambda workspace: versions)
+    for strategy in STRATEGIES:
+        write_json_with_digest(sharded.metrics_file(strategy), metrics(interval=False))
+    done = deepmark("demo", sharded.root, *words)
+
+    assert done.code == 1
+    if words:
+        assert done.facts["metrics"]["nms"]["images"] == 300
+    else:
+        assert "on 300 drawn validation images" in done.out
+        assert "Report   open" in done.out
+    assert f"deepmark demo: {sharded.root}: the model was not promoted{said}" in done.err
+
+
+@pytest.mark.parametrize(("job", "code"), [("release", demo.NOT_RELEASED), ("prepare", 1)])
+def test_only_a_failed_release_exits_as_one(monkeypatch, tmp_path, capsys, job, code):
+    def fail(*_, **__):
+        raise RunFailedError("the check failed", PlannedRun(job=job, partition=None, assets=("candidate",)))
+
+    monkeypatch.setattr(materialize, "materialize_all", fail)
+    monkeypatch.setattr("sys.argv", ["materialize", "--workspace", str(tmp_path)])
+    with pytest.raises(SystemExit) as end:
+        materialize.main()
+
+    assert end.value.code == code
+    assert capsys.readouterr().err.endswith("the check failed\n")
 
 
 def test_without_a_registry_of_its_own_it_says_what_is_left_to_do(sharded):

@@ -142,6 +142,17 @@ def test_the_traceback_is_shown_on_request(failing, monkeypatch, words):
     assert done.err.splitlines()[-1].startswith("deepmark models: /data/photos/a.jpg: no space is left")
 
 
+def test_no_traceback_shows_a_secret(failing, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv(DEBUG, "")
+    done = failing(KeyError("https://me:secret@host/a?sig=secret"), "--debug")
+    (kept,) = tmp_path.iterdir()
+
+    for text in (done.err, kept.read_text("utf-8")):
+        assert "KeyError: 'https://me:***@host/a?sig=***'" in text
+        assert "secret" not in text
+
+
 def test_debug_may_stand_after_the_command(deepmark, tmp_path, monkeypatch):
     monkeypatch.setenv(DEBUG, "")
     done = deepmark("models", "--workspace", tmp_path, "--debug")

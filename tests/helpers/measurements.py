@@ -142,6 +142,7 @@ def content(**changes: Any) -> Content:
         "serving": "nms",
         "measured": {name: measured(0.1 + i / 4, duplicates=9 - i) for i, name in enumerate(STRATEGIES)},
         "history": history(),
+        "warnings": [],
         "images": [
             picture(1, ("worst", "vest"), ("best", "scale: small")),
             picture(2, ("best", "vest")),

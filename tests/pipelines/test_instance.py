@@ -21,5 +21,5 @@ def test_the_ui_before_the_demo_says_what_to_do_in_one_message(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 1
-    assert done.stderr.startswith(f"{tmp_path / 'demo'}: no workspace.")
+    assert done.stderr.startswith(f"pipelines.ui: {tmp_path / 'demo'}: no workspace.")
     assert "Traceback" not in done.stderr

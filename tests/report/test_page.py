@@ -119,6 +119,15 @@ def test_every_image_is_on_the_page_once_with_words_for_those_who_do_not_see_it(
     assert all(one["src"].startswith("data:image/webp;base64,") for one in images)
 
 
+def test_what_the_training_warned_of_is_shown_above_its_losses(text):
+    assert "Warning:" not in text
+    warned = render_page(content(warnings=["box AP is still 0 after 3 epochs", "the training loss has <collapsed>"]))
+    section = warned[warned.index("<details open><summary>The training’s loss") :]
+
+    first, second = section.index("box AP is still 0 after 3 epochs."), section.index("has &lt;collapsed&gt;.")
+    assert first < second < section.index("<svg")
+
+
 def test_without_images_epochs_and_times_there_are_no_empty_sections():
     untimed = metrics()
     del untimed["ms"]

@@ -18,6 +18,7 @@ from measurements import (
 
 from deepmark import stages
 from deepmark.data.records import read_records
+from deepmark.digests import read_json_with_digest, write_json_with_digest
 from deepmark.errors import DeepmarkError
 from deepmark.files import write_json
 from deepmark.schema import CATEGORIES, STRATEGIES
@@ -51,6 +52,8 @@ def measured(trained) -> Workspace:
 
 
 def test_the_page_of_a_workspace_shows_its_pictures_and_its_run_and_goes_to_mlflow(measured):
+    training = read_json_with_digest(measured.training_file, "deepmark train")
+    write_json_with_digest(measured.training_file, training | {"warnings": ["landmark AP is still 0"]})
     facts = stages.report(measured)
     text = (measured.report / "index.html").read_text("utf-8")
     run = json.loads(measured.training_file.read_text("utf-8"))["mlflow_run_id"]
@@ -58,6 +61,7 @@ def test_the_page_of_a_workspace_shows_its_pictures_and_its_run_and_goes_to_mlfl
     assert facts["page"] == str(measured.report / "index.html")
     assert text.count('<img src="data:image/webp') == 2 * measured.params.report.pictures == 4
     assert f"<dd>{run}</dd>" in text
+    assert "landmark AP is still 0." in text
     assert f"<dd>{measured.params.train.seed}</dd>" in text
     assert "<dt>GFLOP an image, detecting</dt>" in text
     assert "<small>95%: 0.450–0.540</small>" in text

@@ -172,6 +172,16 @@ def test_a_finished_run_stays_as_it_ended_when_more_is_added(tracker, workspace,
     assert (run.info.status, run.info.end_time, run.data.metrics["box/AP_nms"]) == ("FINISHED", end, 0.5)
 
 
+@pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
+def test_a_run_to_which_results_are_added_stays_as_it_ended(tracker, workspace, status):
+    tracker.finish(status)
+    end = stored(tracker).info.end_time
+    Tracker.for_results(workspace, tracker.run_id).log_metrics({"box/AP_nms": 0.5})  # as if killed after it
+    run = stored(tracker)
+
+    assert (run.info.status, run.info.end_time, run.data.metrics["box/AP_nms"]) == (status, end, 0.5)
+
+
 def test_an_unknown_run_is_refused_with_advice(workspace, tracker):
     with pytest.raises(DeepmarkError, match=r"has no run 0123.*MLFLOW_TRACKING_URI.*train again"):
         Tracker.resume(workspace, "0123")

@@ -70,7 +70,7 @@ def test_the_step_of_such_a_batch_can_be_skipped_and_leaves_no_trace(sharded, po
     reports = train(workspace, stepper, state, lambda state: seen.append(fingerprint(stepper)))
 
     assert [report.skipped for report in reports] == [1, 1]
-    assert f"Pictures: {key}" in caplog.text
+    assert f"Images: {key}" in caplog.text
     assert seen[1] == seen[0] != seen[2]
     assert all(value.isfinite().all() for value in stepper.detector.state_dict().values())
     assert np.isfinite(reports[0].train["total"])

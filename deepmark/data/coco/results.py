@@ -72,7 +72,7 @@ class _ResultChecker:
     def _known(self, fields: dict[str, Any], name: str, known: Collection[int]) -> int:
         value = fields.get(name)
         if not is_number(value) or value not in known:
-            kind = {"image_id": "pictures", "category_id": "categories"}[name]
+            kind = {"image_id": "images", "category_id": "categories"}[name]
             self.fail(
                 f"'{name}' is {short_repr(value)}, which is not among the {len(known):,} {kind} of the data set",
                 "Results and data set should be of the same split and numbering.",

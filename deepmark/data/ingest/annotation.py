@@ -69,7 +69,7 @@ def _coordinates(values: list[Any], where: str) -> np.ndarray:
             raise _invalid(where, "numbers", value)
         if abs(value) > MAX_COORDINATE:
             raise InvalidInputError(
-                "coordinate_out_of_range", f"{where}: no picture is large enough for {short_repr(value)}"
+                "coordinate_out_of_range", f"{where}: no image is large enough for {short_repr(value)}"
             )
     return np.array(values, dtype=np.float64)
 
@@ -99,7 +99,7 @@ def _box(value: Any, size: tuple[int, int], notes: Counter[str], where: str) -> 
     if not box_areas(clipped)[0]:
         height, width = size
         raise InvalidInputError(
-            "box_outside", f"{where}: {short_repr(value)} lies outside the picture of {width} x {height}"
+            "box_outside", f"{where}: {short_repr(value)} lies outside the image of {width} x {height}"
         )
     notes["boxes_clipped"] += bool((clipped != box).any())
     return clipped[0]

@@ -144,7 +144,7 @@ def _parse(text: bytes, size: tuple[int, int], orientation: int) -> Annotation:
         if not _leaves(upright, None):
             raise InvalidInputError(
                 "orientation_differs",
-                f"its labels leave the picture of {size[1]} x {size[0]} as stored, and fit the one of {size[0]} x "
+                f"its labels leave the image of {size[1]} x {size[0]} as stored, and fit the one of {size[0]} x "
                 f"{size[1]} that its EXIF data makes of it (orientation {orientation}): store it upright",
             )
     if parsed is None:
@@ -181,7 +181,7 @@ def _paths(given: Input) -> tuple[str, str]:
             "name_unexpected", "is neither image/NNNNNN.jpg nor annos/NNNNNN.json, with six to nine digits"
         )
     if given.image is None:
-        raise InvalidInputError("picture_missing", f"there is no picture image/{given.name}.jpg for it")
+        raise InvalidInputError("picture_missing", f"there is no image image/{given.name}.jpg for it")
     if given.annotation is None:
         raise InvalidInputError("annotation_missing", f"there is no annotation annos/{given.name}.json for it")
     return given.image, given.annotation

@@ -188,7 +188,7 @@ def read_index(folder: Path) -> ShardIndex:
     path = index_file(folder)
     try:
         return parse_index(path.read_bytes(), str(path))
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise DeepmarkError(f"{path}: cannot be read ({error.strerror}). `deepmark shard` makes it.") from None
 
 

@@ -50,13 +50,14 @@ class LocalShards:
     def open(self, shard: Shard) -> int:
         """A descriptor of the shard, which the caller closes.
 
-        Raises DeepmarkError where the file is missing or has another size than the index says.
+        Raises DeepmarkError where the file is missing or has another size than the index says; OSError where it is
+        the system that does not open it, such as with too many files open, which new shards would not mend.
         """
         path = self.name(shard)
         try:
             descriptor = os.open(path, os.O_RDONLY)
-        except OSError as error:
-            raise DeepmarkError(f"{path}: cannot be opened ({error.strerror}). {self.remedy}") from None
+        except FileNotFoundError:
+            raise DeepmarkError(f"{path}: is not there, the index names it. {self.remedy}") from None
         size = os.fstat(descriptor).st_size
         if size != shard.bytes:
             os.close(descriptor)

@@ -89,7 +89,7 @@ def _plans(records_file: Path, *, split: str, seed: int, target_mib: float) -> t
     # All records as an Arrow table: about 0.6 GB for the whole of DeepFashion2. They become objects shard by shard.
     table = pa.Table.from_batches(read_batches(records_file), SCHEMA)
     if not table.num_rows:
-        raise DeepmarkError(f"{records_file}: holds no record. Run `deepmark ingest` on a folder with pictures.")
+        raise DeepmarkError(f"{records_file}: holds no record. Run `deepmark ingest` on a folder with images.")
     order = permutation(table.num_rows, seed)
     sizes = table["bytes"].to_numpy()[order]
     cuts = plan_shards(sizes, target_bytes=target_mib * 2**20)

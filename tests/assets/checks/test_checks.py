@@ -52,6 +52,7 @@ def metrics(workspace: Workspace, strategy: str, *, ap: float | None = 0.5, ms: 
 def losses(workspace: Workspace, *values: object) -> None:
     workspace.losses_file.parent.mkdir(exist_ok=True)
     workspace.losses_file.write_text("epoch,train\n" + "".join(f"{n},{v}\n" for n, v in enumerate(values, 1)))
+    write_json_with_digest(workspace.train_metrics_file, {"epochs": len(values)}, files=[workspace.losses_file])
 
 
 @pytest.fixture
@@ -167,6 +168,19 @@ def test_a_loss_that_ends_no_lower_than_it_began_is_a_warning(empty, values, pas
     result = model_checks.loss_falls(made(empty, None))
 
     assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("epoch,trian\n1,5\n", "no column 'train'"), ("epoch,train\n1,5.x\n", "5.x"), ("", "No columns")],
+)
+def test_losses_of_an_earlier_release_that_cannot_be_read_are_told(empty, text, words):
+    losses(empty, 5)
+    empty.losses_file.write_text(text)
+    write_json_with_digest(empty.train_metrics_file, {"epochs": 1})  # lists no files, as an earlier release wrote it
+
+    with pytest.raises(DeepmarkError, match=rf"losses\.csv: damaged \(.*{words}.*`deepmark train` again"):
+        model_checks.loss_falls(made(empty, None))
 
 
 def resamples(workspace: Workspace, strategy: str, *values: float) -> None:

@@ -50,6 +50,24 @@ def test_the_guard_exits_as_the_command_does(tmp_path, status):
         assert guarding.wait(20) == status
 
 
+def test_a_command_that_cannot_be_started_is_one_message(tmp_path):
+    (tmp_path / "notes").write_text("no program")
+    for command, reason in (("./nowhere", "no such file or folder."), ("./notes", "permission denied.")):
+        done = subprocess.run(
+            [sys.executable, "-m", "assets.dvc.process_guard", command],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"{command}: {reason}")
+        assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_guard_that_is_told_to_stop_ends_everything_within_five_seconds(stubborn, tmp_path):
     started = time.monotonic()
     stubborn.send_signal(signal.SIGTERM)

@@ -75,6 +75,16 @@ def test_the_lines_of_the_command_are_passed_on_and_the_advice_of_dvc_is_not(sta
     assert printed == ["Running stage 'copy':", "> exec python imitate.py", "copying"]
 
 
+def test_no_secret_of_a_url_is_passed_on(stages):
+    url, printed = "https://me:secret@host/shards?sig=secret", []
+    (stages / "dvc.yaml").write_text(f"stages: {{fail: {{cmd: 'echo {url}; exit 1', outs: [never]}}}}")
+    with pytest.raises(StageFailedError) as error:
+        repro(stages, "fail", progress=printed.append)
+
+    assert "secret" not in f"{error.value} {printed}"
+    assert "https://me:***@host/shards?sig=***" in printed
+
+
 def test_a_failing_command_is_quoted(stages):
     with pytest.raises(StageFailedError) as error:
         repro(stages, "fail")

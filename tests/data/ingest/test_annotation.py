@@ -131,7 +131,7 @@ UNFIT_ITEMS = {
     "box_without_width": ({"bounding_box": [9, 9, 9, 20]}, "box_empty", "empty or inverted"),
     "box_inverted": ({"bounding_box": [9, 20, 30, 9]}, "box_empty", "empty or inverted"),
     "box_inverted_twice": ({"bounding_box": [30, 20, 9, 9]}, "box_empty", "empty or inverted"),
-    "box_outside": ({"bounding_box": [WIDTH, 1, WIDTH + 5, 9]}, "box_outside", "outside the picture of 60 x 80"),
+    "box_outside": ({"bounding_box": [WIDTH, 1, WIDTH + 5, 9]}, "box_outside", "outside the image of 60 x 80"),
     "box_far_away": ({"bounding_box": [0, 0, MAX_COORDINATE + 1, 9]}, "coordinate_out_of_range", "65536"),
     "landmarks_missing_one": ({"landmarks": landmarks()[3:]}, "landmarks_wrong_number", "expected 75 numbers"),
     "landmarks_one_more": ({"landmarks": [*landmarks(), 0]}, "landmarks_wrong_number", "found 76"),

@@ -78,7 +78,7 @@ def test_more_rejects_than_allowed_stop_the_stage_and_the_old_records_stay(raw):
         ingest(raw, params=IngestParams(max_rejected_share=0.1, max_megapixels=50))
 
     message = str(caught.value)
-    first = "annos/000004.json: there is no picture image/000004.jpg for it"
+    first = "annos/000004.json: there is no image image/000004.jpg for it"
     assert f"7 inputs = 6 records + 1 set aside (1 picture missing), the first of them {first}" in message
     assert "max_rejected_share = 0.1" in message
     assert "train.rejected.parquet" in message

@@ -61,7 +61,7 @@ MANY_SCANS = JPEG[:-2] + b"\xff\xda\0\2" * MOST_SCANS + JPEG[-2:]
 
 UNUSABLE = {
     # name: (what happens to picture 4, the kind, the offending file, words of the reason)
-    "no_picture": (_remove(PICTURE), "picture_missing", ANNOTATION, "no picture image/000004.jpg"),
+    "no_picture": (_remove(PICTURE), "picture_missing", ANNOTATION, "no image image/000004.jpg"),
     "no_annotation": (_remove(ANNOTATION), "annotation_missing", PICTURE, "no annotation annos/000004.json"),
     "picture_empty": (_write(PICTURE, b""), "picture_unreadable", PICTURE, "is an empty file, not a JPEG"),
     "picture_json": (_write(PICTURE, b'{"a": 1}'), "picture_unreadable", PICTURE, "is JSON, not a JPEG"),
@@ -182,7 +182,7 @@ def test_labels_that_fit_only_the_image_as_exif_turns_it_are_rejected_with_both_
 
     (rejected,) = rejected_of(raw)
     assert result.kinds == {"orientation_differs": 1}
-    assert "leave the picture of 60 x 80 as stored, and fit the one of 80 x 60" in rejected["reason"]
+    assert "leave the image of 60 x 80 as stored, and fit the one of 80 x 60" in rejected["reason"]
 
 
 def test_hidden_files_are_not_inputs(raw):

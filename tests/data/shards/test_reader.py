@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 import os
@@ -9,7 +10,7 @@ from tiny_dataset import same
 from deepmark.data.records import read_records
 from deepmark.data.shards.index import _INDEX_SHA256_BYTES, read_index
 from deepmark.data.shards.reader import ShardReader
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, explain
 
 
 def read_everything(folder):
@@ -105,8 +106,22 @@ def test_a_shard_of_another_length_is_refused_at_opening(shards, by):
 def test_a_missing_or_renamed_shard_is_refused_at_opening(shards):
     (shards / "train-000001.tar").rename(shards / "train-000007.tar")
 
-    with pytest.raises(DeepmarkError, match=r"train-000001\.tar: cannot be opened"):
+    with pytest.raises(DeepmarkError, match=r"train-000001\.tar: is not there.*`deepmark shard` again"):
         ShardReader(shards)
+
+
+def test_a_shard_that_the_system_does_not_open_is_told_with_a_remedy_that_helps(shards, monkeypatch):
+    def refuse(path, flags):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(OSError, match="Too many open files") as error:
+        ShardReader(shards)
+
+    told = explain(error.value)
+    assert told is not None
+    assert told.startswith(f"{shards / 'train-000000.tar'}: too many files are open. ")
+    assert "ulimit -n" in told
 
 
 def test_swapped_shards_are_refused(shards):

@@ -227,7 +227,7 @@ def test_a_shard_that_is_missing_or_cut_is_named(folder):
         keys(web_dataset(folder, "train"))
 
     file.unlink()
-    with pytest.raises(DeepmarkError, match=rf"{file.name}: cannot be opened"):
+    with pytest.raises(DeepmarkError, match=rf"{file.name}: is not there"):
         keys(web_dataset(folder, "train"))
 
 

@@ -139,7 +139,7 @@ def test_results_that_are_not_utf8_text(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        (result(item(), image_id=3), "'image_id' is 3, which is not among the 2 pictures of the data set"),
+        (result(item(), image_id=3), "'image_id' is 3, which is not among the 2 images of the data set"),
         (result(item(), category_id=0), "'category_id' is 0, which is not among the 13 categories of the data set"),
         (without(result(item()), "image_id"), "'image_id' is None"),
         (result(item(), image_id="1"), "'image_id' is '1'"),
