@@ -10,6 +10,7 @@ from deepmark.digests import (
     check_files,
     new_file_with_digest,
     read_json_with_digest,
+    read_listed_csv,
     write_json_with_digest,
 )
 from deepmark.errors import DeepmarkError
@@ -115,3 +116,22 @@ def test_the_sums_are_in_the_format_of_sha256sum(tmp_path):
     assert json.loads((tmp_path / "metrics/nms.json").read_text())["sha256"] == [
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  tables/ap.csv"
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("epoch,trian\n1,5\n", "no column 'train'"),
+        ("epoch,train\n1,5.x\n", "5.x"),
+        ("", "No columns"),
+        ("\xff", "utf-8"),
+    ],
+)
+def test_a_csv_that_cannot_be_read_is_told_with_the_command_that_makes_it(tmp_path, text, words):
+    metrics, losses = tmp_path / "metrics/train.json", tmp_path / "plots/losses.csv"
+    losses.parent.mkdir()
+    losses.write_bytes(text.encode("latin1"))
+    write_json_with_digest(metrics, {"epochs": 1})  # lists no files, as an earlier release wrote it
+
+    with pytest.raises(DeepmarkError, match=rf"losses\.csv: damaged \(.*{words}.*`deepmark train` again"):
+        read_listed_csv(losses, listed_in=metrics, columns={"train": "float64"}, maker="deepmark train")

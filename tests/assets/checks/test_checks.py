@@ -170,19 +170,6 @@ def test_a_loss_that_ends_no_lower_than_it_began_is_a_warning(empty, values, pas
     assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [("epoch,trian\n1,5\n", "no column 'train'"), ("epoch,train\n1,5.x\n", "5.x"), ("", "No columns")],
-)
-def test_losses_of_an_earlier_release_that_cannot_be_read_are_told(empty, text, words):
-    losses(empty, 5)
-    empty.losses_file.write_text(text)
-    write_json_with_digest(empty.train_metrics_file, {"epochs": 1})  # lists no files, as an earlier release wrote it
-
-    with pytest.raises(DeepmarkError, match=rf"losses\.csv: damaged \(.*{words}.*`deepmark train` again"):
-        model_checks.loss_falls(made(empty, None))
-
-
 def resamples(workspace: Workspace, strategy: str, *values: float) -> None:
     file = workspace.resamples_file(strategy)
     file.parent.mkdir(parents=True)
