@@ -14,6 +14,7 @@ setup: $(READY)  ## a virtual environment in .venv, pinned by constraints.txt
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "DeepMark needs Python 3.11 to 3.13, found " + sys.version.split()[0] + ". Name another: make setup PYTHON=python3.12")'
+	@echo 'Installing about 2.6 GB into .venv: this takes some minutes.'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@

@@ -107,7 +107,7 @@ def category_drawing(ap: "pd.DataFrame") -> Drawing:
                 )
             axes.plot(values, places, marker, color=color, markersize=5, label=METRICS[metric].words)
         axes.set(xlim=(0, 1), yticks=range(len(NAMES)), yticklabels=NAMES, ylim=(len(NAMES) - 0.4, -0.6), xlabel="AP")
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
         text = "The same figures as in the table by category, with their 95% intervals as lines."
         return _figure(axes, "by-category", title="AP by category", description=text)
 
