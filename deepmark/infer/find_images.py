@@ -70,9 +70,7 @@ def _reason_to_skip(entry: Path) -> str:
         return ""
     if entry.name.startswith("."):
         return "hidden"
-    if not entry.exists():
-        return "a broken link"
-    return "" if entry.is_file() else "not a file"
+    return "" if entry.exists() else "a broken link"
 
 
 def _listed(names: list[str]) -> str:

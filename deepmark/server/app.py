@@ -63,6 +63,10 @@ def create_app(model: FollowedModel, *, limits: Limits, metrics: Metrics, token:
     async def detect(request: Request, options: Annotated[Options, Query()]) -> Response:
         return JSONResponse(await request.app.state.service.answer(request, options))
 
+    @app.get(DETECT, include_in_schema=False)
+    async def wrong_method() -> None:
+        raise HTTPException(405, headers={"Allow": "POST"})  # the page would answer that there is no such file
+
     @app.get("/healthz", summary="Whether the process works")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}

@@ -7,29 +7,34 @@ from pathlib import Path
 from typing import Any
 
 from deepmark.errors import DeepmarkError
-from deepmark.server.served_model import ModelSource, ServedModel
+from deepmark.server.served_model import Detector, ModelSource, ServedModel
 
 _ALIAS = re.compile(r"models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
 
 
 class FileSource:
-    """A model file; it serves until the server ends."""
+    """A model file, exported or a checkpoint; it serves until the server ends."""
 
     def __init__(self, path: Path, options: Mapping[str, Any]) -> None:
-        """`options` are those of `load_detector`."""
+        """`options` are those of `load_detector`: strategy, min_score and device."""
         self._path, self._options = path, options
 
     def newest(self) -> None:
         return None
 
     def load(self, version: int | None) -> ServedModel:
+        return ServedModel(self._load(), {"name": self._path.name, "version": None})
+
+    def _load(self) -> Detector:
+        if self._path.suffix == ".onnx":
+            from deepmark.runtime.onnx_detector import OnnxDetector
+
+            return OnnxDetector(self._path, **self._options)
         from deepmark.infer.load_detector import load_detector
         from deepmark.workspace.layout import workspace_of_model
 
         workspace = workspace_of_model(self._path)
-        predict = workspace.params.predict if workspace else None
-        detector = load_detector(self._path, predict=predict, **self._options)
-        return ServedModel(detector, {"name": self._path.name, "version": None})
+        return load_detector(self._path, predict=workspace.params.predict if workspace else None, **self._options)
 
 
 class AliasSource:

@@ -5,8 +5,10 @@ import threading
 
 import numpy as np
 import pytest
+from small_onnx import small_onnx
 
 from deepmark.images import open_image
+from deepmark.runtime.onnx_detector import OnnxDetector
 from deepmark.server.batcher import Batcher
 from deepmark.types import Detections
 
@@ -114,16 +116,23 @@ def test_whoever_has_gone_away_is_left_out():
     assert detector.batches == [["a"], ["c"]]
 
 
-def test_waiting_together_changes_no_digit(detector):
-    images = np.random.default_rng(1).integers(0, 256, (5, 70, 50, 3), np.uint8)
-    prepared = [detector.prepare(open_image(image)) for image in images]
+@pytest.fixture(params=["a checkpoint", "an exported file"])
+def either(request, detector, tmp_path):
+    if request.param == "a checkpoint":
+        return detector
+    return OnnxDetector(small_onnx(tmp_path / "model.onnx"), min_score=0.0)
+
+
+def test_waiting_together_changes_no_digit(either):
+    images = np.random.default_rng(1).integers(0, 256, (4, 70, 50, 3), np.uint8)
+    prepared = [either.prepare(open_image(image)) for image in images]
 
     async def main():
-        async with Batcher(max_batch=8, max_delay=3600 if detector.same_in_batches else 0.01) as batcher:
-            return await asyncio.gather(*(batcher.detect(detector, image) for image in prepared))
+        async with Batcher(max_batch=4, max_delay=3600) as batcher:
+            return await asyncio.gather(*(batcher.detect(either, image) for image in prepared))
 
     for together, image in zip(asyncio.run(main()), prepared, strict=True):
-        (alone,) = detector.detect([image])
+        (alone,) = either.detect([image])
         assert len(alone) > 0
         for name in ("boxes", "scores", "categories", "landmarks", "landmark_scores"):
             assert np.array_equal(getattr(together, name), getattr(alone, name))

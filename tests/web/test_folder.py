@@ -4,32 +4,20 @@ import hashlib
 import io
 import json
 import tarfile
+from dataclasses import replace
 
 import pytest
+from small_onnx import CONTRACT as SMALL
+from small_onnx import small_onnx
 
 from deepmark.errors import DeepmarkError
-from deepmark.runtime.contract import OWN_CATEGORIES, Contract, PredictFacts, graph_inputs, graph_outputs
+from deepmark.runtime.contract import Contract
 from deepmark.schema import CATEGORIES
 from deepmark.web import onnxruntime_web
 from deepmark.web.folder import write_web_folder
 from deepmark.web.onnxruntime_web import FILES, runtime_files
 
-PREDICT = {"max_detections": 5, "landmark_threshold": 0.1, "peaks": 8, "nms": "hard", "nms_iou": 0.5}
-CONTRACT = Contract(
-    input_size=(64, 64),
-    strategies=("none", "nms"),
-    predict=PredictFacts(**PREDICT, soft_nms_sigma=0.5, min_score=0.4),
-    precision="int8",
-    categories=OWN_CATEGORIES,
-    mean=(0.5, 0.5, 0.5),
-    std=(0.25, 0.25, 0.25),
-    versions={},
-    sha256={},
-    data_version=None,
-    facts={},
-    inputs=graph_inputs((64, 64)),
-    outputs=graph_outputs(5),
-)
+CONTRACT = replace(SMALL, precision="int8", predict=replace(SMALL.predict, min_score=0.4))
 
 
 @pytest.fixture
@@ -119,3 +107,23 @@ def test_a_registry_that_does_not_answer_is_told(registry, words, tmp_path, monk
 def test_a_package_that_is_not_there_is_told(tmp_path):
     with pytest.raises(DeepmarkError, match=r"nowhere\.tgz: cannot be read \(No such file"):
         runtime_files(tmp_path / "nowhere.tgz")
+
+
+def test_the_command_writes_the_folder_of_an_exported_file(package, deepmark, tmp_path):
+    file = small_onnx(tmp_path / "small.onnx")
+
+    done = deepmark("export", "--web", tmp_path / "site", "--model", file, "--onnxruntime-web", package, "--json")
+
+    assert done.code == 0, done.err
+    assert (done.facts["precision"], done.facts["folder"]) == ("float32", str(tmp_path / "site"))
+    assert (tmp_path / "site/model.onnx").read_bytes() == file.read_bytes()
+
+
+def test_what_is_no_exported_file_is_refused_before_anything_is_written(deepmark, tmp_path):
+    (tmp_path / "notes.onnx").write_text("notes", "utf-8")
+
+    done = deepmark("export", "--web", tmp_path / "site", "--model", tmp_path / "notes.onnx")
+
+    assert done.code == 1
+    assert "notes.onnx: text, not an ONNX file" in done.err
+    assert not (tmp_path / "site").exists()
