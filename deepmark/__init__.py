@@ -19,12 +19,15 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time __getattr__ impo
     from deepmark.data.records import read_records
     from deepmark.data.shards.reader import ShardReader
     from deepmark.data.shards.web_dataset import web_dataset
+    from deepmark.detectors import load_detector
     from deepmark.errors import DeepmarkError
     from deepmark.eval.coco_score.score import score_files
     from deepmark.eval.metric.evaluate import EvalReport, evaluate
-    from deepmark.infer.load_detector import LoadedDetector, load_detector
+    from deepmark.infer.load_detector import LoadedDetector
     from deepmark.infer.predict import Predictor
     from deepmark.model.detector import load_network
+    from deepmark.runtime.image_detector import ImageDetector
+    from deepmark.runtime.onnx_detector import OnnxDetector
     from deepmark.schema import CATEGORIES, Category
     from deepmark.synthetic.dataset import draw_dataset
     from deepmark.types import Detections, Garment, ImageRecord, Prediction
@@ -38,8 +41,10 @@ __all__ = [
     "Detections",
     "EvalReport",
     "Garment",
+    "ImageDetector",
     "ImageRecord",
     "LoadedDetector",
+    "OnnxDetector",
     "Prediction",
     "Predictor",
     "ShardReader",
@@ -63,8 +68,10 @@ _MODULES = {
     "Detections": "types",
     "EvalReport": "eval.metric.evaluate",
     "Garment": "types",
+    "ImageDetector": "runtime.image_detector",
     "ImageRecord": "types",
     "LoadedDetector": "infer.load_detector",
+    "OnnxDetector": "runtime.onnx_detector",
     "Prediction": "types",
     "Predictor": "infer.predict",
     "ShardReader": "data.shards.reader",
@@ -72,7 +79,7 @@ _MODULES = {
     "draw_dataset": "synthetic.dataset",
     "evaluate": "eval.metric.evaluate",
     "init_workspace": "workspace.init",
-    "load_detector": "infer.load_detector",
+    "load_detector": "detectors",
     "load_network": "model.detector",
     "read_predictions": "data.predictions",
     "read_records": "data.records",

@@ -34,7 +34,7 @@ def test_importing_deepmark_and_listing_its_names_loads_nothing_heavy(tmp_path):
 
 def test_importing_one_name_does_not_load_what_it_does_not_need(tmp_path):
     program = (
-        "import sys\nfrom deepmark import CATEGORIES, DeepmarkError, Workspace\n"
+        "import sys\nfrom deepmark import CATEGORIES, DeepmarkError, Workspace, load_detector\n"
         "print(len(CATEGORIES), [name for name in ('torch', 'mlflow', 'cv2', 'pandas') if name in sys.modules])"
     )
 
@@ -91,7 +91,7 @@ def test_a_type_checker_knows_the_types_of_the_public_names(tmp_path):
 
     told = [line.partition(": ")[2] for line in done.stdout.splitlines()]
     assert told[0] == 'note: Revealed type is "deepmark.eval.metric.evaluate.EvalReport"'
-    assert told[1].startswith('error: Incompatible types in assignment (expression has type "LoadedDetector"')
+    assert told[1].startswith('error: Incompatible types in assignment (expression has type "ImageDetector"')
     assert told[2].startswith('error: Module has no attribute "no_such_name"')
     assert len(told) == 4, done.stdout
 

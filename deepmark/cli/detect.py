@@ -16,7 +16,9 @@ from deepmark.schema import SHOWN_SCORE, Strategy
 
 def detect(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or folders of images.")],
-    model: Annotated[Path, typer.Option(help="A model.safetensors.")] = Path("data/checkpoint/model.safetensors"),
+    model: Annotated[
+        str, typer.Option(help="A model.onnx or model.safetensors, a workspace, or models:/deepmark@champion.")
+    ] = "data/checkpoint/model.safetensors",
     strategy: StrategyOption = Strategy.NMS,
     min_score: Annotated[
         float | None,
@@ -34,11 +36,11 @@ def detect(
     """Find clothes and landmarks in images, by the section `predict` of the model's workspace.
 
     A model in its workspace is used as params.yaml says there, a copy of it elsewhere as params.yaml said when it was
-    trained.
+    trained. An exported model.onnx needs neither PyTorch nor a workspace.
     """
+    from deepmark.detectors import load_detector
     from deepmark.infer.detect_files import detect_files, drawings_of
     from deepmark.infer.find_images import find_images
-    from deepmark.workspace.layout import workspace_of_model
 
     _check_no_result_file(images)
     files = find_images(images, note=lambda text: typer.echo(f"deepmark detect: {text}.", err=True))
@@ -46,18 +48,9 @@ def detect(
     if draw is not None:
         _check_drawings(draw, drawings)
     if out is not None:
-        check_new_file(out, "--out", JSON, inputs=[*files, *drawings.values(), model])
-    workspace = workspace_of_model(model)
-    failed = detect_files(
-        files,
-        model=model,
-        strategy=strategy,
-        min_score=min_score,
-        drawings=drawings,
-        out=out,
-        as_json=as_json,
-        predict=workspace.params.predict if workspace else None,
-    )
+        check_new_file(out, "--out", JSON, inputs=[*files, *drawings.values(), Path(model)])
+    detector = load_detector(model, strategy=strategy, min_score=min_score)
+    failed = detect_files(files, detector, drawings=drawings, out=out, as_json=as_json)
     if failed:
         raise typer.Exit(1)
 

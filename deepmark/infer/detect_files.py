@@ -14,9 +14,8 @@ from deepmark.draw import draw_detections
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_file, write_text
 from deepmark.images import open_image
-from deepmark.infer.load_detector import load_detector
-from deepmark.params import PredictParams
 from deepmark.progress import progress
+from deepmark.runtime.image_detector import ImageDetector
 from deepmark.shapes import UInt8
 
 _TEXT = b"drawn by deepmark detect"
@@ -57,22 +56,18 @@ def _tell(text: str) -> None:
 
 def detect_files(
     images: Sequence[Path],
+    detector: ImageDetector,
     *,
-    model: Path,
-    strategy: str,
-    min_score: float | None,
     drawings: Mapping[Path, Path],
     out: Path | None,
     as_json: bool,
-    predict: PredictParams | None = None,
 ) -> int:
     """Detect in image files and print the detections, as JSON or as lines; returns how many images could not be read.
 
-    `min_score` and `predict` are as in `load_detector`. `drawings` has the files for the images with detections drawn,
+    `drawings` has the files for the images with detections drawn,
     `out` is a file for the detections as JSON; they are replaced without a question. An image that cannot be read is
     named on standard error, and the others go on.
     """
-    detector = load_detector(model, strategy=strategy, min_score=min_score, predict=predict)
     results: dict[str, list[dict[str, Any]]] = {}
     failed = 0
     with progress("detect", len(images)) as advance:

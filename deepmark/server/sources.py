@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deepmark.errors import DeepmarkError
-from deepmark.server.served_model import Detector, ModelSource, ServedModel
+from deepmark.server.served_model import ModelSource, ServedModel
 
 _ALIAS = re.compile(r"models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
 
@@ -23,18 +23,10 @@ class FileSource:
         return None
 
     def load(self, version: int | None) -> ServedModel:
-        return ServedModel(self._load(), {"name": self._path.name, "version": None})
+        from deepmark.detectors import load_detector
 
-    def _load(self) -> Detector:
-        if self._path.suffix == ".onnx":
-            from deepmark.runtime.onnx_detector import OnnxDetector
-
-            return OnnxDetector(self._path, **self._options)
-        from deepmark.infer.load_detector import load_detector
-        from deepmark.workspace.layout import workspace_of_model
-
-        workspace = workspace_of_model(self._path)
-        return load_detector(self._path, predict=workspace.params.predict if workspace else None, **self._options)
+        detector = load_detector(self._path, **self._options)
+        return ServedModel(detector, {"name": self._path.name, "version": None})
 
 
 class AliasSource:

@@ -1,0 +1,90 @@
+"""A detector from whatever people have: a checkpoint, an exported file, a workspace, or a registered version."""
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepmark.errors import DeepmarkError, as_path, extras_named
+from deepmark.runtime.image_detector import ImageDetector, check_min_score, check_strategy
+
+if TYPE_CHECKING:
+    from deepmark.params import PredictParams
+
+EXPORTED = Path("export/model.onnx")
+"""In a workspace."""
+
+_REGISTERED = re.compile(r"models:/+(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
+
+
+def load_detector(
+    model: str | os.PathLike[str],
+    *,
+    device: Any = None,
+    strategy: str = "nms",
+    min_score: float | None = None,
+    predict: "PredictParams | None" = None,
+    workspace: str | os.PathLike[str] = ".",
+) -> ImageDetector:
+    """A detector; the same numbers as `deepmark detect` gives.
+
+    `model` is an exported model.onnx, which needs nothing but the base package; the model.safetensors of a training,
+    which PyTorch runs (extra `train`); a workspace, whose export/model.onnx is taken, or else its checkpoint; or
+    models:/deepmark@champion, or another alias, of the registry that `workspace` logs to (extra `train`).
+
+    `device` is "cpu", "cuda" or "cuda:1"; without it a checkpoint uses the first GPU where there is one, an exported
+    file the CPU. `strategy` is "none", "nms", "flip" or "multiscale", each slower and usually better than the one
+    before; an exported file knows the first two, and "flip" with a second file. Detections below `min_score` are left
+    out: 0.3, or the `min_score` of the model's section `predict` if that is higher. `predict`, that section of a
+    params.yaml, is for checkpoints only; without it, it is as in the workspace of the model, or, of a copy elsewhere,
+    as its file says.
+
+    Raises DeepmarkError where the model is missing, damaged or none of DeepMark's, and for options that cannot be.
+    """
+    if str(model).startswith("models:"):
+        return _registered(str(model), Path(workspace), device=device, strategy=strategy, min_score=min_score)
+    path = as_path(model, "load_detector: path")
+    check_strategy(strategy)
+    check_min_score(min_score)
+    if path.is_dir():
+        path = _model_of(path)
+    if path.suffix == ".onnx":
+        from deepmark.runtime.onnx_detector import OnnxDetector
+
+        if predict is not None:
+            raise DeepmarkError(f"{path}: an exported model has its section `predict` in it. Leave `predict` out.")
+        return OnnxDetector(path, device=device, strategy=strategy, min_score=min_score)
+    with extras_named():
+        from deepmark.infer.load_detector import load_detector as load_checkpoint
+        from deepmark.workspace.layout import workspace_of_model
+
+        if predict is None and (found := workspace_of_model(path)) is not None:
+            predict = found.params.predict
+        return load_checkpoint(path, device=device, strategy=strategy, min_score=min_score, predict=predict)
+
+
+def _model_of(folder: Path) -> Path:
+    """The model of a workspace."""
+    for path in (folder / EXPORTED, folder / "data/checkpoint/model.safetensors"):
+        if path.is_file():
+            return path
+    what = "has no model yet. `deepmark train` makes one" if (folder / "params.yaml").is_file() else "is no workspace"
+    raise DeepmarkError(f"{folder}: this folder {what}. Give a workspace, or a file such as model.onnx.")
+
+
+def _registered(uri: str, workspace: Path, **options: Any) -> ImageDetector:
+    """The version with an alias in the registry of a workspace."""
+    with extras_named():
+        from deepmark.infer.load_detector import load_detector as load_checkpoint
+        from deepmark.registry.versions import CHAMPION, MODEL, Registry, with_alias
+
+        found = _REGISTERED.fullmatch(uri)
+        if found is None or found["name"] != MODEL:
+            raise DeepmarkError(f"{uri}: not a registered model. Give models:/{MODEL}@{CHAMPION}, or a file.")
+        registry = Registry(workspace.resolve())
+        version = with_alias(registry.versions(), found["alias"])
+        if version is None:
+            raise DeepmarkError(f"{uri}: no version has this alias. `deepmark promote` makes a champion.")
+        with tempfile.TemporaryDirectory(prefix="deepmark-") as folder:
+            return load_checkpoint(registry.download_weights(version, Path(folder)), **options)
