@@ -18,8 +18,8 @@ TOLD = (
     "this needs the extra 'train': `pip install '.[train]'` in a clone of DeepMark's repository (`deepmark` on PyPI is "
     "another project)."
 )
-OPTIONAL = {"supervision"}
-"""Of no extra: what needs it says how to install it."""
+OPTIONAL = {"jaxtyping", "supervision"}
+"""Of no extra: the first is imported by checks only, and what needs the second says how to install it."""
 
 
 def imported(package: str) -> Iterator[tuple[Path, str]]:
@@ -58,8 +58,9 @@ def test_the_graph_imports_nothing_beyond_the_extras_of_pipeline_and_postgres():
             assert brought[module] & installed, (file, module)
 
 
-def test_the_base_has_no_orchestrator_no_tracking_and_no_server():
-    assert not {"dagster", "dvc", "mlflow", "sqlalchemy", "matplotlib", "psutil", "scipy"} & needed()
+def test_the_base_has_no_framework_no_orchestrator_no_tracking_and_no_server():
+    heavy = {"torch", "opencv-python-headless", "pandas", "pyarrow", "dagster", "dvc", "mlflow", "sqlalchemy"}
+    assert not (heavy | {"matplotlib", "psutil", "scipy", "jaxtyping", "fastapi"}) & needed()
 
 
 def test_a_package_that_is_missing_is_an_error_that_names_its_extra(monkeypatch):

@@ -1,4 +1,4 @@
-"""DeepMark as a wheel in an environment of its own that has the base's packages only."""
+"""DeepMark as a wheel in an environment of its own, which has the packages of the base only, or of one extra."""
 
 import json
 import os
@@ -10,10 +10,14 @@ import psutil
 import pytest
 import typer
 from distributions import REPOSITORY, bare_environment, build_wheel
+from PIL import Image
+from small_onnx import small_onnx
 from workspaces import Done, copied, refused
 
 from deepmark.cli.app import app
 from deepmark.files import write_json
+from deepmark.model.detector import build_detector, save_detector
+from deepmark.params import ModelParams
 
 pytestmark = pytest.mark.system
 
@@ -29,6 +33,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def base(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of commands of an environment with the wheel and the base."""
     return bare_environment(tmp_path_factory.mktemp("base"), wheel)
+
+
+@pytest.fixture(scope="session")
+def train(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with the extra `train`."""
+    return bare_environment(tmp_path_factory.mktemp("train"), wheel, "train")
 
 
 def run(program: Path, *words: object, cwd: Path, **more: str) -> Done:
@@ -79,42 +89,71 @@ def test_the_base_explains_every_command(base, tmp_path):
         assert f"deepmark {name}" in details.out
 
 
-def test_the_base_draws_converts_and_scores(base, tmp_path, sharded_once):
-    workspace = copied(sharded_once, tmp_path)
-    truth, results = tmp_path / "truth.json", tmp_path / "results.json"
+def test_the_base_detects_with_an_exported_model_and_has_no_framework(base, tmp_path):
+    model, photo = small_onnx(tmp_path / "model.onnx"), tmp_path / "photo.jpg"
+    Image.new("RGB", (128, 64), "white").save(photo)
 
-    drawn = run(base / "deepmark", "synth", "drawn", "--train", 0, "--validation", 1, "--json", cwd=tmp_path)
-    assert drawn.facts["validation"] == 1, drawn.err
-    written = run(
-        base / "deepmark", "convert", "--to", "coco", "--split", "validation", "--out", truth, cwd=workspace.root
-    )
-    assert written.code == 0, written.err
-    copies = [{**item, "score": 1.0} for item in json.loads(truth.read_text("utf-8"))["annotations"]]
-    write_json(results, copies)
-    for engine in ("hotcoco", "pycocotools"):
-        for kind in ("bbox", "keypoints"):
-            words = ("--kind", kind, "--engine", engine, "--json")
-            scored = run(base / "deepmark", "score", truth, results, *words, cwd=tmp_path)
-            assert scored.facts["stats"]["AP"] == pytest.approx(1), scored.err
-
-
-def test_the_base_detects_with_a_trained_model_from_the_command_line_and_from_python(base, tmp_path, trained_once):
-    image = min((trained_once.raw / "validation/image").iterdir())
-    options = ("--model", trained_once.model_file, "--min-score", 0)
-
-    done = run(base / "deepmark", "detect", image, *options, "--json", cwd=tmp_path)
+    done = run(base / "deepmark", "detect", "photo.jpg", "--model", model, "--draw", "out", "--json", cwd=tmp_path)
     assert done.code == 0, done.err
     program = (
-        "from deepmark import load_detector\n"
-        f"found = load_detector({str(trained_once.model_file)!r}, min_score=0)({str(image)!r})\n"
+        "import sys\nfrom importlib.util import find_spec\nfrom deepmark import load_detector\n"
+        "found = load_detector('model.onnx')('photo.jpg')\nfound.draw()\n"
+        "absent = ['torch', 'cv2', 'pandas', 'pyarrow', 'mlflow', 'dagster', 'dvc', 'jaxtyping']\n"
+        "assert not any(find_spec(name) for name in absent)\n"
         "print(len(found), repr(found.scores.tolist()))"
     )
     called = run(base / "python", "-c", program, cwd=tmp_path)
 
     (garments,) = done.facts.values()
-    scores = [garment["score"] for garment in garments]
-    assert scores
-    assert called.out == f"{len(scores)} {scores!r}\n", called.err
+    assert [garment["category"] for garment in garments] == ["short sleeve top", "trousers"]
+    assert (tmp_path / "out/photo.jpg").stat().st_size > 1000
+    assert called.out == f"2 {[garment['score'] for garment in garments]!r}\n", called.err
+
+
+def test_the_extra_eval_scores_and_the_base_names_it(base, wheel, tmp_path):
+    commands = bare_environment(tmp_path / "eval", wheel, "eval")
+    truth, results = tmp_path / "truth.json", tmp_path / "results.json"
+    box = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 40]}
+    write_json(
+        truth,
+        {
+            "images": [{"id": 1, "width": 64, "height": 64, "file_name": "1.jpg"}],
+            "categories": [{"id": 1, "name": "short sleeve top"}],
+            "annotations": [{**box, "id": 1, "area": 1200, "iscrowd": 0}],
+        },
+    )
+    write_json(results, [{**box, "score": 1.0}])
+
+    for engine in ("hotcoco", "pycocotools"):
+        words = ("--kind", "bbox", "--engine", engine, "--json")
+        scored = run(commands / "deepmark", "score", truth, results, *words, cwd=tmp_path)
+        assert scored.facts["stats"]["AP"] == pytest.approx(1), scored.err
+        lacking = run(base / "deepmark", "score", truth, results, *words, cwd=tmp_path)
+        assert (lacking.code, lacking.out) == (1, "")
+        assert "deepmark score: this needs the extra 'eval': `pip install '.[eval]'`" in lacking.err
+
+
+def test_the_extra_train_draws_and_converts(train, tmp_path, sharded_once):
+    workspace, truth = copied(sharded_once, tmp_path), tmp_path / "truth.json"
+
+    drawn = run(train / "deepmark", "synth", "drawn", "--train", 0, "--validation", 1, "--json", cwd=tmp_path)
+    assert drawn.facts["validation"] == 1, drawn.err
+    words = ("--to", "coco", "--split", "validation", "--out", truth)
+    written = run(train / "deepmark", "convert", *words, cwd=workspace.root)
+    assert written.code == 0, written.err
+    assert len(json.loads(truth.read_text("utf-8"))["images"]) == 6
+
+
+def test_the_extra_train_detects_with_a_checkpoint(train, tmp_path):
+    network = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1)
+    save_detector(network, tmp_path / "model.safetensors")
+    Image.new("RGB", (128, 64), "white").save(tmp_path / "photo.jpg")
+    options = ("--model", "model.safetensors", "--min-score", 0, "--json")
+
+    done = run(train / "deepmark", "detect", "photo.jpg", *options, cwd=tmp_path)
+
+    assert done.code == 0, done.err
+    assert len(done.facts["photo.jpg"]) > 0
 
 
 @pytest.mark.parametrize(
@@ -125,14 +164,26 @@ def test_the_base_detects_with_a_trained_model_from_the_command_line_and_from_py
         (("report",), "train"),
         (("register",), "train"),
         (("models",), "train"),
-        (("init", "new"), "pipeline"),
-        (("demo", "new"), "pipeline"),
+        (("synth", "new"), "train"),
+        (("detect", "photo.jpg", "--model", "model.safetensors"), "train"),
+        (("detect", "photo.jpg", "--model", "models:/deepmark@champion"), "train"),
     ],
 )
-def test_a_command_whose_extra_is_missing_names_it(base, tmp_path, trained_once, words, extra):
-    done = run(base / "deepmark", *words, cwd=copied(trained_once, tmp_path).root)
+def test_a_command_whose_extra_is_missing_names_it(base, tmp_path, words, extra):
+    (tmp_path / "params.yaml").touch()
+    (tmp_path / "model.safetensors").touch()
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo.jpg")
+
+    done = run(base / "deepmark", *words, cwd=tmp_path)
 
     assert refused(done, f"deepmark {words[0]}: this needs the extra '{extra}': `pip install '.[{extra}]'`")
+
+
+@pytest.mark.parametrize("words", [("init", "new"), ("demo", "new")])
+def test_without_the_extra_pipeline_there_are_no_new_workspaces(train, tmp_path, words):
+    done = run(train / "deepmark", *words, cwd=tmp_path)
+
+    assert refused(done, f"deepmark {words[0]}: this needs the extra 'pipeline': `pip install '.[pipeline]'`")
 
 
 def test_a_training_process_whose_extra_is_missing_names_it_too(base, tmp_path, sharded_once):

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
-from jaxtyping import UInt8
 
 from deepmark.geometry import clip_boxes
 from deepmark.infer.decode import OWN, decode
 from deepmark.model.detector import Detector
 from deepmark.params import PredictParams
+from deepmark.shapes import UInt8
 from deepmark.types import Detections
 
 BOX_PIXELS, SCORE, LANDMARK_PIXELS = 0.1, 1e-4, 0.1

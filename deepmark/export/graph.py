@@ -8,7 +8,6 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
@@ -19,6 +18,7 @@ from deepmark.model.detector import Detector
 from deepmark.model.heads import STRIDE
 from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.params import PredictParams
+from deepmark.shapes import Bool, Float, Int64, UInt8
 
 _NOTHING = -1e9
 """The logit of a cell that is no peak."""

@@ -40,7 +40,5 @@ def _requirements() -> list[str]:
     """The packages that serving needs, as installed here; MLflow would load the model in a new process to find them."""
     from importlib.metadata import version
 
-    names = (
-        "mlflow torch numpy pandas pydantic jaxtyping safetensors simplejpeg pillow opencv-python-headless ruamel.yaml"
-    )
+    names = "mlflow torch numpy pandas pydantic safetensors simplejpeg pillow opencv-python-headless ruamel.yaml"
     return [f"{name}=={version(name)}" for name in names.split()]

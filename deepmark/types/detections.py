@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, extras_named
 from deepmark.schema import CATEGORIES, LANDMARKS, MOST_LANDMARKS
 from deepmark.shapes import Bool, Float32, Int64
 
@@ -123,7 +123,8 @@ class Detections:
         With `landmarks`, a row for each landmark: garment (the number of its row, from 0), category, landmark (its
         name), x, y, score.
         """
-        import pandas as pd
+        with extras_named():
+            import pandas as pd
 
         names = [CATEGORIES[category].name for category in self.categories.tolist()]
         if not landmarks:

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deepmark.errors import DeepmarkError, as_path
-from deepmark.params import Params, load_params
+
+if TYPE_CHECKING:
+    from deepmark.params import Params
 
 _UNUSABLE = re.compile(r"[?{}\x00-\x1f\x7f\ud800-\udfff]|%[0-9A-Fa-f]{2}")
 """In a path: Dagster takes ? and %41 of its databases' paths for a URL's, DVC takes braces for a format."""
@@ -44,8 +47,10 @@ class Workspace:
         check_place(self.root)
 
     @cached_property
-    def params(self) -> Params:
+    def params(self) -> "Params":
         """The checked params.yaml."""
+        from deepmark.params import load_params
+
         return load_params(self.root / "params.yaml")
 
     @property
