@@ -12,6 +12,7 @@ import typer
 from deepmark.cli import coco as coco_commands
 from deepmark.cli import detect as detect_command
 from deepmark.cli import export as export_command
+from deepmark.cli import measure as measure_command
 from deepmark.cli import registry as registry_commands
 from deepmark.cli import serve as serve_command
 from deepmark.cli import upgrade as upgrade_command
@@ -223,6 +224,7 @@ app.command()(upgrade_command.upgrade)
 
 
 app.command()(detect_command.detect)
+app.command()(measure_command.measure)
 app.command()(serve_command.serve)
 app.command()(export_command.export)
 

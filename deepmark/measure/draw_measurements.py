@@ -1,6 +1,7 @@
 """Draws measurements on an image: a dimension line for each, and beside the image what each line is and how long."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import count, cycle, product
 from typing import NamedTuple
 
@@ -44,6 +45,8 @@ class _Label(NamedTuple):
     letter: str
     color: Color
     length: Length
+    size: float
+    """Of its line and text: 1, or less where the garment is small in the image."""
 
 
 def draw_measurements(
@@ -58,8 +61,11 @@ def draw_measurements(
     zoom = min(max(long_side, _SMALLEST), _LARGEST) / long_side
     shown = shown.resize((round(shown.width * zoom), round(shown.height * zoom)), Image.Resampling.LANCZOS)
     letters, colors = _letters(), cycle(_COLORS)
-    labels = [[_Label(next(letters), next(colors), one) for one in garment.lengths] for garment in garments]
     unit = max(shown.size) / 1000
+    labels = []
+    for garment in garments:
+        size = min(max(zoom * float((garment.box[2:] - garment.box[:2]).max()) / (600 * unit), 0.6), 1.0)
+        labels.append([_Label(next(letters), next(colors), one, size) for one in garment.lengths])
     shown = _with_lines(shown, [label for group in labels for label in group], zoom, unit)
     return np.asarray(_beside(shown, _panel(garments, labels, scale, shown.height, unit)))
 
@@ -71,6 +77,7 @@ def _letters() -> Iterator[str]:
         yield from ("".join(letters) for letters in product(alphabet, repeat=size))
 
 
+@lru_cache(maxsize=64)
 def _font(size: float) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size)
     assert isinstance(font, ImageFont.FreeTypeFont), "this Pillow has no FreeType"
@@ -85,11 +92,11 @@ def _with_lines(image: Image.Image, labels: Sequence[_Label], zoom: float, unit:
     fine = unit * _FINE
     paths = [label.length.points * zoom * _FINE for label in labels]
     for label, path in zip(labels, paths, strict=True):
-        _dimension_line(pen, path, label.color, fine, dashed=bool(label.length.hidden))
+        _dimension_line(pen, path, label.color, fine * label.size, dashed=bool(label.length.hidden))
     taken: list[Place] = []
     order = sorted(range(len(labels)), key=lambda i: labels[i].length.value)  # short lines have few places
     for i in order:
-        taken.append(_plate(pen, paths[i], labels[i], fine, size, taken))
+        taken.append(_plate(pen, paths[i], labels[i], fine * labels[i].size, size, taken))
     image = image.convert("RGBA")
     image.alpha_composite(canvas.resize(image.size, Image.Resampling.LANCZOS))
     return image.convert("RGB")
@@ -161,7 +168,8 @@ def _plate(
         top = min(max(y - height / 2, 0), max(size[1] - height, 0))
         return left, top, left + width, top + height
 
-    best = min(map(place, _PLACES), key=lambda one: sum(_overlap(one, other) for other in taken))
+    others = np.array(taken, np.float64).reshape(-1, 4)
+    best = min(map(place, _PLACES), key=lambda one: _hidden(one, others))
     pen.rounded_rectangle(
         best, radius=7 * unit, fill=(*label.color, 255), outline=(*_PAPER, 255), width=round(2 * unit)
     )
@@ -169,8 +177,10 @@ def _plate(
     return best
 
 
-def _overlap(a: Place, b: Place) -> float:
-    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+def _hidden(place: Place, taken: Float64[np.ndarray, "n 4"]) -> float:
+    """The pixels of other labels that a label here would hide."""
+    sides = np.minimum(taken[:, 2:], place[2:]) - np.maximum(taken[:, :2], place[:2])
+    return float(np.maximum(sides, 0).prod(axis=1).sum())
 
 
 def _number(value: float) -> str:

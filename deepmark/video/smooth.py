@@ -12,10 +12,10 @@ import numpy as np
 from deepmark.shapes import Float64, Int64
 from deepmark.types import Detections
 
-_LEAST_CUTOFF = 1.5
+_LEAST_CUTOFF = 1.0
 """Hz, of a landmark that does not move: lower is smoother, and lags more."""
 
-_CUTOFF_BY_SPEED = 4.0
+_CUTOFF_BY_SPEED = 20.0
 """Hz for each root of the box's area a second: higher lags less where it moves fast."""
 
 _SPEED_CUTOFF = 1.0
