@@ -1,5 +1,6 @@
 """MLflow's store: its address, its errors, and the experiment and runs in it."""
 
+import errno
 import os
 import shlex
 import sqlite3
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepmark.errors import DeepmarkError, extras_named, install_extra, redact
+from deepmark.errors import DeepmarkError, explain, extras_named, install_extra, redact
 from deepmark.tracking.mlflow_internals import forget_places_of_artifacts
 from deepmark.tracking.moved_store import ARTIFACTS, EXPERIMENT, follow_workspace
 from deepmark.tracking.process_identity import is_dead, this_process
@@ -46,6 +47,15 @@ _DRIVERS_ADVICE = (
     f"For Postgres: {install_extra('postgres')}, and begin the URI with postgresql+psycopg2://. "
     "For another database, install its driver."
 )
+
+
+_DISK = {errno.EACCES, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EROFS}
+_SQLITE = {
+    "database or disk is full": errno.ENOSPC,
+    "attempt to write a readonly database": errno.EACCES,
+    "disk I/O error": errno.EIO,
+}
+"""What SQLite says of the disk, as errors of the operating system."""
 
 
 def tracking_uri(workspace: Path) -> str:
@@ -163,6 +173,9 @@ def store_errors(uri: str) -> Iterator[None]:
         try:
             yield
         except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+            refusal = _of_the_disk(error, uri)
+            if refusal is not None:
+                raise DeepmarkError(explain(refusal) or str(refusal)) from error
             reason = redact(" ".join(str(error).split()))[:300]
             raise DeepmarkError(
                 f"MLflow at {uri} cannot be used: {reason}\n"
@@ -174,6 +187,16 @@ def store_errors(uri: str) -> Iterator[None]:
             raise DeepmarkError(
                 f"MLflow at {uri} needs the package '{error.name}', which is not installed. {_DRIVERS_ADVICE}"
             ) from error
+
+
+def _of_the_disk(error: Exception, uri: str) -> OSError | None:
+    """The error of the operating system behind a refusal, where it is the disk that refuses, and not the store."""
+    if isinstance(error, OSError):
+        return error if error.errno in _DISK else None
+    words = next((words for words in _SQLITE if words in str(error)), None)
+    if words is None or not uri.startswith("sqlite:///"):
+        return None
+    return OSError(_SQLITE[words], words, uri.removeprefix("sqlite:///"))
 
 
 @contextmanager

@@ -155,6 +155,15 @@ def test_a_mistake_is_one_message_and_changes_nothing(deepmark, desk, monkeypatc
     assert contents(desk) == before
 
 
+def test_images_after_json_are_read_and_not_written_over(deepmark, desk, monkeypatch):
+    monkeypatch.chdir(desk)
+    before = contents(desk)
+    done = deepmark("detect", "--json", "photos/a.png", "photos/b.jpg", "--model", "model.safetensors")
+
+    assert list(done.facts) == ["photos/a.png", "photos/b.jpg"]
+    assert contents(desk) == before
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -8,6 +8,8 @@ from registered import evaluated
 from deepmark.digests import write_json_with_digest
 from deepmark.eval.metric.metrics_file import read_metrics
 from deepmark.model.detector import build_detector, save_detector
+from deepmark.tracking.mlflow_store import open_client
+from deepmark.tracking.tracker import Tracker
 from deepmark.workspace.layout import Workspace
 
 
@@ -20,13 +22,17 @@ def copied_in(sharded: Workspace) -> Workspace:
     return sharded
 
 
-@pytest.mark.parametrize("where", ["in no store", "behind a server that is down", "nowhere, without MLflow"])
+@pytest.mark.parametrize("where", ["in no store", "deleted", "behind a server that is down", "nowhere, without MLflow"])
 def test_figures_of_a_model_whose_run_cannot_be_reached_are_given_with_a_warning(
     copied_in, where, deepmark, monkeypatch
 ):
     if where == "behind a server that is down":
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    if where == "deleted":
+        run = Tracker.start(copied_in.root, params={}, tags={}).run_id
+        write_json_with_digest(copied_in.training_file, {"mlflow_run_id": run})
+        open_client(copied_in.root).delete_run(run)
     evaluated(copied_in, finds_every=1)
     copied_in.metrics_file("nms").unlink()
     if where == "nowhere, without MLflow":
@@ -40,6 +46,7 @@ def test_figures_of_a_model_whose_run_cannot_be_reached_are_given_with_a_warning
     assert f"warning: the figures are in {copied_in.metrics_file('nms')}, and were not logged to MLflow: " in done.err
     why = {
         "in no store": "has no run 0123",
+        "deleted": "mlflow runs restore --run-id",
         "behind a server that is down": "MLflow at http://me:***@127.0.0.1:9 cannot be used",
         "nowhere, without MLflow": "pip install '.[train]'",
     }

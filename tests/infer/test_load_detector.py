@@ -10,7 +10,7 @@ from encoded_images import encoded, smooth
 from PIL import Image
 
 from deepmark.errors import DeepmarkError
-from deepmark.images import read_image
+from deepmark.images import opened_image, read_image
 from deepmark.infer.load_detector import load_detector
 from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor
 from deepmark.model.detector import build_detector, save_detector
@@ -109,6 +109,19 @@ def test_a_large_jpeg_gives_the_digits_of_the_stage_predict(detector):
 
     assert same(detector(jpeg), predicted)
     np.testing.assert_allclose(detector(read_image(jpeg)).scores, predicted.scores, atol=0.02)
+
+
+def test_a_large_jpeg_is_not_decoded_whole(detector, monkeypatch):
+    decode, shrinks = opened_image.decode_jpeg, []
+
+    def recorded(data, *, shrink=1):
+        shrinks.append(shrink)
+        return decode(data, shrink=shrink)
+
+    monkeypatch.setattr(opened_image, "decode_jpeg", recorded)
+    detector(encoded(smooth((1024, 1024)), "jpeg"))
+
+    assert shrinks == [8]
 
 
 def test_detections_below_the_least_score_are_left_out(detector, model):

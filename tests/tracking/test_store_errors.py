@@ -1,5 +1,7 @@
 """MLflow's refusals are told as what they are, with what to do."""
 
+import errno
+import sqlite3
 import sys
 
 import pytest
@@ -60,6 +62,24 @@ def test_an_address_with_a_port_that_is_none_is_told(tmp_path, monkeypatch):
     with pytest.raises(DeepmarkError, match="MLFLOW_TRACKING_URI") as error, store_errors(tracking_uri(tmp_path)):
         open_client(tmp_path)
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/w/mlartifacts/a"), "/w/mlartifacts/a: no space is left"),
+        (OSError(errno.EROFS, "Read-only file system", "/w/mlartifacts/a"), "the file system is read-only"),
+        (sqlite3.OperationalError("database or disk is full"), "/w/mlflow.db: no space is left on the disk. Free some"),
+        (sqlite3.OperationalError("attempt to write a readonly database"), "/w/mlflow.db: permission denied. Change"),
+        (sqlite3.OperationalError("disk I/O error"), "/w/mlflow.db: the disk reports an error. Check the disk"),
+    ],
+)
+def test_what_the_disk_refuses_is_told_as_that(error, words):
+    with pytest.raises(DeepmarkError) as told, store_errors("sqlite:////w/mlflow.db"):
+        raise error
+
+    assert words in str(told.value)
+    assert "MLFLOW_TRACKING_URI" not in str(told.value)
 
 
 def test_a_module_that_is_missing_for_another_reason_keeps_its_error(tmp_path):

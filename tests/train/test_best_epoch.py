@@ -7,7 +7,9 @@ from workspaces import set_params
 
 from deepmark import stages
 from deepmark.data.shards.reader import ShardReader
+from deepmark.digests import read_json_with_digest
 from deepmark.model.detector import load_network
+from deepmark.report.run_facts import run_facts
 from deepmark.train.best_epoch import measure_ap, update_best
 from deepmark.train.loop import TrainState
 from deepmark.train.optim import build_optimizer
@@ -45,6 +47,16 @@ def test_a_figure_knows_which_way_is_better(sharded, by, figures, kept):
 
     assert best is not None
     assert (best.epoch, best.value) == (kept, figures[kept])
+
+
+def test_the_epoch_that_is_kept_is_counted_from_1_as_in_the_log(trained):
+    training = read_json_with_digest(trained.training_file, "deepmark train")
+    kept, history = training["kept"], training["history"]
+
+    assert kept["epoch"] == read_json_with_digest(trained.train_metrics_file, "deepmark train")["kept_epoch"]
+    assert 1 <= kept["epoch"] <= len(history) == 2
+    assert history[kept["epoch"] - 1]["measured"][kept["by"]] == kept["value"]
+    assert run_facts(trained, training)["epochs"] == f"2, weights of epoch {kept['epoch']}"
 
 
 def test_ap_in_training_is_that_of_the_stages(trained):

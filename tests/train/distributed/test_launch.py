@@ -1,15 +1,22 @@
 """Trainings with several processes: they agree, report why they fail, and leave no process behind."""
 
+import errno
 import json
+import os
 import shutil
 
 import pytest
+from one_process import ALONE
 from processes import wait_until
 from trainings import logged_models, mlflow_runs, sabotage, started, train, working_on
 from workspaces import copied, set_params
 
+from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
+from deepmark.train import worker
 from deepmark.train.distributed.launch import count_processes
+from deepmark.train.distributed.stop_signal import StopSignal
+from deepmark.workspace.layout import Workspace
 
 LEFT_WITHIN = 20.0
 """Seconds; on a busy machine a process checks its parent late, because its imports come first."""
@@ -85,6 +92,15 @@ def test_what_the_user_can_mend_is_one_message_whichever_rank_meets_it(sharded):
     assert done.err.startswith("deepmark train: MLflow at http://127.0.0.1:9 cannot be used")
     assert "Traceback" not in done.err
     assert done.err.count("cannot be used") == 1
+
+
+def test_a_full_disk_is_one_message_of_the_rank_that_meets_it(monkeypatch, tmp_path):
+    def fill(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/runs/weights.safetensors")
+
+    monkeypatch.setattr(worker, "train_rank", fill)
+    with pytest.raises(DeepmarkError, match=r"^/runs/weights\.safetensors: no space is left on the disk\. Free some"):
+        worker._train_guarded(Workspace(tmp_path), tmp_path, ALONE, StopSignal())
 
 
 @pytest.mark.slow
