@@ -25,7 +25,7 @@ from typing import Any
 
 import psutil
 
-from deepmark.server.sources import FileSource
+from deepmark.detectors import load_detector
 from deepmark.synthetic import draw_dataset
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
@@ -63,7 +63,7 @@ def bad_questions(image: bytes) -> list[Question]:
         *kinds,
         Question("too many pixels", blank(2500, 2000), "2500 x 2000 pixels"),
         Question("too many bytes", image + bytes(MEGABYTES * 10**6), "more than 2,000,000 bytes"),
-        Question("a form that is none", b"words", "no file", content_type="multipart/form-data; boundary=x"),
+        Question("a form that is none", b"words", "not a form", content_type="multipart/form-data; boundary=x"),
     ]
 
 
@@ -136,8 +136,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="deepmark-serve-") as folder:
         draw_dataset(Path(folder), train=0, validation=IMAGES, seed=5)
         images = [file.read_bytes() for file in sorted(Path(folder).glob("validation/image/*.jpg"))]
-    options = {"strategy": "nms", "min_score": LEAST, "device": None}
-    detector = FileSource(Path(arguments.model), options).load(None).loaded
+    detector = load_detector(arguments.model, min_score=LEAST)
     good = [Question("an image", image, answer_to(detector, image), status=2) for image in images]
     bad = bad_questions(images[0])
     limits = ("--max-megabytes", MEGABYTES, "--max-megapixels", MEGAPIXELS, "--min-score", LEAST)

@@ -11,6 +11,7 @@ from deepmark.runtime.image_detector import ImageDetector, check_min_score, chec
 
 if TYPE_CHECKING:
     from deepmark.params import PredictParams
+    from deepmark.registry.versions import Registry, Version
 
 EXPORTED = Path("export/model.onnx")
 """In a workspace."""
@@ -75,8 +76,15 @@ def _model_of(folder: Path) -> Path:
 
 def _registered(uri: str, workspace: Path, **options: Any) -> ImageDetector:
     """The version with an alias in the registry of a workspace."""
+    return load_version(*find_version(uri, workspace), **options)
+
+
+def find_version(uri: str, workspace: Path) -> "tuple[Registry, Version]":
+    """The registry of a workspace, and the version in it that models:/deepmark@ALIAS means.
+
+    Raises DeepmarkError for another URI, where no version has the alias, or the registry cannot be reached.
+    """
     with extras_named():
-        from deepmark.infer.load_detector import load_detector as load_checkpoint
         from deepmark.registry.versions import CHAMPION, MODEL, Registry, with_alias
 
         found = _REGISTERED.fullmatch(uri)
@@ -86,5 +94,13 @@ def _registered(uri: str, workspace: Path, **options: Any) -> ImageDetector:
         version = with_alias(registry.versions(), found["alias"])
         if version is None:
             raise DeepmarkError(f"{uri}: no version has this alias. `deepmark promote` makes a champion.")
+        return registry, version
+
+
+def load_version(registry: "Registry", version: "Version", **options: Any) -> ImageDetector:
+    """The detector of a registered version; `options` as in `load_detector`."""
+    with extras_named():
+        from deepmark.infer.load_detector import load_detector as load_checkpoint
+
         with tempfile.TemporaryDirectory(prefix="deepmark-") as folder:
             return load_checkpoint(registry.download_weights(version, Path(folder)), **options)

@@ -1,4 +1,4 @@
-# `deepmark serve` in a container, built from the root of the repository:
+# `deepmark serve` in a container, with nothing of PyTorch, built from the root of the repository:
 #
 #   docker build -f deploy/serve.Dockerfile -t deepmark-serve .
 #   docker run --rm -p 127.0.0.1:8000:8000 -v "$PWD/export:/model:ro" -e DEEPMARK_TOKEN deepmark-serve

@@ -11,8 +11,8 @@ from deepmark.schema import SHOWN_SCORE, Strategy
 
 def serve(
     model: Annotated[
-        str, typer.Option(help="A model file, or models:/deepmark@champion of the workspace's registry.")
-    ] = "data/checkpoint/model.safetensors",
+        str, typer.Option(help="A model.onnx or model.safetensors, a workspace, or models:/deepmark@champion.")
+    ] = ".",
     host: Annotated[
         str, typer.Option(help="Address to listen at. Beyond this machine a token is required.")
     ] = "127.0.0.1",
@@ -38,7 +38,7 @@ def serve(
     max_images: Annotated[int, typer.Option(min=1, help="In a request.")] = 16,
     max_waiting: Annotated[int, typer.Option(min=1, help="Requests at once; one more is told to come again.")] = 64,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds from a request to its answer.")] = 30,
-    max_batch: Annotated[int, typer.Option(min=1, help="Images that the network sees together.")] = 8,
+    max_batch: Annotated[int, typer.Option(min=1, help="Images that the network sees together; GPUs take more.")] = 4,
     max_delay: Annotated[float, typer.Option(min=0, help="Milliseconds that an image waits for others.")] = 5,
     poll: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks for a new champion.")] = 10,
     workspace: WorkspaceOption = HERE,

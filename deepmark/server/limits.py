@@ -24,7 +24,7 @@ class Limits:
     timeout: float = 30.0
     """Seconds from the first byte of a request to its answer."""
 
-    max_batch: int = 8
+    max_batch: int = 4
     """Images that the network sees together."""
 
     max_delay: float = 0.005

@@ -36,10 +36,8 @@ class ServedModel:
         self.facts = facts
         """What answers say of the model: name and strategy, and the version of a registered one."""
 
-        self.loaded = detector
-        """As it was loaded, with the server's own strategy and least score."""
-
         self.min_score = detector.min_score
+        self._loaded = detector
         self._by_strategy: dict[str, Detector] = {}
 
     def detector(self, strategy: str | None) -> Detector:
@@ -47,9 +45,9 @@ class ServedModel:
 
         Raises DeepmarkError for a strategy that the model cannot do.
         """
-        strategy = strategy or self.loaded.strategy
+        strategy = strategy or self._loaded.strategy
         if strategy not in self._by_strategy:
-            self._by_strategy[strategy] = self.loaded.with_options(strategy=strategy, min_score=0.0)
+            self._by_strategy[strategy] = self._loaded.with_options(strategy=strategy, min_score=0.0)
         return self._by_strategy[strategy]
 
 

@@ -1,21 +1,18 @@
-"""Where the served model comes from: a file, or the registered version that has an alias."""
+"""Where the served model comes from: a file or a workspace, or the registered version that has an alias."""
 
-import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from deepmark.detectors import find_version, load_detector, load_version
 from deepmark.errors import DeepmarkError
 from deepmark.server.served_model import ModelSource, ServedModel
 
-_ALIAS = re.compile(r"models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
-
 
 class FileSource:
-    """A model file, exported or a checkpoint; it serves until the server ends."""
+    """A model file, exported or a checkpoint, or that of a workspace; it serves until the server ends."""
 
-    def __init__(self, path: Path, options: Mapping[str, Any]) -> None:
+    def __init__(self, path: str, options: Mapping[str, Any]) -> None:
         """`options` are those of `load_detector`: strategy, min_score and device."""
         self._path, self._options = path, options
 
@@ -23,48 +20,30 @@ class FileSource:
         return None
 
     def load(self, version: int | None) -> ServedModel:
-        from deepmark.detectors import load_detector
-
         detector = load_detector(self._path, **self._options)
-        return ServedModel(detector, {"name": self._path.name, "version": None})
+        return ServedModel(detector, {"name": detector.path.name, "version": None})
 
 
 class AliasSource:
     """The version of the registered model that has an alias, such as the champion."""
 
     def __init__(self, uri: str, workspace: Path, options: Mapping[str, Any]) -> None:
-        """`uri` is models:/deepmark@ALIAS in the MLflow store of the workspace.
-
-        Raises DeepmarkError for another name, or where the store cannot be reached.
-        """
-        from deepmark.registry.versions import MODEL, Registry
-
-        found = _ALIAS.fullmatch(uri)
-        if found is None or found["name"] != MODEL:
-            raise DeepmarkError(f"--model {uri}: not a registered model. Give models:/{MODEL}@champion, or a file.")
-        self._alias, self._options, self._registry = found["alias"], options, Registry(workspace)
+        """`uri` is models:/deepmark@ALIAS in the MLflow store of the workspace."""
+        self._uri, self._workspace, self._options = uri, workspace, options
 
     def newest(self) -> int:
-        """Raises DeepmarkError where no version has the alias, or the store cannot be reached."""
-        from deepmark.registry.versions import with_alias
-
-        version = with_alias(self._registry.versions(), self._alias)
-        if version is None:
-            raise DeepmarkError(f"no version has the alias '{self._alias}'. `deepmark promote` makes a champion.")
+        """Raises DeepmarkError for another URI, where no version has the alias, or the store cannot be reached."""
+        _, version = find_version(self._uri, self._workspace)
         return version.number
 
     def load(self, version: int | None) -> ServedModel:
-        from deepmark.infer.load_detector import load_detector
-
-        chosen = next((one for one in self._registry.versions() if one.number == version), None)
-        if chosen is None:
-            raise DeepmarkError(f"version {version} is gone from the registry. `deepmark models` lists what is there.")
-        with tempfile.TemporaryDirectory(prefix="deepmark-") as folder:
-            weights = self._registry.download_weights(chosen, Path(folder))
-            detector = load_detector(weights, **self._options)
+        registry, found = find_version(self._uri, self._workspace)
+        if found.number != version:  # promoted since it was asked for; the next look finds it
+            raise DeepmarkError(f"version {version} has lost its alias to version {found.number} meanwhile.")
+        detector = load_version(registry, found, **self._options)
         return ServedModel(detector, {"name": f"deepmark version {version}", "version": version})
 
 
 def model_source(model: str, *, workspace: Path, options: Mapping[str, Any]) -> ModelSource:
     """The source that a person names: a path, or models:/deepmark@champion."""
-    return AliasSource(model, workspace, options) if model.startswith("models:") else FileSource(Path(model), options)
+    return AliasSource(model, workspace, options) if model.startswith("models:") else FileSource(model, options)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from distributions import REPOSITORY
 from processes import free_port
+from small_onnx import small_onnx
 
 pytestmark = [pytest.mark.slow, pytest.mark.system]
 
@@ -62,11 +63,17 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_the_container_serves_and_is_healthy(root, model, jpeg):
+def test_the_container_serves_and_is_healthy(root, jpeg):
     port = free_port()
     arguments = [*json.loads(instruction("ENTRYPOINT")), *json.loads(instruction("CMD"))]
     assert arguments[-2:] == ["--model", "/model/model.onnx"]
-    command = [str(root / "installed/bin/deepmark"), *arguments[1:-1], str(model), "--port", str(port)]
+    command = [
+        str(root / "installed/bin/deepmark"),
+        *arguments[1:-1],
+        str(small_onnx(root / "model.onnx")),
+        "--port",
+        str(port),
+    ]
     environment = {"DEEPMARK_TOKEN": TOKEN, "PATH": "/usr/bin:/bin"}
     health = json.loads(instruction("HEALTHCHECK").partition("CMD ")[2])
     health = [sys.executable, *(word.replace("8000", str(port)) for word in health[1:])]
