@@ -178,6 +178,14 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     return metrics
 
 
+def export(workspace: Workspace) -> dict[str, Any]:
+    """Checkpoint, shards, and predictions by torch -> export/ and metrics/export.json."""
+    from deepmark.export.export_files import export_workspace
+    from deepmark.tracking.provenance import data_version
+
+    return export_workspace(workspace, data_version(workspace.root))
+
+
 @contextmanager
 def _logged_where_possible(what: str, file: Path) -> Iterator[None]:
     """Where MLflow cannot be used, say so and go on: what was made is there, and nothing of it came from MLflow."""

@@ -80,6 +80,20 @@ def metrics_facts(root: Path, strategy: str | None) -> dict[str, Any]:
     return {**facts, **_mlflow_run(workspace)}
 
 
+def export_facts(root: Path, _: str | None) -> dict[str, Any]:
+    """Bytes, milliseconds and AP of each file, as numbers and as a table."""
+    from deepmark.report.tables.export_tables import export_table
+
+    workspace = Workspace(root)
+    figures = read_json(workspace.export_metrics_file, "deepmark export")
+    if figures is None:
+        return {}
+    facts: dict[str, Any] = {"files": markdown_table(export_table(figures))}
+    for name, of in figures["files"].items():
+        facts |= {f"{name} bytes": of["bytes"], f"{name} ms": of["ms"], f"{name} box AP": of["box_ap"]["value"]}
+    return facts
+
+
 def suspects_facts(root: Path, _: str | None) -> dict[str, Any]:
     """The number of suspected labels, by kind, and the page that shows them."""
     workspace = Workspace(root)

@@ -74,7 +74,7 @@ class Equality:
 
 
 def equality(
-    detector: Detector, file: Path, batches: Iterable[UInt8[np.ndarray, "b h w 3"]], predict: PredictParams
+    detector: Detector, file: Path, batches: Iterable[UInt8[np.ndarray, "_ h w 3"]], predict: PredictParams
 ) -> Equality:
     """Compare an ONNX file with the detector that it was exported from, on batches of canvases."""
     found, session = Equality(), open_session(file)

@@ -89,7 +89,7 @@ def _deform_conv_node(x, weight, offset, bias, mask):  # type: ignore[no-untyped
 
 def _to_onnx(graph: DetectorGraph, contract: Contract) -> ModelProto:
     canvases = torch.zeros(2, *contract.input_size, 3, dtype=torch.uint8)  # one would become a constant
-    with _quietly(), torch.no_grad():
+    with quietly(), torch.no_grad():
         program = torch.onnx.export(
             graph.eval(),
             (canvases,),
@@ -106,7 +106,7 @@ def _to_onnx(graph: DetectorGraph, contract: Contract) -> ModelProto:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Without warnings that concern nobody: torch's exporter calls its own parts deprecated, and misses torchvision."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from deepmark.errors import DeepmarkError, check_merged, nearest
 from deepmark.params.added import added_below
 from deepmark.params.data import DataParams, IngestParams, ShardParams, StorageParams
-from deepmark.params.inference import AuditParams, EvaluateParams, PredictParams, ReportParams
+from deepmark.params.inference import AuditParams, EvaluateParams, ExportParams, PredictParams, ReportParams
 from deepmark.params.model import ModelParams, model_params
 from deepmark.params.operation import AutomationParams, PromoteParams
 from deepmark.params.section import Section, faults
@@ -23,6 +23,7 @@ __all__ = [
     "AutomationParams",
     "DataParams",
     "EvaluateParams",
+    "ExportParams",
     "IngestParams",
     "LaunchParams",
     "LossWeights",
@@ -50,6 +51,7 @@ class Params(Section):
     train: TrainParams
     predict: PredictParams
     evaluate: EvaluateParams
+    export: ExportParams
     audit: AuditParams
     report: ReportParams
     automation: AutomationParams

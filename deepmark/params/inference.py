@@ -1,4 +1,4 @@
-"""Sections of params.yaml about inference and what is made of its results: metric, audit and report."""
+"""Sections of params.yaml about inference and what is made of its results: metric, export, audit and report."""
 
 from typing import Annotated, Literal
 
@@ -36,6 +36,23 @@ class EvaluateParams(Section):
 
     seed: int
     """Seed of the resamples."""
+
+
+class ExportParams(Section):
+    formats: tuple[Literal["float32", "float16", "int8"], ...]
+    """The ONNX files to make; float32, of which the others are made, always is."""
+
+    peaks: Count
+    """The strongest peaks of a landmark's heatmap, of which one may place the landmark; `infer.decode` takes 100."""
+
+    calibration_images: Count
+    """Training images whose least and greatest values are the ranges of int8."""
+
+    equality_images: Count
+    """Validation images on which torch and each file are compared, garment by garment."""
+
+    max_ap_drop: Share
+    """A file that loses more box AP or landmark AP than this on the validation images is refused."""
 
 
 class AuditParams(Section):

@@ -110,6 +110,16 @@ class Workspace:
         return self.root / "plots" / f"{strategy}.csv"
 
     @property
+    def export(self) -> Path:
+        """The ONNX files of the checkpoint, and their contract."""
+        return self.root / "export"
+
+    @property
+    def export_metrics_file(self) -> Path:
+        """What each of them costs: size, milliseconds, AP."""
+        return self.root / "metrics/export.json"
+
+    @property
     def audit(self) -> Path:
         return self.root / "data/audit"
 
@@ -131,7 +141,7 @@ class Workspace:
     def stage_folders(self) -> tuple[Path, ...]:
         """What stages write; DVC deletes outputs before it runs a stage."""
         own = (self.records, self.root / "data/shards", self.checkpoint, self.root / "data/predictions", self.audit)
-        return (*own, *(self.root / name for name in ("metrics", "plots", "tables")), self.report)
+        return (*own, *(self.root / name for name in ("metrics", "plots", "tables")), self.export, self.report)
 
     @property
     def runs(self) -> Path:

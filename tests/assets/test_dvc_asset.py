@@ -33,6 +33,7 @@ def test_assets_are_named_grouped_and_partitioned_as_dvc_yaml_says(assets):
         "checkpoint": ("training", None),
         "predictions": ("evaluation", strategies),
         "metrics": ("evaluation", strategies),
+        "exported_model": ("evaluation", None),
         "suspected_labels": ("evaluation", None),
         "report": ("evaluation", None),
         "candidate": ("release", None),

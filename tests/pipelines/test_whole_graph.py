@@ -41,15 +41,16 @@ def test_every_partition_of_every_asset_is_made_in_order(made, instance):
     _, said = made
 
     assert said == [
-        "run 1 of 9: prepare [train]: records, shards",
-        "run 2 of 9: prepare [validation]: records, shards",
-        "run 3 of 9: train: checkpoint",
-        "run 4 of 9: evaluate [none]: predictions, metrics",
-        "run 5 of 9: evaluate [nms]: predictions, metrics",
-        "run 6 of 9: evaluate [flip]: predictions, metrics",
-        "run 7 of 9: evaluate [multiscale]: predictions, metrics",
-        "run 8 of 9: audit: suspected_labels",
-        "run 9 of 9: publish_report: report",
+        "run 1 of 10: prepare [train]: records, shards",
+        "run 2 of 10: prepare [validation]: records, shards",
+        "run 3 of 10: train: checkpoint",
+        "run 4 of 10: evaluate [none]: predictions, metrics",
+        "run 5 of 10: evaluate [nms]: predictions, metrics",
+        "run 6 of 10: evaluate [flip]: predictions, metrics",
+        "run 7 of 10: evaluate [multiscale]: predictions, metrics",
+        "run 8 of 10: export: exported_model",
+        "run 9 of 10: audit: suspected_labels",
+        "run 10 of 10: publish_report: report",
     ]
     assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
     assert instance.get_materialized_partitions(dg.AssetKey("metrics")) == {"none", "nms", "flip", "multiscale"}
@@ -73,7 +74,9 @@ def test_assets_show_counts_numbers_tables_images_and_links(made, instance):
     records, shards = shown(instance, "records", "train"), shown(instance, "shards", "train")
     checkpoint, metrics = shown(instance, "checkpoint"), shown(instance, "metrics", "flip")
     report, suspects = shown(instance, "report"), shown(instance, "suspected_labels")
+    exported = shown(instance, "exported_model")
 
+    assert (exported["float32 bytes"], exported["float32 ms"], exported["float32 box AP"]) == (5, 9.5, 0.49)
     assert (records["inputs"], records["records"], records["rejected"]) == (3, 3, 0)
     assert rows(records["categories"]) == [("vest", 3, "100.0%", "10.0%")]
     assert (shards["shards"], shards["samples"], shards["MiB"]) == (2, 3, 2.0)

@@ -149,7 +149,7 @@ def test_splits_and_strategies_are_those_of_the_schema(graph):
 
     assert items["ingest"] == items["shard"] == SPLITS
     assert items["predict"] == items["evaluate"] == STRATEGIES
-    assert items["train"] is items["audit"] is items["report"] is None
+    assert items["train"] is items["export"] is items["audit"] is items["report"] is None
     assert {*Profile} == {file.stem for file in (REPOSITORY / "deepmark/workspace/profiles").glob("*.yaml")}
 
 
@@ -170,6 +170,10 @@ def wiring(workspace: Workspace) -> dict[str, tuple[set[Path], set[Path]]]:
     paths = {
         "train": (shards, {w.checkpoint, w.train_metrics_file, w.losses_file}),
         "audit": ({*shards, *map(w.records_file, SPLITS), w.predictions_file(last)}, {w.audit}),
+        "export": (
+            {*shards, w.checkpoint, w.predictions_file(STRATEGIES[0])},
+            {w.export, w.export_metrics_file},
+        ),
         "report": (
             {
                 *(w.checkpoint, w.shards("validation"), w.predictions_file(serving)),
@@ -237,6 +241,7 @@ def test_a_stage_is_made_again_when_a_section_that_it_reads_changes(trained):
     for strategy in STRATEGIES:
         assert used("predict", strategy=strategy) == declared["predict"]
         assert used("evaluate", strategy=strategy) == declared["evaluate"]
+    assert used("export") == declared["export"]
     assert used("audit") == declared["audit"]
     # What the page says of model and training belongs to the checkpoint, which the report depends on.
     assert used("report") - declared["train"] == declared["report"] - declared["train"]

@@ -53,7 +53,7 @@ def reason(result: dg.ExecuteInProcessResult) -> str:
 def test_the_jobs_are_those_of_dvc_yaml_two_chains_and_experiments():
     names = [job.name for job in build_definitions(REPOSITORY).get_repository_def().get_all_jobs()]
 
-    stages = ("prepare", "train", "evaluate", "audit", "publish_report")
+    stages = ("prepare", "train", "evaluate", "export", "audit", "publish_report")
     assert sorted(names) == sorted(["__ASSET_JOB", *stages, "release", "train_and_evaluate", "retrain", "experiment"])
 
 

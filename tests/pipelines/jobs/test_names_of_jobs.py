@@ -17,7 +17,7 @@ from pipelines.jobs import names
 
 ASSETS = {
     *("raw_deepfashion2", "records", "shards", "checkpoint", "predictions", "metrics", "suspected_labels", "report"),
-    *("candidate", "champion"),
+    *("exported_model", "candidate", "champion"),
 }
 CHECKS = {
     "records": {
@@ -29,12 +29,14 @@ CHECKS = {
     },
     "checkpoint": {"loss_is_finite", "loss_falls", "the_training_learns"},
     "metrics": {"ap_is_not_below_the_simpler_strategy", "latency_has_not_grown"},
+    "exported_model": {"float32_finds_what_torch_finds", "no_file_loses_ap"},
     "candidate": {"not_below_champion"},
 }
 STEPS = {
     "prepare": {"records", "shards"},
     "train": {"checkpoint"},
     "evaluate": {"predictions", "metrics"},
+    "export": {"exported_model"},
     "audit": {"suspected_labels"},
     "publish_report": {"report"},
     "release": {"candidate", "champion"},

@@ -1,0 +1,179 @@
+"""The stage `export`: the ONNX files of a checkpoint, each compared with torch before any is kept."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepmark.data.predictions import read_predictions
+from deepmark.data.shards.reader import ShardReader
+from deepmark.digests import write_json_with_digest
+from deepmark.errors import DeepmarkError
+from deepmark.eval.metric.compare import Difference, compare
+from deepmark.export.equality import BOX_PIXELS, LANDMARK_PIXELS, SCORE, Equality, equality
+from deepmark.export.onnx_file import export_onnx
+from deepmark.export.smaller import write_float16, write_int8
+from deepmark.files import file_sha256, new_folder, require_file, write_text
+from deepmark.infer.predict import Predictor
+from deepmark.model.detector import load_network
+from deepmark.params import EvaluateParams, PredictParams
+from deepmark.progress import progress
+from deepmark.runtime.onnx_detector import OnnxDetector, PlacedImage
+from deepmark.schema import SPLITS
+from deepmark.shapes import UInt8
+from deepmark.types import ImageRecord, Prediction
+from deepmark.workspace.inputs import find_predictions, open_shards
+from deepmark.workspace.layout import Workspace
+
+FILES = {"float32": "model.onnx", "float16": "model_fp16.onnx", "int8": "model_int8.onnx"}
+"""The file of each format."""
+
+CONTRACT_FILE = "model.json"
+"""The contract of model.onnx, which the other files have but for their precision."""
+
+FIGURES = ("box_ap", "landmark_ap")
+"""What no file may lose more of than `export.max_ap_drop`."""
+
+_BATCH = 8
+
+
+def export_workspace(workspace: Workspace, data_version: str | None) -> dict[str, Any]:
+    """The stage `export`: the checkpoint as ONNX files in export/, and metrics/export.json, whose values are returned.
+
+    Raises DeepmarkError, and writes nothing, where the float32 file does not find what torch finds, or a file loses
+    more AP than export.max_ap_drop.
+    """
+    model = require_file(workspace.model_file, "deepmark train")
+    predict, evaluate, params = workspace.params.predict, workspace.params.evaluate, workspace.params.export
+    train, validation = (open_shards(workspace, split) for split in SPLITS)
+    by_torch, facts = read_predictions(find_predictions(workspace, "none"))
+    judge = _Judge(model, validation, list(by_torch), predict, evaluate, params.max_ap_drop)
+    names = ["float32", *sorted(set(params.formats) - {"float32"})]
+    digest = hashlib.sha256((predict.model_dump_json() + params.model_dump_json()).encode()).hexdigest()
+    sha256 = {"checkpoint": file_sha256(model), "params": digest}
+    figures = {}
+    with new_folder(workspace.export) as draft, progress("export", len(names) * len(validation)) as advance:
+        base = draft / FILES["float32"]
+        contract = export_onnx(
+            judge.detector, base, predict, peaks=params.peaks, sha256=sha256, data_version=data_version
+        )
+        write_text(draft / CONTRACT_FILE, contract.to_json())
+        for name in names:
+            file = draft / FILES[name]
+            if name == "float16":
+                write_float16(base, file)
+            elif name == "int8":
+                write_int8(base, file, judge.batches(train, params.calibration_images))
+            figures[name] = judge.figures_of(file, params.equality_images, advance)
+    ms = json.loads(facts["ms"])
+    metrics = {"torch_ms": ms["network"] + ms["decode"], "files": figures}
+    write_json_with_digest(workspace.export_metrics_file, metrics)
+    return metrics
+
+
+class _Judge:
+    """Compares files with the detector that they are made of."""
+
+    def __init__(
+        self,
+        model: Path,
+        validation: ShardReader,
+        by_torch: list[Prediction],
+        predict: PredictParams,
+        evaluate: EvaluateParams,
+        max_ap_drop: float,
+    ) -> None:
+        self.detector = load_network(model)
+        self._model, self._validation, self._by_torch = model, validation, by_torch
+        self._predictor = Predictor(self.detector, "none", predict)
+        self._records = [validation.record(position) for position in range(len(validation))]
+        self._evaluate, self._max_ap_drop = evaluate, max_ap_drop
+
+    def figures_of(self, file: Path, equality_images: int, progress: Callable[[int], None]) -> dict[str, Any]:
+        """Size, time, APs and equality of a file; `progress` is called with the number of images it has seen.
+
+        Raises DeepmarkError where it is not good enough.
+        """
+        images = self.batches(self._validation, equality_images)
+        same = equality(self.detector, file, images, self._predictor.params)
+        if file.name == FILES["float32"] and not same.holds():
+            raise DeepmarkError(_unequal(self._model, same))
+        found, ms = self._predictions(file, progress)
+        resamples, seed = self._evaluate.resamples, self._evaluate.seed
+        compared = compare(self._records, self._by_torch, found, resamples=resamples, seed=seed)
+        overall = {one.metric: one for one in compared if one.scope == "all"}
+        check_drop(file, overall, self._max_ap_drop)
+        return {
+            "file": file.name,
+            "sha256": file_sha256(file),
+            "bytes": file.stat().st_size,
+            "ms": ms,
+            **{name: _figure(overall[name]) for name in FIGURES},
+            "equality": {**same.as_dict(), "holds": same.holds()},
+        }
+
+    def batches(self, reader: ShardReader, most: int) -> Iterator[UInt8[np.ndarray, "_ h w 3"]]:
+        """Batches of canvases of at most so many images, spread evenly over the shards."""
+        positions = np.unique(np.linspace(0, len(reader) - 1, min(most, len(reader))).astype(int)).tolist()
+        for start in range(0, len(positions), _BATCH):
+            prepared = [self._prepare(*reader[position]) for position in positions[start : start + _BATCH]]
+            yield np.stack([one.canvas for one in prepared])
+
+    def _prepare(self, record: ImageRecord, jpeg: bytes) -> PlacedImage:
+        image = self._predictor.prepare_jpeg(jpeg, (record.height, record.width))
+        return PlacedImage(size=image.size, affine=image.affines[0], canvas=image.canvases[0])
+
+    def _predictions(self, file: Path, progress: Callable[[int], None]) -> tuple[list[Prediction], float]:
+        """What the file finds in every image, one by one, and the mean milliseconds from canvas to detections."""
+        detector, found, seconds = (
+            OnnxDetector(file, strategy="none", min_score=self._predictor.params.min_score),
+            [],
+            0.0,
+        )
+        for position in range(len(self._validation)):
+            record, jpeg = self._validation[position]
+            image = self._prepare(record, jpeg)
+            start = time.perf_counter()
+            detections = detector.detect([image])[0]
+            seconds += time.perf_counter() - start
+            found.append(Prediction(record.id, record.file, detections))
+            progress(1)
+        return found, 1e3 * seconds / max(1, len(self._validation))
+
+
+def _figure(of: Difference) -> dict[str, float | None]:
+    """A figure of the file, and its difference from torch's with its 95% interval."""
+    low, high = (of.interval.low, of.interval.high) if of.interval else (None, None)
+    return {"torch": of.a, "value": of.b, "difference": of.difference, "low": low, "high": high}
+
+
+def check_drop(file: Path, overall: Mapping[str, Difference], most: float) -> None:
+    """Raise DeepmarkError where a file has lost more of a figure than `most`; `overall` are torch's and its by name."""
+    lost = [overall[name] for name in FIGURES if -(overall[name].difference or 0.0) > most]
+    if lost:
+        words = "; ".join(
+            f"{one.metric} is {one.b:.4f}, torch's {one.a:.4f}"
+            + (
+                f" (95% of the differences: {one.interval.low:+.4f} to {one.interval.high:+.4f})"
+                if one.interval
+                else ""
+            )
+            for one in lost
+        )
+        raise DeepmarkError(
+            f"{file.name}: refused: it loses more than export.max_ap_drop {most:g}: {words}. Raise "
+            "export.calibration_images, leave this format out of export.formats, or allow more by export.max_ap_drop."
+        )
+
+
+def _unequal(model: Path, same: Equality) -> str:
+    return (
+        f"{model}: its ONNX file does not find what torch finds, so nothing was exported: of {same.garments} garments "
+        f"{same.missing} are missing, boxes differ by up to {same.box:.3g} px (at most {BOX_PIXELS}), scores by "
+        f"{same.score:.2g} (at most {SCORE:g}), and {same.landmarks_off} of {same.landmarks} landmarks by more than "
+        f"{LANDMARK_PIXELS} px. Set export.peaks to 100 if it is lower; else report this as a fault of DeepMark."
+    )
