@@ -138,6 +138,9 @@ PARTS: tuple[str, ...] = tuple(chain.from_iterable(category.parts for category i
 SIGMAS: tuple[float, ...] = tuple(chain.from_iterable(category.sigmas for category in CATEGORIES))
 """The 294 OKS sigmas of the official metric."""
 
+DRAWN_MARK = "synthetic.json"
+"""A file beside train/ and validation/ of a data set that `deepmark synth` drew, with its arguments."""
+
 SUBSETS: dict[str, dict[int, str]] = {
     "scale": {1: "small", 2: "moderate", 3: "large"},
     "occlusion": {1: "slight", 2: "medium", 3: "heavy"},

@@ -1,23 +1,33 @@
-"""`deepmark detect`: detections of images of any kind, printed, written and drawn."""
+"""`deepmark detect`: detections of images of any kind, printed, written, drawn and cut out."""
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepmark.cli.options import JsonOption, StrategyOption
-from deepmark.cli.outputs import JSON, check_folder, check_new_file, identities, identity
+from deepmark.cli.options import HERE, JsonOption, StrategyOption, WorkspaceOption, print_facts
 from deepmark.errors import DeepmarkError
-from deepmark.files import require_space
-from deepmark.schema import SHOWN_SCORE, Strategy
+from deepmark.schema import DRAWN_MARK, SHOWN_SCORE, Strategy
+
+if TYPE_CHECKING:
+    from deepmark.runtime.image_detector import ImageDetector
+    from deepmark.types import Detections
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as for all commands."""
 
 
 def detect(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or folders of images.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE...",
+            help="Files, folders, 'patterns', URLs, - for standard input; or a video, or a camera's number.",
+        ),
+    ],
     model: Annotated[
-        str, typer.Option(help="A model.onnx or model.safetensors, a workspace, or models:/deepmark@champion.")
+        str, typer.Option(help="A model file, a workspace, or models:/deepmark@champion of its registry.")
     ] = "data/checkpoint/model.safetensors",
     strategy: StrategyOption = Strategy.NMS,
     min_score: Annotated[
@@ -29,58 +39,137 @@ def detect(
             help=f"Detections with lower scores are left out: {SHOWN_SCORE:g}, or predict.min_score if that is higher.",
         ),
     ] = None,
-    draw: Annotated[Path | None, typer.Option(help="Folder for the images with detections drawn.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="File for the detections, as JSON.")] = None,
+    category: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only garments of this category; may be repeated.")
+    ] = None,
+    agnostic_nms: Annotated[
+        bool, typer.Option("--agnostic-nms", help="One garment at a place: a better one hides other categories, too.")
+    ] = False,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Also the folders in folders.")] = False,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:1; the first GPU if there is one.")] = None,
+    batch: Annotated[
+        int, typer.Option(min=1, help="Images that the network sees at once: 8 or more are quicker on a GPU.")
+    ] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File for the detections; its ending says how, see above."),
+    ] = None,
+    draw: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the images with garments drawn.")] = None,
+    crops: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for an image of each garment.")] = None,
+    smooth: Annotated[
+        bool, typer.Option("--smooth/--no-smooth", help="Landmarks of a video without their jitter.")
+    ] = True,
+    workspace: WorkspaceOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
-    """Find clothes and landmarks in images, by the section `predict` of the model's workspace.
+    """Find clothes and their landmarks in images.
 
-    A model in its workspace is used as params.yaml says there, a copy of it elsewhere as params.yaml said when it was
-    trained. An exported model.onnx needs neither PyTorch nor a workspace.
+    \b
+    ```
+    deepmark detect photo.jpg                          prints what is in it
+    deepmark detect photos/ --draw drawn/              draws boxes and landmarks
+    deepmark detect 'in/**/*.png' --out found.jsonl    a line of JSON for each image
+    deepmark detect photos -r --category skirt --crops skirts/
+    deepmark detect https://example.com/a.jpg --model models:/deepmark@champion
+    curl -s https://example.com/a.jpg | deepmark detect - --json
+    deepmark detect walk.mp4 --draw drawn/ --out walk.jsonl   numbers garments from frame to frame
+    deepmark detect 0 --out camera.jsonl               camera 0, until Ctrl-C
+    ```
+
+    \b
+    ```
+    --out FILE.json      for each image its garments: category, score, box, landmarks
+    --out FILE.jsonl     the same, a line for each image; does not need memory for all
+    --out FILE.csv       a row for each garment
+    --out FILE.parquet   the same with landmarks as lists
+    --out FILE.coco.json a COCO data set whose annotations have scores
+    ```
+
+    Boxes are x0 y0 x1 y1 and landmarks x y score, in pixels of the image as people see it (turned upright by EXIF). A
+    model in its workspace is used as the section `predict` of params.yaml says there, a copy of it elsewhere as it said
+    when the model was trained. Scores may differ in their last digits with --batch.
     """
+    from deepmark.cli.detect_outputs import check_crops, check_drawings, check_file
+    from deepmark.cli.detect_video import detect_in_video
     from deepmark.detectors import load_detector
-    from deepmark.infer.detect_files import detect_files, drawings_of
-    from deepmark.infer.find_images import find_images
+    from deepmark.infer.choose_garments import category_numbers, choose_garments
+    from deepmark.infer.detect_files import Results, detect_files
+    from deepmark.infer.find_images import find_images, is_video
+    from deepmark.infer.image_files import stems_of
 
     _check_no_result_file(images)
-    files = find_images(images, note=lambda text: typer.echo(f"deepmark detect: {text}.", err=True))
-    drawings = drawings_of(files, draw) if draw is not None else {}
+    wanted = category_numbers(category or ())
+
+    def keep(found: "Detections") -> "Detections":
+        return choose_garments(found, categories=wanted, one_at_a_place=agnostic_nms)
+
+    def load() -> "ImageDetector":
+        options = {"device": device, "strategy": strategy, "min_score": min_score}
+        detector = load_detector(model, workspace=workspace, **options)
+        if _has_seen_drawings_only(workspace if model.startswith("models:") else Path(model)):
+            _tell("this model was trained on drawn images only; in photographs it finds little, and much of it wrong")
+        return detector
+
+    if len(images) == 1 and is_video(images[0]):
+        facts = detect_in_video(images[0], load, keep, out=out, draw=draw, crops=crops, smooth=smooth, note=_tell)
+        print_facts(facts, as_json)
+        return
+    sources = find_images(images, recursive=recursive, note=_tell)
+    files = [source for source in sources if isinstance(source, Path)]
+    stems = stems_of(sources)
+    drawings = [draw / f"{stem}.jpg" for stem in stems.values()] if draw else []
     if draw is not None:
-        _check_drawings(draw, drawings)
-    if out is not None:
-        check_new_file(out, "--out", JSON, inputs=[*files, *drawings.values(), Path(model)])
-    detector = load_detector(model, strategy=strategy, min_score=min_score)
-    failed = detect_files(files, detector, drawings=drawings, out=out, as_json=as_json)
-    if failed:
+        check_drawings(draw, files, drawings)
+    if crops is not None:
+        check_crops(crops, files, stems.values(), draw)
+    written = check_file(out, [*files, *drawings, Path(model)]) if out is not None else None
+    summary = detect_files(
+        sources,
+        load(),
+        Results(file=out, format=written, drawings=draw, crops=crops, stems=stems, as_json=as_json),
+        batch=batch,
+        keep=keep,
+    )
+    if summary.images > 1:
+        speed = _speed(summary.images / summary.seconds)
+        _tell(f"{summary.images:,} images, {summary.garments:,} garments, {speed} images a second")
+    if summary.interrupted:
+        _tell(_left_behind(len(sources), summary.images, out, [folder for folder in (draw, crops) if folder]))
+        raise typer.Exit(INTERRUPTED)
+    if summary.failed:
         raise typer.Exit(1)
 
 
-def _check_drawings(folder: Path, drawings: Mapping[Path, Path]) -> None:
-    """Raise DeepmarkError where the folder cannot take the drawings of these images without harm to a person's file."""
-    check_folder(folder, "--draw", check=lambda: _check_each(folder, drawings))
-    jpegs = (image for image in drawings if image.suffix.lower() in (".jpg", ".jpeg"))
-    require_space(folder, sum(image.stat().st_size for image in jpegs) / 4)
+def _has_seen_drawings_only(place: Path) -> bool:
+    """Whether the raw data of the workspace that this is, or lies in, was drawn by `deepmark synth`."""
+    from deepmark.workspace.layout import enclosing_workspace
+
+    workspace = enclosing_workspace(place / "here")
+    return workspace is not None and (workspace.root / "data/raw" / DRAWN_MARK).is_file()
 
 
-def _check_each(folder: Path, drawings: Mapping[Path, Path]) -> None:
-    from deepmark.infer.detect_files import is_drawing
-
-    if identity(folder) in identities({image.parent for image in drawings}):
-        raise DeepmarkError(f"--draw {folder}: holds images to detect in. Name another folder for the drawings.")
-    inputs = identities(drawings)
-    for drawing in drawings.values():
-        if identity(drawing) in inputs:
-            raise DeepmarkError(f"--draw {folder}: {drawing} is also an input. Name another folder.")
-        if os.path.lexists(drawing) and not is_drawing(drawing):
-            raise DeepmarkError(
-                f"--draw {folder}: {drawing} is there, and is no drawing of `deepmark detect`. Name another folder."
-            )
+def _speed(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
 
 
-def _check_no_result_file(images: Sequence[Path]) -> None:
+def _tell(text: str) -> None:
+    typer.echo(f"deepmark detect: {text}.", err=True)
+
+
+def _left_behind(count: int, done: int, out: Path | None, folders: Sequence[Path]) -> str:
+    """What there is after Ctrl-C, in words."""
+    parts = [f"interrupted after {done:,} of {count:,} images"]
+    if out is not None:
+        lines = out.name.lower().endswith(".jsonl")
+        parts.append(f"{out} has a line for each of them" if lines else f"{out} was not written")
+    parts += [f"{folder} has what was finished" for folder in folders]
+    return "; ".join(parts)
+
+
+def _check_no_result_file(images: Sequence[str]) -> None:
     """Raise DeepmarkError for `--json FILE`, the spelling of earlier releases: FILE is now taken for an image."""
     for image in images:
-        if str(image) == "-" or (image.suffix.lower() == ".json" and not image.is_dir()):
+        if image.lower().endswith(".json") and not Path(image).is_dir() and "://" not in image:
             raise DeepmarkError(
                 f"{image}: not an image. --json prints the detections on standard output; "
                 "`--out FILE.json` writes them to a file."

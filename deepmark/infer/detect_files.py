@@ -1,99 +1,175 @@
-"""Detection in image files and folders of any kind, with JSON and drawn images as results (`deepmark detect`)."""
+"""Detection in many images one after the other, with files, drawings and crops as results (`deepmark detect`)."""
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, count
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-import simplejpeg
-
+from deepmark.data.loader import default_threads, load_batches
 from deepmark.draw import draw_detections
 from deepmark.errors import DeepmarkError
-from deepmark.files import new_file, write_text
-from deepmark.images import open_image
+from deepmark.images import OpenedImage, open_image
+from deepmark.infer.detection_files import FileFormat, Write
+from deepmark.infer.find_images import STANDARD_INPUT, Source
+from deepmark.infer.image_files import save_crops, save_jpeg, stem_of
 from deepmark.progress import progress
 from deepmark.runtime.image_detector import ImageDetector
-from deepmark.shapes import UInt8
-
-_TEXT = b"drawn by deepmark detect"
-_COMMENT = b"\xff\xfe" + (len(_TEXT) + 2).to_bytes(2) + _TEXT
-"""A segment of a JPEG file that holds a comment: marker, length with its own two bytes, text."""
+from deepmark.types import Detections
 
 
-def drawings_of(images: Iterable[Path], folder: Path) -> dict[Path, Path]:
-    """The file for the drawing of each image; names differ also where two folders hold files of the same name."""
-    drawings: dict[Path, Path] = {}
-    taken: set[str] = set()
-    for image in images:
-        numbered = (f"{image.stem}-{number}.jpg" for number in count(2))
-        name = next(name for name in chain([f"{image.stem}.jpg"], numbered) if name.lower() not in taken)
-        taken.add(name.lower())  # some file systems take A.jpg and a.jpg for one name
-        drawings[image] = folder / name
-    return drawings
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Results:
+    """What is made of the detections, beside lines on standard output."""
+
+    file: Path | None = None
+    format: FileFormat | None = None
+    """Of the file."""
+
+    drawings: Path | None = None
+    """A folder for the images with their detections drawn."""
+
+    crops: Path | None = None
+    """A folder for an image of each garment."""
+
+    stems: Mapping[Source, str]
+    """The name of each image in these folders."""
+
+    as_json: bool = False
+    """Whether detections are printed as JSON."""
 
 
-def is_drawing(file: Path) -> bool:
-    """Whether the file is a drawing of `deepmark detect`, which says so in a JPEG comment."""
-    if not file.is_file():
-        return False
-    with file.open("rb") as start:
-        return _COMMENT in start.read(256)
+@dataclass(slots=True)
+class Summary:
+    """What was done."""
+
+    images: int = 0
+    garments: int = 0
+    failed: int = 0
+    """Images that could not be read."""
+
+    seconds: float = 0.0
+    interrupted: bool = False
 
 
-def _save(image: UInt8[np.ndarray, "h w 3"], path: Path) -> None:
-    jpeg = simplejpeg.encode_jpeg(np.ascontiguousarray(image), 92)
-    header = 4 + int.from_bytes(jpeg[4:6])  # up to the end of the first segment, JFIF's own
-    with new_file(path) as draft:
-        draft.write_bytes(jpeg[:header] + _COMMENT + jpeg[header:])
+class _Read(NamedTuple):
+    source: Source
+    opened: OpenedImage | DeepmarkError
+    """The image, or why it cannot be read."""
+
+    prepared: Any
+
+    def image(self) -> OpenedImage:
+        if isinstance(self.opened, DeepmarkError):
+            raise self.opened
+        return self.opened
+
+
+def detect_files(
+    sources: Sequence[Source],
+    detector: ImageDetector,
+    results: Results,
+    *,
+    batch: int = 1,
+    keep: Callable[[Detections], Detections] = lambda detections: detections,
+) -> Summary:
+    """Detect in images, read ahead by threads and seen by the network `batch` at a time; `keep` chooses garments.
+
+    Detections are printed, as JSON or as lines. Files are replaced without a question. An image that cannot be read is
+    named on standard error, and the others go on. Ctrl-C ends it: drawings and crops stay, and the lines of JSON lines.
+    """
+    summary, started = Summary(), time.monotonic()
+    printed: dict[str, list[dict[str, Any]]] = {}
+    lines: list[str] = []
+    try:
+        with ExitStack() as stack:
+            write: Write | None = None
+            if results.file and results.format:
+                write = stack.enter_context(results.format.open(results.file))
+            advance = stack.enter_context(progress("detect", len(sources)))
+            for read, found in _detected(sources, detector, batch):
+                advance(1)
+                try:
+                    image = read.image()
+                    assert found is not None  # for it could be read
+                    detections = keep(found)
+                    _save_images(read.source, image, detections, results)
+                except DeepmarkError as error:
+                    _tell(str(error))
+                    summary.failed += 1
+                    continue
+                name = _name(read.source)
+                if image.note:
+                    _tell(f"{name}: {image.note}.")
+                if results.as_json:
+                    printed[name] = detections.as_dicts()
+                else:
+                    lines.append(f"{name}: {_in_words(detections)}")
+                if write:
+                    write(name, image, detections)
+                summary.images += 1
+                summary.garments += len(detections)
+    except KeyboardInterrupt:
+        summary.interrupted = True
+    summary.seconds = time.monotonic() - started
+    for line in [json.dumps(printed, indent=2)] if results.as_json else lines:
+        print(line)
+    return summary
+
+
+def _detected(
+    sources: Sequence[Source], detector: ImageDetector, batch: int
+) -> Iterator[tuple[_Read, Detections | None]]:
+    """Every image with its detections, or with the reason why it could not be read."""
+
+    def read(position: int) -> _Read:
+        source = sources[position]
+        try:
+            image = _open(source)
+            return _Read(source, image, detector.prepare(image))
+        except DeepmarkError as error:
+            return _Read(source, error, None)
+
+    batches = [range(start, min(start + batch, len(sources))) for start in range(0, len(sources), batch)]
+    for several in load_batches(batches, read, threads=default_threads() if len(sources) > 1 else 0):
+        readable = [one for one in several if isinstance(one.opened, OpenedImage)]
+        found = iter(detector.detect([one.prepared for one in readable]))
+        for one in several:
+            yield one, next(found) if isinstance(one.opened, OpenedImage) else None
+
+
+def _open(source: Source) -> OpenedImage:
+    if source != STANDARD_INPUT:
+        return open_image(source)
+    if sys.stdin.isatty():
+        raise DeepmarkError("-: standard input is a terminal. Pipe an image: `deepmark detect - < photo.jpg`.")
+    return open_image(sys.stdin.buffer, name=_name(source))
+
+
+def _name(source: Source) -> str:
+    return "standard input" if source == STANDARD_INPUT else str(source)
+
+
+def _in_words(detections: Detections) -> str:
+    garments = detections.as_dicts()
+    return ", ".join(f"{one['category']} {one['score']:.2f}" for one in garments) or "nothing found"
+
+
+def _save_images(source: Source, image: OpenedImage, detections: Detections, results: Results) -> None:
+    if not (results.drawings or results.crops):
+        return
+    pixels, stem = image.pixels(), results.stems[source]
+    if results.drawings:
+        drawing = results.drawings / f"{stem}.jpg"
+        save_jpeg(draw_detections(pixels, detections, min_score=0, legend=True), drawing)
+        if stem != stem_of(source):
+            _tell(f"{source}: drawn as {drawing.name}, because another has the name {stem_of(source)}.jpg.")
+    if results.crops:
+        save_crops(pixels, detections, results.crops, stem)
 
 
 def _tell(text: str) -> None:
     print(f"deepmark detect: {text}", file=sys.stderr)
-
-
-def detect_files(
-    images: Sequence[Path],
-    detector: ImageDetector,
-    *,
-    drawings: Mapping[Path, Path],
-    out: Path | None,
-    as_json: bool,
-) -> int:
-    """Detect in image files and print the detections, as JSON or as lines; returns how many images could not be read.
-
-    `drawings` has the files for the images with detections drawn,
-    `out` is a file for the detections as JSON; they are replaced without a question. An image that cannot be read is
-    named on standard error, and the others go on.
-    """
-    results: dict[str, list[dict[str, Any]]] = {}
-    failed = 0
-    with progress("detect", len(images)) as advance:
-        for path in images:
-            try:
-                image = open_image(path)
-                detections = detector(image)
-            except DeepmarkError as error:
-                _tell(str(error))
-                failed += 1
-            else:
-                if image.note:
-                    _tell(f"{path}: {image.note}.")
-                results[str(path)] = detections.as_dicts()
-                if path in drawings:
-                    _save(draw_detections(image.pixels(), detections, min_score=0), drawings[path])
-                    if drawings[path].stem != path.stem:
-                        _tell(f"{path}: drawn as {drawings[path].name}, because another has the name {path.stem}.jpg.")
-            advance(1)
-    text = json.dumps(results, indent=2)
-    if out is not None:
-        write_text(out, text + "\n")
-    if as_json:
-        print(text)
-        return failed
-    for path_name, garments in results.items():
-        line = ", ".join(f"{garment['category']} {garment['score']:.2f}" for garment in garments)
-        print(f"{path_name}: {line or 'nothing found'}")
-    return failed

@@ -13,11 +13,8 @@ import simplejpeg
 from deepmark.data.parallel import map_in_order, worker_count
 from deepmark.errors import DeepmarkError, as_path
 from deepmark.files import require_space, write_text
-from deepmark.schema import SPLITS
+from deepmark.schema import DRAWN_MARK, SPLITS
 from deepmark.synthetic.scene import draw_image
-
-RECIPE = "synthetic.json"
-"""A file beside train/ and validation/ with the arguments; only a folder that has it is drawn over."""
 
 _CHUNK = 16
 """Images per task; small enough for a smooth progress bar."""
@@ -68,7 +65,7 @@ def draw_dataset(
 
 def claim(out: Path, recipe: dict[str, str | int]) -> None:
     """Create the folder with its recipe, or check that it holds a draw with the same recipe."""
-    mark, text = out / RECIPE, json.dumps(recipe, indent=2) + "\n"
+    mark, text = out / DRAWN_MARK, json.dumps(recipe, indent=2) + "\n"
     if out.exists() and not out.is_dir():
         raise DeepmarkError(f"{out}: is a file. Name a folder to draw into.")
     if mark.is_file():

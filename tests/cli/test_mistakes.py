@@ -32,7 +32,8 @@ def desk(sharded_once, tmp_path_factory):
     os.link(desk / "photos/b.jpg", desk / "hardlinked/a.jpg")
     (desk / "photo.json").symlink_to("photos/b.jpg")
     (desk / "circle").symlink_to("circle")
-    (desk / "notes.txt").write_text("three years of work")
+    for name in ("notes.txt", "notes.json"):
+        (desk / name).write_text("three years of work")
     (desk / "full/letter.txt").write_text("dear")
     (desk / "old.json").write_text("{}")
     (desk / "cut.json").write_text('{"images": [')
@@ -71,7 +72,8 @@ MISTAKES = {
     f"{DETECT} --out hardlinked/a.jpg": "--out hardlinked/a.jpg: is also an input",
     f"{DETECT} --out model.safetensors": "--out model.safetensors: is also an input",
     f"{DETECT} --draw empty --out empty/b.jpg": "--out empty/b.jpg: is also an input",
-    f"{DETECT} --out notes.txt": "--out notes.txt: a file of this name holds something else than JSON",
+    f"{DETECT} --out notes.json": "--out notes.json: a file of this name holds something else than JSON",
+    f"{DETECT} --out notes.txt": "--out notes.txt: its ending names no format of detections",
     f"{DETECT} --out workspace/metrics/x.json": "which a stage writes. Name another place",
     f"{DETECT} --draw workspace/report": "workspace/report, which a stage writes",
     "score old.json cut.json --kind bbox --out old.json": "--out old.json: is also an input",
@@ -106,7 +108,7 @@ MISTAKES = {
     # a spelling of an earlier release
     f"{DETECT} --json found.json": "found.json: not an image. --json prints the detections on standard output; `--out",
     f"{DETECT} --json old.json": "old.json: not an image. --json prints",
-    f"{DETECT} --json -": "-: not an image. --json prints",
+    f"{DETECT} --json -": "-: standard input is one image, and is named alone. --json prints",
     f"{DETECT} --json=found.json": "--json takes no value: it prints JSON on standard output",
     # an input that is not there, or is something else
     "detect nowhere.jpg --model model.safetensors": "nowhere.jpg: no such image or folder",
