@@ -90,6 +90,8 @@ def find_version(uri: str, workspace: Path) -> "tuple[Registry, Version]":
         found = _REGISTERED.fullmatch(uri)
         if found is None or found["name"] != MODEL:
             raise DeepmarkError(f"{uri}: not a registered model. Give models:/{MODEL}@{CHAMPION}, or a file.")
+        if not os.environ.get("MLFLOW_TRACKING_URI") and not (workspace / "params.yaml").is_file():
+            raise DeepmarkError(f"{workspace.resolve()}: no workspace here, whose registry would have {uri}. Name one.")
         registry = Registry(workspace.resolve())
         version = with_alias(registry.versions(), found["alias"])
         if version is None:

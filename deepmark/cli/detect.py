@@ -86,8 +86,9 @@ def detect(
     ```
 
     Boxes are x0 y0 x1 y1 and landmarks x y score, in pixels of the image as people see it (turned upright by EXIF). A
-    model in its workspace is used as the section `predict` of params.yaml says there, a copy of it elsewhere as it said
-    when the model was trained. Scores may differ in their last digits with --batch.
+    checkpoint in its workspace is used as the section `predict` of params.yaml says there, a copy of it elsewhere as it
+    said when it was trained. An exported model.onnx needs neither PyTorch nor a workspace. With --batch, scores of a
+    checkpoint may differ in their last digits.
     """
     from deepmark.cli.detect_outputs import check_crops, check_drawings, check_file
     from deepmark.cli.detect_video import detect_in_video
@@ -104,8 +105,7 @@ def detect(
         return choose_garments(found, categories=wanted, one_at_a_place=agnostic_nms)
 
     def load() -> "ImageDetector":
-        options = {"device": device, "strategy": strategy, "min_score": min_score}
-        detector = load_detector(model, workspace=workspace, **options)
+        detector = load_detector(model, device=device, strategy=strategy, min_score=min_score, workspace=workspace)
         if _has_seen_drawings_only(workspace if model.startswith("models:") else Path(model)):
             _tell("this model was trained on drawn images only; in photographs it finds little, and much of it wrong")
         return detector
