@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from deepmark.types import Detections
 
 
+_WRITTEN = (".mp4", ".mov", ".mkv")
+
+
 def detect_in_video(
     source: str,
     load: Callable[[], "ImageDetector"],
@@ -42,10 +45,13 @@ def detect_in_video(
             raise DeepmarkError(f"--out {out}: of a video a line for each frame is written. Name a file with .jsonl.")
         lines = Format("lines of `deepmark detect`", lambda start: start.startswith(b'{"frame": '))
         check_new_file(out, "--out", lines, inputs=inputs)
-    drawn = draw / f"{name}.mp4" if draw else None
-    if draw is not None and drawn is not None:
-        check_folder(draw, "--draw")
-        check_new_file(drawn, "--draw", Format("nothing", lambda start: False), inputs=inputs)
+    drawn = None
+    if draw is not None:
+        drawn = draw if draw.suffix.lower() in _WRITTEN and not draw.is_dir() else draw / f"{name}.mp4"
+        check_folder(drawn.parent, "--draw")
+        if drawn.is_file() and drawn.stat().st_size:
+            raise DeepmarkError(f"--draw {drawn}: is there already. Remove it, or name another place.")
+        check_new_file(drawn, "--draw", Format("videos", lambda start: False), inputs=inputs)
     detector = load()
     unsure = detector.with_options(min_score=min(UNSURE_SCORE, detector.min_score))
     return detect_video(

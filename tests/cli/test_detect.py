@@ -237,3 +237,11 @@ def test_a_video_gives_a_line_a_frame_and_a_drawn_video(detect, tmp_path):
     assert [line["frame"] for line in lines] == [0, 1, 2, 3]
     assert {one["category"] for one in lines[-1]["garments"]} == {TOP, TROUSERS}
     assert names_in(tmp_path / "drawn") == ["clip.mp4"]
+
+    assert detect("clip.mp4", "--draw", "named.mp4").code == 0
+    assert (tmp_path / "named.mp4").stat().st_size > 0
+    again = detect("clip.mp4", "--draw", "named.mp4")
+    assert (again.code, again.err) == (
+        1,
+        "deepmark detect: --draw named.mp4: is there already. Remove it, or name another place.\n",
+    )
