@@ -60,6 +60,7 @@ def test_the_papers_recipe_is_the_papers():
         ("nnodes: 1", "nnodes: 2", "launch: 2 machines need a rendezvous: host:port of one of them"),
         ("rendezvous: null", "rendezvous: alpha", "launch: rendezvous: String should match pattern"),
         ("mirror: 0.5", "mirror: 1.5", "augment: mirror: Input should be less than or equal to 1"),
+        ("mirror: 0.5", "mirror: true", "augment: mirror: true and false are no values for it (found: True)"),
     ],
 )
 def test_a_mistake_is_named_with_its_section_and_key(params_file, old, new, message):
@@ -77,11 +78,18 @@ def test_several_mistakes_are_named_at_once(params_file):
         load_params(params_file)
 
 
-@pytest.mark.parametrize("text", ["train: [", "train: {a: 1, a: 2}", "\x00", "just words", ""])
+@pytest.mark.parametrize("text", ["train: [", "train: {a: 1, a: 2}", "\x00", "just words", "", "[" * 3000])
 def test_what_is_not_params_is_refused(params_file, text):
     params_file.write_text(text)
     with pytest.raises(DeepmarkError, match=r"params\.yaml: (cannot be read as YAML|expected sections)"):
         load_params(params_file)
+
+
+def test_a_key_that_is_there_twice_is_named_without_advice_to_suppress_that(params_file):
+    params_file.write_text("train: {a: 1, a: 2}")
+    with pytest.raises(DeepmarkError, match='found duplicate key "a"') as caught:
+        load_params(params_file)
+    assert "suppress" not in str(caught.value)
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path):

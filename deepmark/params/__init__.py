@@ -82,7 +82,7 @@ def load_params(path: Path) -> Params:
     value that is not known.
     """
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
         text = path.read_text("utf-8")
@@ -92,7 +92,11 @@ def load_params(path: Path) -> Params:
         raise DeepmarkError(
             f"{path}: no such file. A workspace has one: `deepmark init DIR` makes it, `--workspace DIR` names it."
         ) from None
+    except RecursionError:
+        raise DeepmarkError(f"{path}: cannot be read as YAML: its brackets are nested too deeply.") from None
     except (OSError, UnicodeDecodeError, YAMLError) as error:
+        if isinstance(error, MarkedYAMLError):
+            error.note = None  # of a key that is there twice: advice to suppress the check
         raise DeepmarkError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
     return check_params(values, str(path))
 

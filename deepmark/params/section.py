@@ -1,8 +1,8 @@
 """The base class of the sections of params.yaml, and number types with ranges."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -13,6 +13,14 @@ class Section(BaseModel):
     """A part of params.yaml. Unknown keys are refused, and values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: Any) -> Any:
+        """Pydantic takes true for 1, so that `max_rejected_share: true` would reject nothing."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
+            raise ValueError("true and false are no values for it")
+        return value
 
 
 def faults(error: ValidationError) -> list[str]:
