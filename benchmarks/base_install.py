@@ -1,0 +1,114 @@
+"""The base package in an environment of its own: its size, the time to a first detection, and the memory that it takes.
+
+    python benchmarks/base_install.py
+
+installs the wheel of this clone with pip into an empty environment (from the package index, or pip's cache), exports an
+untrained `mobile` network of 320 x 320, and finds garments in a drawn photograph of 12 megapixels and in one of 0.2.
+Every run is a new process; times are the median and the best of ten, after two that are not counted. CPU seconds, of
+all threads together, depend less on what else the machine does.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+
+REPOSITORY = Path(__file__).parents[1]
+RUNS, UNCOUNTED = 10, 2
+PHOTOS = {"0.2 megapixels": (512, 384), "12 megapixels": (4000, 3000)}
+
+EXPORT = """
+import sys; from pathlib import Path
+from deepmark.export.onnx_file import export_onnx
+from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
+from deepmark.model.detector import build_detector
+from deepmark.params import ModelParams
+network = build_detector(ModelParams(backbone="mobile", input_size=(320, 320)), seed=1).eval()
+export_onnx(network, Path(sys.argv[1]), PROFILE_PREDICT_PARAMS)
+"""
+"""In a process of its own: the memory of this one would be counted as that of the processes that it starts."""
+
+FROM_PYTHON = "import sys; from deepmark import load_detector; load_detector(sys.argv[1], min_score=0)(sys.argv[2])"
+BARE = """
+import sys, numpy, onnxruntime, simplejpeg
+pixels = simplejpeg.decode_jpeg(open(sys.argv[2], "rb").read(), "RGB", min_height=320, min_width=320)
+onnxruntime.InferenceSession(sys.argv[1]).run(None, {"images": numpy.zeros((1, 320, 320, 3), numpy.uint8)})
+"""
+"""What no program can do without: read a JPEG and run the network."""
+
+
+def environment(folder: Path) -> Path:
+    """An environment with the wheel; returns its folder of commands."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps"]
+    subprocess.run([*pip, "--wheel-dir", folder, REPOSITORY], check=True)
+    subprocess.run([sys.executable, "-m", "venv", folder / "base"], check=True)
+    wheel = next(folder.glob("deepmark-*.whl"))
+    install = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    python = folder / "base/bin/python"
+    subprocess.run([python, *install, "--constraint", REPOSITORY / "constraints.txt", wheel], check=True)
+    return python.parent
+
+
+def megabytes(folder: Path) -> float:
+    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+
+
+def sizes(commands: Path) -> dict[str, float]:
+    """Megabytes of the environment without pip and setuptools, and of its largest packages."""
+    packages = next((commands.parent / "lib").glob("python3*/site-packages"))
+    found = {entry.name: megabytes(entry) for entry in packages.iterdir() if entry.is_dir()}
+    pip = sum(size for name, size in found.items() if name.startswith(("pip-", "setuptools")) or name == "pip")
+    found = {name: size for name, size in found.items() if name not in ("pip", "setuptools")}
+    largest = dict(sorted(found.items(), key=lambda item: -item[1])[:9])
+    return {"environment": megabytes(commands.parent) - pip, "pip and setuptools": pip} | largest
+
+
+def measure(command: Sequence[str | Path], folder: Path) -> tuple[float, float, float, float]:
+    """Median and best seconds from the start of a process to its end, median CPU seconds, and the most megabytes."""
+    variables = {name: os.environ[name] for name in ("HOME", "LANG", "PATH") if name in os.environ}
+    seconds, processor, memory = [], [], []
+    for number in range(UNCOUNTED + RUNS):
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0, command
+        if number >= UNCOUNTED:
+            seconds.append(time.perf_counter() - start)
+            processor.append(usage.ru_utime + usage.ru_stime)
+            memory.append(usage.ru_maxrss / 1024)
+    return statistics.median(seconds), min(seconds), statistics.median(processor), max(memory)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        commands = environment(folder)
+        model = folder / "model.onnx"
+        subprocess.run([sys.executable, "-c", EXPORT, model], cwd=REPOSITORY, check=True)
+        print("| package | MB |\n|---|---:|")
+        for package, size in sizes(commands).items():
+            print(f"| {package} | {size:.1f} |")
+        print("\n| | photo | median s | best s | CPU s | MB |\n|---|---|---:|---:|---:|---:|")
+        for words, (height, width) in PHOTOS.items():
+            photo, rng = folder / f"{height}.jpg", np.random.default_rng(0)
+            small = rng.integers(0, 256, (height // 8, width // 8, 3), np.uint8)
+            photo.write_bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(small.repeat(8, 0).repeat(8, 1)), 90))
+            for what, command in {
+                "`deepmark detect`": [commands / "deepmark", "detect", photo, "--model", model, "--min-score", "0"],
+                "`load_detector`": [commands / "python", "-c", FROM_PYTHON, model, photo],
+                "bare lines": [commands / "python", "-c", BARE, model, photo],
+            }.items():
+                median, best, processor, memory = measure(command, folder)
+                print(f"| {what} | {words} | {median:.2f} | {best:.2f} | {processor:.2f} | {memory:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
