@@ -4,7 +4,6 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from deepmark.images import OpenedImage
+    from deepmark.infer.find_images import Source
     from deepmark.measure.measure import MeasuredGarment
     from deepmark.measure.precision import Precision
     from deepmark.measure.scale import Scale
@@ -34,7 +34,9 @@ _DRAWING = Format("drawings of `deepmark measure`", lambda start: start.startswi
 
 
 def measure(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or folders of images.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, 'patterns', URLs, - for standard input.")
+    ],
     model: Annotated[
         str, typer.Option(help="A model.onnx or model.safetensors, a workspace, or models:/deepmark@champion.")
     ] = "data/checkpoint/model.safetensors",
@@ -70,10 +72,12 @@ def measure(
     """Measure clothes in images along their landmarks: chest, waist, sleeve, length and more, by category.
 
     Each length has an interval of 95% for the errors of landmarks and scale; a garment that is tilted, folded or
-    stretched is measured as it lies in the image. --scale and --pixels-per-cm hold for all images alike.
+    stretched is measured as it lies in the image. Of detections that overlap the best is measured. --scale and
+    --pixels-per-cm hold for all images alike.
     """
     from deepmark.detectors import load_detector
-    from deepmark.images import open_image
+    from deepmark.infer.choose_garments import choose_garments
+    from deepmark.infer.detect_files import open_source
     from deepmark.infer.find_images import find_images
     from deepmark.measure.draw_measurements import draw_measurements
     from deepmark.measure.measure import measure as measure_garments
@@ -82,27 +86,30 @@ def measure(
 
     scale_of = _scales(marker_cm, dictionary, scale, pixels_per_cm)
     measurements, errors = read_table(table), _precision(precision, Path(model), strategy)
-    files = [Path(file) for file in find_images(images, note=_tell)]
-    drawings = _drawings(draw, files) if draw is not None else {}
+    sources = find_images(images, note=_tell)
+    files = [source for source in sources if isinstance(source, Path)]
+    drawings = _drawings(draw, sources, files) if draw is not None else {}
     if out is not None:
         check_new_file(out, "--out", _format(out), inputs=[*files, *drawings.values(), Path(model)])
     detector = load_detector(model, strategy=strategy, min_score=min_score)
     found: dict[str, list[MeasuredGarment]] = {}
     scales: dict[str, Scale] = {}
     failed = False
-    with progress("measure", len(files)) as advance:
-        for path in files:
+    with progress("measure", len(sources)) as advance:
+        for source in sources:
             try:
-                image = open_image(path)
+                image = open_source(source)
                 here = scale_of(image)
-                garments = measure_garments(detector(image), measurements, errors, here)
+                garments = measure_garments(
+                    choose_garments(detector(image), one_at_a_place=True), measurements, errors, here
+                )
             except DeepmarkError as error:
                 _tell(str(error).rstrip("."))
                 failed = True
             else:
-                found[str(path)], scales[str(path)] = garments, here
-                if path in drawings:
-                    _save(draw_measurements(image.pixels(), garments, here), drawings[path])
+                found[str(source)], scales[str(source)] = garments, here
+                if source in drawings:
+                    _save(draw_measurements(image.pixels(), garments, here), drawings[source])
             advance(1)
     facts = {
         path: {"scale": scales[path].reference, "garments": [garment.as_dict() for garment in garments]}
@@ -119,15 +126,11 @@ def measure(
         raise typer.Exit(1)
 
 
-def _drawings(folder: Path, files: Sequence[Path]) -> dict[Path, Path]:
+def _drawings(folder: Path, sources: "Sequence[Source]", files: Sequence[Path]) -> "dict[Source, Path]":
     """The file of each image's drawing; raises DeepmarkError where one would replace what is no drawing of ours."""
-    drawings: dict[Path, Path] = {}
-    taken: set[str] = set()
-    for file in files:
-        numbered = (f"{file.stem}-{number}" for number in count(2))
-        stem = next(stem for stem in chain([file.stem], numbered) if stem.lower() not in taken)
-        taken.add(stem.lower())  # some file systems take A.png and a.png for one name
-        drawings[file] = folder / f"{stem}.png"
+    from deepmark.infer.image_files import stems_of
+
+    drawings = {source: folder / f"{stem}.png" for source, stem in stems_of(sources).items()}
     check_folder(folder, "--draw")
     for drawing in drawings.values():
         check_new_file(drawing, "--draw", _DRAWING, inputs=files)

@@ -128,7 +128,7 @@ def _detected(
     def read(position: int) -> _Read:
         source = sources[position]
         try:
-            image = _open(source)
+            image = open_source(source)
             return _Read(source, image, detector.prepare(image))
         except DeepmarkError as error:
             return _Read(source, error, None)
@@ -141,7 +141,8 @@ def _detected(
             yield one, next(found) if isinstance(one.opened, OpenedImage) else None
 
 
-def _open(source: Source) -> OpenedImage:
+def open_source(source: Source) -> OpenedImage:
+    """The image that a source names; raises DeepmarkError where it is none, or cannot be read."""
     if source != STANDARD_INPUT:
         return open_image(source)
     if sys.stdin.isatty():
