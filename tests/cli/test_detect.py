@@ -4,7 +4,10 @@ import csv
 import json
 import re
 import shutil
+import threading
 from fractions import Fraction
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -72,6 +75,21 @@ def test_an_image_from_standard_input(detect, tmp_path, monkeypatch):
 
     assert found(done.facts["standard input"]) == SCORES
     assert names_in(tmp_path / "drawn") == ["standard-input.jpg"]
+
+
+def test_an_image_behind_a_url(detect, tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *words: None)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/in/a.png?size=large"
+        done = detect(url, "in/a.png", "--json", "--draw", "drawn")
+        server.shutdown()
+
+    assert [found(garments) for garments in done.facts.values()] == [SCORES, SCORES]
+    assert list(done.facts) == [url, "in/a.png"]
+    assert names_in(tmp_path / "drawn") == ["a-2.jpg", "a.jpg"]
 
 
 def test_a_summary_says_how_many_and_how_quickly(detect):
