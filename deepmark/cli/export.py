@@ -23,7 +23,7 @@ def export(
     model: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.onnx", show_default=False, help="For --web: an exported file; else export/model.onnx."
+            metavar="FILE.onnx", show_default=False, help="For --web: an exported file; else the smallest in export/."
         ),
     ] = None,
     onnxruntime_web: Annotated[
@@ -53,9 +53,15 @@ def export(
     from deepmark.web.folder import check_web_folder, write_web_folder
 
     check_folder(web, "--web", check=lambda: check_web_folder(web))
-    file = model or workspace / "export/model.onnx"
+    file = model or _smallest(workspace / "export")
     contract = OnnxDetector(file).contract
     print_facts(write_web_folder(web, file, contract, package=onnxruntime_web), as_json)
+
+
+def _smallest(folder: Path) -> Path:
+    """The exported file that a browser downloads first: speed there hardly depends on the precision."""
+    files = (folder / name for name in ("model_int8.onnx", "model_fp16.onnx"))
+    return next((file for file in files if file.is_file()), folder / "model.onnx")
 
 
 def _export_workspace(workspace: Path, as_json: bool) -> None:

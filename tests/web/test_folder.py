@@ -127,3 +127,18 @@ def test_what_is_no_exported_file_is_refused_before_anything_is_written(deepmark
     assert done.code == 1
     assert "notes.onnx: text, not an ONNX file" in done.err
     assert not (tmp_path / "site").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "taken"), [(["model"], "model"), (["model", "model_fp16", "model_int8"], "model_int8")]
+)
+def test_without_a_model_the_smallest_file_of_the_workspace_is_taken(package, deepmark, tmp_path, files, taken):
+    (tmp_path / "export").mkdir()
+    for number, name in enumerate(files):
+        described = replace(SMALL, data_version=str(number))
+        small_onnx(tmp_path / f"export/{name}.onnx", described=described)
+
+    done = deepmark("export", "--web", tmp_path / "site", "-w", tmp_path, "--onnxruntime-web", package)
+
+    assert done.code == 0, done.err
+    assert (tmp_path / "site/model.onnx").read_bytes() == (tmp_path / f"export/{taken}.onnx").read_bytes()
