@@ -1,0 +1,59 @@
+"""Every network as an ONNX file, equal to torch: random weights whose maps have distinct peaks, small canvases."""
+
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from exported import canvases
+from torch import nn
+
+from deepmark.export.equality import equality
+from deepmark.export.onnx_file import export_onnx
+from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
+from deepmark.model.backbones.deform import DeformConv2d
+from deepmark.model.detector import Detector, build_detector
+from deepmark.params import model_params
+
+pytestmark = pytest.mark.system
+
+NETWORKS = {
+    "mobile": ("mobile", True, (64, 64)),
+    "dla34": ("dla34", True, (64, 64)),
+    "dla34 plain": ("dla34", False, (64, 64)),
+    "hourglass104": ("hourglass104", True, (128, 128)),
+}
+"""Backbone, deformable, input size."""
+
+
+@torch.no_grad()
+def with_distinct_peaks(detector: Detector, size: tuple[int, int]) -> Detector:
+    """The detector with moving taps, and with heads whose maps vary by a logit, a cell or a few."""
+    torch.manual_seed(3)
+    for module in detector.modules():
+        if isinstance(module, DeformConv2d):
+            nn.init.normal_(module.conv_offset_mask.weight, std=0.01)
+    for name, head in detector.heads.named_children():
+        nn.init.normal_(head[2].weight)
+        images = detector.normalize(torch.from_numpy(canvases(1, size)))
+        head[2].weight /= getattr(detector(images), name).std()
+        nn.init.constant_(head[2].bias, {"size": 6.0}.get(name, 0.5 if name.endswith("offset") else 0.0))
+        if name.endswith("offset"):
+            head[2].weight *= 0.1
+    return detector
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_finds_as_a_file_what_it_finds_in_torch(name: str, tmp_path: Path):
+    backbone, deformable, size = NETWORKS[name]
+    params = model_params(backbone=backbone, deformable=deformable, input_size=size)
+    detector = with_distinct_peaks(build_detector(params, seed=1).eval(), size)
+    export_onnx(detector, tmp_path / "model.onnx", PROFILE_PREDICT_PARAMS)
+    found = equality(detector, tmp_path / "model.onnx", [canvases(2, size), canvases(1, size)], PROFILE_PREDICT_PARAMS)
+    operators = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
+
+    assert found.garments > 30
+    assert found.landmarks > 600
+    assert found.holds(), found
+    assert operators.count("DeformConv") == (16 if name == "dla34" else 0)
+    assert "BatchNormalization" not in operators
