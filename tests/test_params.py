@@ -60,6 +60,7 @@ def test_the_papers_recipe_is_the_papers():
         ("nnodes: 1", "nnodes: 2", "launch: 2 machines need a rendezvous: host:port of one of them"),
         ("rendezvous: null", "rendezvous: alpha", "launch: rendezvous: String should match pattern"),
         ("mirror: 0.5", "mirror: 1.5", "augment: mirror: Input should be less than or equal to 1"),
+        ("  seed: 317", "  seed: -1", "train: seed: Input should be greater than or equal to 0 (found: -1)"),
         ("mirror: 0.5", "mirror: true", "augment: mirror: true and false are no values for it (found: True)"),
     ],
 )

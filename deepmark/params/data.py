@@ -1,6 +1,6 @@
 """Sections of params.yaml about data: where it is, what ingest accepts, how shards are written and stored."""
 
-from deepmark.params.section import Positive, Section, Share
+from deepmark.params.section import Positive, Section, Seed, Share
 
 
 class DataParams(Section):
@@ -17,7 +17,7 @@ class IngestParams(Section):
 
 
 class ShardParams(Section):
-    seed: int
+    seed: Seed
     """Seed of the shuffle that decides which sample goes into which shard."""
 
     target_mib: Positive

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deepmark.params.section import Count, Positive, Section, Share
+from deepmark.params.section import Count, Positive, Section, Seed, Share
 
 
 class PredictParams(Section):
@@ -34,7 +34,7 @@ class EvaluateParams(Section):
     resamples: Annotated[int, Field(ge=0)]
     """Bootstrap resamples of the images for each 95% interval; 0 computes no intervals."""
 
-    seed: int
+    seed: Seed
     """Seed of the resamples."""
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from deepmark.eval.metric.names import EpochFigure
-from deepmark.params.section import Count, Positive, Section, Share
+from deepmark.params.section import Count, Positive, Section, Seed, Share
 
 
 class AugmentParams(Section):
@@ -55,7 +55,7 @@ class LaunchParams(Section):
 
 
 class TrainParams(Section):
-    seed: int
+    seed: Seed
     init: str | None
     """Weights to start from: what `deepmark import-checkpoint` or an earlier training wrote; null for none."""
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -34,6 +35,9 @@ _ENVIRONMENT = {
     # NCCL's watchdog ends a process without aborting its collective first: no process goes on with an incomplete sum
     "TORCH_NCCL_ASYNC_ERROR_HANDLING": "3",
 }
+_PEER_GONE = re.compile(r"failed: Dist\w*Error|gloo|NCCL|[Cc]onnection (was )?(closed|reset|refused)|Broken pipe")
+"""In the error of a rank that lost its connection to another, which ended first."""
+
 _END_SECONDS = 30
 """Between the signal that ends a training and SIGKILL: time for a checkpoint."""
 
@@ -81,8 +85,8 @@ def _explain(failures: dict[int, ProcessFailure], errors: Path) -> Exception:
     """
     rank, failure = next(iter(failures.items()))
     reasons = _reasons(errors, rank - failure.local_rank)
-    if reasons and isinstance(reasons[0], LostMachineError):
-        return reasons[0]
+    if reasons and not (isinstance(reasons[0], RankError) and _PEER_GONE.search(str(reasons[0]))):
+        return reasons[0]  # ranks that ended by SIGTERM got it from the launcher, because this one had failed
     for number in (signal.SIGTERM, signal.SIGINT):
         if any(failure.exitcode == 128 + number for failure in failures.values()):
             return _stopped(number)

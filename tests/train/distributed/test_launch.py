@@ -4,17 +4,19 @@ import errno
 import json
 import os
 import shutil
+import signal
 
 import pytest
 from one_process import ALONE
 from processes import wait_until
+from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 from trainings import logged_models, mlflow_runs, sabotage, started, train, working_on
 from workspaces import copied, set_params
 
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
 from deepmark.train import worker
-from deepmark.train.distributed.launch import count_processes
+from deepmark.train.distributed.launch import _explain, count_processes
 from deepmark.train.distributed.stop_signal import StopSignal
 from deepmark.workspace.layout import Workspace
 
@@ -28,6 +30,26 @@ def test_every_gpu_gets_a_process_and_a_cpu_as_many_as_are_wanted(monkeypatch):
 
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
     assert (count_processes("auto"), count_processes(3)) == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("ValueError: Overflow when unpacking", "rank 0 of the training failed: ValueError: Overflow"),
+        ("DeepmarkError: the disk is full.", "the disk is full."),
+        ("RuntimeError: [gloo/transport/tcp/pair.cc:534] Connection closed by peer", "stopped by SIGTERM."),
+    ],
+)
+def test_the_rank_that_failed_is_told_and_not_that_the_launcher_stopped_the_other(tmp_path, message, told):
+    file = tmp_path / "attempt_0" / "0" / "error.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"message": {"message": message, "extraInfo": {"py_callstack": ""}}}))
+    ended = {
+        rank: ProcessFailure(local_rank=rank, pid=1, exitcode=code, error_file="none")
+        for rank, code in enumerate((1, 128 + signal.SIGTERM))
+    }
+
+    assert str(_explain(ended, tmp_path)).startswith(told)
 
 
 @pytest.mark.slow
