@@ -1,0 +1,192 @@
+"""Exported files beside torch: size, time, images a second and memory, decoding included, by backbone.
+
+Each runner works in a process of its own, because memory is measured by the process; `--rounds` of all runners follow
+each other, and the median counts. Read the ratios: "of eager" compares within one run.
+
+The network is that of a checkpoint, or one with start values whose heatmaps are lowered until they hold a few hundred
+peaks, about as many as after training.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RUNNERS = {
+    "torch eager": "eager",
+    "torch.compile of the network": "compile",
+    "ONNX Runtime float32": "float32",
+    "ONNX Runtime float16 weights": "float16",
+    "ONNX Runtime int8": "int8",
+    "OpenVINO float32": "openvino:float32",
+    "OpenVINO int8": "openvino:int8",
+}
+"""What is timed: words, and the runner. OpenVINO is left out where it is not installed, or cannot convert the file."""
+
+_FILES = {"float32": "model.onnx", "float16": "model_fp16.onnx", "int8": "model_int8.onnx"}
+_HEATMAP_BIAS = -4.6
+"""Probability .01 where there is nothing, as in a trained network; start values have .1, the threshold of a peak."""
+
+
+def make_files(
+    folder: Path, *, checkpoint: Path | None, backbone: str, size: tuple[int, int], deformable: bool
+) -> None:
+    """The checkpoint and its three files, and the canvases that all runners see."""
+    import torch
+
+    from deepmark.export.onnx_file import export_onnx
+    from deepmark.export.smaller import write_float16, write_int8
+    from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
+    from deepmark.model.detector import build_detector, load_network, save_detector
+    from deepmark.params import ModelParams
+    from deepmark.runtime.canvas import letterboxed
+
+    if checkpoint:
+        detector = load_network(checkpoint)
+    else:
+        params = ModelParams(
+            backbone=backbone,
+            input_size=size,
+            deformable=deformable,
+            landmark_maps="separate",  # type: ignore[arg-type]
+        )
+        detector = build_detector(params, seed=1).eval()
+        with torch.no_grad():
+            for name in ("center_heatmap", "landmark_heatmap"):
+                getattr(detector.heads, name).convolutions[1].bias.fill_(_HEATMAP_BIAS)
+    save_detector(detector, folder / "model.safetensors")
+    canvases = drawn_canvases(detector.params.input_size, 32, letterboxed)
+    np.save(folder / "canvases.npy", canvases)
+    export_onnx(detector, folder / _FILES["float32"], PROFILE_PREDICT_PARAMS)
+    write_float16(folder / _FILES["float32"], folder / _FILES["float16"])
+    write_int8(folder / _FILES["float32"], folder / _FILES["int8"], np.split(canvases, len(canvases) // 8))
+
+
+def drawn_canvases(size: tuple[int, int], count: int, letterboxed: Callable[..., np.ndarray]) -> np.ndarray:
+    """Drawn images of clothes on the network's canvas."""
+    from deepmark import geometry
+    from deepmark.images import open_image
+    from deepmark.synthetic import draw_dataset
+
+    with tempfile.TemporaryDirectory(prefix="deepmark-edge-") as folder:
+        draw_dataset(Path(folder), train=count, validation=0, seed=7, workers=1)
+        images = [open_image(file) for file in sorted(Path(folder, "train", "image").glob("*.jpg"))]
+        return np.stack([letterboxed(image, geometry.letterbox(image.size, size), size) for image in images])
+
+
+def runner(name: str, folder: Path) -> Callable[[np.ndarray], Any]:
+    """From canvases to garments, decoding included."""
+    if name in ("eager", "compile"):
+        return _torch_runner(folder, compiled=name == "compile")
+    file = folder / _FILES[name.removeprefix("openvino:")]
+    if name.startswith("openvino"):
+        import openvino
+
+        return openvino.Core().compile_model(openvino.Core().read_model(file), "CPU")
+    from deepmark.runtime.onnx_detector import OnnxDetector, PlacedImage
+
+    detector = OnnxDetector(file, strategy="none", min_score=0.0)
+    return lambda canvases: detector.detect(
+        [PlacedImage(size=one.shape[:2], affine=np.eye(2, 3), canvas=one) for one in canvases]
+    )
+
+
+def _torch_runner(folder: Path, *, compiled: bool) -> Callable[[np.ndarray], Any]:
+    import torch
+
+    from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor, PreparedImage
+    from deepmark.model.detector import load_network
+
+    predictor = Predictor(load_network(folder / "model.safetensors"), "none", PROFILE_PREDICT_PARAMS)
+    if compiled:
+        predictor.detector.forward = torch.compile(predictor.detector.forward)  # type: ignore[method-assign]
+    return lambda canvases: predictor.detect(
+        [PreparedImage(size=one.shape[:2], affines=[np.eye(2, 3)], canvases=[one], read_ms=0) for one in canvases]
+    )
+
+
+def measure(name: str, folder: Path, seconds: float) -> dict[str, float]:
+    """Milliseconds an image, alone and in batches of eight, and the process's largest memory in MB."""
+    canvases, run = np.load(folder / "canvases.npy"), runner(name, folder)
+    figures = {}
+    for batch in (1, 8):
+        run(canvases[:batch])
+        times: list[float] = []
+        while sum(times) < seconds or len(times) < 3:
+            start = (len(times) * batch) % len(canvases)
+            began = time.perf_counter()
+            run(canvases[start : start + batch])
+            times.append(time.perf_counter() - began)
+        figures[f"batch {batch}"] = 1e3 * statistics.median(times) / batch
+    return {**figures, "memory": _peak_memory()}
+
+
+def _peak_memory() -> float:
+    """Of this process, MB; `ru_maxrss` would count the process that started it."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def in_a_process(name: str, folder: Path, seconds: float) -> dict[str, float] | None:
+    """`measure` in a process of its own; None where the runner is not installed or cannot take the file."""
+    command = [sys.executable, __file__, "--measure", name, "--folder", str(folder), "--seconds", str(seconds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"  {name}: left out ({done.stderr.strip().splitlines()[-1]})", file=sys.stderr)
+        return None
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def print_table(rows: dict[str, list[dict[str, float]]], folder: Path) -> None:
+    print("| runner | MB | ms, batch 1 | ms an image, batch 8 | images a second | of eager | memory, MB |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    figures = {
+        name: {key: statistics.median(one[key] for one in each) for key in each[0]} for name, each in rows.items()
+    }
+    eager = figures["torch eager"]["batch 1"]
+    for name, one in figures.items():
+        file = folder / _FILES.get(RUNNERS[name].removeprefix("openvino:"), "model.safetensors")
+        best = 1e3 / min(one["batch 1"], one["batch 8"])
+        print(
+            f"| {name} | {file.stat().st_size / 1e6:.2f} | {one['batch 1']:.1f} | {one['batch 8']:.1f} | {best:.1f} | "
+            f"{one['batch 1'] / eager:.2f} | {one['memory']:.0f} |"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, help="a model.safetensors; its own backbone and input size are used")
+    parser.add_argument("--backbone", default="mobile", choices=["mobile", "dla34", "hourglass104"])
+    parser.add_argument("--size", type=int, nargs=2, default=(320, 320), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--plain", action="store_true", help="dla34 without deformable convolutions")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of measurement for each runner and batch size")
+    parser.add_argument("--skip", nargs="*", default=[], choices=list(RUNNERS.values()))
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.measure:
+        print(json.dumps(measure(given.measure, given.folder, given.seconds)))
+        return
+    with tempfile.TemporaryDirectory(prefix="deepmark-edge-") as name:
+        folder = Path(name)
+        size = (given.size[0], given.size[1])
+        make_files(folder, checkpoint=given.checkpoint, backbone=given.backbone, size=size, deformable=not given.plain)
+        rows: dict[str, list[dict[str, float]]] = {}
+        for _ in range(given.rounds):
+            for words, runner_name in RUNNERS.items():
+                if runner_name not in given.skip and (one := in_a_process(runner_name, folder, given.seconds)):
+                    rows.setdefault(words, []).append(one)
+        print_table(rows, folder)
+
+
+if __name__ == "__main__":
+    main()
