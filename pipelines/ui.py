@@ -83,7 +83,7 @@ def _where_to_look(workspace: Path, addresses: Mapping[str, str], store: str) ->
     mlflow = addresses.get("MLflow", redact(store.rstrip("/")))
     try:
         with store_errors(store):
-            yield f"MLflow   {mlflow}/#/experiments/{get_or_create_experiment(open_client(workspace), workspace)}"
+            yield f"MLflow   {mlflow}/#/experiments/{get_or_create_experiment(open_client(workspace), workspace)}/runs"
     except DeepmarkError as error:  # such as an experiment that was deleted, which this page brings back
         yield f"MLflow   {mlflow}\n{error}"
 

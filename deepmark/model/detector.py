@@ -37,6 +37,9 @@ _FORMAT = "deepmark detector 1"
 _DESCRIPTION = "deepmark"
 """The one entry of the file's metadata: JSON."""
 
+_TORCH_FILES = (b"PK\x03\x04", b"\x80\x02\x8a\n")
+"""How files of torch.save begin: a ZIP archive, or before torch 1.6 a pickle."""
+
 _REMEDY = "Copy it again, or run `deepmark train` again."
 """For a damaged file."""
 
@@ -237,7 +240,11 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     except FileNotFoundError:
         raise DeepmarkError(f"{path}: no such file. `deepmark train` makes a model; --model names one.") from None
     except (SafetensorError, OSError, ValueError) as error:
-        raise DeepmarkError(f"{path}: damaged, or not a safetensors file ({error}). {_REMEDY}") from None
+        with path.open("rb") as start:
+            of_torch = start.read(4) in _TORCH_FILES
+        remedy = "`deepmark import-checkpoint` converts CenterNet's." if of_torch else _REMEDY
+        what = "a checkpoint of torch.save" if of_torch else f"damaged, or not a safetensors file ({error})"
+        raise DeepmarkError(f"{path}: {what}. {remedy}") from None
 
 
 def _check_shapes(path: Path, stored: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:

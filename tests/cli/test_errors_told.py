@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from workspaces import refused
 from deepmark.cli import registry
 from deepmark.cli.errors import DEBUG, errors_told
 from deepmark.errors import explain
+from deepmark.workspace.environment import tool
 
 BROKEN_BY = 130
 """The exit code after Ctrl-C: 128 + SIGINT."""
@@ -199,3 +201,9 @@ def test_an_output_that_has_ended_or_is_full_is_no_traceback(output, code, messa
 
 def test_the_help_names_the_option(deepmark):
     assert "--debug" in deepmark("--help").out
+
+
+def test_a_closed_standard_output_is_no_error():
+    command = f"{shlex.quote(str(tool('deepmark')))} --version >&-"
+    done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -156,3 +156,12 @@ def test_a_folder_in_place_of_a_model_is_told_as_that(tmp_path):
         DeepmarkError, match=rf"{tmp_path}: a folder. Give a file, such as {tmp_path}/model\.safetensors"
     ):
         load_network(tmp_path)
+
+
+@pytest.mark.parametrize("modern", [True, False])
+def test_a_checkpoint_of_torch_is_told_with_the_command_that_converts_some(tmp_path, modern):
+    file = tmp_path / "model.pt"
+    torch.save({"weight": torch.zeros(1)}, file, _use_new_zipfile_serialization=modern)
+
+    with pytest.raises(DeepmarkError, match=r"model\.pt: a checkpoint of torch\.save\. `deepmark import-checkpoint`"):
+        load_network(file)

@@ -45,7 +45,7 @@ def test_the_pages_to_begin_with_are_those_of_the_graph_and_of_the_experiment(tm
 
     assert lines == [
         "Dagster  http://127.0.0.1:3000/asset-groups",
-        f"MLflow   http://127.0.0.1:5000/#/experiments/{experiment}",
+        f"MLflow   http://127.0.0.1:5000/#/experiments/{experiment}/runs",
     ]
     open_client(workspace).delete_experiment(experiment)
     assert "mlflow experiments restore -x" in list(ui._where_to_look(workspace, addresses, store))[1]
