@@ -158,9 +158,9 @@ def _import(file: Path, images: Path, out: Path, frame: Frame | None) -> dict[st
     if facts["numbered_anew"]:
         typer.echo(f"ids of more than nine digits: images are numbered anew, as {out / 'images.csv'} says", err=True)
     for name, count in facts["stood_in"].items():
-        of = "images" if name in ("source", "pair_id") else "items"
+        of, total = ("images", written) if name in ("source", "pair_id") else ("items", facts["items"])
         value = STANDINS.get(name, "its own number")
-        typer.echo(f"{name}: missing for {count:,} of {facts[of]:,} {of}, each was given {value}", err=True)
+        typer.echo(f"{name}: missing for {count:,} of {total:,} {of}, each was given {value}", err=True)
     if (STANDINS.keys() - {"style"}) & facts["stood_in"].keys():
         typer.echo("tables by these fields will say nothing: docs/evaluation.md, 'Converting COCO files'", err=True)
     return facts

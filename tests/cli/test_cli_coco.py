@@ -96,8 +96,8 @@ def test_the_value_given_for_a_missing_field_is_reported(deepmark, files, predic
 
     assert "scale: missing for" in done.err
     assert "each was given 2" in done.err
-    assert "source: missing for 6 of 6 pictures, each was given shop" in done.err
-    assert "pair_id: missing for 6 of 6 pictures, each was given its own number" in done.err
+    assert "source: missing for 6 of 6 images, each was given shop" in done.err
+    assert "pair_id: missing for 6 of 6 images, each was given its own number" in done.err
     assert "tables by these fields will say nothing" in done.err
 
 

@@ -97,7 +97,7 @@ def test_the_command_takes_another_backbone_and_measures_its_time(deepmark, shar
 
     assert done.code == 0
     assert "dla34" in done.out
-    assert "milliseconds a picture" in done.out
+    assert "milliseconds an image" in done.out
 
 
 def test_a_backbone_that_the_input_size_does_not_suit_is_refused(deepmark, sharded):

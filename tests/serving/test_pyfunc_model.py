@@ -144,7 +144,7 @@ def test_what_reads_images_is_among_the_packages_that_the_model_needs(logged):
         (7, "a value of type int. "),
         ([1, 2], "a value of type list. "),
         (jpeg(1, (200, 200)), "200 x 200 pixels are too many, for 0.02 megapixels are allowed"),
-        (np.zeros((40, 30), np.uint8), "an array of uint8 and shape (40, 30); RGB pixels are uint8"),
+        (np.zeros((40, 30, 2), np.uint8), "an array of uint8 and shape (40, 30, 2). Give uint8"),
         (np.zeros((40, 30, 3), np.float32), "an array of float32"),
         (np.zeros((200, 200, 3), np.uint8), "200 x 200 pixels are too many"),
     ],

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import SupportsIndex, TypeVar, overload
+from typing import TYPE_CHECKING, SupportsIndex, TypeVar, overload
 
 import xxhash
 
@@ -22,6 +22,11 @@ from deepmark.types import ImageRecord
 
 Sample = tuple[ImageRecord, bytes]
 """A record, and the bytes of its JPEG file."""
+
+if TYPE_CHECKING:
+    _Samples = Sequence[Sample]
+else:  # without its items' type: a checker of types at run time would read a sample of every reader that it sees
+    _Samples = Sequence
 
 _Found = TypeVar("_Found", int, int | None)
 
@@ -37,7 +42,7 @@ def _close(descriptors: Mapping[int, int]) -> None:
         os.close(descriptor)
 
 
-class ShardReader(Sequence[Sample]):
+class ShardReader(_Samples):
     """The samples in a folder of shards, a sequence of (record, JPEG); the folder may lie on other storage.
 
         reader = ShardReader("data/shards/train")
