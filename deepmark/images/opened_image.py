@@ -213,8 +213,12 @@ def _damage_named(name: str, data: bytes | None) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")
             yield
-    except Image.DecompressionBombError:
-        raise DeepmarkError(f"{name}: too many pixels: several times {MAX_PIXELS:,}. Shrink it first.") from None
+    except Image.DecompressionBombError as error:
+        counted = re.search(r"\((\d+) pixels\)", str(error))
+        count = f"{int(counted[1]) / 1e6:,.0f} megapixels" if counted else "far more"
+        raise DeepmarkError(
+            f"{name}: too many pixels: {count}, where {MAX_PIXELS / 1e6:g} megapixels are allowed. Shrink it first."
+        ) from None
     except PILLOW_ERRORS as error:
         raise DeepmarkError(f"{name}: {_fault(data, error)}") from None
 

@@ -121,7 +121,9 @@ def _reason_to_skip(entry: Path) -> str:
         return ""
     if entry.name.startswith("."):
         return "hidden"
-    return "" if entry.exists() else "a broken link"
+    if not entry.exists():
+        return "a broken link"
+    return "" if entry.is_file() else "not a file"
 
 
 def _listed(names: list[str]) -> str:

@@ -1,6 +1,7 @@
 """`deepmark detect`: images of any kind in, JSON and drawn images out."""
 
 import json
+import os
 import shutil
 import struct
 import zlib
@@ -77,11 +78,12 @@ def test_what_is_no_image_in_a_folder_is_skipped_with_one_line(tmp_path):
     (folder / "link.png").symlink_to("a.jpg")
     (folder / "x.png").mkdir()
     (folder / "2019").mkdir()
+    os.mkfifo(folder / "pipe.jpg")
     notes = []
 
     assert find_images([folder], note=notes.append) == [folder / "a.jpg", folder / "link.png"]
-    hidden, folders = "._a.jpg (hidden), .b.png (hidden)", "x.png (a folder)"
-    assert notes == [f"{folder}: skipped {hidden}, 2019 (a folder), broken.png (a broken link), {folders}"]
+    hidden, rest = "._a.jpg (hidden), .b.png (hidden)", "pipe.jpg (not a file) and 1 more"
+    assert notes == [f"{folder}: skipped {hidden}, 2019 (a folder), broken.png (a broken link), {rest}"]
 
 
 def test_a_file_that_is_named_twice_is_read_once(tmp_path):
@@ -190,7 +192,7 @@ def test_a_picture_that_cannot_be_read_does_not_stop_the_others(deepmark, model,
         "empty.jpg: an empty file, not a JPEG, PNG, ",
         "large.png: 5000 x 10001 pixels are too many, for 50 megapixels are allowed",
         "larger.png: 10000 x 10000 pixels are too many",
-        "largest.png: too many pixels",
+        "largest.png: too many pixels: 4,611,686,014,132 megapixels, where 50 megapixels are allowed",
         "text.jpg: text, not a JPEG, PNG, ",
     ):
         assert f"deepmark detect: {tmp_path}/{message}" in done.err
