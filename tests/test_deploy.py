@@ -49,7 +49,7 @@ echo "$RANK $WORLD_SIZE $LOCAL_RANK $LOCAL_WORLD_SIZE $MASTER_ADDR $MASTER_PORT 
 END_WHEN_TOLD = """#!/usr/bin/env bash
 trap 'echo saved; exit 143' TERM
 echo training
-while :; do sleep 0.05; done
+while :; do sleep 0.05 & wait $!; done
 """
 
 
