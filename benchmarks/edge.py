@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from deepmark.runtime.contract import FILES
+
 RUNNERS = {
     "torch eager": "eager",
     "torch.compile of the network": "compile",
@@ -31,7 +33,6 @@ RUNNERS = {
 }
 """What is timed: words, and the runner. OpenVINO is left out where it is not installed, or cannot convert the file."""
 
-_FILES = {"float32": "model.onnx", "float16": "model_fp16.onnx", "int8": "model_int8.onnx"}
 _HEATMAP_BIAS = -4.6
 """Probability .01 where there is nothing, as in a trained network; start values have .1, the threshold of a peak."""
 
@@ -65,9 +66,9 @@ def make_files(
     save_detector(detector, folder / "model.safetensors")
     canvases = drawn_canvases(detector.params.input_size, 32, letterboxed)
     np.save(folder / "canvases.npy", canvases)
-    export_onnx(detector, folder / _FILES["float32"], PROFILE_PREDICT_PARAMS)
-    write_float16(folder / _FILES["float32"], folder / _FILES["float16"])
-    write_int8(folder / _FILES["float32"], folder / _FILES["int8"], np.split(canvases, len(canvases) // 8))
+    export_onnx(detector, folder / FILES["float32"], PROFILE_PREDICT_PARAMS)
+    write_float16(folder / FILES["float32"], folder / FILES["float16"])
+    write_int8(folder / FILES["float32"], folder / FILES["int8"], np.split(canvases, len(canvases) // 8))
 
 
 def drawn_canvases(size: tuple[int, int], count: int, letterboxed: Callable[..., np.ndarray]) -> np.ndarray:
@@ -86,7 +87,7 @@ def runner(name: str, folder: Path) -> Callable[[np.ndarray], Any]:
     """From canvases to garments, decoding included."""
     if name in ("eager", "compile"):
         return _torch_runner(folder, compiled=name == "compile")
-    file = folder / _FILES[name.removeprefix("openvino:")]
+    file = folder / FILES[name.removeprefix("openvino:")]
     if name.startswith("openvino"):
         import openvino
 
@@ -94,9 +95,7 @@ def runner(name: str, folder: Path) -> Callable[[np.ndarray], Any]:
     from deepmark.runtime.onnx_detector import OnnxDetector, PlacedImage
 
     detector = OnnxDetector(file, strategy="none", min_score=0.0)
-    return lambda canvases: detector.detect(
-        [PlacedImage(size=one.shape[:2], affine=np.eye(2, 3), canvas=one) for one in canvases]
-    )
+    return lambda canvases: detector.detect([PlacedImage.of_canvas(canvas) for canvas in canvases])
 
 
 def _torch_runner(folder: Path, *, compiled: bool) -> Callable[[np.ndarray], Any]:
@@ -153,7 +152,7 @@ def print_table(rows: dict[str, list[dict[str, float]]], folder: Path) -> None:
     }
     eager = figures["torch eager"]["batch 1"]
     for name, one in figures.items():
-        file = folder / _FILES.get(RUNNERS[name].removeprefix("openvino:"), "model.safetensors")
+        file = folder / FILES.get(RUNNERS[name].removeprefix("openvino:"), "model.safetensors")
         best = 1e3 / min(one["batch 1"], one["batch 8"])
         print(
             f"| {name} | {file.stat().st_size / 1e6:.2f} | {one['batch 1']:.1f} | {one['batch 8']:.1f} | {best:.1f} | "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deepmark.cli.errors import INTERRUPTED
 from deepmark.cli.options import HERE, JsonOption, StrategyOption, WorkspaceOption, print_facts
 from deepmark.errors import DeepmarkError
 from deepmark.schema import DRAWN_MARK, SHOWN_SCORE, Strategy
@@ -13,9 +14,6 @@ from deepmark.schema import DRAWN_MARK, SHOWN_SCORE, Strategy
 if TYPE_CHECKING:
     from deepmark.runtime.image_detector import ImageDetector
     from deepmark.types import Detections
-
-INTERRUPTED = 130
-"""The exit code after Ctrl-C, as for all commands."""
 
 
 def detect(

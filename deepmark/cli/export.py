@@ -60,8 +60,10 @@ def export(
 
 def _smallest(folder: Path) -> Path:
     """The exported file that a browser downloads first: speed there hardly depends on the precision."""
-    files = (folder / name for name in ("model_int8.onnx", "model_fp16.onnx"))
-    return next((file for file in files if file.is_file()), folder / "model.onnx")
+    from deepmark.runtime.contract import FILES
+
+    files = (folder / FILES[precision] for precision in ("int8", "float16"))
+    return next((file for file in files if file.is_file()), folder / FILES["float32"])
 
 
 def _export_workspace(workspace: Path, as_json: bool) -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 
-from deepmark.geometry import clip_boxes
-from deepmark.infer.decode import OWN, decode
+from deepmark.infer.decode import decode
 from deepmark.model.detector import Detector
 from deepmark.params import PredictParams
+from deepmark.runtime.onnx_detector import OnnxDetector, PlacedImage
 from deepmark.shapes import UInt8
 from deepmark.types import Detections
+from deepmark.types.detections import OWN_LANDMARKS
 
 BOX_PIXELS, SCORE, LANDMARK_PIXELS = 0.1, 1e-4, 0.1
 """The largest differences of a float32 file."""
@@ -63,7 +63,7 @@ class Equality:
         self.images += 1
         self.garments += len(torch_)
         self.missing += _unexplained(torch_, rows) + _unexplained(file, columns)
-        a, b, own = torch_[rows], file[columns], OWN[torch_.categories[rows]]
+        a, b, own = torch_[rows], file[columns], OWN_LANDMARKS[torch_.categories[rows]]
         apart = np.abs(a.landmarks - b.landmarks).max(axis=2)[own]
         self.box = max(self.box, _most(a.boxes - b.boxes))
         self.score = max(self.score, _most(a.scores - b.scores))
@@ -77,29 +77,12 @@ def equality(
     detector: Detector, file: Path, batches: Iterable[UInt8[np.ndarray, "_ h w 3"]], predict: PredictParams
 ) -> Equality:
     """Compare an ONNX file with the detector that it was exported from, on batches of canvases."""
-    found, session = Equality(), open_session(file)
+    found, exported = Equality(), OnnxDetector(file, strategy="none", min_score=0.0)
     for canvases in batches:
-        for expected, actual in zip(_by_torch(detector, canvases, predict), run(session, canvases), strict=True):
+        by_file = exported.detect([PlacedImage.of_canvas(canvas) for canvas in canvases])
+        for expected, actual in zip(_by_torch(detector, canvases, predict), by_file, strict=True):
             found.add(expected, actual)
     return found
-
-
-def open_session(file: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
-    """The file in ONNX Runtime on the CPU; 0 threads: as many as there are cores."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-
-
-def run(session: onnxruntime.InferenceSession, canvases: UInt8[np.ndarray, "b h w 3"]) -> list[Detections]:
-    """The garments in each canvas, in its pixels, boxes clipped to it."""
-    names = [output.name for output in session.get_outputs()]
-    outputs = dict(zip(names, session.run(names, {session.get_inputs()[0].name: canvases}), strict=True))
-    outputs["boxes"] = clip_boxes(outputs["boxes"].reshape(-1, 4), canvases.shape[1:3]).reshape(outputs["boxes"].shape)
-    outputs["categories"] = outputs["categories"].astype(np.int64)  # it is NumPy's other type of 64 bits
-    kept = outputs["scores"] > 0
-    return [Detections(**{name: outputs[name][i][kept[i]] for name in names}) for i in range(len(canvases))]
 
 
 @torch.inference_mode()

@@ -22,15 +22,13 @@ from deepmark.infer.predict import Predictor
 from deepmark.model.detector import load_network
 from deepmark.params import EvaluateParams, PredictParams
 from deepmark.progress import progress
+from deepmark.runtime.contract import FILES
 from deepmark.runtime.onnx_detector import OnnxDetector, PlacedImage
 from deepmark.schema import SPLITS
 from deepmark.shapes import UInt8
 from deepmark.types import ImageRecord, Prediction
 from deepmark.workspace.inputs import find_predictions, open_shards
 from deepmark.workspace.layout import Workspace
-
-FILES = {"float32": "model.onnx", "float16": "model_fp16.onnx", "int8": "model_int8.onnx"}
-"""The file of each format."""
 
 CONTRACT_FILE = "model.json"
 """The contract of model.onnx, which the other files have but for their precision."""

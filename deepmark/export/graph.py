@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from deepmark.infer.decode import MAX_PEAK_DISTANCE, OWN, channels_by_category
+from deepmark.infer.decode import MAX_PEAK_DISTANCE, channels_by_category
 from deepmark.model.backbones.deform import TAPS, DeformConv2d, deform_conv2d
 from deepmark.model.backbones.dla import DeformConvBlock
 from deepmark.model.detector import Detector
@@ -19,6 +19,7 @@ from deepmark.model.heads import STRIDE
 from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.params import PredictParams
 from deepmark.shapes import Bool, Float, Int64, UInt8
+from deepmark.types.detections import OWN_LANDMARKS
 
 _NOTHING = -1e9
 """The logit of a cell that is no peak."""
@@ -76,7 +77,7 @@ class DetectorGraph(nn.Module):
                 self.detector.set_submodule(name, _DeformConvReLU(module.conv, norm))
         self.rows, self.peaks = predict.max_detections, peaks
         self.bound = float(torch.logit(torch.tensor(predict.landmark_threshold)))
-        self.register_buffer("own", torch.from_numpy(OWN))
+        self.register_buffer("own", torch.from_numpy(OWN_LANDMARKS))
         self.register_buffer("channels", torch.from_numpy(channels_by_category(LAYOUTS[detector.params.landmark_maps])))
 
     def forward(self, images: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

@@ -22,9 +22,9 @@ from torch.nn import functional as F
 from deepmark import geometry
 from deepmark.model.heads import STRIDE, HeadMaps
 from deepmark.model.landmark_channels import LandmarkLayout
-from deepmark.schema import CATEGORIES, MOST_LANDMARKS
 from deepmark.shapes import Float, Float32, Int64
 from deepmark.types import Detections
+from deepmark.types.detections import OWN_LANDMARKS
 
 MAX_PEAKS_PER_LANDMARK = 100
 """The strongest peaks of a landmark's heatmap, of which one may place the landmark (CenterNet's decoding)."""
@@ -33,15 +33,12 @@ MAX_PEAK_DISTANCE = 0.3
 """The largest distance of a peak from the coarse landmark that it places, as a share of the box's longer side
 (CenterNet's decoding)."""
 
-OWN = np.array([np.arange(MOST_LANDMARKS) < category.landmarks for category in CATEGORIES])
-"""Row c: which of 39 landmarks the category c has."""
-
 
 @cache
 def channels_by_category(layout: LandmarkLayout) -> Int64[np.ndarray, "13 39"]:
-    """Row c: the channels of the landmarks of category c, where OWN[c]."""
-    channels = np.zeros(OWN.shape, np.int64)
-    channels[OWN] = layout.channel_of
+    """Row c: the channels of the landmarks of category c, where OWN_LANDMARKS[c]."""
+    channels = np.zeros(OWN_LANDMARKS.shape, np.int64)
+    channels[OWN_LANDMARKS] = layout.channel_of
     return channels
 
 
@@ -213,7 +210,7 @@ def _refine(garments: _Garments, peaks: _Peaks) -> tuple[Float32[np.ndarray, "n 
     low, high = garments.boxes[:, None, :2], garments.boxes[:, None, 2:]
     reach = np.float32(MAX_PEAK_DISTANCE) * (high - low).max(axis=2)
     taken = ((candidates >= low) & (candidates <= high)).all(axis=2) & (distances.min(axis=2) <= reach)
-    taken &= OWN[garments.categories]
+    taken &= OWN_LANDMARKS[garments.categories]
     landmarks = np.where(taken[..., None], candidates, garments.coarse)
     return landmarks, np.where(taken, scores[channels, nearest], np.float32(0))
 
@@ -225,7 +222,7 @@ def _to_detections(
     landmarks, landmark_scores = _refine(garments, peaks)
     back = geometry.inverse(affine) @ np.diag([STRIDE, STRIDE, 1.0])
     boxes = geometry.clip_boxes(geometry.apply_to_boxes(back, garments.boxes.astype(np.float64)), size)
-    landmarks = geometry.apply(back, landmarks.astype(np.float64)) * OWN[garments.categories][..., None]
+    landmarks = geometry.apply(back, landmarks.astype(np.float64)) * OWN_LANDMARKS[garments.categories][..., None]
     return Detections(
         boxes=boxes.astype(np.float32),
         scores=garments.scores,

@@ -11,8 +11,7 @@ from deepmark.images import OpenedImage
 from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor, PreparedImage, best_device
 from deepmark.model.detector import load_network
 from deepmark.params import PredictParams
-from deepmark.runtime.image_detector import ImageDetector, check_min_score
-from deepmark.schema import SHOWN_SCORE
+from deepmark.runtime.image_detector import ImageDetector, check_min_score, least_score
 from deepmark.types import Detections
 
 
@@ -79,7 +78,7 @@ def load_detector(
     device = best_device() if device is None else _checked_device(device)
     network = load_network(path)
     params = predict or network.predict_params or PROFILE_PREDICT_PARAMS
-    least = max(SHOWN_SCORE, params.min_score) if min_score is None else min_score
+    least = least_score(min_score, params.min_score)
     predictor = Predictor(network, strategy, params.model_copy(update={"min_score": least}), device)
     return LoadedDetector(path, predictor, strategy)
 

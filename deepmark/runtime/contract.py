@@ -21,6 +21,9 @@ METADATA_KEY = "deepmark"
 PRECISIONS = ("float32", "float16", "int8")
 """Of the stored weights; float16 computes in float32, int8 has its backbone in integers and its heads in float."""
 
+FILES = {"float32": "model.onnx", "float16": "model_fp16.onnx", "int8": "model_int8.onnx"}
+"""The file of each precision in a folder of exported ones."""
+
 _EXPORT = "Give a file that `deepmark export` wrote."
 _REMEDY = "Copy it again, or run `deepmark export` again."
 

@@ -10,7 +10,7 @@ from typing import Any, overload
 
 from deepmark.errors import DeepmarkError
 from deepmark.images import BinaryFile, ImageSource, OpenedImage, open_image
-from deepmark.schema import STRATEGIES
+from deepmark.schema import SHOWN_SCORE, STRATEGIES
 from deepmark.types import Detections
 
 
@@ -91,6 +91,12 @@ def check_strategy(strategy: str) -> None:
     """Raise DeepmarkError for what is not one of schema.STRATEGIES."""
     if strategy not in STRATEGIES:
         raise DeepmarkError(f"strategy {strategy!r} is not one of {', '.join(STRATEGIES)}.")
+
+
+def least_score(given: float | None, of_section: float) -> float:
+    """Detections of lower scores are left out: what was `given`, or else `min_score` of the section `predict`, if that
+    is above what people are shown."""
+    return max(SHOWN_SCORE, of_section) if given is None else given
 
 
 def check_min_score(min_score: float | None) -> None:

@@ -18,20 +18,17 @@ from deepmark.images import OpenedImage
 from deepmark.images.file_kinds import kind_of
 from deepmark.runtime.canvas import letterboxed
 from deepmark.runtime.contract import Contract
-from deepmark.runtime.image_detector import ImageDetector, check_min_score, check_strategy
+from deepmark.runtime.image_detector import ImageDetector, check_min_score, check_strategy, least_score
 from deepmark.runtime.nms import select
-from deepmark.schema import CATEGORIES, MOST_LANDMARKS, SHOWN_SCORE
 from deepmark.shapes import Float, UInt8
 from deepmark.types import Detections
+from deepmark.types.detections import OWN_LANDMARKS
 
 _REMEDY = "Copy it again, or run `deepmark export` again."
 """For a damaged file."""
 
 _BATCH = 8
 """Images of a list that the network sees at once."""
-
-_OWN = np.array([np.arange(MOST_LANDMARKS) < category.landmarks for category in CATEGORIES])
-"""Row c: which of 39 landmarks the category c has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +42,11 @@ class PlacedImage:
     """From the original to the canvas."""
 
     canvas: UInt8[np.ndarray, "h w 3"]
+
+    @classmethod
+    def of_canvas(cls, canvas: UInt8[np.ndarray, "h w 3"]) -> "PlacedImage":
+        """A canvas that is the image itself."""
+        return cls(size=canvas.shape[:2], affine=np.eye(2, 3), canvas=canvas)
 
 
 class OnnxDetector(ImageDetector):
@@ -75,7 +77,7 @@ class OnnxDetector(ImageDetector):
         self.device = "cpu" if device is None else str(device)
         self._session, self.contract = _open(_file_for(path, strategy), self.device)
         _check_serves(path, self.contract, strategy)
-        least = max(SHOWN_SCORE, self.contract.predict.min_score) if min_score is None else min_score
+        least = least_score(min_score, self.contract.predict.min_score)
         super().__init__(path, strategy=strategy, min_score=least, batch_size=batch_size)
 
     def __repr__(self) -> str:
@@ -142,7 +144,9 @@ def _to_detections(outputs: dict[str, np.ndarray], image: PlacedImage) -> Detect
     scores, categories = outputs["scores"][found], outputs["categories"][found].astype(np.int64)
     back = geometry.inverse(image.affine)
     boxes = geometry.apply_to_boxes(back, outputs["boxes"][found].astype(np.float64))
-    landmarks = geometry.apply(back, outputs["landmarks"][found].astype(np.float64)) * _OWN[categories][..., None]
+    landmarks = (
+        geometry.apply(back, outputs["landmarks"][found].astype(np.float64)) * OWN_LANDMARKS[categories][..., None]
+    )
     return Detections(
         boxes=geometry.clip_boxes(boxes, image.size).astype(np.float32),
         scores=scores,

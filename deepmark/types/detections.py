@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import PIL.Image
 
+OWN_LANDMARKS = np.array([np.arange(MOST_LANDMARKS) < category.landmarks for category in CATEGORIES])
+"""Row c: which of 39 landmarks the category c has."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Detections:

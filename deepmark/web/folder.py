@@ -8,7 +8,8 @@ from typing import Any
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_folder
 from deepmark.runtime.contract import Contract
-from deepmark.schema import FOUND_SCORE, SHOWN_SCORE
+from deepmark.runtime.image_detector import least_score
+from deepmark.schema import FOUND_SCORE
 from deepmark.web.onnxruntime_web import runtime_files
 from deepmark.web.page import STATIC, page_config
 
@@ -23,7 +24,7 @@ def write_web_folder(folder: Path, model: Path, contract: Contract, *, package: 
     """
     check_web_folder(folder)
     runtime = runtime_files(package)
-    least = max(SHOWN_SCORE, contract.predict.min_score)
+    least = least_score(None, contract.predict.min_score)
     config = page_config(
         "browser",
         model="model.onnx",

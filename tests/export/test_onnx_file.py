@@ -10,9 +10,10 @@ from small_detector import small_detector
 
 from deepmark.digests import check_digest
 from deepmark.errors import DeepmarkError
-from deepmark.export.equality import equality, open_session, run
+from deepmark.export.equality import equality
 from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
 from deepmark.runtime.contract import Contract
+from deepmark.runtime.onnx_detector import OnnxDetector, PlacedImage
 
 pytestmark = pytest.mark.slow  # the export takes ten seconds
 
@@ -27,9 +28,10 @@ def test_the_file_finds_what_torch_finds_in_batches_of_any_size(exported):
 
 
 def test_the_same_image_gives_the_same_numbers_alone_and_in_a_batch(exported):
-    session, three = open_session(exported), canvases(3)
+    detector = OnnxDetector(exported, strategy="none", min_score=0.0)
+    three = [PlacedImage.of_canvas(canvas) for canvas in canvases(3)]
 
-    for alone, together in zip([run(session, three[i : i + 1])[0] for i in range(3)], run(session, three), strict=True):
+    for alone, together in zip([detector.detect([one])[0] for one in three], detector.detect(three), strict=True):
         np.testing.assert_allclose(alone.boxes, together.boxes, atol=1e-3)
         np.testing.assert_allclose(alone.landmarks, together.landmarks, atol=1e-3)
 

@@ -5,16 +5,16 @@ import pytest
 from exported import EXPORTED_SIZE, canvases
 from small_detector import small_detector
 
-from deepmark.export.equality import equality, open_session
+from deepmark.export.equality import equality
 from deepmark.export.smaller import write_float16, write_int8
 from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
-from deepmark.runtime.contract import Contract
+from deepmark.runtime.onnx_detector import OnnxDetector
 
 pytestmark = pytest.mark.slow
 
 
 def precision_of(file) -> str:
-    return Contract.from_metadata(open_session(file).get_modelmeta().custom_metadata_map, "m").precision
+    return OnnxDetector(file).contract.precision
 
 
 def test_float16_halves_the_weights_and_hardly_moves_a_box(exported, tmp_path):
