@@ -38,7 +38,7 @@ test-system: $(READY)  ## the tests of whole systems: machines, kills, servers, 
 	$(PYTEST) -m system
 
 story: $(READY)  ## a scheduled retraining from end to end by the real daemon, then once more with 20 kills: 40 minutes
-	$(BIN)/python -m pytest tests/story -m story -s
+	$(BIN)/python -m pytest tests/story -m story -s --timeout 0
 
 lint: $(READY)  ## style and types
 	$(BIN)/ruff check .

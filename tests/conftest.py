@@ -29,6 +29,18 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+STOPS = (signal.SIGTERM, signal.SIGINT)
+
+
+@pytest.fixture(autouse=True)
+def signal_handlers() -> Iterator[None]:
+    """Those that a test replaces are put back: a process started with SIGTERM ignored could not be ended by it."""
+    before = [signal.getsignal(number) for number in STOPS]
+    yield
+    for number, handler in zip(STOPS, before, strict=True):
+        signal.signal(number, handler)
+
+
 MARKED_BY_FIXTURE = {"trained_once": "slow", "finished": "slow", "two_once": "system", "made": "system"}
 """Whoever asks for one of these waits for a training, for one by two processes, or for a whole graph."""
 

@@ -14,12 +14,9 @@ from deepmark.workspace.layout import Workspace
 
 @pytest.fixture
 def stop():
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     stop = StopSignal()
     stop.install()
-    yield stop
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    return stop
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
