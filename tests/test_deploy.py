@@ -46,10 +46,18 @@ TELL_PLACE = """#!/usr/bin/env bash
 echo "$RANK $WORLD_SIZE $LOCAL_RANK $LOCAL_WORLD_SIZE $MASTER_ADDR $MASTER_PORT $*"
 """
 
-END_WHEN_TOLD = """#!/usr/bin/env bash
-trap 'echo saved; exit 143' TERM
-echo training
-while :; do sleep 0.05 & wait $!; done
+END_WHEN_TOLD = """#!/usr/bin/env python3
+import signal, sys, time
+
+def end(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("saved", flush=True)
+    sys.exit(143)
+
+signal.signal(signal.SIGTERM, end)
+print("training", flush=True)
+while True:
+    time.sleep(0.05)
 """
 
 
