@@ -14,22 +14,24 @@ from assets.registry_command import registry_facts
 GATE = "not_below_champion"
 """The check of a candidate; only one that passes becomes the champion."""
 
-_UPSTREAM = ("metrics", "report")
+_UPSTREAM, _CARRIED = ("metrics", "report"), "exported_model"
+"""What a version is made of, and what it carries where the graph has it."""
 
 
 def assets(graph: Graph) -> list[dg.AssetsDefinition]:
     """None for a graph without metrics or without a report."""
     names = {family.hints.asset for family in graph.families}
-    return [_candidate(graph), _champion(graph)] if names.issuperset(_UPSTREAM) else []
+    upstream = sorted(names & {*_UPSTREAM, _CARRIED})
+    return [_candidate(graph, upstream), _champion(graph)] if names.issuperset(_UPSTREAM) else []
 
 
-def _candidate(graph: Graph) -> dg.AssetsDefinition:
+def _candidate(graph: Graph, upstream: list[str]) -> dg.AssetsDefinition:
     @dg.asset(
         name="candidate",
         group_name="release",
         kinds={"mlflow"},
         owners=["team:deepmark"],
-        deps=list(_UPSTREAM),
+        deps=upstream,
         pool="gpu",  # the gate measures milliseconds
         metadata=function_link("deepmark.registry.register", "register"),
         description="The evaluated checkpoint as a version of the registered model: the challenger.",

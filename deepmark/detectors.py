@@ -1,7 +1,6 @@
 """A detector from whatever people have: a checkpoint, an exported file, a workspace, or a registered version."""
 
 import os
-import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
 
 EXPORTED = Path("export/model.onnx")
 """In a workspace."""
-
-_REGISTERED = re.compile(r"models:/+(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
 
 
 def load_detector(
@@ -76,33 +73,20 @@ def _model_of(folder: Path) -> Path:
 
 def _registered(uri: str, workspace: Path, **options: Any) -> ImageDetector:
     """The version with an alias in the registry of a workspace."""
-    return load_version(*find_version(uri, workspace), **options)
-
-
-def find_version(uri: str, workspace: Path) -> "tuple[Registry, Version]":
-    """The registry of a workspace, and the version in it that models:/deepmark@ALIAS means.
-
-    Raises DeepmarkError for another URI, where no version has the alias, or the registry cannot be reached.
-    """
     with extras_named():
-        from deepmark.registry.versions import CHAMPION, MODEL, Registry, with_alias
+        from deepmark.registry.find_version import find_version
 
-        found = _REGISTERED.fullmatch(uri)
-        if found is None or found["name"] != MODEL:
-            raise DeepmarkError(f"{uri}: not a registered model. Give models:/{MODEL}@{CHAMPION}, or a file.")
-        if not os.environ.get("MLFLOW_TRACKING_URI") and not (workspace / "params.yaml").is_file():
-            raise DeepmarkError(f"{workspace.resolve()}: no workspace here, whose registry would have {uri}. Name one.")
-        registry = Registry(workspace.resolve())
-        version = with_alias(registry.versions(), found["alias"])
-        if version is None:
-            raise DeepmarkError(f"{uri}: no version has this alias. `deepmark promote` makes a champion.")
-        return registry, version
+        return load_version(*find_version(uri, workspace), **options)
 
 
 def load_version(registry: "Registry", version: "Version", **options: Any) -> ImageDetector:
     """The detector of a registered version; `options` as in `load_detector`."""
     with extras_named():
         from deepmark.infer.load_detector import load_detector as load_checkpoint
+        from deepmark.runtime.onnx_detector import OnnxDetector
 
         with tempfile.TemporaryDirectory(prefix="deepmark-") as folder:
-            return load_checkpoint(registry.download_weights(version, Path(folder)), **options)
+            file = registry.download_served(version, Path(folder))
+            if file.suffix == ".onnx":
+                return OnnxDetector(file, **options)
+            return load_checkpoint(file, **options)

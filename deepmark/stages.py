@@ -199,20 +199,19 @@ def _logged_where_possible(what: str, file: Path) -> Iterator[None]:
 def compare(workspace: Workspace, a: str, b: str, *, out: Path | None = None) -> list["Difference"]:
     """Every figure of A and of B on the validation records, and by how much B is above A; `out` gets them as CSV.
 
-    A and B are strategies of the workspace, or files of predictions. Raises DeepmarkError if one of them cannot be read
-    or is of other images.
+    A and B are strategies of the workspace, files of predictions, exported models, or registered versions. Raises
+    DeepmarkError if one of them cannot be read, cannot predict, or is of other images.
     """
     from deepmark.data.records import read_records
     from deepmark.eval.metric.compare import compare, comparison_frame
     from deepmark.eval.metric.evaluate import PASSES
     from deepmark.files import write_text
-    from deepmark.workspace.inputs import find_predictions, read_predictions_of
+    from deepmark.registry.named_predictions import named_predictions
 
     params = workspace.params.evaluate
-    files = [find_predictions(workspace, name) for name in (a, b)]
     records_file = require_file(workspace.records_file("validation"), "deepmark ingest --split validation")
     records = list(read_records(records_file))
-    predictions = [read_predictions_of(file, {record.id for record in records}) for file in files]
+    predictions = [named_predictions(workspace, name, {record.id for record in records}) for name in (a, b)]
     with progress(f"compare {a} and {b}", PASSES) as advance:
         differences = compare(records, *predictions, resamples=params.resamples, seed=params.seed, progress=advance)
     if out is not None:

@@ -175,7 +175,7 @@ def evaluate(strategy: StrategyOption, workspace: WorkspaceOption = HERE, as_jso
 
 @app.command()
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="A strategy of the workspace, or a file of predictions.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="A strategy, predictions, a model.onnx or a version.")],
     b: Annotated[str, typer.Argument(metavar="B", help="The same; B is compared with A.")],
     workspace: WorkspaceOption = HERE,
     every: Annotated[bool, typer.Option("--all", help="Every category and subset, not only real differences.")] = False,
@@ -185,7 +185,8 @@ def compare(
     """Which of two is better, by how much, and whether the difference is real.
 
     `deepmark compare nms flip` compares two strategies; `deepmark compare flip ../other/data/predictions/flip.parquet`
-    two models on the same images.
+    two models on the same images; `deepmark compare nms export/model_int8.onnx` the checkpoint and an exported file;
+    `deepmark compare models:/deepmark@champion models:/deepmark@challenger` two registered versions.
     """
     from dataclasses import asdict
 

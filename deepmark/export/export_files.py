@@ -20,18 +20,15 @@ from deepmark.export.smaller import write_float16, write_int8
 from deepmark.files import file_sha256, new_folder, require_file, write_text
 from deepmark.infer.predict import Predictor
 from deepmark.model.detector import load_network
-from deepmark.params import EvaluateParams, PredictParams
+from deepmark.params import EvaluateParams, ExportParams, PredictParams
 from deepmark.progress import progress
-from deepmark.runtime.contract import FILES
+from deepmark.runtime.contract import CONTRACT_FILE, FILES
 from deepmark.runtime.onnx_detector import OnnxDetector, PlacedImage
 from deepmark.schema import SPLITS
 from deepmark.shapes import UInt8
 from deepmark.types import ImageRecord, Prediction
 from deepmark.workspace.inputs import find_predictions, open_shards
 from deepmark.workspace.layout import Workspace
-
-CONTRACT_FILE = "model.json"
-"""The contract of model.onnx, which the other files have but for their precision."""
 
 FIGURES = ("box_ap", "landmark_ap")
 """What no file may lose more of than `export.max_ap_drop`."""
@@ -51,8 +48,7 @@ def export_workspace(workspace: Workspace, data_version: str | None) -> dict[str
     by_torch, facts = read_predictions(find_predictions(workspace, "none"))
     judge = _Judge(model, validation, list(by_torch), predict, evaluate, params.max_ap_drop)
     names = ["float32", *sorted(set(params.formats) - {"float32"})]
-    digest = hashlib.sha256((predict.model_dump_json() + params.model_dump_json()).encode()).hexdigest()
-    sha256 = {"checkpoint": file_sha256(model), "params": digest}
+    sha256 = {"checkpoint": file_sha256(model), "params": params_sha256(predict, params)}
     figures = {}
     with new_folder(workspace.export) as draft, progress("export", len(names) * len(validation)) as advance:
         base = draft / FILES["float32"]
@@ -71,6 +67,11 @@ def export_workspace(workspace: Workspace, data_version: str | None) -> dict[str
     metrics = {"torch_ms": ms["network"] + ms["decode"], "files": figures}
     write_json_with_digest(workspace.export_metrics_file, metrics)
     return metrics
+
+
+def params_sha256(predict: PredictParams, export: ExportParams) -> str:
+    """The digest of the sections that decide what the files of a checkpoint are."""
+    return hashlib.sha256((predict.model_dump_json() + export.model_dump_json()).encode()).hexdigest()
 
 
 class _Judge:

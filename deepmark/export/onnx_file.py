@@ -16,6 +16,7 @@ from deepmark.export.graph import DetectorGraph
 from deepmark.model.detector import Detector
 from deepmark.params import PredictParams
 from deepmark.runtime.contract import (
+    EXPORTED_STRATEGIES,
     METADATA_KEY,
     OWN_CATEGORIES,
     Contract,
@@ -48,7 +49,7 @@ def export_onnx(
     """
     contract = Contract(
         input_size=detector.params.input_size,
-        strategies=("none", "nms"),
+        strategies=EXPORTED_STRATEGIES,
         predict=PredictFacts(
             max_detections=predict.max_detections,
             landmark_threshold=predict.landmark_threshold,

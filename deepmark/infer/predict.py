@@ -205,6 +205,15 @@ class Predictor:
 
 
 @runtime_checkable
+class ShardPredictor(Protocol):
+    """The part of a Predictor that `predict_shards` needs."""
+
+    def prepare_jpeg(self, jpeg: bytes, size: tuple[int, int]) -> PreparedImage: ...
+
+    def detect(self, images: Sequence[PreparedImage]) -> list[Detections]: ...
+
+
+@runtime_checkable
 class Reader(Protocol):
     """The part of ShardReader that prediction needs: records with their JPEG bytes, by position."""
 
@@ -215,7 +224,7 @@ class Reader(Protocol):
 
 def predict_shards(
     reader: Reader,
-    predictor: Predictor,
+    predictor: ShardPredictor,
     *,
     batch_size: int,
     progress: Callable[[int], None] = lambda count: None,

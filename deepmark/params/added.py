@@ -43,6 +43,7 @@ ADDED: dict[str, Any] = {
     "automation.report_days": 10,
     "automation.champion_days": 17,
     "promote.strategy": "nms",
+    "promote.serve": "checkpoint",
     "promote.primary_metric": "landmark_ap",
     "promote.tolerance": 0.005,
     "promote.max_category_drop": 0.05,

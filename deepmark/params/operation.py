@@ -1,12 +1,13 @@
 """Sections of params.yaml about operation: schedules, freshness, and the gate of a promotion."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from deepmark.eval.metric.names import HeadlineMetric
 from deepmark.params.section import Positive, Section, Share
+from deepmark.runtime.contract import EXPORTED_STRATEGIES
 from deepmark.schema import Strategy
 
 Days = Annotated[float, Field(ge=0.001, le=10_000)]
@@ -46,6 +47,9 @@ class PromoteParams(Section):
     strategy: Strategy
     """The strategy whose figures are compared, and that the served model uses."""
 
+    serve: Literal["checkpoint", "float32", "float16", "int8"]
+    """The file that serves, and that the gate compares: the checkpoint, run by torch, or one of those in export/."""
+
     primary_metric: HeadlineMetric
     tolerance: Share
     """The 95% interval of the primary metric's difference, challenger - champion, must lie above minus this."""
@@ -58,3 +62,12 @@ class PromoteParams(Section):
 
     max_size_ratio: Positive
     """Largest allowed size of the challenger's file, relative to the champion's."""
+
+    @model_validator(mode="after")
+    def _is_served(self) -> "PromoteParams":
+        if self.serve != "checkpoint" and self.strategy not in EXPORTED_STRATEGIES:
+            raise ValueError(
+                f"an exported file serves the strategies {' and '.join(EXPORTED_STRATEGIES)}, not {self.strategy}: "
+                "set strategy to one of them, or serve to checkpoint"
+            )
+        return self

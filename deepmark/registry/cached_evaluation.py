@@ -7,21 +7,24 @@ predicted. Otherwise the version's own weights are downloaded and predict again,
 
 import hashlib
 import json
+import tempfile
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
 from deepmark.errors import DeepmarkError
+from deepmark.eval.metric.names import HEADLINE, METRICS
 from deepmark.files import file_sha256
 from deepmark.params import ModelParams
 from deepmark.registry.promotion_gate import ModelCost
 from deepmark.registry.versions import Registry, Version
+from deepmark.serving.logged_model import CHECKPOINT
 from deepmark.tracking.provenance import data_version
 from deepmark.types import Prediction
 from deepmark.workspace.layout import Workspace
 
 EVALUATION_TAG, NETWORK_TAG = "evaluation", "network"
-"""Tags of a version: its `Evaluation`; the params of its network and the bytes of its weights' file."""
+"""Tags of a version: its `Evaluation`; the params of its network and the bytes of the file that serves."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +101,7 @@ def stored_evaluation(version: Version) -> Evaluation | None:
 
 
 def network_tag(params: ModelParams, size: int) -> dict[str, str]:
-    """The tag that says what a model costs without downloading it; `size` is the bytes of its weights' file."""
+    """The tag that says what a model costs without downloading it; `size` is the bytes of the file that serves."""
     return {NETWORK_TAG: json.dumps({"params": params.model_dump(mode="json"), "bytes": size})}
 
 
@@ -113,22 +116,22 @@ class EvaluatedVersion:
 
     @cached_property
     def weights(self) -> Path:
-        """The version's weights' file, downloaded; DeepmarkError where it is gone."""
-        return self._registry.download_weights(self.version, self._folder / "model")
+        """The version's file that serves, downloaded; DeepmarkError where it is gone."""
+        return self._registry.download_served(self.version, self._folder / "model")
 
     @cached_property
-    def network(self) -> tuple[ModelParams, int]:
-        """The params of its network, and the bytes of its weights' file."""
+    def network(self) -> ModelParams:
+        """The params of its network."""
         stored = self.version.json_tag(NETWORK_TAG)
         if stored is not None:
-            return ModelParams.model_validate(stored["params"]), stored["bytes"]
+            return ModelParams.model_validate(stored["params"])
         from deepmark.model.detector import read_detector
 
-        return read_detector(self.weights).params, self.weights.stat().st_size
+        return read_detector(self.weights).params
 
     def check_weights(self) -> None:
-        """Raises DeepmarkError where the weights' file is gone, or is not the one that was registered."""
-        registered = self.version.checkpoint
+        """Raises DeepmarkError where the file that serves is gone, or is not the one that was registered."""
+        registered = self.version.served_sha256
         if registered is not None and file_sha256(self.weights) != registered:
             raise DeepmarkError(
                 f"version {self.version.number}: its weights were changed since it was registered (their sha256 is "
@@ -143,6 +146,11 @@ class EvaluatedVersion:
         from deepmark.data.predictions import read_predictions
 
         return list(read_predictions(self._predictions)[0])
+
+    @property
+    def is_new(self) -> bool:
+        """Whether its predictions were made now, and not stored before."""
+        return self._new_predictions is not None
 
     def store_evaluation(self, figures: dict[str, float | None]) -> None:
         """Store predictions that were made now, with their figures; nothing where the stored ones were used."""
@@ -182,17 +190,40 @@ class EvaluatedVersion:
         return out
 
 
+def evaluate_exported(registry: Registry, workspace: Workspace, number: int) -> None:
+    """Predict by the exported file that serves in a version, and store the predictions with their figures.
+
+    Nothing is done where they are stored already, and where the checkpoint serves.
+    """
+    from deepmark.data.records import read_records
+    from deepmark.eval.metric.evaluate import evaluate
+
+    (version,) = (one for one in registry.versions() if one.number == number)
+    if version.serves == CHECKPOINT:
+        return
+    with tempfile.TemporaryDirectory(prefix="deepmark-register-") as folder:
+        served = EvaluatedVersion(registry, workspace, version, Path(folder))
+        served.check_weights()
+        predictions, records = served.read_predictions(), list(read_records(workspace.records_file("validation")))
+        if served.is_new:
+            metrics = evaluate(records, predictions, resamples=0, seed=0).headline()
+            served.store_evaluation({name: METRICS[name].value_in(metrics) for name in HEADLINE})
+
+
 def measure_costs(workspace: Workspace, versions: list[EvaluatedVersion]) -> list[ModelCost]:
-    """The cost of each on this machine; equal networks are timed once, so that their times are equal."""
+    """The cost of each on this machine; equal networks in files of one kind are timed once, for equal times."""
+    from deepmark.infer.exported_predictor import measured_milliseconds
     from deepmark.infer.predict import best_device
     from deepmark.model.cost import measured_time
 
-    precision, times = workspace.params.predict.precision, dict[ModelParams, float]()
+    precision, times = workspace.params.predict.precision, dict[tuple[ModelParams, str], float]()
     costs = []
-    for version in versions:
-        network, size = version.network
-        if network not in times:
-            measured = measured_time(network, precision=precision, device=best_device())
-            times[network] = measured["milliseconds_a_picture"]
-        costs.append(ModelCost(milliseconds=times[network], megabytes=size / 1e6))
+    for one in versions:
+        key = one.network, one.version.serves
+        if key not in times and one.weights.suffix == ".onnx":
+            times[key] = measured_milliseconds(one.weights)
+        elif key not in times:
+            measured = measured_time(one.network, precision=precision, device=best_device())
+            times[key] = measured["milliseconds_a_picture"]
+        costs.append(ModelCost(milliseconds=times[key], megabytes=one.weights.stat().st_size / 1e6))
     return costs

@@ -12,6 +12,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.names import HEADLINE
 from deepmark.registry.cached_evaluation import NETWORK_TAG, stored_evaluation
 from deepmark.registry.comparison import Comparison, compare_versions
+from deepmark.registry.exported import EXPORTED_TAG
 from deepmark.registry.history import (
     active_history,
     reconcile,
@@ -131,6 +132,8 @@ def list_models(workspace: Workspace) -> list[dict[str, Any]]:
                 "created": version.created.isoformat(timespec="seconds"),
                 **{name: evaluation.figures[name] if evaluation else None for name in HEADLINE},
                 "strategy": evaluation.strategy if evaluation else None,
+                "serves": version.serves,
+                "exported": version.json_tag(EXPORTED_TAG) or {},
                 "data_version": evaluation.data_version if evaluation else None,
                 "megabytes": network["bytes"] / 1e6 if network else None,
                 "milliseconds": evaluation.milliseconds if evaluation else None,

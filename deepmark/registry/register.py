@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from deepmark.digests import check_digest, check_files
@@ -10,11 +11,12 @@ from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.metrics_file import read_metrics
 from deepmark.eval.metric.names import HEADLINE, METRICS
 from deepmark.files import file_sha256, require_file
-from deepmark.registry.cached_evaluation import evaluation_tag, log_predictions, network_tag
+from deepmark.registry.cached_evaluation import evaluate_exported, evaluation_tag, log_predictions, network_tag
+from deepmark.registry.exported import ExportedFile, carried, exported_files, exported_tag
 from deepmark.registry.history import reconcile
 from deepmark.registry.versions import CHALLENGER, CHAMPION, Registry
 from deepmark.schema import STRATEGIES
-from deepmark.serving.logged_model import CHECKPOINT_TAG
+from deepmark.serving.logged_model import CHECKPOINT, CHECKPOINT_TAG, SERVED_TAG, SERVES_TAG
 from deepmark.tracking.dagster_events import RUN_VARIABLE
 from deepmark.tracking.provenance import code_version, data_version, workspace_version
 from deepmark.workspace.layout import Workspace
@@ -23,9 +25,12 @@ from deepmark.workspace.layout import Workspace
 def register(workspace: Workspace) -> dict[str, Any]:
     """Make the workspace's checkpoint a version and the challenger; returns facts about it.
 
-    A checkpoint that is a version already stays that version; its tags are updated, and its weights stored again where
-    they are lost or damaged. Raises DeepmarkError where a
-    file that it needs is missing, or the figures are not of this checkpoint.
+    The version carries the files that `deepmark export` made of the checkpoint. Where one of them serves
+    (promote.serve), its own predictions and figures are those of the version.
+
+    A checkpoint that is a version already, with the same file that serves, stays that version; its tags are updated,
+    and its files stored again where they are lost or damaged. Raises DeepmarkError where a file that it needs is
+    missing, or the figures are not of this checkpoint.
     """
     from deepmark.tracking.tracker import Tracker
     from deepmark.workspace.inputs import open_shards, read_training
@@ -34,25 +39,41 @@ def register(workspace: Workspace) -> dict[str, Any]:
     check_digest(model, "Run `deepmark train` again.")
     reader = open_shards(workspace, "validation")
     require_file(workspace.records_file("validation"), "deepmark ingest --split validation")
-    checkpoint, metrics = file_sha256(model), _checked_metrics(workspace)
+    metrics, exported = _checked_metrics(workspace), exported_files(workspace)
+    identity = _identity(workspace, exported)
     run_id = read_training(workspace)["mlflow_run_id"]
     registry, tracker = Registry(workspace.root), Tracker.open(workspace.root, run_id)
     _, jpeg = reader[0]
     with registry.exclusive():
         reconcile(registry)
-        source = tracker.log_model(model, jpeg)
+        source = tracker.log_model(model, jpeg, carried(workspace, exported))
         tracker.finish()  # a process that was killed while it logged the model has left the run as RUNNING
-        tags = _tags(workspace, registry, run_id, metrics)
-        known = next((one for one in registry.versions() if one.checkpoint == checkpoint), None)
+        tags = _tags(workspace, registry, run_id, metrics, exported)
+        same = (one for one in registry.versions() if identity.items() <= one.tags.items())
+        known = next((one for one in same if one.serves == workspace.params.promote.serve), None)
         if known is None:
-            number = registry.create_version(source, run_id, {CHECKPOINT_TAG: checkpoint, **tags})
+            number = registry.create_version(source, run_id, {**identity, **tags})
         else:
             number = known.number
             registry.set_tags(number, tags)
         alias = CHAMPION if known is not None and CHAMPION in known.aliases else CHALLENGER
         if alias == CHALLENGER:
             registry.set_alias(CHALLENGER, number)
-    return {"version": number, "known": "no" if known is None else "yes", "alias": alias, "mlflow_run": run_id}
+    evaluate_exported(registry, workspace, number)
+    return {
+        "version": number,
+        "known": "no" if known is None else "yes",
+        "alias": alias,
+        "serves": workspace.params.promote.serve,
+        "exported": ", ".join(exported) or "none",
+        "mlflow_run": run_id,
+    }
+
+
+def _identity(workspace: Workspace, exported: Mapping[str, ExportedFile]) -> dict[str, str]:
+    """The tags that tell versions apart: the checkpoint, and the exported file that serves."""
+    tags, serves = {CHECKPOINT_TAG: file_sha256(workspace.model_file)}, workspace.params.promote.serve
+    return tags if serves == CHECKPOINT else tags | {SERVES_TAG: serves, SERVED_TAG: exported[serves].sha256}
 
 
 def _checked_metrics(workspace: Workspace) -> dict[str, Any]:
@@ -79,15 +100,23 @@ def _checked_metrics(workspace: Workspace) -> dict[str, Any]:
     return metrics
 
 
-def _tags(workspace: Workspace, registry: Registry, run_id: str, metrics: dict[str, Any]) -> dict[str, str]:
+def _tags(
+    workspace: Workspace,
+    registry: Registry,
+    run_id: str,
+    metrics: dict[str, Any],
+    exported: Mapping[str, ExportedFile],
+) -> dict[str, str]:
     """The tags of the version: figures, cost, and what it was made from."""
     from deepmark.model.detector import read_detector
 
-    predictions = workspace.predictions_file(workspace.params.promote.strategy)
-    evaluation = log_predictions(
-        registry, workspace, run_id, predictions, _figures(metrics), milliseconds=metrics["ms"]["total"]
-    )
-    model = workspace.model_file
+    evaluation, size = {}, workspace.model_file.stat().st_size
+    if workspace.params.promote.serve == CHECKPOINT:
+        predictions = workspace.predictions_file(workspace.params.promote.strategy)
+        figures, milliseconds = _figures(metrics), metrics["ms"]["total"]
+        evaluation = evaluation_tag(log_predictions(registry, workspace, run_id, predictions, figures, milliseconds))
+    else:
+        size = exported[workspace.params.promote.serve].bytes
     origin = {
         "deepmark.commit": code_version(),
         "workspace.commit": workspace_version(workspace.root),
@@ -98,8 +127,9 @@ def _tags(workspace: Workspace, registry: Registry, run_id: str, metrics: dict[s
     return {
         **{name: value for name, value in origin.items() if value},
         **_strategy_tags(workspace),
-        **network_tag(read_detector(model).params, model.stat().st_size),
-        **evaluation_tag(evaluation),
+        **network_tag(read_detector(workspace.model_file).params, size),
+        **exported_tag(exported),
+        **evaluation,
     }
 
 

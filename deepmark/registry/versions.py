@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from deepmark.errors import DeepmarkError, redact
 from deepmark.registry.lock import exclusive
-from deepmark.serving.logged_model import CHECKPOINT_TAG, WEIGHTS
+from deepmark.runtime.contract import FILES
+from deepmark.serving.logged_model import ARTIFACTS, CHECKPOINT, CHECKPOINT_TAG, SERVED_TAG, SERVES_TAG, WEIGHTS
 from deepmark.tracking.mlflow_store import as_current_store, open_client, store_errors, tracking_uri
 
 if TYPE_CHECKING:
@@ -37,6 +38,21 @@ class Version:
     def checkpoint(self) -> str | None:
         """The sha256 of its weights' file; None where it was not registered by `deepmark register`."""
         return self.tags.get(CHECKPOINT_TAG)
+
+    @property
+    def serves(self) -> str:
+        """The kind of its file that serves: checkpoint, or the precision of an exported file."""
+        return self.tags.get(SERVES_TAG, CHECKPOINT)
+
+    @property
+    def served_file(self) -> str:
+        """The path of the file that serves, in its logged model."""
+        return WEIGHTS if self.serves == CHECKPOINT else f"{ARTIFACTS}/{FILES[self.serves]}"
+
+    @property
+    def served_sha256(self) -> str | None:
+        """Of the file that serves; None where it was not registered by `deepmark register`."""
+        return self.checkpoint if self.serves == CHECKPOINT else self.tags.get(SERVED_TAG)
 
     def json_tag(self, name: str) -> dict[str, Any] | None:
         """The value of a tag that holds JSON; None where there is no such tag, DeepmarkError where it is damaged."""
@@ -135,9 +151,9 @@ class Registry:
         """Copy an artifact of a run into `folder`; DeepmarkError where it is gone."""
         return self._download(f"runs:/{run_id}/{path}", folder)
 
-    def download_weights(self, version: Version, folder: Path) -> Path:
-        """Copy the weights' file of a version into `folder`; DeepmarkError where it is gone."""
-        return self._download(f"models:/{MODEL}/{version.number}/{WEIGHTS}", folder)
+    def download_served(self, version: Version, folder: Path) -> Path:
+        """Copy the file of a version that serves into `folder`; DeepmarkError where it is gone."""
+        return self._download(f"models:/{MODEL}/{version.number}/{version.served_file}", folder)
 
     def _download(self, uri: str, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,12 @@ PRECISIONS = ("float32", "float16", "int8")
 FILES = {"float32": "model.onnx", "float16": "model_fp16.onnx", "int8": "model_int8.onnx"}
 """The file of each precision in a folder of exported ones."""
 
+CONTRACT_FILE = "model.json"
+"""The contract of model.onnx, which the other files have but for their precision."""
+
+EXPORTED_STRATEGIES = ("none", "nms")
+"""What a graph of one pass serves: NMS is the caller's."""
+
 _EXPORT = "Give a file that `deepmark export` wrote."
 _REMEDY = "Copy it again, or run `deepmark export` again."
 

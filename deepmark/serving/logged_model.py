@@ -1,19 +1,38 @@
 """Log the detector as an MLflow model: our source, a safetensors file, and the versions of the packages it needs."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 MODEL_FOLDER = "model"
 
-WEIGHTS = "artifacts/model.safetensors"
+ARTIFACTS = "artifacts"
+"""Where the files of a model are in it."""
+
+WEIGHTS = f"{ARTIFACTS}/model.safetensors"
 """The path of the weights' file in a logged model; MLflow keeps the file's name."""
 
 CHECKPOINT_TAG, STRATEGY_TAG = "deepmark.checkpoint", "deepmark.strategy"
 """Tags of a logged model: the sha256 of its weights' file, and its strategy."""
 
+SERVES_TAG, SERVED_TAG = "deepmark.serves", "deepmark.served"
+"""Tags of one that serves an exported file: the precision of that file, and its sha256."""
 
-def log_model(checkpoint: Path, example_image: bytes, model_config: dict[str, Any], tags: dict[str, str]) -> str:
-    """Log a model to the active run, and check that it predicts the example image, a file's bytes; returns its URI."""
+CHECKPOINT = "checkpoint"
+"""What serves where it is no exported file."""
+
+
+def log_model(
+    checkpoint: Path,
+    exported: Iterable[Path],
+    example_image: bytes,
+    model_config: dict[str, Any],
+    tags: dict[str, str],
+) -> str:
+    """Log a model to the active run, and check that it predicts the example image, a file's bytes; returns its URI.
+
+    It carries the `exported` files beside the checkpoint.
+    """
     import mlflow.pyfunc
     import pandas as pd
     from mlflow.models import ModelSignature
@@ -24,7 +43,7 @@ def log_model(checkpoint: Path, example_image: bytes, model_config: dict[str, An
         name=MODEL_FOLDER,
         python_model=str(package / "serving/pyfunc_model.py"),
         code_paths=[str(package)],  # deepmark is in no package index, so the model brings its source
-        artifacts={"checkpoint": str(checkpoint.resolve())},
+        artifacts={"checkpoint": str(checkpoint.resolve())} | {one.name: str(one.resolve()) for one in exported},
         model_config=model_config,
         tags=tags,
         # Not DataType.binary: MLflow's server would decode it, make garbage of a data: URL and name no row of a null.
@@ -40,5 +59,5 @@ def _requirements() -> list[str]:
     """The packages that serving needs, as installed here; MLflow would load the model in a new process to find them."""
     from importlib.metadata import version
 
-    names = "mlflow torch numpy pandas pydantic safetensors simplejpeg pillow opencv-python-headless ruamel.yaml"
-    return [f"{name}=={version(name)}" for name in names.split()]
+    names = "mlflow torch onnxruntime numpy pandas pydantic safetensors simplejpeg pillow opencv-python-headless"
+    return [f"{name}=={version(name)}" for name in (*names.split(), "ruamel.yaml")]

@@ -9,7 +9,7 @@ import base64
 import binascii
 import logging
 import re
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from deepmark.params import PredictParams
 from deepmark.types import Detections
 
 if TYPE_CHECKING:
-    from deepmark.infer.predict import PreparedImage
+    from deepmark.runtime.image_detector import ImageDetector
 
 _log = logging.getLogger(__name__)
 
@@ -50,18 +50,14 @@ class BadRequestError(MlflowException, DeepmarkError):
 class DetectorModel(PythonModel):
     """A checkpoint as an MLflow model.
 
-    Its `model_config` holds `strategy`, `predict` (that section of params.yaml) and `max_megapixels`.
+    Its `model_config` holds `strategy`, `predict` (that section of params.yaml), `max_megapixels`, and `serves`: the
+    name of the exported file that detects, or null for the checkpoint.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        from deepmark.infer.predict import Predictor, best_device
-        from deepmark.model.detector import load_network
-
         config: dict[str, Any] = dict(context.model_config)
-        device = best_device()
-        detector = load_network(Path(context.artifacts["checkpoint"]), device=device)
         params = PredictParams.model_validate(config["predict"])
-        self._predictor = Predictor(detector, config["strategy"], params, device)
+        self._detector = _detector(context.artifacts, config.get("serves"), config["strategy"], params)
         self._batch_size = params.batch_size
         self._max_pixels = config["max_megapixels"] * 1e6
 
@@ -82,19 +78,30 @@ class DetectorModel(PythonModel):
         results: list[Detections] = []
         for first in range(0, len(images), self._batch_size):
             batch = images[first : first + self._batch_size]
-            results += self._predictor.detect([self._prepare(name, image) for name, image in batch])
+            results += self._detector.detect([self._prepare(name, image) for name, image in batch])
         return [detections.as_dicts() for detections in results]
 
-    def _prepare(self, name: str, image: Any) -> "PreparedImage":
+    def _prepare(self, name: str, image: Any) -> Any:
         try:
             opened = open_image(_content(image), name=name, max_pixels=self._max_pixels)
             if opened.note:
                 _log.warning("%s: %s.", name, opened.note)
-            return self._predictor.prepare_opened(opened)
+            return self._detector.prepare(opened)
         except DeepmarkError as error:
             raise BadRequestError(str(error)) from None
         except _WrongValueError as error:
             raise BadRequestError(f"{name}: {error}") from None
+
+
+def _detector(files: Mapping[str, str], serves: str | None, strategy: str, params: PredictParams) -> "ImageDetector":
+    """The detector in the file that serves."""
+    if serves is not None:
+        from deepmark.runtime.onnx_detector import OnnxDetector
+
+        return OnnxDetector(files[serves], strategy=strategy, min_score=params.min_score)
+    from deepmark.infer.load_detector import load_detector
+
+    return load_detector(files["checkpoint"], strategy=strategy, min_score=params.min_score, predict=params)
 
 
 class _WrongValueError(Exception):

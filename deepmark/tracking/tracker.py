@@ -4,11 +4,9 @@ Evaluation, report and registry open the run again and add to it. Everything is 
 asynchronous logging lost 1 metric in 5 under SIGKILL.
 """
 
-import logging
 import os
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +15,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from deepmark.errors import DeepmarkError, redact
 from deepmark.files import file_sha256
 from deepmark.params import load_params
-from deepmark.serving.logged_model import CHECKPOINT_TAG, STRATEGY_TAG, WEIGHTS, log_model
+from deepmark.runtime.contract import FILES
+from deepmark.serving.logged_model import (
+    CHECKPOINT,
+    CHECKPOINT_TAG,
+    SERVED_TAG,
+    SERVES_TAG,
+    STRATEGY_TAG,
+    log_model,
+)
 from deepmark.tracking.datasets import dataset_inputs
 from deepmark.tracking.flatten import flatten
+from deepmark.tracking.logged_models import find_model, restore_files
 from deepmark.tracking.mlflow_store import (
     IDENTITY_TAG,
     PROCESS_TAG,
@@ -45,8 +52,6 @@ if TYPE_CHECKING:
 
 LOCAL_UI = "http://127.0.0.1:5000"
 """Where `make ui` shows the runs of a workspace that keeps them in a database file."""
-
-_log = logging.getLogger(__name__)
 
 TRAINING_TAG = "deepmark.training"
 """Of the run of an experiment that did not train: the run of the training whose model it measured."""
@@ -200,56 +205,38 @@ class Tracker:
             else:
                 self._client.log_artifact(self.run_id, str(path), folder)
 
-    def log_model(self, checkpoint: Path, example_image: bytes) -> str:
+    def log_model(self, checkpoint: Path, example_image: bytes, exported: Sequence[Path] = ()) -> str:
         """Log the model that MLflow serves: pyfunc_model.py and the safetensors file, nothing pickled. Returns its URI.
+
+        It carries the `exported` files, and detects by the one that promote.serve names, or by the checkpoint.
 
         `example_image`, JPEG bytes, is the input example, and is predicted once to see that the model works. The model
         detects by `promote.strategy` and returns scores of `report.min_score` or more; loading it with another
-        `model_config` changes both. Where the run has a model of this checkpoint and strategy already, its URI is
-        returned, and its weights are stored again where they are lost or damaged.
+        `model_config` changes both. Where the run has a model of this checkpoint, strategy and file that serves, its
+        URI is returned, and its files are stored again where they are lost or damaged.
         """
         params = load_params(self.workspace / "params.yaml")
         predict = params.predict.model_copy(update={"min_score": params.report.min_score})
         strategy = params.promote.strategy.value  # YAML does not know the enum
+        serves = params.promote.serve
         config = {
+            "serves": None if serves == CHECKPOINT else FILES[serves],
             "strategy": strategy,
             "predict": predict.model_dump(mode="json"),
             "max_megapixels": params.ingest.max_megapixels,
         }
         tags = {CHECKPOINT_TAG: file_sha256(checkpoint), STRATEGY_TAG: strategy}
+        if serves != CHECKPOINT:
+            (served,) = (one for one in exported if one.name == FILES[serves])
+            tags |= {SERVES_TAG: serves, SERVED_TAG: file_sha256(served)}
         with self._store_errors():
-            uri = self._find_model(tags)
+            uri = find_model(self._client, self._run, tags)
             if uri is not None:
-                self._restore_weights(uri, checkpoint)
+                with as_current_store(tracking_uri(self.workspace)):
+                    restore_files(self._client, uri, checkpoint, exported)
                 return uri
             with self._active_run():
-                return log_model(checkpoint, example_image, config, tags)
-
-    def _find_model(self, tags: dict[str, str]) -> str | None:
-        """The URI of this run's model with these tags. Models that a killed process left unfinished are deleted."""
-        uri = None
-        experiments = [self._run.info.experiment_id]
-        for model in self._client.search_logged_models(experiments, f"source_run_id = '{self.run_id}'"):
-            if str(model.status) == "READY":
-                uri = model.model_uri if tags.items() <= model.tags.items() else uri
-            else:
-                self._client.delete_logged_model(model.model_id)
-        return uri
-
-    def _restore_weights(self, uri: str, checkpoint: Path) -> None:
-        """Store the checkpoint in a logged model again, unless it is there and undamaged."""
-        from mlflow.artifacts import download_artifacts
-        from mlflow.exceptions import MlflowException
-
-        with tempfile.TemporaryDirectory() as folder, as_current_store(tracking_uri(self.workspace)):
-            try:
-                stored = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
-                if file_sha256(stored / WEIGHTS) == file_sha256(checkpoint):
-                    return
-            except (MlflowException, OSError):
-                pass
-            _log.warning("%s: its weights were lost or damaged, and are stored again from %s.", uri, checkpoint)
-            self._client.log_model_artifact(uri.rpartition("/")[2], str(checkpoint), str(Path(WEIGHTS).parent))
+                return log_model(checkpoint, exported, example_image, config, tags)
 
     def finish(self, status: Status = "FINISHED") -> None:
         """Close the run. One that was finished already when it was opened keeps its end time."""

@@ -62,8 +62,9 @@ def find_predictions(workspace: Workspace, name: str) -> Path:
     if Path(name).is_file():
         return Path(name)
     raise DeepmarkError(
-        f"{name}: neither a strategy ({', '.join(STRATEGIES)}) nor a file of predictions. "
-        "Give for example flip, or ../other/data/predictions/flip.parquet."
+        f"{name}: neither a strategy ({', '.join(STRATEGIES)}) nor a file of predictions, an exported model or a "
+        "registered version. Give for example flip, ../other/data/predictions/flip.parquet, export/model_int8.onnx, or "
+        "models:/deepmark@champion."
     )
 
 

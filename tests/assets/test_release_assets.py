@@ -92,7 +92,7 @@ def test_release_comes_after_evaluation_in_the_graph():
         for name in ("candidate", "champion")
     }
 
-    assert parents == {"candidate": {"metrics", "report"}, "champion": {"candidate"}}
+    assert parents == {"candidate": {"metrics", "report", "exported_model"}, "champion": {"candidate"}}
 
 
 def test_a_graph_without_metrics_has_no_release(tmp_path: Path):

@@ -38,6 +38,7 @@ VERSION = {
     "box_ap": 0.75,
     "landmark_visible_ap": 0.5,
     "landmark_ap": 0.25,
+    "serves": "checkpoint",
     "megabytes": 7.0,
     "milliseconds": None,
     "data_version": None,

@@ -12,6 +12,7 @@ from deepmark.registry.promotion_gate import ModelCost, evaluate_gate
 
 PARAMS = PromoteParams(
     strategy="nms",
+    serve="checkpoint",
     primary_metric="landmark_ap",
     tolerance=0.01,
     max_category_drop=0.05,

@@ -88,7 +88,7 @@ def test_registered_weights_that_rotted_are_stored_again_by_register(pair, fault
     alias = register(pair)["alias"]
 
     assert file_sha256(file) == file_sha256(pair.model_file)
-    assert "its weights were lost or damaged, and are stored again" in caplog.text
+    assert "its weights were lost or damaged, and stored again" in caplog.text
     assert alias == ("champion" if is_champion else "challenger")
     assert promote(pair).champion == 2
 

@@ -14,6 +14,7 @@ def models_table(versions: Iterable[Mapping[str, Any]]) -> Table:
             cells=(
                 " ".join([str(one["version"]), *one["aliases"]]),
                 *(number(one[name], 3) for name in HEADLINE),
+                one["serves"],
                 number(one["megabytes"], 1),
                 (one["data_version"] or UNKNOWN)[:6],
                 one["created"][:10],
@@ -21,7 +22,7 @@ def models_table(versions: Iterable[Mapping[str, Any]]) -> Table:
         )
         for one in versions
     ]
-    columns = ("version", *(METRICS[name].short_words for name in HEADLINE), "MB", "data", "registered")
+    columns = ("version", *(METRICS[name].short_words for name in HEADLINE), "serves", "MB", "data", "registered")
     return Table(title="Versions of the model", columns=columns, rows=tuple(rows))
 
 

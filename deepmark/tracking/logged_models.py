@@ -1,0 +1,53 @@
+"""The models that a run has logged: which of them is the one that is asked for, and whether its files are whole."""
+
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepmark.files import file_sha256
+from deepmark.serving.logged_model import ARTIFACTS, CHECKPOINT_TAG, SERVED_TAG, SERVES_TAG, STRATEGY_TAG
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+_log = logging.getLogger(__name__)
+
+_IDENTITY = (CHECKPOINT_TAG, STRATEGY_TAG, SERVES_TAG, SERVED_TAG)
+"""Tags that tell the models of a run apart."""
+
+
+def find_model(client: "MlflowClient", run: "Run", tags: Mapping[str, str]) -> str | None:
+    """The URI of the run's model with these tags. Models that a killed process left unfinished are deleted."""
+    uri, wanted = None, [tags.get(name) for name in _IDENTITY]
+    for model in client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'"):
+        if str(model.status) != "READY":
+            client.delete_logged_model(model.model_id)
+        elif [model.tags.get(name) for name in _IDENTITY] == wanted:
+            uri = model.model_uri
+    return uri
+
+
+def restore_files(client: "MlflowClient", uri: str, checkpoint: Path, exported: Sequence[Path]) -> None:
+    """Store in a logged model of MLflow's current store what it lacks, or what is damaged there.
+
+    It carries the checkpoint and the exported files; one that was exported since then is new, and no damage.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory() as folder:
+        stored = Path(folder)
+        with suppress(MlflowException, OSError):
+            stored = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
+        for file in (checkpoint, *exported):
+            here = stored / ARTIFACTS / file.name
+            if here.is_file() and file_sha256(here) == file_sha256(file):
+                continue
+            if file is checkpoint or here.is_file():
+                what = "its weights were" if file is checkpoint else f"its {file.name} was"
+                _log.warning("%s: %s lost or damaged, and stored again from %s.", uri, what, file)
+            client.log_model_artifact(uri.rpartition("/")[2], str(file), ARTIFACTS)
