@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from deepmark.infer.decode import decode
+from deepmark.infer.tta import flipped_and_averaged
 from deepmark.model.detector import Detector
 from deepmark.params import PredictParams
 from deepmark.runtime.onnx_detector import OnnxDetector, PlacedImage
@@ -74,20 +75,32 @@ class Equality:
 
 
 def equality(
-    detector: Detector, file: Path, batches: Iterable[UInt8[np.ndarray, "_ h w 3"]], predict: PredictParams
+    detector: Detector,
+    file: Path,
+    batches: Iterable[UInt8[np.ndarray, "_ h w 3"]],
+    predict: PredictParams,
+    *,
+    flip: bool = False,
 ) -> Equality:
-    """Compare an ONNX file with the detector that it was exported from, on batches of canvases."""
-    found, exported = Equality(), OnnxDetector(file, strategy="none", min_score=0.0)
+    """Compare an ONNX file with the detector that it was exported from, on batches of canvases and before NMS.
+
+    With `flip` it is the file of that strategy beside `file`.
+    """
+    found, exported = Equality(), OnnxDetector(file, strategy="flip" if flip else "none", min_score=0.0)
+    exported.strategy = "none"  # what the graph gives, before NMS
     for canvases in batches:
         by_file = exported.detect([PlacedImage.of_canvas(canvas) for canvas in canvases])
-        for expected, actual in zip(_by_torch(detector, canvases, predict), by_file, strict=True):
+        for expected, actual in zip(_by_torch(detector, canvases, predict, flip), by_file, strict=True):
             found.add(expected, actual)
     return found
 
 
 @torch.inference_mode()
-def _by_torch(detector: Detector, canvases: UInt8[np.ndarray, "b h w 3"], predict: PredictParams) -> list[Detections]:
-    maps = detector(detector.normalize(torch.from_numpy(canvases)))
+def _by_torch(
+    detector: Detector, canvases: UInt8[np.ndarray, "b h w 3"], predict: PredictParams, flip: bool
+) -> list[Detections]:
+    images = detector.normalize(torch.from_numpy(canvases))
+    maps = flipped_and_averaged(detector, images) if flip else detector(images)
     return decode(
         maps,
         affines=[np.eye(2, 3)] * len(canvases),

@@ -20,9 +20,9 @@ from deepmark.export.smaller import write_float16, write_int8
 from deepmark.files import file_sha256, new_folder, require_file, write_text
 from deepmark.infer.predict import Predictor
 from deepmark.model.detector import load_network
-from deepmark.params import EvaluateParams, ExportParams, PredictParams
+from deepmark.params import ExportParams, PredictParams
 from deepmark.progress import progress
-from deepmark.runtime.contract import CONTRACT_FILE, FILES
+from deepmark.runtime.contract import CONTRACT_FILE, FILES, flip_file
 from deepmark.runtime.onnx_detector import OnnxDetector, PlacedImage
 from deepmark.schema import SPLITS
 from deepmark.shapes import UInt8
@@ -43,28 +43,35 @@ def export_workspace(workspace: Workspace, data_version: str | None) -> dict[str
     more AP than export.max_ap_drop.
     """
     model = require_file(workspace.model_file, "deepmark train")
-    predict, evaluate, params = workspace.params.predict, workspace.params.evaluate, workspace.params.export
+    predict, params = workspace.params.predict, workspace.params.export
     train, validation = (open_shards(workspace, split) for split in SPLITS)
-    by_torch, facts = read_predictions(find_predictions(workspace, "none"))
-    judge = _Judge(model, validation, list(by_torch), predict, evaluate, params.max_ap_drop)
+    strategies = ("none", "flip") if params.flip else ("none",)
+    judges = [_Judge(model, validation, strategy, workspace) for strategy in strategies]
     names = ["float32", *sorted(set(params.formats) - {"float32"})]
     sha256 = {"checkpoint": file_sha256(model), "params": params_sha256(predict, params)}
     figures = {}
-    with new_folder(workspace.export) as draft, progress("export", len(names) * len(validation)) as advance:
-        base = draft / FILES["float32"]
-        contract = export_onnx(
-            judge.detector, base, predict, peaks=params.peaks, sha256=sha256, data_version=data_version
-        )
-        write_text(draft / CONTRACT_FILE, contract.to_json())
-        for name in names:
-            file = draft / FILES[name]
-            if name == "float16":
+    rounds = [(judge, name) for judge in judges for name in names]
+    with new_folder(workspace.export) as draft, progress("export", len(rounds) * len(validation)) as advance:
+        for judge, name in rounds:
+            base, file = (draft / judge.file_name(one) for one in ("float32", name))
+            if name == "float32":
+                contract = export_onnx(
+                    judge.detector,
+                    file,
+                    predict,
+                    peaks=params.peaks,
+                    flip=judge.flip,
+                    sha256=sha256,
+                    data_version=data_version,
+                )
+                write_text(draft / CONTRACT_FILE, contract.to_json())
+            elif name == "float16":
                 write_float16(base, file)
-            elif name == "int8":
+            else:
                 write_int8(base, file, judge.batches(train, params.calibration_images))
-            figures[name] = judge.figures_of(file, params.equality_images, advance)
-    ms = json.loads(facts["ms"])
-    metrics = {"torch_ms": ms["network"] + ms["decode"], "files": figures}
+            figures[f"{name} flip" if judge.flip else name] = judge.figures_of(draft, name, advance)
+    torch_ms = {"torch_flip_ms" if judge.flip else "torch_ms": judge.torch_ms for judge in judges}
+    metrics = {**torch_ms, "files": figures}
     write_json_with_digest(workspace.export_metrics_file, metrics)
     return metrics
 
@@ -77,35 +84,36 @@ def params_sha256(predict: PredictParams, export: ExportParams) -> str:
 class _Judge:
     """Compares files with the detector that they are made of."""
 
-    def __init__(
-        self,
-        model: Path,
-        validation: ShardReader,
-        by_torch: list[Prediction],
-        predict: PredictParams,
-        evaluate: EvaluateParams,
-        max_ap_drop: float,
-    ) -> None:
+    def __init__(self, model: Path, validation: ShardReader, strategy: str, workspace: Workspace) -> None:
+        """`strategy` is that of the predictions by torch which a file's are compared with: none, or flip."""
         self.detector = load_network(model)
-        self._model, self._validation, self._by_torch = model, validation, by_torch
-        self._predictor = Predictor(self.detector, "none", predict)
+        self.strategy, self.flip = strategy, strategy == "flip"
+        self._model, self._validation, self._params = model, validation, workspace.params
+        self._predictor = Predictor(self.detector, strategy, self._params.predict)
         self._records = [validation.record(position) for position in range(len(validation))]
-        self._evaluate, self._max_ap_drop = evaluate, max_ap_drop
+        by_torch, facts = read_predictions(find_predictions(workspace, strategy))
+        self._by_torch, ms = list(by_torch), json.loads(facts["ms"])
+        self.torch_ms = ms["network"] + ms["decode"]
 
-    def figures_of(self, file: Path, equality_images: int, progress: Callable[[int], None]) -> dict[str, Any]:
+    def file_name(self, precision: str) -> str:
+        """The name of the file of this precision and strategy."""
+        return flip_file(FILES[precision]) if self.flip else FILES[precision]
+
+    def figures_of(self, folder: Path, precision: str, progress: Callable[[int], None]) -> dict[str, Any]:
         """Size, time, APs and equality of a file; `progress` is called with the number of images it has seen.
 
         Raises DeepmarkError where it is not good enough.
         """
-        images = self.batches(self._validation, equality_images)
-        same = equality(self.detector, file, images, self._predictor.params)
-        if file.name == FILES["float32"] and not same.holds():
+        file, base = folder / self.file_name(precision), folder / FILES[precision]
+        images = self.batches(self._validation, self._params.export.equality_images)
+        same = equality(self.detector, base, images, self._params.predict, flip=self.flip)
+        if precision == "float32" and not same.holds():
             raise DeepmarkError(_unequal(self._model, same))
-        found, ms = self._predictions(file, progress)
-        resamples, seed = self._evaluate.resamples, self._evaluate.seed
+        found, ms = self._predictions(base, progress)
+        resamples, seed = self._params.evaluate.resamples, self._params.evaluate.seed
         compared = compare(self._records, self._by_torch, found, resamples=resamples, seed=seed)
         overall = {one.metric: one for one in compared if one.scope == "all"}
-        check_drop(file, overall, self._max_ap_drop)
+        check_drop(file, overall, self._params.export.max_ap_drop)
         return {
             "file": file.name,
             "sha256": file_sha256(file),
@@ -128,11 +136,8 @@ class _Judge:
 
     def _predictions(self, file: Path, progress: Callable[[int], None]) -> tuple[list[Prediction], float]:
         """What the file finds in every image, one by one, and the mean milliseconds from canvas to detections."""
-        detector, found, seconds = (
-            OnnxDetector(file, strategy="none", min_score=self._predictor.params.min_score),
-            [],
-            0.0,
-        )
+        detector = OnnxDetector(file, strategy=self.strategy, min_score=self._params.predict.min_score)
+        found, seconds = [], 0.0
         for position in range(len(self._validation)):
             record, jpeg = self._validation[position]
             image = self._prepare(record, jpeg)

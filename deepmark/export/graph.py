@@ -66,10 +66,15 @@ class DetectorGraph(nn.Module):
 
     own: Tensor
     channels: Tensor
+    mirror: Tensor
 
-    def __init__(self, detector: Detector, predict: PredictParams, *, peaks: int) -> None:
-        """`peaks` is how many of the strongest peaks of a landmark's heatmap may place it; `infer.decode` takes 100."""
+    def __init__(self, detector: Detector, predict: PredictParams, *, peaks: int, flip: bool = False) -> None:
+        """`peaks` is how many of the strongest peaks of a landmark's heatmap may place it; `infer.decode` takes 100.
+
+        With `flip` the network sees each canvas and its mirror image, and their maps are averaged as by `infer.tta`.
+        """
         super().__init__()
+        self.flip = flip
         self.detector = copy.deepcopy(detector).cpu().float().eval()
         for name, module in list(self.detector.named_modules()):
             if isinstance(module, DeformConvBlock) and isinstance(module.conv, DeformConv2d):
@@ -78,10 +83,13 @@ class DetectorGraph(nn.Module):
         self.rows, self.peaks = predict.max_detections, peaks
         self.bound = float(torch.logit(torch.tensor(predict.landmark_threshold)))
         self.register_buffer("own", torch.from_numpy(OWN_LANDMARKS))
-        self.register_buffer("channels", torch.from_numpy(channels_by_category(LAYOUTS[detector.params.landmark_maps])))
+        layout = LAYOUTS[detector.params.landmark_maps]
+        self.register_buffer("channels", torch.from_numpy(channels_by_category(layout)))
+        self.register_buffer("mirror", torch.tensor(layout.mirror))
 
     def forward(self, images: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        *_, features = self.detector.backbone(self.detector.normalize(images))
+        canvases = self.detector.normalize(images)
+        *_, features = self.detector.backbone(torch.cat([canvases, canvases.flip(3)]) if self.flip else canvases)
         padded = F.pad(features, (1, 1, 1, 1)).permute(0, 2, 3, 1)
         scores, categories, boxes, coarse = self._garments(features, padded)
         points, peak_scores = self._landmark_peaks(features, padded)
@@ -99,16 +107,24 @@ class DetectorGraph(nn.Module):
 
     def _garments(self, features: Tensor, padded: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Scores, categories, boxes and coarse landmarks of the strongest centre peaks; coordinates in cells."""
-        heads, (batch, _, height, width) = self.detector.heads, features.shape
-        logits = heads.center_heatmap(features)
+        heads, (height, width) = self.detector.heads, features.shape[2:]
+        logits = self._logits(heads.center_heatmap(features))
+        batch = logits.shape[0]
         heights, places = torch.where(_is_peak(logits), logits, _NOTHING).flatten(1).topk(self.rows)
         categories, cells = places // (height * width), places % (height * width)
         image = torch.arange(batch)[:, None].expand_as(cells)
         windows = _windows(padded, image.flatten(), cells.flatten(), width)
         middle = _points(cells, width) + heads.center_offset.at_windows(windows).unflatten(0, (batch, self.rows))
-        half = heads.size.at_windows(windows).unflatten(0, (batch, self.rows)).clamp(min=0) / 2
-        vectors = heads.landmark_vectors.at_windows(windows).reshape(batch, self.rows, -1, 2)
-        channels = self.channels[categories]
+        size = heads.size.at_windows(windows)
+        vectors = heads.landmark_vectors.at_windows(windows).unflatten(1, (-1, 2))
+        if self.flip:
+            mirrored = cells + width - 1 - 2 * (cells % width)
+            windows = _windows(padded, image.flatten() + batch, mirrored.flatten(), width)
+            turned = heads.landmark_vectors.at_windows(windows).unflatten(1, (-1, 2))[:, self.mirror]
+            size = (size + heads.size.at_windows(windows)) / 2
+            vectors = (vectors + turned * torch.tensor([-1.0, 1.0])) / 2
+        half = size.unflatten(0, (batch, self.rows)).clamp(min=0) / 2
+        vectors, channels = vectors.unflatten(0, (batch, self.rows)), self.channels[categories]
         vectors = vectors.gather(2, channels[..., None].expand(-1, -1, -1, 2))
         scores = torch.where(heights > _NOTHING, heights.sigmoid(), 0.0)
         return scores, categories, torch.cat([middle - half, middle + half], dim=2), middle[:, :, None] + vectors
@@ -119,9 +135,9 @@ class DetectorGraph(nn.Module):
         There are as many as in the heatmap that has the most of them, `peaks` at most.
         """
         heads, (_, _, height, width) = self.detector.heads, features.shape
-        logits = heads.landmark_heatmap(features)
+        logits = self._logits(heads.landmark_heatmap(features), channels=self.mirror)
         found = _is_peak(logits) & (logits > self.bound)
-        most = found.sum((2, 3)).max().clamp(1, self.peaks).item()
+        most = cast(int, found.sum((2, 3)).max().clamp(1, self.peaks).item())
         torch._check(most >= 1)
         torch._check(most <= height * width)
         heights, cells = torch.where(found, logits, _NOTHING).flatten(2).topk(most)
@@ -129,6 +145,17 @@ class DetectorGraph(nn.Module):
         offsets = heads.landmark_offset.at_windows(_windows(padded, place[0], cells[place], width))
         points = torch.full((*heights.shape, 2), _FAR).index_put(place, _points(cells[place], width) + offsets)
         return points, heights.sigmoid()
+
+    def _logits(self, logits: Tensor, channels: Tensor | None = None) -> Tensor:
+        """A heatmap of the canvases: with `flip` the mean with those of their mirror images, which are the second half.
+
+        `channels` is where each channel of a mirror image belongs.
+        """
+        if not self.flip:
+            return logits
+        straight, turned = logits.unflatten(0, (2, -1)).unbind()
+        turned = turned.flip(3) if channels is None else turned.flip(3)[:, channels]
+        return ((straight.sigmoid() + turned.sigmoid()) / 2).logit()
 
 
 def _refine(

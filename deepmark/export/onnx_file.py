@@ -39,17 +39,19 @@ def export_onnx(
     predict: PredictParams,
     *,
     peaks: int = 100,
+    flip: bool = False,
     sha256: Mapping[str, str] | None = None,
     data_version: str | None = None,
 ) -> Contract:
     """Write the detector with its decoding as an ONNX file of float32 weights, whole or not at all.
 
     The graph takes any number of canvases at once. `peaks` is how many of the strongest peaks of a heatmap may place a
-    landmark. `sha256` and `data_version` are for the contract, which is returned.
+    landmark. With `flip` it serves the strategy of that name, and no other. `sha256` and `data_version` are for the
+    contract, which is returned.
     """
     contract = Contract(
         input_size=detector.params.input_size,
-        strategies=EXPORTED_STRATEGIES,
+        strategies=("flip",) if flip else EXPORTED_STRATEGIES,
         predict=PredictFacts(
             max_detections=predict.max_detections,
             landmark_threshold=predict.landmark_threshold,
@@ -70,7 +72,7 @@ def export_onnx(
         inputs=graph_inputs(detector.params.input_size),
         outputs=graph_outputs(predict.max_detections),
     )
-    model = _to_onnx(DetectorGraph(detector, predict, peaks=peaks), contract)
+    model = _to_onnx(DetectorGraph(detector, predict, peaks=peaks, flip=flip), contract)
     write_onnx(model, path, contract)
     return contract
 

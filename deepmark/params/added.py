@@ -28,6 +28,7 @@ ADDED: dict[str, Any] = {
     "evaluate.resamples": 1000,
     "evaluate.seed": 1,
     "export.formats": ["float32", "float16", "int8"],
+    "export.flip": False,
     "export.peaks": 100,
     "export.calibration_images": 128,
     "export.equality_images": 64,

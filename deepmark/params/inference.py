@@ -42,6 +42,9 @@ class ExportParams(Section):
     formats: tuple[Literal["float32", "float16", "int8"], ...]
     """The ONNX files to make; float32, of which the others are made, always is."""
 
+    flip: bool
+    """Whether to make of each a second file for the strategy flip, such as model_flip.onnx: better, half as fast."""
+
     peaks: Count
     """The strongest peaks of a landmark's heatmap, of which one may place the landmark; `infer.decode` takes 100."""
 

@@ -24,6 +24,12 @@ PRECISIONS = ("float32", "float16", "int8")
 FILES = {"float32": "model.onnx", "float16": "model_fp16.onnx", "int8": "model_int8.onnx"}
 """The file of each precision in a folder of exported ones."""
 
+
+def flip_file(file: str) -> str:
+    """The name of the file that serves the strategy flip, beside this one: its graph sees each image mirrored, too."""
+    return file.replace(".onnx", "_flip.onnx")
+
+
 CONTRACT_FILE = "model.json"
 """The contract of model.onnx, which the other files have but for their precision."""
 

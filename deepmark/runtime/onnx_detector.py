@@ -17,7 +17,7 @@ from deepmark.errors import DeepmarkError, as_path
 from deepmark.images import OpenedImage
 from deepmark.images.file_kinds import kind_of
 from deepmark.runtime.canvas import letterboxed
-from deepmark.runtime.contract import Contract
+from deepmark.runtime.contract import Contract, flip_file
 from deepmark.runtime.image_detector import ImageDetector, check_min_score, check_strategy, least_score
 from deepmark.runtime.nms import select
 from deepmark.shapes import Float, UInt8
@@ -158,7 +158,7 @@ def _to_detections(outputs: dict[str, np.ndarray], image: PlacedImage) -> Detect
 
 def _file_for(path: Path, strategy: str) -> Path:
     """The file whose graph serves the strategy: that of the mirror image lies beside the other."""
-    return path.with_name(f"{path.stem}_flip{path.suffix}") if strategy == "flip" else path
+    return path.with_name(flip_file(path.name)) if strategy == "flip" else path
 
 
 def _check_serves(path: Path, contract: Contract, strategy: str) -> None:

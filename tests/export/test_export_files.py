@@ -39,13 +39,33 @@ def test_the_checkpoint_becomes_three_files_that_find_what_it_finds(trained, dee
     _same_detections(workspace)
 
 
-def _same_detections(workspace) -> None:
-    """What the file finds by the strategy nms is what the checkpoint finds."""
+def _same_detections(workspace, strategy: str = "nms") -> None:
+    """What the file finds by the strategy is what the checkpoint finds."""
     image = next((workspace.raw / "validation/image").glob("*.jpg"))
-    by_torch = load_detector(workspace.model_file, min_score=0.0)(image)
-    by_file = OnnxDetector(workspace.export / "model.onnx", min_score=0.0)(image)
+    by_torch = load_detector(workspace.model_file, min_score=0.0, strategy=strategy)(image)
+    by_file = OnnxDetector(workspace.export / "model.onnx", min_score=0.0, strategy=strategy)(image)
     assert len(by_torch) == len(by_file) > 0
     assert by_torch.scores == pytest.approx(by_file.scores, abs=1e-4)
+
+
+@pytest.mark.system
+def test_with_flip_each_file_has_a_second_one_for_that_strategy(trained, deepmark):
+    export = {"formats": ["float32"], "flip": True, "equality_images": 4, "max_ap_drop": 0.5}
+    workspace = set_params(trained, export=export)
+    for strategy in ("none", "flip"):
+        assert deepmark("predict", "--strategy", strategy, "--workspace", workspace.root).code == 0
+    done = deepmark("export", "--workspace", workspace.root)
+    assert done.code == 0, done.err
+    figures = json.loads(workspace.export_metrics_file.read_text("utf-8"))
+
+    assert {name: of["file"] for name, of in figures["files"].items()} == {
+        "float32": "model.onnx",
+        "float32 flip": "model_flip.onnx",
+    }
+    assert all(of["equality"]["holds"] for of in figures["files"].values())
+    assert "torch, flip" in done.out
+    _same_detections(workspace)
+    _same_detections(workspace, "flip")
 
 
 @pytest.mark.slow

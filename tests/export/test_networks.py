@@ -14,6 +14,7 @@ from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
 from deepmark.model.backbones.deform import DeformConv2d
 from deepmark.model.detector import Detector, build_detector
 from deepmark.params import model_params
+from deepmark.runtime.contract import flip_file
 
 pytestmark = pytest.mark.system
 
@@ -43,14 +44,16 @@ def with_distinct_peaks(detector: Detector, size: tuple[int, int]) -> Detector:
     return detector
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_finds_as_a_file_what_it_finds_in_torch(name: str, tmp_path: Path):
+@pytest.mark.parametrize(("name", "flip"), [*((name, False) for name in NETWORKS), ("mobile", True), ("dla34", True)])
+def test_a_network_finds_as_a_file_what_it_finds_in_torch(name: str, flip: bool, tmp_path: Path):
     backbone, deformable, size = NETWORKS[name]
     params = model_params(backbone=backbone, deformable=deformable, input_size=size)
     detector = with_distinct_peaks(build_detector(params, seed=1).eval(), size)
-    export_onnx(detector, tmp_path / "model.onnx", PROFILE_PREDICT_PARAMS)
-    found = equality(detector, tmp_path / "model.onnx", [canvases(2, size), canvases(1, size)], PROFILE_PREDICT_PARAMS)
-    operators = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
+    path, images = tmp_path / "model.onnx", [canvases(2, size), canvases(1, size)]
+    file = path.with_name(flip_file(path.name)) if flip else path
+    export_onnx(detector, file, PROFILE_PREDICT_PARAMS, flip=flip)
+    found = equality(detector, path, images, PROFILE_PREDICT_PARAMS, flip=flip)
+    operators = [node.op_type for node in onnx.load(file).graph.node]
 
     assert found.garments > 30
     assert found.landmarks > 600

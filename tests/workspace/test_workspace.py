@@ -171,7 +171,7 @@ def wiring(workspace: Workspace) -> dict[str, tuple[set[Path], set[Path]]]:
         "train": (shards, {w.checkpoint, w.train_metrics_file, w.losses_file}),
         "audit": ({*shards, *map(w.records_file, SPLITS), w.predictions_file(last)}, {w.audit}),
         "export": (
-            {*shards, w.checkpoint, w.predictions_file(STRATEGIES[0])},
+            {*shards, w.checkpoint, w.predictions_file("none"), w.predictions_file("flip")},
             {w.export, w.export_metrics_file},
         ),
         "report": (
