@@ -13,11 +13,14 @@ from typing import Any
 from rich.console import Console
 
 from deepmark.cli.options import print_json
+from deepmark.digests import read_json_with_digest
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.metrics_file import read_metrics
 from deepmark.progress import progress
+from deepmark.report.tables.export_tables import export_table
 from deepmark.report.tables.metric_tables import strategy_table
 from deepmark.report.tables.table import to_rich
+from deepmark.runtime.contract import FILES
 from deepmark.schema import STRATEGIES
 from deepmark.synthetic import draw_dataset
 from deepmark.workspace.environment import child_environment, tool
@@ -69,23 +72,32 @@ def run_demo(root: Path, *, train: int, validation: int, seed: int, as_json: boo
     own_registry = not os.environ.get("MLFLOW_TRACKING_URI")
     released = _materialize(workspace, release=own_registry, quiet=as_json)
     metrics = {name: read_metrics(workspace.metrics_file(name)) for name in STRATEGIES}
+    exported = read_json_with_digest(workspace.export_metrics_file, "deepmark export")
     seconds = time.monotonic() - started
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     if as_json:
         places = {"workspace": str(workspace.root), "report": str(workspace.report / "index.html")}
-        print_json({**places, "metrics": metrics, "seconds": seconds, "gib_of_largest_process": largest})
+        figures = {"metrics": metrics, "exported": exported["files"]}
+        print_json({**places, **figures, "seconds": seconds, "gib_of_largest_process": largest})
     else:
-        _print_results(workspace, metrics, seconds, largest, own_registry=own_registry)
+        _print_results(workspace, metrics, exported, seconds, largest, own_registry=own_registry)
     if not released:
         raise DeepmarkError(_why_not_released(workspace))
 
 
 def _print_results(
-    workspace: Workspace, metrics: dict[str, Any], seconds: float, largest: float, *, own_registry: bool
+    workspace: Workspace,
+    metrics: dict[str, Any],
+    exported: dict[str, Any],
+    seconds: float,
+    largest: float,
+    *,
+    own_registry: bool,
 ) -> None:
     table = strategy_table(metrics, measured_on=f"{metrics[STRATEGIES[0]]['images']:,} drawn validation images")
     console = Console(soft_wrap=True)
     console.print("\n", to_rich(table), sep="")
+    console.print("\n", to_rich(export_table(exported)), sep="")
     console.print(f"{seconds:.0f} seconds; the largest process took {largest:.1f} GiB.\n", highlight=False)
     for line in _what_is_next(workspace, own_registry=own_registry):
         console.print(line, highlight=False, markup=False)
@@ -114,14 +126,17 @@ def _what_is_next(workspace: Workspace, *, own_registry: bool) -> Iterator[str]:
     def short(path: Path) -> str:
         return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
-    deepmark, root, model = short(tool("deepmark")), short(workspace.root), short(workspace.model_file)
+    deepmark, root = short(tool("deepmark")), short(workspace.root)
+    exported = (workspace.export / FILES[precision] for precision in ("int8", "float32"))
+    model = next((file for file in exported if file.is_file()), workspace.model_file)
     with_make = (Path.cwd() / "Makefile").is_file() and Path.cwd() == Path(__file__).parents[2]
     python = short(Path(sys.executable))
     yield f"Report   open {short(workspace.report / 'index.html')} in a browser; suspected labels are in"
     yield f"         {short(workspace.audit_page)}"
     yield "Browse   " + (f"make ui WORKSPACE={root}" if with_make else f"{python} -m pipelines.ui --workspace {root}")
     yield f"Detect   {deepmark} detect {short(workspace.raw / 'validation/image')} \\"
-    yield f"           --model {model} --draw {short(workspace.root / 'detections')}"
+    yield f"           --model {short(model)} --draw {short(workspace.root / 'detections')}"
+    yield f"Page     {deepmark} export --web {short(workspace.root / 'page')} --workspace {root}"
     if not own_registry:
         yield "Serve    MLFLOW_TRACKING_URI names a registry of others, so the model was not registered there:"
         yield f"         {deepmark} register --workspace {root}, then promote, does it"

@@ -211,8 +211,10 @@ def test_the_facts_of_a_new_workspace_and_of_the_demo_are_json_and_nothing_else(
     monkeypatch.setattr(demo, "subprocess", SimpleNamespace(run=materialize))
     monkeypatch.setattr(demo, "draw_dataset", lambda *_, **__: None)
     monkeypatch.setattr(demo, "read_metrics", lambda file: {"read from": str(file)})
+    monkeypatch.setattr(demo, "read_json_with_digest", lambda file, maker: {"files": {"int8": {}}})
     facts = deepmark("demo", root, "--json").facts
     assert facts["metrics"].keys() == set(STRATEGIES)
+    assert facts["exported"].keys() == {"int8"}
     assert facts["report"] == str(root / "report/index.html")
 
 

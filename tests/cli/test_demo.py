@@ -5,7 +5,7 @@ import subprocess
 from types import SimpleNamespace
 
 import pytest
-from measurements import metrics
+from measurements import exported_figures, metrics
 
 from deepmark.cli import demo
 from deepmark.digests import write_json_with_digest
@@ -44,6 +44,8 @@ def test_the_model_is_registered_only_where_no_other_people_s_registry_is_named(
 
 def test_what_is_printed_last_can_be_pasted_whatever_the_folder_is_called(sharded, monkeypatch):
     workspace = Workspace(sharded.root.rename(sharded.root.with_name("my clothes")))
+    workspace.export.mkdir()
+    (workspace.export / "model_int8.onnx").write_bytes(b"")
     monkeypatch.chdir(workspace.root.parent)
     text = "\n".join(demo._what_is_next(workspace, own_registry=True)).replace("\\\n", " ")
     words = {line.split()[0]: shlex.split(line)[1:] for line in text.splitlines() if line[0] != " "}
@@ -51,9 +53,7 @@ def test_what_is_printed_last_can_be_pasted_whatever_the_folder_is_called(sharde
     assert "my clothes/report/index.html" in words["Report"]
     assert words["Browse"][1:] == ["-m", "pipelines.ui", "--workspace", "my clothes"]
     assert (workspace.root.parent / words["Detect"][2]).is_dir()
-    assert words["Detect"][3:] == [
-        *("--model", "my clothes/data/checkpoint/model.safetensors", "--draw", "my clothes/detections")
-    ]
+    assert words["Detect"][3:] == [*("--model", "my clothes/export/model_int8.onnx", "--draw", "my clothes/detections")]
     assert words["Serve"][0].startswith("MLFLOW_TRACKING_URI=sqlite:///")
     assert "models:/deepmark@champion" in words["Serve"]
     assert words["Models"][1:] == ["models", "--workspace", "my clothes"]
@@ -78,12 +78,15 @@ def test_where_the_gate_refuses_the_results_are_shown_and_then_the_reason(
     monkeypatch.setattr("deepmark.registry.promote.list_models", lambda workspace: versions)
     for strategy in STRATEGIES:
         write_json_with_digest(sharded.metrics_file(strategy), metrics(interval=False))
+    write_json_with_digest(sharded.export_metrics_file, exported_figures())
     done = deepmark("demo", sharded.root, *words)
 
     assert done.code == 1
     if words:
         assert done.facts["metrics"]["nms"]["images"] == 300
+        assert done.facts["exported"]["int8"]["bytes"] == 2_500_000
     else:
+        assert "model_int8.onnx" in done.out
         assert "on 300 drawn validation images" in done.out
         assert "Report   open" in done.out
     assert f"deepmark demo: {sharded.root}: the model was not promoted{said}" in done.err

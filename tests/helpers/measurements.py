@@ -155,3 +155,10 @@ def content(**changes: Any) -> Content:
         "min_score": 0.3,
     }
     return Content(**(values | changes))
+
+
+def exported_figures() -> dict[str, Any]:
+    """The content of metrics/export.json: one file of 8 bits."""
+    figure = {"torch": 0.5, "value": 0.49, "difference": -0.01, "low": -0.03, "high": 0.01}
+    file = {"file": "model_int8.onnx", "bytes": 2_500_000, "ms": 9.5, "box_ap": figure, "landmark_ap": figure}
+    return {"torch_ms": 20.0, "files": {"int8": file}}
