@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
-from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -286,9 +285,6 @@ def demo(
 
 def main() -> None:
     """Run the command line. An error becomes one message and exit code 1; `--debug` may stand anywhere."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # started with the descriptor closed
-            setattr(sys, name, StringIO())
     words = sys.argv[1:]
     if "--debug" in words:
         os.environ[DEBUG] = "1"

@@ -1,8 +1,6 @@
 """The one place where errors become messages for people: what is wrong, where, and what to do; exit code 1."""
 
-import io
 import os
-import select
 import sys
 import tempfile
 import traceback
@@ -15,6 +13,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from deepmark.cli.options import check_spelling
+from deepmark.cli.streams import prepare_streams
 from deepmark.errors import explain, extras_named, redact
 
 DEBUG = "DEEPMARK_DEBUG"
@@ -28,51 +27,35 @@ INTERRUPTED = 130
 def errors_told(command: str) -> Iterator[None]:
     """End the process with one message, which begins with `command`, where the block fails.
 
-    The exit code is 1, and 130 after Ctrl-C. Where the reader of our output has ended, as `head` does, nothing is said.
+    The exit code is 1, and 130 after Ctrl-C. A reader of our output that ends early, as `head` does, is no failure.
     """
-    _print_any_name()
+    prepare_streams()
     try:
-        with extras_named():
+        with extras_named(), _output_flushed():
             yield
-        _flush_output()
     except (TyperException, typer.Exit, typer.Abort):  # how typer tells a wrong option, and the end of a command
         raise
     except KeyboardInterrupt:
         _end(f"{command}: interrupted.", INTERRUPTED)
     except Exception as error:
-        if isinstance(error, BrokenPipeError) and _reader_has_ended():
-            _end(None, 1)
         if os.environ.get(DEBUG, "") not in ("", "0"):
             print(_traceback(error), file=sys.stderr)
         _end(redact(f"{command}: {explain(error) or _request_to_report(error)}"), 1)
 
 
-def _print_any_name() -> None:
-    """Print what the terminal's encoding lacks as \\xe9, \\u2026 or \\udce9: no name of a file stops a message."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _flush_output() -> None:
+@contextmanager
+def _output_flushed() -> Iterator[None]:
     try:
+        yield
+    except typer.Exit:
         sys.stdout.flush()
-    except OSError as error:
-        error.filename = "standard output"
         raise
+    sys.stdout.flush()
 
 
-def _reader_has_ended() -> bool:
-    poll = select.poll()
-    with suppress(OSError, ValueError):  # what stands in for standard output may have no descriptor
-        poll.register(sys.stdout.fileno(), 0)
-    return any(event & select.POLLERR for _, event in poll.poll(0))
-
-
-def _end(message: str | None, code: int) -> NoReturn:
-    if message is not None:
-        with suppress(OSError, ValueError):  # standard error may be closed as well
-            print(message, file=sys.stderr, flush=True)
+def _end(message: str, code: int) -> NoReturn:
+    with suppress(OSError, ValueError):  # standard error may be closed as well
+        print(message, file=sys.stderr, flush=True)
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
@@ -102,6 +85,10 @@ def _request_to_report(error: Exception) -> str:
 
 class Commands(TyperGroup):
     """The commands, with their errors told as messages."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with errors_told("deepmark"):  # the general help is printed here
+            return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
         with errors_told(f"deepmark {next((word for word in sys.argv[1:] if word in self.commands), '')}".strip()):

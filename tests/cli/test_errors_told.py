@@ -174,29 +174,59 @@ def test_a_name_that_the_terminal_cannot_print_stops_no_message(monkeypatch):
     assert streams["stdout"].buffer.getvalue() == b"\\xe9t\\xe9 \\udce9.jpg\n"
 
 
-@pytest.mark.parametrize(
-    ("output", "code", "message"),
-    [
-        (None, 1, b""),
-        ("/dev/full", 1, b"deepmark : "),
-    ],
-)
+@pytest.mark.parametrize("unbuffered", ["1", ""])
 @pytest.mark.parametrize("length", [100, 100_000])
-def test_an_output_that_has_ended_or_is_full_is_no_traceback(output, code, message, length):
-    """Our output is a pipe whose reader has ended, as `head` does, or a full disk; it fails at the end, or before."""
-    program = f"from deepmark.cli.errors import errors_told\nwith errors_told('deepmark '):\n    print('x' * {length})"
-    if output is None:
-        reader, writer = os.pipe()
-        os.close(reader)
-    else:
-        writer = os.open(output, os.O_WRONLY)
-    done = subprocess.run([sys.executable, "-c", program], stdout=writer, stderr=subprocess.PIPE, check=False)
-    os.close(writer)
+def test_an_output_whose_reader_has_ended_stops_no_work_and_changes_no_exit_code(length, unbuffered):
+    done = _run_into(_ended_pipe(), f"print('x' * {length})\n    print('goes on', file=sys.stderr)", unbuffered)
+    assert (done.returncode, done.stderr) == (0, b"goes on\n")
 
-    assert done.returncode == code
-    assert done.stderr.startswith(message)
-    assert not message or b"no space is left on the disk. Free some" in done.stderr
-    assert done.stderr.count(b"\n") == bool(message)
+    done = _run_into(_ended_pipe(), f"print('x' * {length})\n    raise DeepmarkError('two images failed')", unbuffered)
+    assert (done.returncode, done.stderr) == (1, b"deepmark: two images failed\n")
+
+
+@pytest.mark.parametrize("end", ["", "raise typer.Exit(3)"])
+@pytest.mark.parametrize("length", [100, 100_000])
+def test_a_full_disk_below_the_output_is_told(length, end):
+    done = _run_into(os.open("/dev/full", os.O_WRONLY), f"print('x' * {length})\n    {end}", "")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"deepmark: standard output: no space is left on the disk. Free some")
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("words", ["--help", "train --help"])
+def test_help_into_head_ends_well(words):
+    """Both are printed by rich, which would end the process with 1; the general help before any command begins."""
+    output = _ended_pipe()
+    done = subprocess.run([tool("deepmark"), *words.split()], stdout=output, stderr=subprocess.PIPE, check=False)
+    os.close(output)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def _ended_pipe() -> int:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+def _run_into(output: int, lines: str, unbuffered: str) -> subprocess.CompletedProcess[bytes]:
+    """A command of these lines, with this standard output."""
+    program = (
+        "import sys, typer\n"
+        "from deepmark.errors import DeepmarkError\n"
+        "from deepmark.cli.errors import errors_told\n"
+        f"with errors_told('deepmark'):\n    {lines}"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        stdout=output,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(output)
+    return done
 
 
 def test_the_help_names_the_option(deepmark):
