@@ -5,7 +5,6 @@ import os
 import sys
 from typing import IO, Any, cast
 
-
 _NAMES = {1: "standard output", 2: "standard error"}
 
 
