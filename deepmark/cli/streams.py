@@ -1,4 +1,4 @@
-"""Standard output and standard error of a command: any name can be printed, and a reader that ends early stops nothing."""
+"""Standard output and error of a command: any name can be printed, and a reader that ends early stops nothing."""
 
 import io
 import os
