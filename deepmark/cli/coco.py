@@ -55,9 +55,14 @@ def score(
     if out is not None:
         check_new_file(out, "--out", JSON, inputs=[truth, results])
     typer.echo(f"reading {truth}", err=True)
-    values = score_files(
-        truth, results, kind=kind, visible_only=visible_only, engine=engine.value, watch=progress
-    ).as_dict()
+    scores = score_files(truth, results, kind=kind, visible_only=visible_only, engine=engine.value, watch=progress)
+    if scores.negative_boxes:
+        typer.echo(
+            f"{results}: {scores.negative_boxes:,} of {scores.results:,} boxes have a negative width or height: as in "
+            "pycocotools they find nothing, and those of negative area do not count as wrong either",
+            err=True,
+        )
+    values = scores.as_dict()
     if out is not None:
         write_json(out, values)
     if as_json:

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from coco_cases import dataset, item, result, write
 from workspaces import copied, refused
 
 from deepmark import stages
@@ -52,6 +53,17 @@ def test_the_score_is_a_table_for_people(deepmark, files):
     assert [line[0] for line in lines[3:13]] == [figure.name for figure in FIGURES["keypoints"]]
     assert ["AP", "AP50", "AP75", "AR"] in lines
     assert [line[0] for line in lines[-13:]] == [category.coco_name for category in CATEGORIES]
+
+
+def test_results_of_negative_width_are_told(deepmark, tmp_path):
+    """They are not refused: a network that has learnt little gives such boxes, and the figures are pycocotools'."""
+    truth = write(tmp_path / "truth.json", dataset(item()))
+    found = [result(item(), 0.8), result(item(), 0.9, bbox=[10, 20, -5, 80])]
+    words = ("score", truth, write(tmp_path / "results.json", found), "--kind", "bbox", "--json", "--engine")
+    for engine in ("pycocotools", "hotcoco"):
+        done = deepmark(*words, engine)
+        assert f"{tmp_path / 'results.json'}: 1 of 2 boxes have a negative width or height: as in pyco" in done.err
+        assert done.facts["stats"]["AP"] == pytest.approx(1)
 
 
 def test_a_category_may_have_any_name(deepmark, files):

@@ -7,12 +7,17 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from deepmark.data.coco.dataset import CocoDataset, check_keypoints, is_number, is_whole, read_coco
 from deepmark.data.coco.results import read_results
+from deepmark.data.ingest.strict_json import short_repr
 from deepmark.errors import DeepmarkError, as_path, nearest
 from deepmark.eval.coco_score.engines import hotcoco_curves, pycocotools_curves
 from deepmark.eval.coco_score.figures import FIGURES, Curves, figures
 from deepmark.schema import Kind
+
+_VISIBILITIES = (0, 1, 2)
 
 Engine = Literal["hotcoco", "pycocotools"]
 
@@ -35,6 +40,9 @@ class Score:
     pictures: int
     items: int
     results: int
+    negative_boxes: int
+    """Results whose box has a negative width or height, as an untrained network may give; see docs/evaluation.md."""
+
     categories: tuple[str, ...]
     """Names, in the order of the curves: by category id."""
 
@@ -54,19 +62,47 @@ class Score:
         }
 
 
+def _check_images(dataset: CocoDataset) -> None:
+    """Check that no two images have one id; pycocotools would keep the last of them without a word."""
+    seen: set[int] = set()
+    for number, image in enumerate(dataset.images):
+        if image["id"] in seen:
+            raise DeepmarkError(
+                f"{dataset.path}: images[{number}] (id {image['id']}): another image has the same id. "
+                "Give each image an id of its own; was the file put together from two?"
+            )
+        seen.add(image["id"])
+
+
 def _check_items(dataset: CocoDataset, kind: Kind) -> None:
-    """Check the fields of every annotation that the metric needs beyond those of every COCO file."""
+    """Check the fields of every annotation that the metric needs beyond those of every COCO file.
+
+    Also refused is what pycocotools computes with although it cannot be: negative lengths, and unknown visibilities.
+    """
     for number, fields in enumerate(dataset.annotations):
-        if fields.get("iscrowd") not in (0, 1):
-            dataset.fail(number, "'iscrowd' is missing, or neither 0 nor 1", "In DeepFashion2 it is 0 everywhere.")
-        if not is_number(fields.get("area")):
+        if min(fields["bbox"][2:]) < 0:
             dataset.fail(
                 number,
-                "'area' is missing, or not a number",
+                f"'bbox' is {short_repr(fields['bbox'])}, of negative width or height",
+                "Write x, y of the upper left corner, then width and height, 0 or more.",
+            )
+        if fields.get("iscrowd") not in (0, 1):
+            dataset.fail(number, "'iscrowd' is missing, or neither 0 nor 1", "In DeepFashion2 it is 0 everywhere.")
+        if not is_number(fields.get("area")) or fields["area"] < 0:
+            dataset.fail(
+                number,
+                "'area' is missing, not a number, or negative",
                 "The official converter writes the box's width * height; `deepmark convert --to coco` does, too.",
             )
         if kind == "keypoints":
             check_keypoints(dataset, number)
+            strange = fields["keypoints"][2::3][~np.isin(fields["keypoints"][2::3], _VISIBILITIES)]
+            if len(strange):
+                dataset.fail(
+                    number,
+                    f"a visibility in 'keypoints' is {strange[0]:g}",
+                    "Write 0 (not labelled), 1 (occluded) or 2 (visible) as the third number of each landmark.",
+                )
             if not is_whole(fields.get("num_keypoints")):
                 dataset.fail(
                     number,
@@ -109,6 +145,7 @@ def score_files(
         raise DeepmarkError(f"engine {engine!r}: {nearest(str(engine), get_args(Engine))}")
     kind, truth, results = Kind(kind), as_path(truth, "score_files: truth"), as_path(results, "score_files: results")
     dataset = read_coco(truth)
+    _check_images(dataset)
     _check_items(dataset, kind)
     if visible_only and kind is Kind.KEYPOINTS:
         dataset = only_visible(dataset)
@@ -134,6 +171,7 @@ def score_files(
         pictures=len(dataset.image_ids),
         items=len(dataset.annotations),
         results=len(index),
+        negative_boxes=int((np.array(index.boxes).reshape(-1, 4)[:, 2:] < 0).any(axis=1).sum()),
         categories=tuple(names[number] for number in numbers),
         curves=curves,
     )

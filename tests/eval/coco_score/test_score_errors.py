@@ -57,7 +57,18 @@ def test_what_is_no_coco_data_set(tmp_path, text, words):
         (item() | {"id": 0}, "'id' should be a whole number, 1 or more"),
         (without(item(), "id"), "(id 'none'): 'id' should be a whole number"),
         (item(bbox=[1, 2, 3]), "'bbox' should be four numbers"),
+        (
+            item(bbox=[1, 2, -5, 4]),
+            "'bbox' is [1, 2, -5, 4], of negative width or height. Write x, y of the upper left",
+        ),
+        (item(bbox=[1, 2, 5, -0.5]), "of negative width or height"),
         (without(item(), "area"), "'area' is missing"),
+        (item(area=-1), "'area' is missing, not a number, or negative"),
+        (
+            item(keypoints=[3, 4, 7] + [0] * 879),
+            "a visibility in 'keypoints' is 7. Write 0 (not labelled), 1 (occluded)",
+        ),
+        (item(keypoints=[3, 4, 0.5] + [0] * 879), "a visibility in 'keypoints' is 0.5"),
         (without(item(), "iscrowd"), "'iscrowd' is missing"),
         (without(item(), "num_keypoints"), "'num_keypoints' is missing"),
         (without(item(), "keypoints"), "294 * 3 = 882 numbers, x, y, v of all categories' landmarks; found None"),
@@ -75,6 +86,22 @@ def test_two_annotations_of_one_number(tmp_path):
     assert "annotations[1] (id 3): another annotation has the same id" in refused(
         tmp_path, dataset(item(3), item(3)), []
     )
+
+
+def test_two_images_of_one_number(tmp_path):
+    truth = dataset(item())
+    truth["images"].append(truth["images"][0])
+
+    assert f"images[{len(truth['images']) - 1}] (id 1): another image has the same id. Give each" in refused(
+        tmp_path, truth, []
+    )
+
+
+def test_a_box_without_extent_can_be_scored(tmp_path):
+    flat = item(7) | {"bbox": [1, 2, 0, 0], "area": 0}
+    truth, results = write(tmp_path / "truth.json", dataset(flat)), write(tmp_path / "results.json", [result(flat)])
+
+    assert score_files(truth, results, kind="bbox").results == 1
 
 
 @pytest.mark.parametrize(
