@@ -51,7 +51,6 @@ EXTRAS = {
     "pycocotools": "eval",
     "pydantic": "train",
     "python_multipart": "serve",
-    "ruamel": "train",
     "safetensors": "train",
     "sqlalchemy": "train",
     "starlette": "serve",

@@ -98,12 +98,16 @@ def test_the_base_detects_with_an_exported_model_and_has_no_framework(base, tmp_
     program = (
         "import sys\nfrom importlib.util import find_spec\nfrom deepmark import load_detector\n"
         "found = load_detector('model.onnx')('photo.jpg')\nfound.draw()\n"
-        "absent = ['torch', 'cv2', 'pandas', 'pyarrow', 'mlflow', 'dagster', 'dvc', 'jaxtyping']\n"
+        "absent = ['torch', 'cv2', 'pandas', 'pyarrow', 'mlflow', 'dagster', 'dvc', 'jaxtyping', 'pydantic']\n"
         "assert not any(find_spec(name) for name in absent)\n"
         "print(len(found), repr(found.scores.tolist()))"
     )
     called = run(base / "python", "-c", program, cwd=tmp_path)
+    measured = run(base / "deepmark", "measure", "photo.jpg", "--model", model, "--pixels-per-cm", "4", cwd=tmp_path)
+    marked = run(base / "deepmark", "measure", "photo.jpg", "--model", model, "--marker-cm", "5", cwd=tmp_path)
 
+    assert (measured.code, " cm" in measured.out) == (0, True), measured.err
+    assert refused(marked, "this needs the extra 'train'")
     (garments,) = done.facts.values()
     assert [garment["category"] for garment in garments] == ["short sleeve top", "trousers"]
     assert (tmp_path / "out/photo.jpg").stat().st_size > 1000

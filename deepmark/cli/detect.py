@@ -88,13 +88,12 @@ def detect(
     said when it was trained. An exported model.onnx needs neither PyTorch nor a workspace. With --batch, scores of a
     checkpoint may differ in their last digits.
     """
-    from deepmark.cli.detect_outputs import check_crops, check_drawings, check_file
+    from deepmark.cli.detect_outputs import checked_results
     from deepmark.cli.detect_video import detect_in_video
     from deepmark.detectors import load_detector
     from deepmark.infer.choose_garments import category_numbers, choose_garments
-    from deepmark.infer.detect_files import Results, detect_files
+    from deepmark.infer.detect_files import detect_files
     from deepmark.infer.find_images import find_images, is_video
-    from deepmark.infer.image_files import stems_of
 
     _check_no_result_file(images)
     wanted = category_numbers(category or ())
@@ -113,21 +112,8 @@ def detect(
         print_facts(facts, as_json)
         return
     sources = find_images(images, recursive=recursive, note=_tell)
-    files = [source for source in sources if isinstance(source, Path)]
-    stems = stems_of(sources)
-    drawings = [draw / f"{stem}.jpg" for stem in stems.values()] if draw else []
-    if draw is not None:
-        check_drawings(draw, files, drawings)
-    if crops is not None:
-        check_crops(crops, files, stems.values(), draw)
-    written = check_file(out, [*files, *drawings, Path(model)]) if out is not None else None
-    summary = detect_files(
-        sources,
-        load(),
-        Results(file=out, format=written, drawings=draw, crops=crops, stems=stems, as_json=as_json),
-        batch=batch,
-        keep=keep,
-    )
+    results = checked_results(sources, Path(model), out=out, draw=draw, crops=crops, as_json=as_json)
+    summary = detect_files(sources, load(), results, batch=batch, keep=keep)
     if summary.images > 1:
         speed = _speed(summary.images / summary.seconds)
         _tell(f"{summary.images:,} images, {summary.garments:,} garments, {speed} images a second")
@@ -143,7 +129,18 @@ def _has_seen_drawings_only(place: Path) -> bool:
     from deepmark.workspace.layout import enclosing_workspace
 
     workspace = enclosing_workspace(place / "here")
-    return workspace is not None and (workspace.root / "data/raw" / DRAWN_MARK).is_file()
+    return workspace is not None and (workspace.root / _raw_folder(workspace.root) / DRAWN_MARK).is_file()
+
+
+def _raw_folder(root: Path) -> str:
+    """data.raw of the workspace's params.yaml, without pydantic, which the base package has not."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return str(YAML(typ="safe").load(root / "params.yaml")["data"]["raw"])
+    except (OSError, YAMLError, KeyError, TypeError):  # a stage says what is wrong with it
+        return "data/raw"
 
 
 def _speed(rate: float) -> str:

@@ -7,8 +7,24 @@ from pathlib import Path
 from deepmark.cli.outputs import Format, check_folder, check_new_file, identities, identity
 from deepmark.errors import DeepmarkError
 from deepmark.files import require_space
+from deepmark.infer.detect_files import Results
 from deepmark.infer.detection_files import FileFormat, check_can_be_written, format_of
-from deepmark.infer.image_files import crops_in, is_own_image
+from deepmark.infer.find_images import Source
+from deepmark.infer.image_files import crops_in, is_own_image, stems_of
+
+
+def checked_results(
+    sources: Sequence[Source], model: Path, *, out: Path | None, draw: Path | None, crops: Path | None, as_json: bool
+) -> Results:
+    """What is to be made of the detections; raises DeepmarkError where it would do harm, or cannot be."""
+    files, stems = [source for source in sources if isinstance(source, Path)], stems_of(sources)
+    drawings = [draw / f"{stem}.jpg" for stem in stems.values()] if draw else []
+    if draw is not None:
+        check_drawings(draw, files, drawings)
+    if crops is not None:
+        check_crops(crops, files, stems.values(), draw)
+    written = check_file(out, [*files, *drawings, model]) if out is not None else None
+    return Results(file=out, format=written, drawings=draw, crops=crops, stems=stems, as_json=as_json)
 
 
 def check_file(out: Path, inputs: Sequence[Path]) -> FileFormat:

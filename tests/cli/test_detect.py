@@ -15,10 +15,12 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 from white_images import standard_input, white
+from workspaces import set_params
 
 from deepmark.infer import detect_files as room
 from deepmark.infer import detection_files
 from deepmark.video.write_video import VideoWriter
+from deepmark.workspace.layout import Workspace
 
 TOP, TROUSERS = "short sleeve top", "trousers"
 SCORES = {TOP: 0.8, TROUSERS: 0.5}
@@ -241,6 +243,10 @@ def test_a_model_that_has_seen_drawings_only_says_so(deepmark, sharded_once, mod
     done = deepmark("detect", image, "--model", own)
     assert (done.code, done.out) == (0, f"{image}: {TOP} 0.80, {TROUSERS} 0.50\n")
     assert done.err.startswith(told)
+
+    (own / "data/raw").rename(own / "drawn")
+    set_params(Workspace(own), data={"raw": "drawn"})
+    assert deepmark("detect", image, "--model", own).err.startswith(told)
 
 
 def test_a_video_gives_a_line_a_frame_and_a_drawn_video(detect, tmp_path):

@@ -172,7 +172,7 @@ def test_images_after_json_are_read_and_not_written_over(deepmark, desk, monkeyp
     [
         ("detcet photos", "detect"),
         ("detect photos --modle x", "--model"),
-        ("detect photos --min-score 2", "less than or equal to 1"),
+        ("detect photos --min-score 2", "2.0 is not in the range 0<=x<=1"),
         ("ingest --split test", "validation"),
         ("predict", "--strategy"),
         ("init new --profile papers", "modern"),

@@ -3,7 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from workspaces import set_params
+from workspaces import refused, set_params
 
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.bootstrap import Interval
@@ -66,6 +66,21 @@ def test_with_flip_each_file_has_a_second_one_for_that_strategy(trained, deepmar
     assert "torch, flip" in done.out
     _same_detections(workspace)
     _same_detections(workspace, "flip")
+
+
+@pytest.mark.slow
+def test_a_stage_whose_file_loses_too_much_leaves_everything_as_it_was(trained, deepmark, monkeypatch):
+    workspace = set_params(trained, export={"formats": ["float32"], "equality_images": 4})
+    assert deepmark("predict", "--strategy", "none", "--workspace", workspace.root).code == 0
+    workspace.export.mkdir()
+    (workspace.export / "model.onnx").write_bytes(b"of an earlier run")
+    differences = [LOST, replace(LOST, metric="landmark_ap")]
+    monkeypatch.setattr("deepmark.export.export_files.compare", lambda *_, **__: differences)
+    done = deepmark("export", "--workspace", workspace.root)
+
+    assert refused(done, "model.onnx: refused", "export.max_ap_drop 0.02", "-0.0400 to -0.0200")
+    assert [file.read_bytes() for file in workspace.export.iterdir()] == [b"of an earlier run"]
+    assert not workspace.export_metrics_file.exists()
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ def models_table(versions: Iterable[Mapping[str, Any]]) -> Table:
             cells=(
                 " ".join([str(one["version"]), *one["aliases"]]),
                 *(number(one[name], 3) for name in HEADLINE),
-                one["serves"],
+                "torch" if one["serves"] == "checkpoint" else one["serves"],  # a terminal of 80 columns
                 number(one["megabytes"], 1),
                 (one["data_version"] or UNKNOWN)[:6],
                 one["created"][:10],
