@@ -2,13 +2,14 @@
 
     python benchmarks/base_install.py
 
-installs the wheel of this clone with pip into an empty environment (from the package index, or pip's cache), exports a
-`mobile` network of 320 x 320, untrained, but with as few peaks as a trained one has, and finds garments in a drawn
-photograph of 12 megapixels and in one of 0.2.
-Every run is a new process; times are the median and the best of ten, after two that are not counted. CPU seconds, of
-all threads together, depend less on what else the machine does.
+installs the wheel of this clone with pip into an empty environment (from the package index, or pip's cache), exports
+`mobile` networks, and finds garments in an image of 12 megapixels and in one of 0.2. Those networks have start values,
+with heatmaps lowered until they hold about as many peaks as after training, for time and memory grow with the peaks;
+`--model` adds a trained one. Every run is a new process; times are the median and the best of ten, after two that are
+not counted. CPU seconds, of all threads together, depend less on what else the machine does.
 """
 
+import argparse
 import os
 import statistics
 import subprocess
@@ -26,14 +27,15 @@ RUNS, UNCOUNTED = 10, 2
 PHOTOS = {"0.2 megapixels": (512, 384), "12 megapixels": (4000, 3000)}
 
 EXPORT = """
-import sys; from pathlib import Path
+import sys, torch; from pathlib import Path
 from deepmark.export.onnx_file import export_onnx
 from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
 from deepmark.model.detector import build_detector
 from deepmark.params import ModelParams
-network = build_detector(ModelParams(backbone="mobile", input_size=(320, 320)), seed=1).eval()
-for heatmap in (network.heads.center_heatmap, network.heads.landmark_heatmap):
-    heatmap[2].bias.data.fill_(-4.6)  # probability .01; start values have .1, at which every cell may be a peak
+maps = sys.argv[2]
+network = build_detector(ModelParams(backbone="mobile", input_size=(320, 320), landmark_maps=maps), seed=1).eval()
+for head in (network.heads.center_heatmap, network.heads.landmark_heatmap):
+    torch.nn.init.constant_(head.convolutions[1].bias, -4.6)  # probability .01, as a trained network has of nothing
 export_onnx(network, Path(sys.argv[1]), PROFILE_PREDICT_PARAMS)
 """
 """In a process of its own: the memory of this one would be counted as that of the processes that it starts."""
@@ -42,7 +44,9 @@ FROM_PYTHON = "import sys; from deepmark import load_detector; load_detector(sys
 BARE = """
 import sys, numpy, onnxruntime, simplejpeg
 pixels = simplejpeg.decode_jpeg(open(sys.argv[2], "rb").read(), "RGB", min_height=320, min_width=320)
-onnxruntime.InferenceSession(sys.argv[1]).run(None, {"images": numpy.zeros((1, 320, 320, 3), numpy.uint8)})
+session = onnxruntime.InferenceSession(sys.argv[1])
+size = session.get_inputs()[0].shape[1:]
+session.run(None, {"images": numpy.zeros((1, *size), numpy.uint8)})
 """
 """What no program can do without: read a JPEG and run the network."""
 
@@ -67,8 +71,9 @@ def sizes(commands: Path) -> dict[str, float]:
     """Megabytes of the environment without pip and setuptools, and of its largest packages."""
     packages = next((commands.parent / "lib").glob("python3*/site-packages"))
     found = {entry.name: megabytes(entry) for entry in packages.iterdir() if entry.is_dir()}
-    pip = sum(size for name, size in found.items() if name.startswith(("pip-", "setuptools")) or name == "pip")
-    found = {name: size for name, size in found.items() if name not in ("pip", "setuptools")}
+    tools = ("pip", "setuptools", "pkg_resources", "_distutils_hack")
+    pip = sum(size for name, size in found.items() if name.partition("-")[0] in tools)
+    found = {name: size for name, size in found.items() if name not in tools}
     largest = dict(sorted(found.items(), key=lambda item: -item[1])[:9])
     return {"environment": megabytes(commands.parent) - pip, "pip and setuptools": pip} | largest
 
@@ -91,26 +96,35 @@ def measure(command: Sequence[str | Path], folder: Path) -> tuple[float, float, 
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, help="an exported model.onnx, beside those that are made")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         commands = environment(folder)
-        model = folder / "model.onnx"
-        subprocess.run([sys.executable, "-c", EXPORT, model], cwd=REPOSITORY, check=True)
+        models = {}
+        for maps, words in {"grouped": "320 x 320, 80 maps", "separate": "320 x 320, 294 maps"}.items():
+            models[words] = folder / f"{maps}.onnx"
+            subprocess.run([sys.executable, "-c", EXPORT, models[words], maps], cwd=REPOSITORY, check=True)
+        if given.model:
+            models[given.model.name] = given.model.resolve()
         print("| package | MB |\n|---|---:|")
         for package, size in sizes(commands).items():
             print(f"| {package} | {size:.1f} |")
-        print("\n| | photo | median s | best s | CPU s | MB |\n|---|---|---:|---:|---:|---:|")
+        print("\n| | network | photo | median s | best s | CPU s | MB |\n|---|---|---|---:|---:|---:|---:|")
         for words, (height, width) in PHOTOS.items():
             photo, rng = folder / f"{height}.jpg", np.random.default_rng(0)
             small = rng.integers(0, 256, (height // 8, width // 8, 3), np.uint8)
             photo.write_bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(small.repeat(8, 0).repeat(8, 1)), 90))
-            for what, command in {
-                "`deepmark detect`": [commands / "deepmark", "detect", photo, "--model", model, "--min-score", "0"],
-                "`load_detector`": [commands / "python", "-c", FROM_PYTHON, model, photo],
-                "bare lines": [commands / "python", "-c", BARE, model, photo],
-            }.items():
-                median, best, processor, memory = measure(command, folder)
-                print(f"| {what} | {words} | {median:.2f} | {best:.2f} | {processor:.2f} | {memory:.0f} |", flush=True)
+            for network, model in models.items():
+                for what, command in {
+                    "`deepmark detect`": [commands / "deepmark", "detect", photo, "--model", model, "--min-score", "0"],
+                    "`load_detector`": [commands / "python", "-c", FROM_PYTHON, model, photo],
+                    "bare lines": [commands / "python", "-c", BARE, model, photo],
+                }.items():
+                    median, best, processor, memory = measure(command, folder)
+                    figures = f"{median:.2f} | {best:.2f} | {processor:.2f} | {memory:.0f}"
+                    print(f"| {what} | {network} | {words} | {figures} |", flush=True)
 
 
 if __name__ == "__main__":
