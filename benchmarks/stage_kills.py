@@ -5,10 +5,10 @@
 A small workspace is made whole: a champion, and an evaluated challenger. Each command is then run in a process that was
 forked after all imports, so that its time is work, and killed by SIGKILL one to three times in a row at random moments
 of that time; half of the time its earlier outputs are there. The next run is left alone, and its files are compared,
-byte by byte, with those of a run that was never killed (predictions without their milliseconds; the registry by its
-versions, aliases, sums and champions). Nothing may be left: no draft, no old folder, no lock, no process, no run that
-MLflow shows as running. Training has a campaign of its own, benchmarks/kill_resume.py. Exits with 1 where anything
-differs or is left.
+byte by byte, with those of a run that was never killed (predictions and metrics/export.json without their times; the
+registry by its versions, aliases, sums and champions). Nothing may be left: no draft, no old folder, no lock, no
+process, no run that MLflow shows as running. Training has a campaign of its own, benchmarks/kill_resume.py. Exits
+with 1 where anything differs or is left.
 """
 
 import argparse
@@ -37,6 +37,7 @@ import deepmark
 from deepmark import stages
 from deepmark.cli import app as cli
 from deepmark.data.predictions import read_predictions
+from deepmark.digests import read_json_with_digest
 from deepmark.files import file_sha256
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.registry.history import tenures
@@ -79,6 +80,7 @@ COMMANDS = {
     "evaluate": Command(
         words=("evaluate", "--strategy", "flip"), outs=("metrics/flip.json", "tables/flip", "plots/flip.csv")
     ),
+    "export": Command(words=("export",), outs=("export", "metrics/export.json")),
     "audit": Command(words=("audit",), outs=("data/audit",)),
     "report": Command(words=("report",), outs=("report",)),
     "register": Command(words=("register",)),
@@ -168,9 +170,17 @@ def outcome(root: Path, command: Command) -> dict[str, str]:
                 predictions, facts = read_predictions(file)
                 arrays = [(one.image_id, one.detections.boxes.tobytes()) for one in predictions]
                 found[name] = hashlib.sha256(pickle.dumps((arrays, facts["checkpoint_sha256"]))).hexdigest()
+            elif name == "metrics/export.json":
+                found[name] = str(_without_times(read_json_with_digest(file, "deepmark export")))
             else:
                 found[name] = file_sha256(file)
     return found | _registry(Workspace(root))
+
+
+def _without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_times(part) for name, part in value.items() if not name.endswith("ms")}
+    return value
 
 
 def _registry(workspace: Workspace) -> dict[str, str]:
