@@ -3,7 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from workspaces import refused, set_params
+from workspaces import set_params
 
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.bootstrap import Interval
@@ -78,7 +78,10 @@ def test_a_stage_whose_file_loses_too_much_leaves_everything_as_it_was(trained, 
     monkeypatch.setattr("deepmark.export.export_files.compare", lambda *_, **__: differences)
     done = deepmark("export", "--workspace", workspace.root)
 
-    assert refused(done, "model.onnx: refused", "export.max_ap_drop 0.02", "-0.0400 to -0.0200")
+    assert (done.code, done.out) == (1, "")
+    message = done.err.splitlines()[-1]
+    assert message.startswith("deepmark export: model.onnx: refused: it loses more than export.max_ap_drop 0.02")
+    assert "-0.0400 to -0.0200" in message
     assert [file.read_bytes() for file in workspace.export.iterdir()] == [b"of an earlier run"]
     assert not workspace.export_metrics_file.exists()
 
