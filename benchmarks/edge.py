@@ -1,5 +1,8 @@
 """Exported files beside torch: size, time, images a second and memory, decoding included, by backbone.
 
+    python benchmarks/edge.py --workspace runs/demo                    the demo's network, with its APs
+    python benchmarks/edge.py --backbone dla34 --size 512 512          start values; --plain, hourglass104, mobile
+
 Each runner works in a process of its own, because memory is measured by the process; `--rounds` of all runners follow
 each other, and the median counts. Read the ratios: "of eager" compares within one run.
 
@@ -14,9 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -26,12 +31,15 @@ RUNNERS = {
     "torch eager": "eager",
     "torch.compile of the network": "compile",
     "ONNX Runtime float32": "float32",
+    "ONNX Runtime float32, all heads at every cell": "dense",
     "ONNX Runtime float16 weights": "float16",
     "ONNX Runtime int8": "int8",
     "OpenVINO float32": "openvino:float32",
     "OpenVINO int8": "openvino:int8",
 }
 """What is timed: words, and the runner. OpenVINO is left out where it is not installed, or cannot convert the file."""
+
+FILE_OF = {**FILES, "dense": "model_dense.onnx", "eager": "model.safetensors", "compile": "model.safetensors"}
 
 _HEATMAP_BIAS = -4.6
 """Probability .01 where there is nothing, as in a trained network; start values have .1, the threshold of a peak."""
@@ -67,8 +75,29 @@ def make_files(
     canvases = drawn_canvases(detector.params.input_size, 32, letterboxed)
     np.save(folder / "canvases.npy", canvases)
     export_onnx(detector, folder / FILES["float32"], PROFILE_PREDICT_PARAMS)
+    with heads_at_every_cell():
+        export_onnx(detector, folder / FILE_OF["dense"], PROFILE_PREDICT_PARAMS)
     write_float16(folder / FILES["float32"], folder / FILES["float16"])
     write_int8(folder / FILES["float32"], folder / FILES["int8"], np.split(canvases, len(canvases) // 8))
+
+
+@contextmanager
+def heads_at_every_cell() -> Iterator[None]:
+    """Exports compute the four heads that are needed at peaks only over the whole map, as torch does."""
+    from deepmark.export import graph
+    from deepmark.model.heads import Head
+
+    features: list[Any] = []
+
+    def places(padded: Any, image: Any, cells: Any, width: int) -> Any:
+        features[:] = [padded[:, 1:-1, 1:-1].permute(0, 3, 1, 2)]
+        return image * (features[0].shape[2] * width) + cells
+
+    def at_places(head: Any, flat: Any) -> Any:
+        return head(features[0]).permute(0, 2, 3, 1).flatten(0, 2)[flat]
+
+    with patch.object(graph, "_windows", places), patch.object(Head, "at_windows", at_places):
+        yield
 
 
 def drawn_canvases(size: tuple[int, int], count: int, letterboxed: Callable[..., np.ndarray]) -> np.ndarray:
@@ -87,11 +116,13 @@ def runner(name: str, folder: Path) -> Callable[[np.ndarray], Any]:
     """From canvases to garments, decoding included."""
     if name in ("eager", "compile"):
         return _torch_runner(folder, compiled=name == "compile")
-    file = folder / FILES[name.removeprefix("openvino:")]
+    file = folder / FILE_OF[name.removeprefix("openvino:")]
     if name.startswith("openvino"):
         import openvino
 
-        return openvino.Core().compile_model(openvino.Core().read_model(file), "CPU")
+        # With AMX it would compute in bfloat16, and find other garments.
+        precision = {"INFERENCE_PRECISION_HINT": "f32"}
+        return openvino.Core().compile_model(openvino.Core().read_model(file), "CPU", precision)
     from deepmark.runtime.onnx_detector import OnnxDetector, PlacedImage
 
     detector = OnnxDetector(file, strategy="none", min_score=0.0)
@@ -144,25 +175,38 @@ def in_a_process(name: str, folder: Path, seconds: float) -> dict[str, float] | 
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def print_table(rows: dict[str, list[dict[str, float]]], folder: Path) -> None:
-    print("| runner | MB | ms, batch 1 | ms an image, batch 8 | images a second | of eager | memory, MB |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
+def aps_of(workspace: Path | None) -> dict[str, str]:
+    """Box AP and landmark AP by runner, as the stage `export` measured them."""
+    if workspace is None:
+        return {}
+    files = json.loads((workspace / "metrics/export.json").read_text())["files"]
+    found = {name: f"{one['box_ap']['value']:.4f} | {one['landmark_ap']['value']:.4f}" for name, one in files.items()}
+    first = files["float32"]
+    return {**found, "eager": f"{first['box_ap']['torch']:.4f} | {first['landmark_ap']['torch']:.4f}"}
+
+
+def print_table(rows: dict[str, list[dict[str, float]]], folder: Path, aps: dict[str, str]) -> None:
+    more = (" box AP | landmark AP |", "---:|---:|") if aps else ("", "")
+    print(f"| runner | MB | ms, batch 1 | ms an image, batch 8 | images a second | of eager | memory, MB |{more[0]}")
+    print(f"|---|---:|---:|---:|---:|---:|---:|{more[1]}")
     figures = {
         name: {key: statistics.median(one[key] for one in each) for key in each[0]} for name, each in rows.items()
     }
     eager = figures["torch eager"]["batch 1"]
     for name, one in figures.items():
-        file = folder / FILES.get(RUNNERS[name].removeprefix("openvino:"), "model.safetensors")
+        file = folder / FILE_OF[RUNNERS[name].removeprefix("openvino:")]
         best = 1e3 / min(one["batch 1"], one["batch 8"])
         print(
             f"| {name} | {file.stat().st_size / 1e6:.2f} | {one['batch 1']:.1f} | {one['batch 8']:.1f} | {best:.1f} | "
             f"{one['batch 1'] / eager:.2f} | {one['memory']:.0f} |"
+            + (f" {aps.get(RUNNERS[name], '– | –')} |" if aps else "")
         )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, help="a model.safetensors; its own backbone and input size are used")
+    parser.add_argument("--workspace", type=Path, help="its checkpoint, with the APs that `deepmark export` measured")
     parser.add_argument("--backbone", default="mobile", choices=["mobile", "dla34", "hourglass104"])
     parser.add_argument("--size", type=int, nargs=2, default=(320, 320), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--plain", action="store_true", help="dla34 without deformable convolutions")
@@ -178,13 +222,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="deepmark-edge-") as name:
         folder = Path(name)
         size = (given.size[0], given.size[1])
-        make_files(folder, checkpoint=given.checkpoint, backbone=given.backbone, size=size, deformable=not given.plain)
+        checkpoint = given.workspace / "data/checkpoint/model.safetensors" if given.workspace else given.checkpoint
+        make_files(folder, checkpoint=checkpoint, backbone=given.backbone, size=size, deformable=not given.plain)
         rows: dict[str, list[dict[str, float]]] = {}
         for _ in range(given.rounds):
             for words, runner_name in RUNNERS.items():
                 if runner_name not in given.skip and (one := in_a_process(runner_name, folder, given.seconds)):
                     rows.setdefault(words, []).append(one)
-        print_table(rows, folder)
+        print_table(rows, folder, aps_of(given.workspace))
 
 
 if __name__ == "__main__":
