@@ -130,12 +130,17 @@ class EvaluatedVersion:
         return read_detector(self.weights).params
 
     def check_weights(self) -> None:
-        """Raises DeepmarkError where the file that serves is gone, or is not the one that was registered."""
+        """Raises DeepmarkError where the file that serves, or what loads it, is gone, or is not what was registered."""
         registered = self.version.served_sha256
         if registered is not None and file_sha256(self.weights) != registered:
             raise DeepmarkError(
                 f"version {self.version.number}: its weights were changed since it was registered (their sha256 is "
                 f"not {registered[:12]}…). `deepmark register` where this checkpoint is stores it again."
+            )
+        if not self._registry.is_whole(self.version):
+            raise DeepmarkError(
+                f"version {self.version.number}: its MLmodel file or its code was changed or lost since it was "
+                "registered. `deepmark register` where this checkpoint is makes a new version that is whole."
             )
 
     def read_predictions(self) -> list[Prediction]:

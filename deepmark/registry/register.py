@@ -29,8 +29,8 @@ def register(workspace: Workspace) -> dict[str, Any]:
     (promote.serve), its own predictions and figures are those of the version.
 
     A checkpoint that is a version already, with the same file that serves, stays that version; its tags are updated,
-    and its files stored again where they are lost or damaged. Raises DeepmarkError where a file that it needs is
-    missing, or the figures are not of this checkpoint.
+    and its weights stored again where they are lost or damaged. Where other files of it are, a new version is made.
+    Raises DeepmarkError where a file that it needs is missing, or the figures are not of this checkpoint.
     """
     from deepmark.tracking.tracker import Tracker
     from deepmark.workspace.inputs import open_shards, read_training
@@ -49,8 +49,9 @@ def register(workspace: Workspace) -> dict[str, Any]:
         source = tracker.log_model(model, jpeg, carried(workspace, exported))
         tracker.finish()  # a process that was killed while it logged the model has left the run as RUNNING
         tags = _tags(workspace, registry, run_id, metrics, exported)
-        same = (one for one in registry.versions() if identity.items() <= one.tags.items())
-        known = next((one for one in same if one.serves == workspace.params.promote.serve), None)
+        serves = workspace.params.promote.serve
+        same = [one for one in registry.versions() if identity.items() <= one.tags.items() and one.serves == serves]
+        known = next(filter(registry.is_whole, same), None)
         if known is None:
             number = registry.create_version(source, run_id, {**identity, **tags})
         else:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 from deepmark.errors import DeepmarkError, redact
 from deepmark.registry.lock import exclusive
 from deepmark.runtime.contract import FILES
-from deepmark.serving.logged_model import ARTIFACTS, CHECKPOINT, CHECKPOINT_TAG, SERVED_TAG, SERVES_TAG, WEIGHTS
+from deepmark.serving.logged_model import (
+    ARTIFACTS,
+    CHECKPOINT,
+    CHECKPOINT_TAG,
+    FILES_TAG,
+    SERVED_TAG,
+    SERVES_TAG,
+    WEIGHTS,
+)
 from deepmark.tracking.mlflow_store import as_current_store, open_client, store_errors, tracking_uri
 
 if TYPE_CHECKING:
@@ -111,7 +119,9 @@ class Registry:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
             model_id = source.rpartition("/")[2]
-            version = self._client.create_model_version(MODEL, source, run_id, dict(tags), model_id=model_id)
+            files = self._client.get_logged_model(model_id).tags.get(FILES_TAG)
+            all_tags = {**tags, **({FILES_TAG: files} if files else {})}
+            version = self._client.create_model_version(MODEL, source, run_id, all_tags, model_id=model_id)
         return int(version.version)
 
     def set_tags(self, number: int, tags: Mapping[str, str]) -> None:
@@ -150,6 +160,17 @@ class Registry:
     def download_artifact(self, run_id: str, path: str, folder: Path) -> Path:
         """Copy an artifact of a run into `folder`; DeepmarkError where it is gone."""
         return self._download(f"runs:/{run_id}/{path}", folder)
+
+    def is_whole(self, version: Version) -> bool:
+        """Whether its MLmodel file, code and requirements are as they were; earlier releases kept no sum of them."""
+        registered = version.tags.get(FILES_TAG)
+        if registered is None:
+            return True
+        from deepmark.tracking.logged_models import files_digest
+
+        with store_errors(self.uri), as_current_store(self.uri):
+            source = self._client.get_model_version(MODEL, str(version.number)).source
+            return files_digest(self._client, str(source)) == registered
 
     def download_served(self, version: Version, folder: Path) -> Path:
         """Copy the file of a version that serves into `folder`; DeepmarkError where it is gone."""

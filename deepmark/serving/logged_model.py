@@ -18,6 +18,9 @@ CHECKPOINT_TAG, STRATEGY_TAG = "deepmark.checkpoint", "deepmark.strategy"
 SERVES_TAG, SERVED_TAG = "deepmark.serves", "deepmark.served"
 """Tags of one that serves an exported file: the precision of that file, and its sha256."""
 
+FILES_TAG = "deepmark.files"
+"""Tag of a logged model and of its version: a digest of its files other than those in `ARTIFACTS`."""
+
 CHECKPOINT = "checkpoint"
 """What serves where it is no exported file."""
 

@@ -19,6 +19,7 @@ from deepmark.runtime.contract import FILES
 from deepmark.serving.logged_model import (
     CHECKPOINT,
     CHECKPOINT_TAG,
+    FILES_TAG,
     SERVED_TAG,
     SERVES_TAG,
     STRATEGY_TAG,
@@ -26,7 +27,7 @@ from deepmark.serving.logged_model import (
 )
 from deepmark.tracking.datasets import dataset_inputs
 from deepmark.tracking.flatten import flatten
-from deepmark.tracking.logged_models import find_model, restore_files
+from deepmark.tracking.logged_models import files_digest, find_model, restore_files
 from deepmark.tracking.mlflow_store import (
     IDENTITY_TAG,
     PROCESS_TAG,
@@ -213,7 +214,8 @@ class Tracker:
         `example_image`, JPEG bytes, is the input example, and is predicted once to see that the model works. The model
         detects by `promote.strategy` and returns scores of `report.min_score` or more; loading it with another
         `model_config` changes both. Where the run has a model of this checkpoint, strategy and file that serves, its
-        URI is returned, and its files are stored again where they are lost or damaged.
+        URI is returned, and its weights are stored again where they are lost or damaged; it is logged anew where other
+        files of it are.
         """
         params = load_params(self.workspace / "params.yaml")
         predict = params.predict.model_copy(update={"min_score": params.report.min_score})
@@ -230,13 +232,15 @@ class Tracker:
             (served,) = (one for one in exported if one.name == FILES[serves])
             tags |= {SERVES_TAG: serves, SERVED_TAG: file_sha256(served)}
         with self._store_errors():
-            uri = find_model(self._client, self._run, tags)
-            if uri is not None:
-                with as_current_store(tracking_uri(self.workspace)):
+            with as_current_store(tracking_uri(self.workspace)):
+                uri = find_model(self._client, self._run, tags)
+                if uri is not None:
                     restore_files(self._client, uri, checkpoint, exported)
-                return uri
+                    return uri
             with self._active_run():
-                return log_model(checkpoint, exported, example_image, config, tags)
+                uri = log_model(checkpoint, exported, example_image, config, tags)
+                self._client.set_logged_model_tags(uri.rpartition("/")[2], {FILES_TAG: files_digest(self._client, uri)})
+                return uri
 
     def finish(self, status: Status = "FINISHED") -> None:
         """Close the run. One that was finished already when it was opened keeps its end time."""

@@ -67,7 +67,7 @@ def disk(request: pytest.FixtureRequest, complete: Path, tmp_path_factory: pytes
             subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
         yield folder
     finally:
-        subprocess.run(["umount", folder], check=True)
+        subprocess.run(["umount", "--lazy", folder], check=True)  # MLflow keeps its database open
 
 
 @pytest.mark.parametrize("stage", STAGES)

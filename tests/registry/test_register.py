@@ -4,14 +4,15 @@ import json
 
 import pytest
 from measurements import write_earlier_metrics
-from registered import aliases, evaluated, flip_bit, registered_weights, tags
+from registered import aliases, evaluated, flip_bit, load_champion, registered_weights, tags
 from workspaces import refused
 
 from deepmark.files import file_sha256
 from deepmark.registry.cached_evaluation import EVALUATION_TAG
 from deepmark.registry.promote import promote
 from deepmark.registry.register import register
-from deepmark.serving.logged_model import CHECKPOINT_TAG
+from deepmark.registry.versions import MODEL
+from deepmark.serving.logged_model import CHECKPOINT_TAG, FILES_TAG
 from deepmark.tracking.mlflow_store import open_client
 from deepmark.workspace.inputs import read_training
 
@@ -90,6 +91,34 @@ def test_registered_weights_that_rotted_are_stored_again_by_register(pair, fault
     assert file_sha256(file) == file_sha256(pair.model_file)
     assert "its weights were lost or damaged, and stored again" in caplog.text
     assert alias == ("champion" if is_champion else "challenger")
+    assert promote(pair).champion == 2
+
+
+@pytest.mark.parametrize("damage", ["a flipped bit in MLmodel", "a module gone"])
+def test_a_version_whose_other_files_rotted_is_not_promoted_and_is_registered_as_a_new_one(deepmark, pair, damage):
+    (weights,) = registered_weights(pair, file_sha256(pair.model_file))
+    stored = weights.parents[1]
+    if damage == "a flipped bit in MLmodel":
+        flip_bit(stored / "MLmodel")
+    else:
+        (stored / "code/deepmark/types/detections.py").unlink()
+
+    done = deepmark("promote", "--workspace", pair.root)
+    assert refused(done, "version 2: its MLmodel file or its code was changed or lost", "`deepmark register`")
+
+    assert (register(pair)["version"], register(pair)["version"]) == (3, 3)
+    assert aliases(pair) == {3: ("challenger",), 2: (), 1: ("champion",)}
+    assert promote(pair).champion == 3
+    load_champion(pair)
+
+
+def test_a_version_of_an_earlier_release_has_no_sum_of_its_other_files_and_stays_as_it_is(pair):
+    client = open_client(pair.root)
+    client.delete_model_version_tag(MODEL, "2", FILES_TAG)
+    model_id = client.get_model_version(MODEL, "2").source.rpartition("/")[2]
+    client.delete_logged_model_tag(model_id, FILES_TAG)
+
+    assert register(pair)["version"] == 2
     assert promote(pair).champion == 2
 
 
