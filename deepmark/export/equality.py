@@ -24,7 +24,12 @@ BOX_PIXELS, SCORE, LANDMARK_PIXELS = 0.1, 1e-4, 0.1
 """The largest differences of a float32 file."""
 
 LANDMARKS_OFF = 1e-4
-"""The share of landmarks that may differ more: one in 10,000 lies between two peaks that are equally near."""
+"""The share of landmarks that may differ more, and one at least: one in 10,000 lies between two peaks equally near."""
+
+MISSING = 1e-3
+"""The share of garments that only one of them may find, and two at least. Where the scores of cells side by side are
+equal but for rounding, either is the peak, or none: so it was of 4 in 17,906 of random networks, and of no trained one.
+"""
 
 _SAME = 2.0
 """Pixels, half a cell: boxes that differ more are not of the same peak."""
@@ -51,8 +56,9 @@ class Equality:
 
     def holds(self) -> bool:
         """Whether a float32 file is as good as torch."""
-        few = self.landmarks_off <= LANDMARKS_OFF * self.landmarks
-        return self.missing == 0 and self.box <= BOX_PIXELS and self.score <= SCORE and few
+        few = self.missing <= max(2, MISSING * self.garments)
+        few &= self.landmarks_off <= max(1, LANDMARKS_OFF * self.landmarks)
+        return few and self.box <= BOX_PIXELS and self.score <= SCORE
 
     def as_dict(self) -> dict[str, Any]:
         """Every figure by its name."""
