@@ -64,7 +64,8 @@ def export_workspace(workspace: Workspace, data_version: str | None) -> dict[str
                     sha256=sha256,
                     data_version=data_version,
                 )
-                write_text(draft / CONTRACT_FILE, contract.to_json())
+                if not judge.flip:
+                    write_text(draft / CONTRACT_FILE, contract.to_json())
             elif name == "float16":
                 write_float16(base, file)
             else:

@@ -64,6 +64,7 @@ def test_with_flip_each_file_has_a_second_one_for_that_strategy(trained, deepmar
     }
     assert all(of["equality"]["holds"] for of in figures["files"].values())
     assert "torch, flip" in done.out
+    assert Contract.read(workspace.export / "model.json").strategies == ("none", "nms")
     _same_detections(workspace)
     _same_detections(workspace, "flip")
 
