@@ -73,10 +73,15 @@ def _model_of(folder: Path) -> Path:
 
 def _registered(uri: str, workspace: Path, **options: Any) -> ImageDetector:
     """The version with an alias in the registry of a workspace."""
-    with extras_named():
-        from deepmark.registry.find_version import find_version
+    return load_version(*find_version(uri, workspace), **options)
 
-        return load_version(*find_version(uri, workspace), **options)
+
+def find_version(uri: str, workspace: Path) -> "tuple[Registry, Version]":
+    """`registry.find_version`, which names the extra that is missing."""
+    with extras_named():
+        from deepmark.registry.find_version import find_version as find
+
+        return find(uri, workspace)
 
 
 def load_version(registry: "Registry", version: "Version", **options: Any) -> ImageDetector:

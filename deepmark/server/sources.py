@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from deepmark.detectors import load_detector, load_version
-from deepmark.errors import DeepmarkError, extras_named
+from deepmark.detectors import find_version, load_detector, load_version
+from deepmark.errors import DeepmarkError
 from deepmark.server.served_model import ModelSource, ServedModel
-
-if TYPE_CHECKING:
-    from deepmark.registry.versions import Registry, Version
 
 
 class FileSource:
@@ -36,11 +33,11 @@ class AliasSource:
 
     def newest(self) -> int:
         """Raises DeepmarkError for another URI, where no version has the alias, or the store cannot be reached."""
-        _, version = _find(self._uri, self._workspace)
+        _, version = find_version(self._uri, self._workspace)
         return version.number
 
     def load(self, version: int | None) -> ServedModel:
-        registry, found = _find(self._uri, self._workspace)
+        registry, found = find_version(self._uri, self._workspace)
         if found.number != version:  # promoted since it was asked for; the next look finds it
             raise DeepmarkError(f"version {version} has lost its alias to version {found.number} meanwhile.")
         detector = load_version(registry, found, **self._options)
@@ -50,10 +47,3 @@ class AliasSource:
 def model_source(model: str, *, workspace: Path, options: Mapping[str, Any]) -> ModelSource:
     """The source that a person names: a path, or models:/deepmark@champion."""
     return AliasSource(model, workspace, options) if model.startswith("models:") else FileSource(model, options)
-
-
-def _find(uri: str, workspace: Path) -> "tuple[Registry, Version]":
-    with extras_named():
-        from deepmark.registry.find_version import find_version
-
-        return find_version(uri, workspace)
