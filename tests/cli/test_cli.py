@@ -199,6 +199,7 @@ def test_every_command_takes_json_as_a_flag():
         assert option.is_flag, name
 
 
+@pytest.mark.slow
 def test_the_facts_of_a_new_workspace_and_of_the_demo_are_json_and_nothing_else(deepmark, tmp_path, monkeypatch):
     root = tmp_path / "new"
     made = deepmark("init", root, "--profile", "demo", "--json").facts

@@ -10,6 +10,8 @@ import pytest
 from deepmark.data.parallel import AHEAD, map_in_order, worker_count
 from deepmark.errors import DeepmarkError
 
+pytestmark = pytest.mark.slow
+
 
 def double(number):
     """Twice the number; larger numbers finish sooner."""

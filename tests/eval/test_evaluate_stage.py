@@ -12,6 +12,8 @@ from deepmark.tracking.mlflow_store import open_client
 from deepmark.tracking.tracker import Tracker
 from deepmark.workspace.layout import Workspace
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def copied_in(sharded: Workspace) -> Workspace:

@@ -218,6 +218,7 @@ def test_strategies_are_those_of_the_command_line(model):
         assert load_detector(model, device="cpu", strategy=strategy).strategy == strategy
 
 
+@pytest.mark.slow
 def test_detections_draw_themselves_on_the_image_they_are_of(detector, tmp_path):
     (tmp_path / "image.png").write_bytes(png(pixels()))
 

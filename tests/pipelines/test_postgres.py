@@ -86,6 +86,7 @@ def test_a_server_that_does_not_answer_is_told_with_its_reason(in_postgres, monk
         open_instance(in_postgres)
 
 
+@pytest.mark.slow
 def test_postgres_stays_out_of_a_workspace_that_did_not_ask_for_it(tmp_path):
     (tmp_path / "dvc.yaml").touch()
     with open_instance(tmp_path) as instance:

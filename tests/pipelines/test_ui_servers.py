@@ -37,6 +37,7 @@ def test_no_command_line_holds_a_password_and_mlflow_gets_its_store_by_the_envir
     assert started[1][1]["MLFLOW_BACKEND_STORE_URI"] == STORE
 
 
+@pytest.mark.slow
 def test_the_pages_to_begin_with_are_those_of_the_graph_and_of_the_experiment(tmp_path):
     workspace, store = tmp_path, f"sqlite:///{tmp_path}/mlflow.db"
     addresses = {"Dagster": "http://127.0.0.1:3000", "MLflow": "http://127.0.0.1:5000"}

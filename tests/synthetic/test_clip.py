@@ -12,6 +12,8 @@ from deepmark.synthetic import draw_clip_files
 from deepmark.synthetic.clip import FEWEST, HIDDEN, draw_clip
 from deepmark.video.read_video import VideoReader
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):

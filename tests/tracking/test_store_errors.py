@@ -11,6 +11,8 @@ from deepmark.tracking.mlflow_store import open_client, store_errors, tracking_u
 from deepmark.tracking.provenance import EXPERIMENT_VARIABLE
 from deepmark.tracking.tracker import TRAINING_TAG, Tracker
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory):

@@ -16,6 +16,8 @@ from deepmark.train.loop import TrainState
 from deepmark.train.step import Stepper
 from deepmark.workspace.layout import Workspace
 
+pytestmark = pytest.mark.slow
+
 
 def save(folder: Path, stepper: Stepper, state: TrainState) -> Path:
     return save_checkpoint(folder, stepper, state, facts={"mlflow_run_id": "7"}, kept=2)

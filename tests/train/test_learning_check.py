@@ -81,6 +81,7 @@ def test_one_bad_epoch_is_not_a_collapse():
     assert learning_warnings(history([9.0, 3.0, 8.0]), epochs=63) == []
 
 
+@pytest.mark.slow
 def test_a_training_that_cannot_learn_says_so_in_its_log_in_mlflow_and_in_dagster(sharded, caplog):
     workspace = set_params(sharded, train={"epochs": 3, "learning_rate": 1e-12, "optimizer": "adam"})
     train_rank(workspace, run_folder(workspace), ALONE, StopSignal())

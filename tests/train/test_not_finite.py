@@ -23,6 +23,8 @@ from deepmark.train.run_id import run_folder
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.workspace.layout import Workspace
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:

@@ -18,6 +18,8 @@ from deepmark.workspace.layout import Workspace
 from pipelines.code_location import build_definitions
 from pipelines.instance import dagster_home, open_instance
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["a b 100% #1", 'it\'s "mine" back\\slash', "Ö e\u0301 a:b@c $HOME", "-" + "y" * 200]
 REFUSED = ["q?x", "a%20b", "{x}", "two\nlines", "caf\udce9"]
 

@@ -68,6 +68,7 @@ def test_a_command_that_cannot_be_started_is_one_message(tmp_path):
         assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_guard_that_is_told_to_stop_ends_everything_within_five_seconds(stubborn, tmp_path):
     started = time.monotonic()
     stubborn.send_signal(signal.SIGTERM)
@@ -77,12 +78,14 @@ def test_a_guard_that_is_told_to_stop_ends_everything_within_five_seconds(stubbo
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.slow
 def test_a_guard_whose_starter_is_gone_ends_everything(stubborn, tmp_path):
     stubborn.stdin.close()
 
     assert wait_until(lambda: processes_in(tmp_path) == [], seconds=5)
 
 
+@pytest.mark.slow
 def test_orphans_of_a_killed_command_are_found(stubborn, tmp_path):
     (command,) = psutil.Process(stubborn.pid).children()
     command.kill()

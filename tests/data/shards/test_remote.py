@@ -18,6 +18,8 @@ from deepmark.data.shards.remote import RemoteFolder
 from deepmark.data.shards.source import RemoteShards
 from deepmark.errors import DeepmarkError
 
+pytestmark = pytest.mark.slow
+
 ROOM = 2**30
 
 

@@ -204,6 +204,7 @@ def test_a_pipeline_can_be_sent_to_another_process(folder):
     assert [key for key, _ in sent] == [key for key, _ in dataset]
 
 
+@pytest.mark.slow
 def test_a_damaged_sample_is_named_by_a_data_loader_too(folder):
     file = shard_of(folder, KEYS[3])
     file.write_bytes(flip(700)(file.read_bytes()))
