@@ -9,6 +9,7 @@ Source: Deformable ConvNets v2, 2018, section 2; layout of channels as in Center
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from deepmark.shapes import Float
 
@@ -51,6 +52,9 @@ class DeformConv2d(nn.Module):
     """A 3x3 convolution that learns, for every cell, where its nine taps sample and how much each counts.
 
     Its start values are half a plain convolution: no offsets, and every tap weighted by sigmoid(0) = 0.5.
+
+    For the backward pass only its inputs are kept. The samples, nine times the size of the input and needed twice, are
+    computed again, with the same bits. All layers of DLA-34 would otherwise keep 681 MiB an image of 512 x 512.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -69,4 +73,7 @@ class DeformConv2d(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
         offset, mask = self.conv_offset_mask(x).split([2 * TAPS, TAPS], dim=1)
-        return deform_conv2d(x, offset, mask.sigmoid(), self.weight, self.bias)
+        inputs = (x, offset, mask.sigmoid(), self.weight, self.bias)
+        if not torch.is_grad_enabled():
+            return deform_conv2d(*inputs)
+        return checkpoint(deform_conv2d, *inputs, use_reentrant=False, preserve_rng_state=False)  # draws no numbers

@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 
 import pytest
 import torch
 import torch.nn.functional as F
+from saved_bytes import saved_bytes
 from torch import Tensor
 from workspaces import SCALAR_KERNELS
 
@@ -135,12 +137,13 @@ def test_on_the_cpu_it_is_deterministic():
     assert all(torch.equal(a, b) for a, b in zip(once, again, strict=True))
 
 
-def gradients(layer: torch.nn.Module, x: Tensor) -> list[Tensor]:
-    """The gradients of the input and of every parameter, in float32."""
+def gradients(layer: Callable[[Tensor], Tensor], x: Tensor, weights: Iterable[Tensor] | None = None) -> list[Tensor]:
+    """The gradients of the input and of every weight, by default the layer's, in float32."""
+    weights = layer.parameters() if isinstance(layer, torch.nn.Module) and weights is None else weights
     x = x.clone().requires_grad_()
     result = layer(x)
     towards = torch.randn(result.shape, generator=torch.Generator().manual_seed(9))
-    return [g.float() for g in torch.autograd.grad(result, [x, *layer.parameters()], towards.to(result.dtype))]
+    return [g.float() for g in torch.autograd.grad(result, [x, *weights], towards.to(result.dtype))]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -160,6 +163,54 @@ def test_in_half_precision_its_gradients_are_those_of_float32_but_for_rounding(d
 
     for rough, exact in zip(found, wanted, strict=True):
         assert (rough - exact).norm() < 0.01 * exact.norm()
+
+
+def small_layer(*, seed: int) -> DeformConv2d:
+    torch.manual_seed(seed)
+    layer = DeformConv2d(8, 4)
+    torch.nn.init.normal_(layer.conv_offset_mask.weight, std=0.2)
+    return layer
+
+
+def keep_the_samples(layer: DeformConv2d, x: Tensor) -> Tensor:
+    """The layer without computing anything again."""
+    offset, mask = layer.conv_offset_mask(x).split([18, 9], dim=1)
+    return deform_conv2d(x, offset, mask.sigmoid(), layer.weight, layer.bias)
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.float16], ids=["fp32", "bf16", "fp16"])
+def test_what_it_computes_again_gives_the_same_bits(dtype):
+    layer, x = small_layer(seed=4), torch.randn(2, 8, 6, 7)
+
+    with torch.autocast("cpu", dtype, enabled=dtype is not None):
+        found = gradients(layer, x)
+        wanted = gradients(lambda x: keep_the_samples(layer, x), x, layer.parameters())
+
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+def test_gradients_of_two_passes_add_up_to_the_same_bits():
+    sums = []
+    for way in (lambda layer, x: layer(x), keep_the_samples):
+        layer = small_layer(seed=5)
+        for seed in (6, 7):
+            x = torch.randn(2, 8, 6, 7, generator=torch.Generator().manual_seed(seed))
+            way(layer, x).square().sum().backward()
+        sums.append([weight.grad for weight in layer.parameters()])
+
+    assert all(torch.equal(a, b) for a, b in zip(*sums, strict=True))
+
+
+def test_for_the_backward_pass_it_keeps_its_inputs_alone():
+    layer, x = small_layer(seed=8), torch.randn(2, 8, 6, 7)
+
+    kept, kept_otherwise = (
+        saved_bytes(compute, layer) for compute in (lambda: layer(x), lambda: keep_the_samples(layer, x))
+    )
+
+    cells = 4 * 2 * 6 * 7  # bytes of a map of one channel
+    assert kept == (8 + 27 + 9) * cells  # the input, offsets beside logits of the mask, and the mask
+    assert kept_otherwise > 2 * 9 * 8 * cells  # samples before and after the mask
 
 
 COMPILED = """
