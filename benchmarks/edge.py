@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,14 @@ _HEATMAP_BIAS = -4.6
 
 
 def make_files(
-    folder: Path, *, checkpoint: Path | None, backbone: str, size: tuple[int, int], deformable: bool
+    folder: Path,
+    *,
+    checkpoint: Path | None,
+    backbone: str,
+    size: tuple[int, int],
+    deformable: bool,
+    canvas_count: int = 32,
+    int8: bool = True,
 ) -> None:
     """The checkpoint and its three files, and the canvases that all runners see."""
     import torch
@@ -72,13 +79,14 @@ def make_files(
             for name in ("center_heatmap", "landmark_heatmap"):
                 getattr(detector.heads, name).convolutions[1].bias.fill_(_HEATMAP_BIAS)
     save_detector(detector, folder / "model.safetensors")
-    canvases = drawn_canvases(detector.params.input_size, 32, letterboxed)
+    canvases = drawn_canvases(detector.params.input_size, canvas_count, letterboxed)
     np.save(folder / "canvases.npy", canvases)
     export_onnx(detector, folder / FILES["float32"], PROFILE_PREDICT_PARAMS)
     with heads_at_every_cell():
         export_onnx(detector, folder / FILE_OF["dense"], PROFILE_PREDICT_PARAMS)
     write_float16(folder / FILES["float32"], folder / FILES["float16"])
-    write_int8(folder / FILES["float32"], folder / FILES["int8"], np.split(canvases, len(canvases) // 8))
+    if int8:
+        write_int8(folder / FILES["float32"], folder / FILES["int8"], [canvases])
 
 
 @contextmanager
@@ -143,11 +151,11 @@ def _torch_runner(folder: Path, *, compiled: bool) -> Callable[[np.ndarray], Any
     )
 
 
-def measure(name: str, folder: Path, seconds: float) -> dict[str, float]:
-    """Milliseconds an image, alone and in batches of eight, and the process's largest memory in MB."""
+def measure(name: str, folder: Path, seconds: float, batches: Sequence[int]) -> dict[str, float]:
+    """Milliseconds an image in batches of these sizes, and the process's largest memory in MB."""
     canvases, run = np.load(folder / "canvases.npy"), runner(name, folder)
     figures = {}
-    for batch in (1, 8):
+    for batch in batches:
         run(canvases[:batch])
         times: list[float] = []
         while sum(times) < seconds or len(times) < 3:
@@ -165,9 +173,10 @@ def _peak_memory() -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def in_a_process(name: str, folder: Path, seconds: float) -> dict[str, float] | None:
+def in_a_process(name: str, folder: Path, seconds: float, batches: Sequence[int]) -> dict[str, float] | None:
     """`measure` in a process of its own; None where the runner is not installed or cannot take the file."""
     command = [sys.executable, __file__, "--measure", name, "--folder", str(folder), "--seconds", str(seconds)]
+    command += ["--batches", *map(str, batches)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         print(f"  {name}: left out ({done.stderr.strip().splitlines()[-1]})", file=sys.stderr)
@@ -187,18 +196,20 @@ def aps_of(workspace: Path | None) -> dict[str, str]:
 
 def print_table(rows: dict[str, list[dict[str, float]]], folder: Path, aps: dict[str, str]) -> None:
     more = (" box AP | landmark AP |", "---:|---:|") if aps else ("", "")
-    print(f"| runner | MB | ms, batch 1 | ms an image, batch 8 | images a second | of eager | memory, MB |{more[0]}")
-    print(f"|---|---:|---:|---:|---:|---:|---:|{more[1]}")
+    batches = [key for key in next(iter(rows.values()))[0] if key != "memory"]
+    columns = " | ".join(f"ms an image, {batch}" for batch in batches)
+    print(f"| runner | MB | {columns} | images a second | of eager | memory, MB |{more[0]}")
+    print(f"|---|---:|{'---:|' * len(batches)}---:|---:|---:|{more[1]}")
     figures = {
         name: {key: statistics.median(one[key] for one in each) for key in each[0]} for name, each in rows.items()
     }
-    eager = figures["torch eager"]["batch 1"]
+    eager = figures["torch eager"][batches[0]]
     for name, one in figures.items():
         file = folder / FILE_OF[RUNNERS[name].removeprefix("openvino:")]
-        best = 1e3 / min(one["batch 1"], one["batch 8"])
+        times = [one[batch] for batch in batches]
         print(
-            f"| {name} | {file.stat().st_size / 1e6:.2f} | {one['batch 1']:.1f} | {one['batch 8']:.1f} | {best:.1f} | "
-            f"{one['batch 1'] / eager:.2f} | {one['memory']:.0f} |"
+            f"| {name} | {file.stat().st_size / 1e6:.2f} | {' | '.join(f'{ms:.1f}' for ms in times)} | "
+            f"{1e3 / min(times):.1f} | {times[0] / eager:.2f} | {one['memory']:.0f} |"
             + (f" {aps.get(RUNNERS[name], '– | –')} |" if aps else "")
         )
 
@@ -212,22 +223,34 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="dla34 without deformable convolutions")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0, help="of measurement for each runner and batch size")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8], help="batch sizes; ratios are of the first")
+    parser.add_argument("--canvases", type=int, default=32, help="drawn images that int8 is calibrated with")
     parser.add_argument("--skip", nargs="*", default=[], choices=list(RUNNERS.values()))
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
-        print(json.dumps(measure(given.measure, given.folder, given.seconds)))
+        print(json.dumps(measure(given.measure, given.folder, given.seconds, given.batches)))
         return
     with tempfile.TemporaryDirectory(prefix="deepmark-edge-") as name:
         folder = Path(name)
         size = (given.size[0], given.size[1])
         checkpoint = given.workspace / "data/checkpoint/model.safetensors" if given.workspace else given.checkpoint
-        make_files(folder, checkpoint=checkpoint, backbone=given.backbone, size=size, deformable=not given.plain)
+        make_files(
+            folder,
+            checkpoint=checkpoint,
+            backbone=given.backbone,
+            size=size,
+            deformable=not given.plain,
+            canvas_count=given.canvases,
+            int8=not {"int8", "openvino:int8"} <= set(given.skip),
+        )
         rows: dict[str, list[dict[str, float]]] = {}
         for _ in range(given.rounds):
             for words, runner_name in RUNNERS.items():
-                if runner_name not in given.skip and (one := in_a_process(runner_name, folder, given.seconds)):
+                if runner_name not in given.skip and (
+                    one := in_a_process(runner_name, folder, given.seconds, given.batches)
+                ):
                     rows.setdefault(words, []).append(one)
         print_table(rows, folder, aps_of(given.workspace))
 
