@@ -18,11 +18,11 @@ from deepmark.model.detector import Detector
 from deepmark.model.heads import STRIDE
 from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.params import PredictParams
-from deepmark.shapes import Bool, Float, Int64, UInt8
+from deepmark.shapes import Float, Int64, UInt8
 from deepmark.types.detections import OWN_LANDMARKS
 
-_NOTHING = -1e9
-"""The logit of a cell that is no peak."""
+_STEEP = 1e30
+"""Turns the least difference of two logits into a logit whose probability is 0."""
 
 _FAR = 1e9
 """Where a peak is that there is not, in cells."""
@@ -110,7 +110,7 @@ class DetectorGraph(nn.Module):
         heads, (height, width) = self.detector.heads, features.shape[2:]
         logits = self._logits(heads.center_heatmap(features))
         batch = logits.shape[0]
-        heights, places = torch.where(_is_peak(logits), logits, _NOTHING).flatten(1).topk(self.rows)
+        heights, places = _only_peaks(logits).flatten(1).topk(self.rows)
         categories, cells = places // (height * width), places % (height * width)
         image = torch.arange(batch)[:, None].expand_as(cells)
         windows = _windows(padded, image.flatten(), cells.flatten(), width)
@@ -126,7 +126,7 @@ class DetectorGraph(nn.Module):
         half = size.unflatten(0, (batch, self.rows)).clamp(min=0) / 2
         vectors, channels = vectors.unflatten(0, (batch, self.rows)), self.channels[categories]
         vectors = vectors.gather(2, channels[..., None].expand(-1, -1, -1, 2))
-        scores = torch.where(heights > _NOTHING, heights.sigmoid(), 0.0)
+        scores = heights.sigmoid()
         return scores, categories, torch.cat([middle - half, middle + half], dim=2), middle[:, :, None] + vectors
 
     def _landmark_peaks(self, features: Tensor, padded: Tensor) -> tuple[Tensor, Tensor]:
@@ -136,15 +136,15 @@ class DetectorGraph(nn.Module):
         """
         heads, (_, _, height, width) = self.detector.heads, features.shape
         logits = self._logits(heads.landmark_heatmap(features), channels=self.mirror)
-        found = _is_peak(logits) & (logits > self.bound)
-        most = cast(int, found.sum((2, 3)).max().clamp(1, self.peaks).item())
+        peaks = _only_peaks(logits)
+        most = cast(int, (peaks > self.bound).float().sum((2, 3)).max().clamp(1, self.peaks).long().item())
         torch._check(most >= 1)
         torch._check(most <= height * width)
-        heights, cells = torch.where(found, logits, _NOTHING).flatten(2).topk(most)
-        place = (heights > _NOTHING).nonzero(as_tuple=True)
+        heights, cells = peaks.flatten(2).topk(most)
+        place = (heights > self.bound).nonzero(as_tuple=True)
         offsets = heads.landmark_offset.at_windows(_windows(padded, place[0], cells[place], width))
         points = torch.full((*heights.shape, 2), _FAR).index_put(place, _points(cells[place], width) + offsets)
-        return points, heights.sigmoid()
+        return points, torch.where(heights > self.bound, heights.sigmoid(), 0.0)
 
     def _logits(self, logits: Tensor, channels: Tensor | None = None) -> Tensor:
         """A heatmap of the canvases: with `flip` the mean with those of their mirror images, which are the second half.
@@ -175,8 +175,12 @@ def _refine(
     return torch.where(taken[..., None], peaks, coarse), torch.where(taken, scores.gather(3, nearest).squeeze(3), 0.0)
 
 
-def _is_peak(logits: Float[Tensor, "b c h w"]) -> Bool[Tensor, "b c h w"]:
-    return logits >= F.max_pool2d(logits, 3, stride=1, padding=1)
+def _only_peaks(logits: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """The logits of cells that are the greatest of their 3 x 3 window, and minus _STEEP or less of all others.
+
+    A product and a sum take a third of the time of ONNX Runtime's Where with a scalar.
+    """
+    return logits + _STEEP * (logits - F.max_pool2d(logits, 3, stride=1, padding=1))
 
 
 def _points(cells: Int64[Tensor, "*n"], width: int) -> Float[Tensor, "*n 2"]:
