@@ -191,6 +191,13 @@ class Frame(StrEnum):
     UPRIGHT = "upright"
 
 
+class Statistics(StrEnum):
+    """What drawn images are like: all categories equally frequent, or as DeepFashion2's."""
+
+    EVEN = "even"
+    DEEPFASHION2 = "deepfashion2"
+
+
 SPLITS: tuple[str, ...] = tuple(Split)
 STRATEGIES: tuple[str, ...] = tuple(Strategy)
 

@@ -28,7 +28,7 @@ from deepmark.cli.options import (
     print_json,
 )
 from deepmark.cli.outputs import CSV, IMPORTED, check_folder, check_new_file
-from deepmark.schema import Backbone
+from deepmark.schema import Backbone, Statistics
 from deepmark.version import __version__
 
 app = typer.Typer(
@@ -112,6 +112,10 @@ def synth(
     train: Annotated[int, typer.Option(min=0, help="Images to train on.")] = 4500,
     validation: Annotated[int, typer.Option(min=0, help="Images to validate on.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 1,
+    statistics: Annotated[
+        Statistics,
+        typer.Option(help="deepfashion2: images of its shapes, and training items as frequent as there, some rare."),
+    ] = Statistics.EVEN,
     video: Annotated[bool, typer.Option("--video", help="Draw a clip instead: clip.mp4 and its truth.jsonl.")] = False,
     frames: Annotated[int, typer.Option(min=60, help="Of the clip, 25 a second.")] = 150,
     as_json: JsonOption = False,
@@ -128,7 +132,9 @@ def synth(
         if video:
             facts = draw_clip_files(folder, frames=frames, seed=seed, progress=advance)
         else:
-            facts = draw_dataset(folder, train=train, validation=validation, seed=seed, progress=advance)
+            facts = draw_dataset(
+                folder, train=train, validation=validation, seed=seed, statistics=statistics, progress=advance
+            )
     print_facts(facts, as_json)
 
 

@@ -13,7 +13,7 @@ import simplejpeg
 from deepmark.data.parallel import map_in_order, worker_count
 from deepmark.errors import DeepmarkError, as_path
 from deepmark.files import require_space, write_text
-from deepmark.schema import DRAWN_MARK, SPLITS
+from deepmark.schema import DRAWN_MARK, SPLITS, Statistics
 from deepmark.synthetic.scene import draw_image
 
 _CHUNK = 16
@@ -31,27 +31,34 @@ def draw_dataset(
     train: int,
     validation: int,
     seed: int,
+    statistics: str = "even",
     workers: int | None = None,
     progress: Callable[[int], None] = lambda n: None,
 ) -> dict[str, int]:
     """Draw a data set in the layout of DeepFashion2; returns the number of images of each split and of all garments.
 
     `progress(n)` is called when n more images are done. The bytes depend on the seed alone, not on `workers`; image n
-    of a split does not depend on how many are drawn. After an interruption, the same call draws everything again.
+    of a split does not depend on how many are drawn. After an interruption, the same call draws everything again. With
+    `statistics` "deepfashion2", images and training items are as those of DeepFashion2 (`synthetic.released`).
 
-    Raises DeepmarkError if `out` holds anything but an earlier draw with the same arguments, or a number is negative.
+    Raises DeepmarkError if `out` holds anything but an earlier draw with the same arguments, a number is negative, or
+    there are no such statistics.
     """
     out = as_path(out, "draw_dataset: out")
     counts = {"train": train, "validation": validation}
     for name, value in {**counts, "seed": seed}.items():
         if not isinstance(value, int) or value < 0:
             raise DeepmarkError(f"synth: {name} is {value!r}. Give a whole number, 0 or more.")
-    claim(out, {"drawn_by": "deepmark synth", "seed": seed, **counts})
+    if statistics not in tuple(Statistics):
+        raise DeepmarkError(f"synth: statistics is {statistics!r}. Give one of {', '.join(Statistics)}.")
+    chosen = Statistics(statistics)
+    recipe: dict[str, str | int] = {"drawn_by": "deepmark synth", "seed": seed, **counts}
+    claim(out, recipe | ({} if chosen is Statistics.EVEN else {"statistics": chosen.value}))
     for split in SPLITS:
         for folder in ("image", "annos"):
             (out / split / folder).mkdir(parents=True, exist_ok=True)
     chunks = [
-        (out, split, seed, range(start, min(start + _CHUNK, counts[split])))
+        (out, split, seed, chosen, range(start, min(start + _CHUNK, counts[split])))
         for split in SPLITS
         for start in range(0, counts[split], _CHUNK)
     ]
@@ -84,17 +91,17 @@ def claim(out: Path, recipe: dict[str, str | int]) -> None:
         write_text(mark, text)
 
 
-_Chunk = tuple[Path, str, int, range]
+_Chunk = tuple[Path, str, int, Statistics, range]
 
 
 def _draw_chunk(chunk: _Chunk) -> tuple[int, int]:
     """Draw one task; returns the number of images and of garments."""
-    out, split, seed, indices = chunk
+    out, split, seed, statistics, indices = chunk
     if multiprocessing.parent_process() is not None:
         cv2.setNumThreads(1)  # the other workers use the other cores
     garments = 0
     for index in indices:
-        drawn = draw_image(seed=seed, split=split, index=index)
+        drawn = draw_image(seed=seed, split=split, index=index, statistics=statistics)
         name = f"{index + 1:06d}"
         jpeg = simplejpeg.encode_jpeg(drawn.image, quality=_QUALITY, colorspace="RGB")
         _write(out / split / "image" / f"{name}.jpg", jpeg)

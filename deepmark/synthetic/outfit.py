@@ -60,16 +60,28 @@ def sample_design(rng: Generator, category: int, *, style: int = 0) -> GarmentDe
     )
 
 
-def sample_companions(rng: Generator, lead: int) -> list[tuple[int, ...]]:
-    """The further garments of an outfit, each as the categories it may have."""
+Kinds = tuple[tuple[int, ...], ...]
+"""Garments of an outfit, each as the categories it may have."""
+
+COMPANIONS: dict[tuple[int, ...], tuple[tuple[float, Kinds], ...]] = {
+    TOPS: ((0.45, (BOTTOMS,)), (0.53, (OUTWEAR,))),
+    BOTTOMS: ((0.6, (TOPS,)), (0.7, (TOPS, OUTWEAR))),
+    OUTWEAR: ((0.2, (TOPS,)), (0.35, (TOPS, BOTTOMS)), (0.5, (DRESSES,))),
+    DRESSES: ((0.1, (OUTWEAR,)),),
+}
+"""By the kind of the leading garment: what goes with it, and the probability of this or what stands before it; above
+the last there is nothing."""
+
+
+def companions_of(lead: int) -> tuple[tuple[float, Kinds], ...]:
+    """The entry of `COMPANIONS` for a leading category."""
+    return next(entry for kind, entry in COMPANIONS.items() if lead in kind)
+
+
+def sample_companions(rng: Generator, lead: int) -> Kinds:
+    """The further garments of an outfit."""
     chance = rng.random()
-    if lead in TOPS:
-        return [BOTTOMS] if chance < 0.45 else [OUTWEAR] if chance < 0.53 else []
-    if lead in BOTTOMS:
-        return [TOPS] if chance < 0.6 else [TOPS, OUTWEAR] if chance < 0.7 else []
-    if lead in OUTWEAR:
-        return [TOPS] if chance < 0.2 else [TOPS, BOTTOMS] if chance < 0.35 else [DRESSES] if chance < 0.5 else []
-    return [OUTWEAR] if chance < 0.1 else []
+    return next((kinds for bound, kinds in companions_of(lead) if chance < bound), ())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,10 +92,14 @@ class Pair:
     free: tuple[tuple[int, ...], ...]
 
 
-def sample_pair(rng: Generator, number: int) -> Pair:
-    """The outfit of a pair; `number` counts pairs from 0 and sets the leading category, so that no category is rare."""
+def sample_kinds(rng: Generator, number: int) -> Kinds:
+    """The garments of a pair; `number` counts pairs from 0 and gives the leading category, so that none is rare."""
     lead = _LEADS[number % len(_LEADS)]
-    kinds: list[tuple[int, ...]] = [(lead,), *sample_companions(rng, lead)]
+    return ((lead,), *sample_companions(rng, lead))
+
+
+def sample_pair(rng: Generator, kinds: Kinds) -> Pair:
+    """The outfit of a pair, of a garment of each kind."""
     styled: list[GarmentDesign] = []
     free: list[tuple[int, ...]] = []
     for kind in kinds:

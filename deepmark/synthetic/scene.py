@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from deepmark.schema import CATEGORIES, SOURCES, SPLITS
+from deepmark.schema import CATEGORIES, SOURCES, SPLITS, Statistics
 from deepmark.shapes import UInt8
 from deepmark.synthetic.annotate import annotate
 from deepmark.synthetic.background import paint_background, paint_objects, paint_surface
@@ -24,7 +24,8 @@ from deepmark.synthetic.garment_shape import (
     shape_garment,
     shoulder_joint,
 )
-from deepmark.synthetic.outfit import BOTTOMS, OUTWEAR, GarmentDesign, sample_outfit, sample_pair
+from deepmark.synthetic.outfit import BOTTOMS, OUTWEAR, GarmentDesign, sample_kinds, sample_outfit, sample_pair
+from deepmark.synthetic.released import sample_released_kinds, sample_released_size
 from deepmark.synthetic.render_garment import PaintedGarment, PlacedGarment, paint_cloth, paint_lining, place_garment
 
 IMAGES_PER_PAIR = len(SOURCES)
@@ -54,15 +55,22 @@ class DrawnImage:
     """Every garment, annotated or not: the ground truth of the annotation."""
 
 
-def draw_image(*, seed: int, split: str, index: int) -> DrawnImage:
-    """Image number `index` (from 0) of a split; it depends on these three values only."""
+def draw_image(*, seed: int, split: str, index: int, statistics: Statistics = Statistics.EVEN) -> DrawnImage:
+    """Image number `index` (from 0) of a split; it depends on these values only.
+
+    With the statistics of DeepFashion2, images have its shapes, and the categories of training images its frequencies.
+    Those of validation images stay even, so that rare ones are measured on as many items as the others.
+    """
     stream = SPLITS.index(split)
     rng = np.random.default_rng([seed, stream, index])
     # The 1 keeps the random numbers of pair n apart from those of image n.
-    outfit = sample_pair(np.random.default_rng([seed, stream, index // IMAGES_PER_PAIR, 1]), index // IMAGES_PER_PAIR)
+    of_pair, pair = np.random.default_rng([seed, stream, index // IMAGES_PER_PAIR, 1]), index // IMAGES_PER_PAIR
+    released = statistics is Statistics.DEEPFASHION2
+    kinds = sample_released_kinds(of_pair) if released and split == "train" else sample_kinds(of_pair, pair)
+    outfit = sample_pair(of_pair, kinds)
     source = SOURCES[index % IMAGES_PER_PAIR]
     designs = sample_outfit(rng, outfit)
-    size = int(rng.integers(540, 721)), int(rng.integers(400, 561))
+    size = sample_released_size(rng) if released else (int(rng.integers(540, 721)), int(rng.integers(400, 561)))
     for simple in (False, True):
         canvas, painted = _paint(rng, designs, size, source=source, simple=simple)
         items = [annotate(canvas, one, labelled=bool(rng.random() >= _UNLABELLED)) for one in painted]
