@@ -1,12 +1,15 @@
-"""What each part of a recipe is worth: the paper's, each later habit on its own, and all of them together.
+"""What each switch of params.yaml is worth on top of the profile `modern`: three seeds, paired intervals, its cost.
 
-    python benchmarks/recipes.py runs/recipes [--train 3000] [--validation 300] [--epochs 6] [--jobs 1] [--only NAME]
+    python benchmarks/recipes.py runs/recipes [--train 3000] [--validation 1000] [--epochs 6] [--seeds 3] [--jobs 1]
+                                              [--only NAME] [--size 128 96] [--resamples 1000]
 
-Every row trains the light network on the same drawings, at 128x96 pixels, for the same number of steps, from the same
-start values, by one process of one thread, and is measured by the stages `predict --strategy nms` and `evaluate`.
-The paper's schedule is shrunk to the number of epochs. Its learning rate is made for 300 times as many steps: the
-second row has one that suits this budget, and every later row changes one thing of it; then come all of them. The last
-rows are there for the noise: other seeds. Rows that are done are not done again.
+Every row trains the light network on the same drawings for the same number of steps, from the start values of its seed,
+in one process of one thread, and is measured by the stages `predict --strategy nms` and `evaluate`, on the validation
+drawings and on the same with white balance, blur, noise and JPEG made worse. `modern` is shrunk to this budget: a light
+network, batches of 16, a learning rate of 4e-3, an average of weights that looks back 500 steps. Rows of the section
+`predict` train nothing. Rows of data as DeepFashion2's (`deepmark synth --statistics deepfashion2`) are compared with
+`modern` on these. Rows that are done are not done again, and a row that was killed goes on where it was; --only picks
+rows by a part of their name. Costs are those of one thread: do not trust them with --jobs above the number of cores.
 """
 
 import argparse
@@ -16,129 +19,251 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+import simplejpeg
+from recipe_table import recipe_table
 from ruamel.yaml import YAML
 
 from deepmark import stages
-from deepmark.schema import SPLITS
+from deepmark.data.degrade import degrade
+from deepmark.files import new_folder, write_json
+from deepmark.params import load_params
+from deepmark.schema import SPLITS, Statistics
 from deepmark.synthetic import draw_dataset
 from deepmark.workspace.environment import child_environment, tool
 from deepmark.workspace.init import init_workspace, profile_file
 from deepmark.workspace.layout import Workspace
 
-RATE = 4.0e-3
-SWITCHES: dict[str, dict[str, dict[str, Any]]] = {
-    "AdamW, decay 0.01": {"train": {"optimizer": "adamw", "weight_decay": 0.01}},
-    "warm-up and cosine": {"train": {"schedule": "cosine", "warmup": 0.15}},
-    "gradients clipped at 10": {"train": {"clip_norm": 10.0}},
-    "average of weights": {"train": {"ema": 0.998}},
-    "bf16": {"train": {"precision": "bf16"}},
-    "heat by people's precision": {"train": {"landmark_radius": "sigma"}},
-    "loss on own channels": {"train": {"landmark_channels": "own"}},
-    "grouped landmark maps": {"model": {"landmark_maps": "grouped"}},
-}
+Changes = dict[str, dict[str, Any]]
+FIRST_SEED = 317
+RARE = ("category:short sleeve outwear", "category:sling")
+WORSE = {"white_balance": 0.3, "blur": 4.0, "noise": 15.0, "jpeg": 85}
+"""How validation images are made worse: `augment`'s switches, blur in pixels of the drawings."""
 
 
-def merged(*changes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    result: dict[str, dict[str, Any]] = {}
-    for change in changes:
-        for section, values in change.items():
-            result[section] = result.get(section, {}) | values
-    return result
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A recipe of the table."""
+
+    changes: Changes = field(default_factory=dict)
+    statistics: Statistics = Statistics.EVEN
+    teacher: bool = False
+    """Whether a DLA-34 is trained first, to teach."""
 
 
-def rows() -> dict[str, dict[str, dict[str, Any]]]:
-    base: dict[str, dict[str, Any]] = {"train": {"learning_rate": RATE}}
-    everything = merged(base, *SWITCHES.values())
+def weights(**values: float) -> Changes:
+    return {"train": {"loss_weights": values}}
+
+
+def rows(height: int, width: int) -> dict[str, Row]:
+    photographic = {"white_balance": 0.2, "blur": 1.0, "noise": 10.0, "jpeg": 70}
+    long = 32 * -(-max(height, width) // 32)
+    changes: dict[str, Changes] = {
+        "modern": {},
+        "+ rescoring": {"predict": {"rescore": True}},
+        **{f"+ landmarks blended {share}": {"predict": {"landmark_blend": share}} for share in (0.25, 0.5)},
+        "+ GIoU": weights(box_giou=1.0),
+        "+ DIoU": weights(box_diou=1.0),
+        "+ OKS of vectors": weights(landmark_vectors_oks=1.0),
+        "+ OKS of offsets": weights(landmark_offset_oks=1.0),
+        "+ rotation 15": {"augment": {"rotation": 15.0}},
+        "+ wider scale": {"augment": {"scale": [0.4, 1.3]}},
+        "+ cut-out": {"augment": {"cutout": 0.3}},
+        **{f"+ {name}": {"augment": {name: value}} for name, value in photographic.items()},
+        "+ all of these four": {"augment": photographic},
+        f"square canvas {long}": {"model": {"input_size": [long, long]}},
+        "- own channels": {"train": {"landmark_channels": "all"}},
+        "- heat by sigmas": {"train": {"landmark_radius": "box"}},
+        "- grouped maps": {"model": {"landmark_maps": "separate"}},
+        "- average of weights": {"train": {"ema": None}},
+        "- random crops": {"augment": {"scale": [1.0, 1.0], "shift": 0.0}},
+    }
+    released = {"modern": None, **{f"+ repeats {threshold}": threshold for threshold in (0.02, 0.1)}}
     return {
-        "the paper's": {},
-        f"the paper's at {RATE}": base,
-        **{f"+ {name}": merged(base, change) for name, change in SWITCHES.items()},
-        "all of these": everything,
-        "all but heat by people's precision": merged(everything, {"train": {"landmark_radius": "box"}}),
-        **{f"the paper's at {RATE}, seed {seed}": merged(base, {"train": {"seed": seed}}) for seed in (318, 319)},
-        **{f"all of these, seed {seed}": merged(everything, {"train": {"seed": seed}}) for seed in (318, 319)},
-        "all but the average of weights": merged(everything, {"train": {"ema": None}}),
-        "all but loss on own channels": merged(everything, {"train": {"landmark_channels": "all"}}),
-        "all but grouped landmark maps": merged(everything, {"model": {"landmark_maps": "separate"}}),
+        **{name: Row(changes=change) for name, change in changes.items()},
+        "+ teacher DLA-34": Row(changes=weights(teacher=1.0), teacher=True),
+        **{
+            f"{name}, items as released": Row(
+                changes={"train": {"repeat_threshold": threshold}}, statistics=Statistics.DEEPFASHION2
+            )
+            for name, threshold in released.items()
+        },
     }
 
 
-def paper(epochs: int) -> dict[str, dict[str, Any]]:
-    """The paper's training, and what the size of the task here changes of it."""
-    train = YAML(typ="safe").load(profile_file("paper").read_text("utf-8"))["train"]
-    whole, falls = train["epochs"], list(train["milestones"])
-    rates: dict[int, float] = {}
-    for fall, share in zip(falls, (0.1, 1 / 30), strict=True):
-        rates.setdefault(round(fall * epochs / whole), share)
-    small = {"init": None, "epochs": epochs, "batch_size": 16, "milestones": rates, "evaluate_every": 0}
-    return {"train": train | small | {"precision": "fp32", "launch": train["launch"] | {"nproc_per_node": 1}}}
+def base_of(row: Row) -> str:
+    return "modern" if row.statistics is Statistics.EVEN else "modern, items as released"
 
 
-def train_row(root: Path, data: Workspace, change: dict[str, dict[str, Any]], epochs: int) -> dict[str, Any]:
-    workspace = Workspace(root)
-    if not workspace.metrics_file("nms").is_file():
-        if not root.is_dir():
-            shutil.copytree(
-                data.root, root, symlinks=True, ignore=shutil.ignore_patterns("raw", "shards", "params.yaml")
-            )
-            (root / "data/shards").symlink_to(data.root / "data/shards")
-            (root / "data/raw").symlink_to(data.raw)
-        yaml = YAML()
-        values = yaml.load((data.root / "params.yaml").read_text("utf-8"))
-        for section, changes in merged(paper(epochs), change).items():
-            values[section].update(changes)
-        rate = values["train"]["learning_rate"]
-        values["train"]["milestones"] = {at: rate * share for at, share in values["train"]["milestones"].items()}
-        yaml.dump(values, root / "params.yaml")
-        with (root / "log.txt").open("ab") as log:
-            for command in ("train", "predict --strategy nms", "evaluate --strategy nms"):
-                env = child_environment() | {"OMP_NUM_THREADS": "1", "DEEPMARK_LOADER_THREADS": "1"}
-                subprocess.run(
-                    [tool("deepmark"), *command.split()], cwd=root, env=env, stdout=log, stderr=log, check=True
-                )
-    training = json.loads(workspace.train_metrics_file.read_text("utf-8"))
-    return json.loads(workspace.metrics_file("nms").read_text("utf-8")) | {"training": training}
+def put(values: Any, changes: Any) -> None:
+    for name, change in changes.items():
+        if isinstance(change, dict):
+            put(values[name], change)
+        else:
+            values[name] = change
+
+
+def run(root: Path, *commands: str) -> None:
+    env = child_environment() | {"OMP_NUM_THREADS": "1", "DEEPMARK_LOADER_THREADS": "1"}
+    with (root / "log.txt").open("ab") as log:
+        for command in commands:
+            words = [tool("deepmark"), *command.split()]
+            subprocess.run(words, cwd=root, env=env, stdout=log, stderr=log, check=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """The data, and how rows are trained on it."""
+
+    folder: Path
+    options: argparse.Namespace
+
+    def data(self, statistics: Statistics) -> Workspace:
+        """The drawings with these statistics, as shards."""
+        data, options = init_workspace(self.folder / f"data-{statistics}", "demo"), self.options
+        counts = {"train": options.train, "validation": options.validation}
+        draw_dataset(data.raw, **counts, seed=1, statistics=statistics)
+        self._shard(data, *SPLITS)
+        return data
+
+    def worse(self, statistics: Statistics) -> Workspace:
+        """The validation drawings with these statistics, made worse."""
+        plain = self.data(statistics)
+        worse = init_workspace(self.folder / f"worse-{statistics}", "demo")
+        augment = plain.params.augment.model_copy(update=WORSE)
+        if not (worse.raw / "validation").is_dir():
+            with new_folder(worse.raw / "validation") as draft:
+                shutil.copytree(plain.raw / "validation/annos", draft / "annos")
+                (draft / "image").mkdir()
+                for number, file in enumerate(sorted((plain.raw / "validation/image").iterdir())):
+                    image = degrade(simplejpeg.decode_jpeg(file.read_bytes()), augment, np.random.default_rng(number))
+                    (draft / "image" / file.name).write_bytes(simplejpeg.encode_jpeg(image, quality=95))
+        self._shard(worse, "validation")
+        return worse
+
+    def _shard(self, data: Workspace, *splits: str) -> None:
+        for split in splits:
+            if not data.shards(split).is_dir():
+                stages.ingest(data, split=split)
+                stages.shard(data, split=split)
+
+    def params(self, row: Row, seed: int, teacher: Path | None = None) -> Any:
+        """The profile `modern` in this budget, with the changes of the row."""
+        values = YAML().load(profile_file("modern").read_text("utf-8"))
+        budget: Changes = {
+            "model": {"backbone": "mobile", "input_size": list(self.options.size)},
+            "train": {
+                "seed": seed,
+                "init": None,
+                "epochs": self.options.epochs,
+                "batch_size": 16,
+                "precision": "fp32",
+                "learning_rate": 4.0e-3,
+                "warmup": 0.15,
+                "ema": 0.998,
+                "evaluate_every": 0,
+                "launch": {"nproc_per_node": 1},
+            },
+            "evaluate": {"resamples": self.options.resamples},
+        }
+        put(values, budget)
+        put(values, row.changes)
+        if teacher is not None:
+            put(values, {"train": {"teacher": str(teacher)}})
+        return values
+
+    def teacher(self) -> Workspace:
+        """A DLA-34 with plain convolutions, trained on the same drawings by the same recipe."""
+        recipe = Row(changes={"model": {"backbone": "dla34", "deformable": False}})
+        return self._workspace("teacher", self.data(Statistics.EVEN), self.params(recipe, FIRST_SEED), "train")
+
+    def _workspace(
+        self, name: str, data: Workspace, values: Any, *commands: str, model: Path | None = None
+    ) -> Workspace:
+        """A workspace on this data after these commands; done again only where its params.yaml was another."""
+        root = self.folder / name
+        (root / "data").mkdir(parents=True, exist_ok=True)
+        for part in ("raw", "records", "shards"):
+            if not (root / "data" / part).is_symlink():
+                (root / "data" / part).symlink_to(data.root / "data" / part)
+        if model is not None and not (root / "data/checkpoint").is_symlink():
+            (root / "data/checkpoint").symlink_to(model.parent)
+        shutil.copyfile(data.root / "dvc.yaml", root / "dvc.yaml")
+        done, params = root / "done.yaml", root / "params.yaml"
+        YAML().dump(values, params)
+        load_params(params)
+        if not done.is_file() or done.read_bytes() != params.read_bytes():
+            run(root, *commands)
+            shutil.copyfile(params, done)
+        return Workspace(root)
+
+    def figures(self, name: str, row: Row, seed: int) -> dict[str, Any]:
+        """What came out of a row with one seed; nothing is done again."""
+        slug = "".join(letter if letter.isalnum() else "-" for letter in f"{name} {seed}")
+        teacher = self.teacher() if row.teacher else None
+        values = self.params(row, seed, teacher.model_file if teacher else None)
+        measure = "predict --strategy nms", "evaluate --strategy nms"
+        data = self.data(row.statistics)
+        if row.changes.keys() == {"predict"}:
+            base = self._workspace(self._base(seed), data, self.params(Row(), seed), "train", *measure)
+            model = base.model_file
+            own = self._workspace(f"row-{slug}", data, values, *measure, model=model)
+            seconds = 0.0
+        else:
+            own = self._workspace(f"row-{slug}", data, values, "train", *measure)
+            model = own.model_file
+            seconds = json.loads(own.train_metrics_file.read_text("utf-8"))["seconds"]
+        worse = self._workspace(f"worse-{slug}", self.worse(row.statistics), values, *measure, model=model)
+        taught = json.loads(teacher.train_metrics_file.read_text("utf-8"))["seconds"] if teacher else 0.0
+        found = {"seconds": seconds, "teacher_seconds": taught, "ms": _metrics(own)["ms"]["total"]}
+        for key, workspace in (("plain", own), ("worse", worse)):
+            table = pd.read_csv(workspace.table_file("nms")).set_index(["metric", "scope"])["value"]
+            found[key] = {metric: float(table[metric, "all"]) for metric in ("box_ap", "box_ap75", "landmark_ap")}
+            found[key]["rare"] = float(np.nanmean([table["box_ap", scope] for scope in RARE]))
+            resamples = pd.read_csv(workspace.resamples_file("nms"))
+            found[key]["resamples"] = {name: resamples[name].tolist() for name in ("box_ap", "landmark_ap")}
+        return found
+
+    def _base(self, seed: int) -> str:
+        return f"row-modern-{seed}"
+
+
+def _metrics(workspace: Workspace) -> dict[str, Any]:
+    return json.loads(workspace.metrics_file("nms").read_text("utf-8"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--train", type=int, default=3000, help="drawings to learn")
-    parser.add_argument("--validation", type=int, default=300)
+    parser.add_argument("--validation", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--jobs", type=int, default=1, help="rows at once")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--size", type=int, nargs=2, default=(128, 96), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--resamples", type=int, default=1000, help="of the images, for the intervals")
+    parser.add_argument("--jobs", type=int, default=1, help="seeds at once")
     parser.add_argument("--only", action="append", help="rows whose name holds this; may be given again")
-    arguments = parser.parse_args()
-    folder = arguments.folder.resolve()
-    data = init_workspace(folder / "data", "demo")
-    draw_dataset(data.raw, train=arguments.train, validation=arguments.validation, seed=1)
-    for split in SPLITS:
-        if not data.shards(split).is_dir():
-            stages.ingest(data, split=split)
-            stages.shard(data, split=split)
-    chosen = {
-        name: change
-        for name, change in rows().items()
-        if not arguments.only or any(word in name for word in arguments.only)
-    }
-    print("| recipe | box AP | box AP50 | landmark AP | landmark AP50 | ms a picture of training |")
-    print("|---|---:|---:|---:|---:|---:|")
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        waiting = {
-            name: pool.submit(train_row, folder / f"row-{number}", data, change, arguments.epochs)
-            for number, (name, change) in enumerate(rows().items())
-            if name in chosen
-        }
-        for name, row in waiting.items():
-            found = row.result()
-            ap = [found[kind][figure] for kind in ("box", "landmarks") for figure in ("AP", "AP50")]
-            ms = 1000 / found["training"]["samples_per_second"]
-            print(f"| {name} | {' | '.join(f'{value:.3f}' for value in ap)} | {ms:.1f} |", flush=True)
+    options = parser.parse_args()
+    bench, known = Bench(folder=options.folder.resolve(), options=options), rows(*options.size)
+    wanted = [name for name in known if not options.only or any(word in name for word in options.only)]
+    wanted = [*dict.fromkeys(base_of(known[name]) for name in wanted), *wanted]
+    seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
+    found: dict[str, list[dict]] = {}
+    for statistics in {known[name].statistics for name in wanted}:
+        bench.worse(statistics)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for name in dict.fromkeys(wanted):
+            found[name] = list(pool.map(lambda seed, name=name: bench.figures(name, known[name], seed), seeds))
+            print(f"{name}: done", file=sys.stderr, flush=True)
+            write_json(bench.folder / "figures.json", found)
+    print(recipe_table(found, {name: base_of(known[name]) for name in found}))
 
 
 if __name__ == "__main__":
     os.nice(5)
-    sys.exit(main())
+    main()
