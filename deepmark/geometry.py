@@ -30,6 +30,15 @@ def mirrored(affine: Float[np.ndarray, "2 3"], width: float) -> Float[np.ndarray
     return np.array([[-affine[0, 0], -affine[0, 1], width - affine[0, 2]], affine[1]])
 
 
+def turned(affine: Float[np.ndarray, "2 3"], degrees: float, size: tuple[int, int]) -> Float[np.ndarray, "2 3"]:
+    """The map followed by a rotation around the middle of an image of `size`, from x towards y."""
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    middle = np.array([size[1] / 2, size[0] / 2])
+    result = np.array([[cosine, -sine], [sine, cosine]]) @ affine
+    result[:, 2] += middle - np.array([[cosine, -sine], [sine, cosine]]) @ middle
+    return result
+
+
 def inverse(affine: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"]:
     """The inverse map.
 

@@ -1,5 +1,6 @@
 """params.yaml is read strictly, and mistakes are explained."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from deepmark.cli.app import Profile
 from deepmark.errors import DeepmarkError
 from deepmark.params import load_params
+from deepmark.params.added import ADDED
+from deepmark.params.section import Section
 from deepmark.workspace.init import profile_file
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +30,27 @@ def edit(path: Path, old: str, new: str) -> None:
 @pytest.mark.parametrize("profile", Profile)
 def test_every_profile_is_valid(profile):
     load_params(profile_file(profile))
+
+
+def without_defaults(section: Section) -> dict[str, object]:
+    """The values of the parameters that have no default."""
+    dump = section.model_dump(mode="json")
+    fields = {name: getattr(section, name) for name, field in type(section).model_fields.items() if field.is_required()}
+    return {name: without_defaults(one) if isinstance(one, Section) else dump[name] for name, one in fields.items()}
+
+
+@pytest.mark.parametrize("name", ["augment", "train", "train.loss_weights", "predict"])
+def test_a_switch_that_is_off_is_in_no_digest_and_no_file(name):
+    section: Section = load_params(profile_file("demo"))
+    for part in name.split("."):
+        section = getattr(section, part)
+    off = {key: field.default for key, field in type(section).model_fields.items() if not field.is_required()}
+
+    assert off
+    assert {f"{name}.{key}": value for key, value in off.items()}.items() <= ADDED.items()
+    plain = section.model_copy(update=off)
+    assert plain.stored() == without_defaults(plain)
+    assert json.loads(plain.stored_json()) == plain.stored()
 
 
 def test_the_repository_is_a_workspace_with_the_papers_recipe():

@@ -83,6 +83,10 @@ def convert(
     origin: Annotated[Input | None, typer.Option("--from", help="coco: a data set in the converter's layout.")] = None,
     split: Annotated[Split | None, typer.Option(help="With --to coco: which part of the data set.")] = None,
     strategy: Annotated[Strategy | None, typer.Option(help="With --to coco-results: whose predictions.")] = None,
+    kind: Annotated[
+        Kind | None,
+        typer.Option(help="With --to coco-results after predict.rescore: whose scores, boxes' or landmarks'."),
+    ] = None,
     images: Annotated[Path | None, typer.Option(metavar="DIR", help="With --from: the folder of the images.")] = None,
     orientation: Annotated[
         Frame | None,
@@ -101,6 +105,8 @@ def convert(
     way = "--from coco" if to is None else f"--to {to}"
     if to is not None and orientation is not None:
         raise DeepmarkError(f"{way} takes no --orientation. It goes with --from coco.")
+    if to is not Output.coco_results and kind is not None:
+        raise DeepmarkError(f"{way} takes no --kind. It goes with --to coco-results.")
     for name, value in given.items():
         if (value is not None) != (name in wanted):
             do = f"needs {name}" if value is None else f"takes no {name}"
@@ -115,7 +121,7 @@ def convert(
         print_facts(_records(workspace, split, out), as_json)
     elif to is Output.coco_results:
         assert strategy is not None
-        print_facts(_predictions(workspace, strategy, out), as_json)
+        print_facts(_predictions(workspace, strategy, kind, out), as_json)
     else:
         assert file is not None
         assert images is not None
@@ -135,7 +141,7 @@ def _records(workspace: Path, split: str, out: Path) -> dict[str, Any]:
         return write_coco(out, read_records(path), progress=advance)
 
 
-def _predictions(workspace: Path, strategy: str, out: Path) -> dict[str, Any]:
+def _predictions(workspace: Path, strategy: str, kind: Kind | None, out: Path) -> dict[str, Any]:
     from deepmark.data.coco.writer import write_coco_results
     from deepmark.data.predictions import read_predictions
     from deepmark.progress import progress
@@ -144,7 +150,7 @@ def _predictions(workspace: Path, strategy: str, out: Path) -> dict[str, Any]:
     predictions, _ = read_predictions(file)
     require_space(out, file.stat().st_size)  # as text, the same numbers take more
     with progress("write images", 0) as advance:
-        return write_coco_results(out, predictions, progress=advance)
+        return write_coco_results(out, predictions, kind=kind, progress=advance)
 
 
 def _import(file: Path, images: Path, out: Path, frame: Frame | None) -> dict[str, Any]:

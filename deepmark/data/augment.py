@@ -1,13 +1,17 @@
-"""Turns a record and its image into a training sample: one affine map, then one linear change of colours.
+"""Turns a record and its image into a training sample: one affine map, one linear change of colours, then what params
+add to these.
 
 Everything random comes from the given generator, so a sample is a pure function of seed, epoch and image.
 Source: CenterNet (Objects as Points, 2019), section 5 and its published training code; each part is a parameter.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from deepmark import geometry
+from deepmark.data.degrade import degrade, hide_landmarks
 from deepmark.data.jpeg import decode_and_warp
 from deepmark.params import AugmentParams
 from deepmark.runtime.canvas import shrink_for
@@ -46,7 +50,7 @@ def _snap_to_pixels(offset: float, scale: float) -> float:
 def random_affine(
     size: tuple[int, int], canvas: tuple[int, int], params: AugmentParams, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "2 3"], bool]:
-    """The affine map of a random crop of an image of `size`, and whether it mirrors.
+    """The affine map of a random crop of an image of `size`, and whether it mirrors; with `params.rotation` it turns.
 
     The size of the crop is a share of the letterboxed image. The centre stays 128 pixels from the border, as in
     CenterNet, or half of that as often as needed; the smaller `params.shift`, the nearer it is to the middle. Shifted
@@ -60,7 +64,26 @@ def random_affine(
         x, y = _snap_to_pixels(x, scale), _snap_to_pixels(y, scale)
     affine = np.array([[scale, 0.0, x], [0.0, scale, y]])
     is_mirrored = bool(rng.random() < params.mirror)
-    return (geometry.mirrored(affine, canvas[1]) if is_mirrored else affine), is_mirrored
+    affine = geometry.mirrored(affine, canvas[1]) if is_mirrored else affine
+    if params.rotation:
+        affine = geometry.turned(affine, rng.uniform(-params.rotation, params.rotation), canvas)
+    return affine, is_mirrored
+
+
+def _mapped_boxes(garments: Sequence[Garment], affine: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "n 4"]:
+    """Upright boxes around the mapped garments: of their polygons where the map turns, of their boxes otherwise.
+
+    Around the corners of a turned box, a box of 100 x 200 pixels would grow to 148 x 219 at 15 degrees.
+    """
+    boxes = np.array([garment.box for garment in garments]).reshape(-1, 4)
+    mapped = geometry.apply_to_boxes(affine, boxes)
+    if affine[0, 1] or affine[1, 0]:
+        for row, garment in zip(mapped, garments, strict=True):
+            if any(len(polygon) for polygon in garment.polygons):
+                points = geometry.apply(affine, np.concatenate(garment.polygons))
+                row[:2] = np.maximum(row[:2], points.min(axis=0))
+                row[2:] = np.minimum(row[2:], points.max(axis=0))
+    return mapped
 
 
 def random_colors(
@@ -114,14 +137,19 @@ def make_sample(
     if augment is not None:
         image = random_colors(image, augment, rng)
     garments = record.garments
-    boxes = np.array([garment.box for garment in garments]).reshape(-1, 4)
-    boxes = geometry.clip_boxes(geometry.apply_to_boxes(affine, boxes), canvas)
+    boxes = geometry.clip_boxes(_mapped_boxes(garments, affine), canvas)
     kept = np.flatnonzero(geometry.box_areas(boxes) > 0)
-    landmarks = [_mapped_landmarks(garments[i], affine, canvas, is_mirrored) for i in kept]
+    boxes = boxes[kept].astype(np.float32)
+    mapped = [_mapped_landmarks(garments[i], affine, canvas, is_mirrored) for i in kept]
+    landmarks = np.array(mapped, np.float32).reshape(-1, MOST_LANDMARKS, 3)
+    if augment is not None:
+        if augment.cutout:
+            image, landmarks = hide_landmarks(image, boxes, landmarks, augment.cutout, rng)
+        image = degrade(image, augment, rng)
     return Sample(
         image=image,
-        boxes=boxes[kept].astype(np.float32),
+        boxes=boxes,
         categories=np.array([garments[i].category for i in kept], np.int64),
-        landmarks=np.array(landmarks, np.float32).reshape(-1, MOST_LANDMARKS, 3),
+        landmarks=landmarks,
         affine=affine,
     )

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from deepmark.data.parquet import open_parquet, parquet_writer, told_as_damage
 from deepmark.errors import DeepmarkError, as_path
-from deepmark.schema import CATEGORIES, MOST_LANDMARKS, STRATEGIES
+from deepmark.schema import CATEGORIES, MOST_LANDMARKS, STRATEGIES, Kind
 from deepmark.types import Detections, Prediction
 
 ROWS = 512
@@ -41,6 +41,12 @@ _COLUMNS: list[tuple[str, pa.DataType]] = [
 
 SCHEMA = pa.schema(_COLUMNS, metadata={"deepmark": _KIND})
 
+_RESCORED_DETECTION = pa.struct([*_DETECTION, pa.field("pose_score", pa.float32())])
+"""With the score of the landmarks, last."""
+
+RESCORED_SCHEMA = SCHEMA.set(2, pa.field("detections", pa.list_(_RESCORED_DETECTION)))
+"""Of predictions with pose scores: those of `predict.rescore`."""
+
 _COUNTS = np.array([category.landmarks for category in CATEGORIES])
 
 
@@ -54,10 +60,14 @@ def write_predictions(
     `facts` say how they were made (strategy, checkpoint, milliseconds …); a function is called after the last image.
     """
     rows, count = iter(predictions), 0
-    with parquet_writer(path, SCHEMA) as file:
-        while part := list(islice(rows, ROWS)):
-            file.write_table(_to_arrow(part))
+    part = list(islice(rows, ROWS))
+    rescored = any(detections.pose_scores is not None for _, _, detections in part)
+    schema = RESCORED_SCHEMA if rescored else SCHEMA
+    with parquet_writer(path, schema) as file:
+        while part:
+            file.write_table(_to_arrow(part, schema))
             count += len(part)
+            part = list(islice(rows, ROWS))
         final = facts() if callable(facts) else facts
         file.add_key_value_metadata({"facts": json.dumps(dict(final), sort_keys=True)})
     return count
@@ -73,7 +83,7 @@ def read_predictions(path: str | PathLike[str]) -> tuple[Iterator[Prediction], d
     maker = _maker(path)
     file = open_parquet(path, maker)
     metadata = file.metadata.metadata or {}
-    if metadata.get(b"deepmark") != _KIND.encode() or not file.schema_arrow.equals(SCHEMA):
+    if metadata.get(b"deepmark") != _KIND.encode() or file.schema_arrow not in (SCHEMA, RESCORED_SCHEMA):
         kind = metadata.get(b"deepmark", b"something else").decode(errors="replace")
         raise DeepmarkError(
             f"{path}: expected {_KIND}, found {kind}. Give the file that `deepmark predict` wrote, or write it again."
@@ -105,7 +115,7 @@ def _own(categories: np.ndarray) -> np.ndarray:
     return np.arange(MOST_LANDMARKS) < _COUNTS[categories][:, None]
 
 
-def _to_arrow(part: Sequence[tuple[int, str, Detections]]) -> pa.Table:
+def _to_arrow(part: Sequence[tuple[int, str, Detections]], schema: pa.Schema) -> pa.Table:
     ids, files, detections = zip(*part, strict=True)
     categories = np.concatenate([each.categories for each in detections])
     own = _own(categories)
@@ -120,14 +130,16 @@ def _to_arrow(part: Sequence[tuple[int, str, Detections]]) -> pa.Table:
         pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate([each.boxes for each in detections]).ravel()), 4),
         _lists(_COUNTS[categories], landmarks),
     ]
-    structs = pa.StructArray.from_arrays(columns, fields=list(_DETECTION))
+    if schema is RESCORED_SCHEMA:
+        columns.append(pa.array(np.concatenate([each.scores_of(Kind.KEYPOINTS) for each in detections])))
+    structs = pa.StructArray.from_arrays(columns, fields=list(schema.field("detections").type.value_type))
     lengths = np.array([len(each) for each in detections])
-    return pa.table([pa.array(ids, pa.int64()), pa.array(files), _lists(lengths, structs)], schema=SCHEMA)
+    return pa.table([pa.array(ids, pa.int64()), pa.array(files), _lists(lengths, structs)], schema=schema)
 
 
 def _from_arrow(batch: pa.RecordBatch) -> Iterator[Prediction]:
     lists: Any = batch.column("detections")
-    category, score, box, landmarks = lists.flatten().flatten()
+    category, score, box, landmarks, *pose_score = lists.flatten().flatten()
     categories = category.to_numpy().astype(np.int64)
     x, y, landmark_score = (column.to_numpy() for column in landmarks.flatten().flatten())
     own = _own(categories)
@@ -139,6 +151,7 @@ def _from_arrow(batch: pa.RecordBatch) -> Iterator[Prediction]:
         categories=categories,
         landmarks=points,
         landmark_scores=landmark_scores,
+        pose_scores=pose_score[0].to_numpy() if pose_score else None,
     )
     offsets = lists.offsets.to_numpy()
     names: Any = zip(batch.column("image_id").to_pylist(), batch.column("file").to_pylist(), strict=True)

@@ -1,24 +1,62 @@
 """The order in which samples are learnt, and how processes share it.
 
-The order is a pure function of the seed, the epoch and the number of samples, so processes, threads and resumed runs
-agree on it without communicating.
+The order is a pure function of the seed, the epoch and the number of samples, with repetition of their factors too, so
+processes, threads and resumed runs agree on it without communicating.
 """
+
+import math
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from deepmark.shapes import Int64
+from deepmark.shapes import Float64, Int64
 
 
 def permutation(length: int, *seeds: int) -> Int64[np.ndarray, " n"]:
     """A shuffle of 0 … length - 1 that depends on the seeds only, not on the version of NumPy."""
+    return np.argsort(_random_bits(length, *seeds), kind="stable")
+
+
+def _random_bits(length: int, *seeds: int) -> np.ndarray:
     # NumPy guarantees that the raw bits of a PCG64 never change, but not the results of its `permutation`.
-    bits = np.random.PCG64(np.random.SeedSequence([seed % 2**64 for seed in seeds]))
-    return np.argsort(bits.random_raw(length), kind="stable")
+    return np.random.PCG64(np.random.SeedSequence([seed % 2**64 for seed in seeds])).random_raw(length)
 
 
-def sample_order(length: int, *, seed: int, epoch: int) -> Int64[np.ndarray, " n"]:
-    """The positions of all samples, shuffled for one epoch."""
-    return permutation(length, seed, epoch)
+def repeat_factors(categories: Sequence[Collection[int]], threshold: float) -> Float64[np.ndarray, " n"]:
+    """How often each image should be seen in relation to others, 1 or more, from the categories that it shows.
+
+    The largest over its categories of max(1, sqrt(threshold / f)), where f is the share of images with the category, as
+    the threshold is: 0..1. An image of no category has 1.
+    Source: LVIS, 2019, section on repeat factor sampling.
+    """
+    shown = [set(each) for each in categories]
+    counts = np.bincount([one for each in shown for one in each], minlength=1)
+    shares = np.maximum(counts, 1) / max(1, len(shown))
+    factors = np.maximum(1.0, np.sqrt(threshold / shares))
+    return np.array([max((factors[one] for one in each), default=1.0) for each in shown], np.float64)
+
+
+def sample_order(
+    length: int, *, seed: int, epoch: int, factors: Float64[np.ndarray, " n"] | None = None
+) -> Int64[np.ndarray, " n"]:
+    """The positions of all samples, shuffled for one epoch.
+
+    With `factors`, samples are drawn in relation to them: of n samples, one of factor r is there r n / sum(factors)
+    times in the mean of many epochs, rounded up or down in each. An epoch keeps its length, so steps and schedule are
+    the same, and some samples of a low factor wait for another epoch; in LVIS an epoch grows instead. The k-th
+    repetition of position p is p + k * length, for it is augmented in its own way.
+    """
+    shuffle = permutation(length, seed, epoch)
+    if factors is None or not length:
+        return shuffle
+    # Systematic sampling: one random start, then equal steps along the factors, laid end to end in a random order.
+    placed = permutation(length, seed, epoch, 1)
+    ends = np.cumsum(factors[placed] * (length / math.fsum(factors)))
+    ends[-1] = length
+    start = int(_random_bits(1, seed, epoch, 2)[0]) / 2**64
+    counts: Int64[np.ndarray, " n"] = np.diff(np.floor(ends + start).astype(np.int64), prepend=0)
+    repetition = np.arange(length) - np.repeat(np.cumsum(counts) - counts, counts)
+    return (np.repeat(placed, counts) + length * repetition)[shuffle]
 
 
 def batch_bounds(length: int, batch_size: int) -> list[tuple[int, int]]:

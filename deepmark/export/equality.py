@@ -113,6 +113,7 @@ def _by_torch(
         sizes=[canvases.shape[1:3]] * len(canvases),
         max_detections=predict.max_detections,
         landmark_threshold=predict.landmark_threshold,
+        landmark_blend=predict.landmark_blend,
     )
 
 

@@ -79,7 +79,7 @@ def export_workspace(workspace: Workspace, data_version: str | None) -> dict[str
 
 def params_sha256(predict: PredictParams, export: ExportParams) -> str:
     """The digest of the sections that decide what the files of a checkpoint are."""
-    return hashlib.sha256((predict.model_dump_json() + export.model_dump_json()).encode()).hexdigest()
+    return hashlib.sha256((predict.stored_json() + export.stored_json()).encode()).hexdigest()
 
 
 class _Judge:

@@ -80,7 +80,7 @@ class DetectorGraph(nn.Module):
             if isinstance(module, DeformConvBlock) and isinstance(module.conv, DeformConv2d):
                 norm = cast(nn.BatchNorm2d, module.actf[0])
                 self.detector.set_submodule(name, _DeformConvReLU(module.conv, norm))
-        self.rows, self.peaks = predict.max_detections, peaks
+        self.rows, self.peaks, self.blend = predict.max_detections, peaks, predict.landmark_blend
         self.bound = float(torch.logit(torch.tensor(predict.landmark_threshold)))
         self.register_buffer("own", torch.from_numpy(OWN_LANDMARKS))
         layout = LAYOUTS[detector.params.landmark_maps]
@@ -96,6 +96,8 @@ class DetectorGraph(nn.Module):
         image = torch.arange(images.shape[0])[:, None, None]
         channels = self.channels[categories]
         landmarks, landmark_scores = _refine(boxes, coarse, points[image, channels], peak_scores[image, channels])
+        if self.blend:
+            landmarks = landmarks + self.blend * (coarse - landmarks)
         own = self.own[categories]
         return (
             boxes * STRIDE,

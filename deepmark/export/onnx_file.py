@@ -60,6 +60,8 @@ def export_onnx(
             nms_iou=predict.nms_iou,
             soft_nms_sigma=predict.soft_nms_sigma,
             min_score=predict.min_score,
+            rescore=predict.rescore,
+            landmark_blend=predict.landmark_blend,
         ),
         precision="float32",
         categories=OWN_CATEGORIES,

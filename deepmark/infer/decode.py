@@ -74,16 +74,20 @@ def decode(
     sizes: Sequence[tuple[int, int]],
     max_detections: int,
     landmark_threshold: float,
+    landmark_blend: float = 0.0,
 ) -> list[Detections]:
     """The garments in each image's maps, best first; at most `max_detections` over all categories.
 
     `affines` map each original image to the network's input, `sizes` are (height, width) of the originals. Boxes are
     clipped to the original. Landmarks are not: a hidden hem may lie below the border of the image.
     A cell is a peak if it equals the maximum of its 3 x 3 window; of equal peaks the first by row counts as stronger.
+    A landmark that a peak places goes back the share `landmark_blend`, 0..1, of the way to where its garment's vector
+    put it; 0 is CenterNet's decoding.
     """
     garments = _read_garments(maps, max_detections)
     peaks = _read_landmark_peaks(maps, landmark_threshold)
-    return [_to_detections(*each) for each in zip(garments, peaks, affines, sizes, strict=True)]
+    each = zip(garments, peaks, affines, sizes, strict=True)
+    return [_to_detections(*parts, landmark_blend) for parts in each]
 
 
 def _to_host(tensor: Tensor) -> np.ndarray:
@@ -200,8 +204,11 @@ def _peak_rows(
     return rows
 
 
-def _refine(garments: _Garments, peaks: _Peaks) -> tuple[Float32[np.ndarray, "n 39 2"], Float32[np.ndarray, "n 39"]]:
-    """Move each coarse landmark to the nearest peak of its channel, if that lies in the box and near enough."""
+def _refine(
+    garments: _Garments, peaks: _Peaks, blend: float
+) -> tuple[Float32[np.ndarray, "n 39 2"], Float32[np.ndarray, "n 39"]]:
+    """Move each coarse landmark to the nearest peak of its channel, if that lies in the box and near enough, and then
+    the share `blend` of the way back."""
     points, scores, channels = peaks.points, peaks.scores, garments.channels
     apart = points[channels] - garments.coarse[:, :, None]
     distances = np.sqrt(apart[..., 0] * apart[..., 0] + apart[..., 1] * apart[..., 1])
@@ -212,14 +219,16 @@ def _refine(garments: _Garments, peaks: _Peaks) -> tuple[Float32[np.ndarray, "n 
     taken = ((candidates >= low) & (candidates <= high)).all(axis=2) & (distances.min(axis=2) <= reach)
     taken &= OWN_LANDMARKS[garments.categories]
     landmarks = np.where(taken[..., None], candidates, garments.coarse)
+    if blend:
+        landmarks += np.float32(blend) * (garments.coarse - landmarks)
     return landmarks, np.where(taken, scores[channels, nearest], np.float32(0))
 
 
 def _to_detections(
-    garments: _Garments, peaks: _Peaks, affine: Float[np.ndarray, "2 3"], size: tuple[int, int]
+    garments: _Garments, peaks: _Peaks, affine: Float[np.ndarray, "2 3"], size: tuple[int, int], blend: float
 ) -> Detections:
     """The garments as detections, in pixels of the original image."""
-    landmarks, landmark_scores = _refine(garments, peaks)
+    landmarks, landmark_scores = _refine(garments, peaks, blend)
     back = geometry.inverse(affine) @ np.diag([STRIDE, STRIDE, 1.0])
     boxes = geometry.clip_boxes(geometry.apply_to_boxes(back, garments.boxes.astype(np.float64)), size)
     landmarks = geometry.apply(back, landmarks.astype(np.float64)) * OWN_LANDMARKS[garments.categories][..., None]

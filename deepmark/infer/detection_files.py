@@ -6,7 +6,7 @@ JSON lines, CSV and Parquet are written as detections come, and hold no more tha
 import csv
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,9 @@ Write = Callable[[str, OpenedImage, Detections], None]
 """Takes an image's name, the image, and what was found in it."""
 
 _COLUMNS = ("image", "garment", "category", "score", "x0", "y0", "x1", "y1", "landmarks")
+_POSE = "pose_score"
+"""The last column, where detections have pose scores (predict.rescore)."""
+
 _ROWS = 4096
 """Garments that a part of a Parquet file holds."""
 
@@ -69,15 +72,22 @@ def _json_lines(path: Path) -> Iterator[Write]:
 @contextmanager
 def _csv(path: Path) -> Iterator[Write]:
     with new_file(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(_COLUMNS)
+        rows, started = csv.writer(file), False
+
+        def start(extra: list[str]) -> None:
+            nonlocal started
+            if not started:
+                rows.writerow([*_COLUMNS, *extra])
+                started = True
 
         def write(name: str, _: OpenedImage, detections: Detections) -> None:
+            start([] if detections.pose_scores is None else [_POSE])
             for number, one in enumerate(detections.as_dicts(), start=1):
-                landmarks = json.dumps(one["landmarks"])
-                rows.writerow([name, number, one["category"], one["score"], *one["box"], landmarks])
+                landmarks, pose = json.dumps(one["landmarks"]), [one[_POSE]] if _POSE in one else []
+                rows.writerow([name, number, one["category"], one["score"], *one["box"], landmarks, *pose])
 
         yield write
+        start([])
 
 
 @contextmanager
@@ -87,21 +97,33 @@ def _parquet(path: Path) -> Iterator[Write]:
 
     landmark = pa.struct([("name", pa.string()), ("x", pa.float32()), ("y", pa.float32()), ("score", pa.float32())])
     kinds = [pa.string(), pa.int64(), pa.string(), *[pa.float32()] * 5, pa.list_(landmark)]
-    schema = pa.schema(list(zip(_COLUMNS, kinds, strict=True)), metadata={"deepmark": "detections"})
+    plain = pa.schema(list(zip(_COLUMNS, kinds, strict=True)), metadata={"deepmark": "detections"})
     rows: list[dict[str, Any]] = []
-    with new_file(path) as draft, pq.ParquetWriter(draft, schema, compression="zstd") as file:
+    with ExitStack() as stack:
+        draft, file = stack.enter_context(new_file(path)), None
 
         def write(name: str, _: OpenedImage, detections: Detections) -> None:
+            start(plain if detections.pose_scores is None else plain.append(pa.field(_POSE, pa.float32())))
             for number, one in enumerate(detections.as_dicts(), start=1):
                 points = [{"name": part, "x": x, "y": y, "score": s} for part, (x, y, s) in one["landmarks"].items()]
                 box = dict(zip(_COLUMNS[4:8], one["box"], strict=True))
-                own = {"image": name, "garment": number, "category": one["category"], "score": one["score"]}
+                own = {
+                    "image": name,
+                    "garment": number,
+                    **{key: one[key] for key in ("category", "score", _POSE) if key in one},
+                }
                 rows.append({**own, **box, "landmarks": points})
             if len(rows) >= _ROWS:
                 flush()
 
+        def start(schema: Any) -> Any:
+            nonlocal file
+            file = file or stack.enter_context(pq.ParquetWriter(draft, schema, compression="zstd"))
+            return file
+
         def flush() -> None:
-            file.write_table(pa.Table.from_pylist(rows, schema))
+            writer = start(plain)
+            writer.write_table(pa.Table.from_pylist(rows, writer.schema))
             rows.clear()
 
         yield write

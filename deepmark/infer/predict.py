@@ -79,7 +79,7 @@ class PreparedImage:
     affines: list[Float[np.ndarray, "2 3"]]
     """From the original to each canvas."""
 
-    canvases: list[UInt8[np.ndarray, "h w 3"]]
+    canvases: list[UInt8[np.ndarray, "_ _ 3"]]
     """RGB, one for each scale."""
 
     read_ms: float
@@ -184,6 +184,7 @@ class Predictor:
             sizes=sizes,
             max_detections=self.params.max_detections,
             landmark_threshold=self.params.landmark_threshold,
+            landmark_blend=self.params.landmark_blend,
         )
 
     def _merge(self, parts: Sequence[Detections]) -> Detections:
@@ -195,6 +196,7 @@ class Predictor:
             sigma=self.params.soft_nms_sigma,
             min_score=self.params.min_score,
             most=self.params.max_detections,
+            rescore=self.params.rescore,
         )
 
     def _now(self) -> float:

@@ -167,7 +167,7 @@ def save_detector(
         "facts": json.dumps(dict(facts or {}), sort_keys=True),
     }
     if predict is not None:
-        description["predict"] = predict.model_dump_json()
+        description["predict"] = predict.stored_json()
     # One entry: safetensors writes several in any order, and the same model would have another sha256 each time.
     metadata = {_DESCRIPTION: json.dumps(description)}
     with new_file_with_digest(path) as draft:

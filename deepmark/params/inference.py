@@ -29,6 +29,12 @@ class PredictParams(Section):
     scales: tuple[Positive, ...]
     """The scales of the strategy "multiscale"."""
 
+    landmark_blend: Share = 0.0
+    """Share of the way that a landmark goes back from the peak that placed it to where its garment's vector put it."""
+
+    rescore: bool = False
+    """Whether a garment's landmarks have a score of their own in the landmark metric: see `runtime.pose_scores`."""
+
 
 class EvaluateParams(Section):
     resamples: Annotated[int, Field(ge=0)]

@@ -24,6 +24,17 @@ class Section(BaseModel):
             raise ValueError("true and false are no values for it")
         return value
 
+    def stored(self) -> dict[str, Any]:
+        """Its values as JSON has them, without the parameters that have a default and are at it.
+
+        Parameters that were added with a default change no digest, run id or file of those who do not use them.
+        """
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    def stored_json(self) -> str:
+        """The same as a text of JSON."""
+        return self.model_dump_json(exclude_defaults=True)
+
 
 def faults(error: ValidationError) -> list[str]:
     """What was wrong, without the "Value error, " that Pydantic writes before the words of our own checks."""

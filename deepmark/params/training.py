@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from deepmark.eval.metric.names import EpochFigure
 from deepmark.params.section import Count, Positive, Section, Seed, Share
 
+Weight = Annotated[float, Field(ge=0)]
+
 
 class AugmentParams(Section):
     scale: tuple[Positive, Positive]
@@ -24,6 +26,25 @@ class AugmentParams(Section):
     lighting: Annotated[float, Field(ge=0)]
     """Standard deviation of the PCA lighting noise."""
 
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Largest angle, degrees, by which an image is turned around the middle of its crop, to either side; this and all
+    that follow: 0 is off."""
+
+    cutout: Share = 0.0
+    """Probability that a patch of one colour hides a landmark of a garment and what is around it."""
+
+    white_balance: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Range of the gains of red and of blue, each by itself: 0.2 is 0.8 to 1.2."""
+
+    blur: Annotated[float, Field(ge=0)] = 0.0
+    """Largest standard deviation of a Gaussian blur, pixels of the network's input."""
+
+    noise: Annotated[float, Field(ge=0, le=255)] = 0.0
+    """Largest standard deviation of Gaussian noise, grey levels of 0..255."""
+
+    jpeg: Annotated[int, Field(ge=0, le=99)] = 0
+    """Largest loss of quality by JPEG compression: 70 is qualities of 30 to 100."""
+
 
 class LossWeights(Section):
     center_heatmap: float
@@ -32,6 +53,21 @@ class LossWeights(Section):
     landmark_heatmap: float
     landmark_vectors: float
     landmark_offset: float
+
+    box_giou: Weight = 0.0
+    """Of 1 - GIoU of boxes, beside the L1 distance of their sizes and offsets; this and the following: 0 is off."""
+
+    box_diou: Weight = 0.0
+    """Of 1 - DIoU of boxes."""
+
+    landmark_vectors_oks: Weight = 0.0
+    """Of 1 - OKS of the landmarks that vectors give."""
+
+    landmark_offset_oks: Weight = 0.0
+    """Of 1 - OKS of the landmarks that heatmaps and offsets give, whose error is below a cell."""
+
+    teacher: Weight = 0.0
+    """Of the distance from the maps of `train.teacher`, in which the six heads have the weights above."""
 
 
 class LaunchParams(Section):
@@ -59,6 +95,10 @@ class TrainParams(Section):
     init: str | None
     """Weights to start from: what `deepmark import-checkpoint` or an earlier training wrote; null for none."""
 
+    teacher: str | None = None
+    """Model file of a larger network, whose maps are learnt from, too, with `loss_weights.teacher`
+    (train.distillation); null for none."""
+
     epochs: Count
     batch_size: Count
     """Images per step, over all processes together."""
@@ -71,6 +111,10 @@ class TrainParams(Section):
     schedule: Literal["steps", "cosine"]
     milestones: dict[int, Positive]
     """For the schedule "steps": the learning rate after so many epochs."""
+
+    repeat_threshold: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Images that show a category of fewer than this share of the images are seen more often, sqrt(threshold / share)
+    times as often as others (LVIS, 2019; `data.sampling.repeat_factors`); null: all images alike."""
 
     warmup: Share
     """Share of all steps over which the learning rate rises from 0."""
@@ -115,3 +159,9 @@ class TrainParams(Section):
     """Number of checkpoints that are kept: two or more, since the last may be damaged."""
 
     launch: LaunchParams
+
+    @model_validator(mode="after")
+    def _teacher_has_a_weight(self) -> "TrainParams":
+        if (self.teacher is None) != (self.loss_weights.teacher == 0):
+            raise ValueError("a teacher needs loss_weights: teacher above 0, such as 1.0, and that weight a teacher")
+        return self

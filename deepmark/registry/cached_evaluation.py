@@ -61,7 +61,7 @@ def evaluation_digest(workspace: Workspace) -> str:
         "shards": index_sha256(workspace, "validation"),
         "records": file_sha256(workspace.records_file("validation")),
         "strategy": params.promote.strategy,
-        "predict": params.predict.model_dump(mode="json"),
+        "predict": params.predict.stored(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

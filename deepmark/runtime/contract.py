@@ -6,7 +6,7 @@ in any language can use the file.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -14,7 +14,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 from deepmark.errors import DeepmarkError
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS
 
-FORMAT, VERSION = "deepmark onnx", 1
+FORMAT, VERSION = "deepmark onnx", 2
+"""Version 2 has `predict.rescore` and `landmark_blend`. Contracts that use neither are of version 1, which earlier
+programs read."""
+
 METADATA_KEY = "deepmark"
 """In the metadata of an ONNX file."""
 
@@ -57,6 +60,15 @@ class PredictFacts:
     nms_iou: float
     soft_nms_sigma: float
     min_score: float
+    rescore: bool = False
+    """Whether a landmark result has a score of its own: score x sqrt(mean of the category's own landmark_scores).
+
+    This and the following are in the file only where they are on.
+    """
+
+    landmark_blend: float = 0.0
+    """Share of the way back from the peak that placed a landmark to where the garment's vector put it; the graph has
+    done it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +132,13 @@ class Contract:
 
     def to_json(self) -> str:
         """The contract as JSON; equal contracts give equal text."""
-        return json.dumps({"format": f"{FORMAT} {VERSION}", **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
+        values = asdict(self)
+        added = {one.name: one.default for one in fields(PredictFacts) if one.default is not MISSING}
+        used = [name for name, off in added.items() if values["predict"][name] != off]
+        for name in added.keys() - set(used):
+            del values["predict"][name]
+        version = VERSION if used else 1
+        return json.dumps({"format": f"{FORMAT} {version}", **values}, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, where: str) -> "Contract":
@@ -228,9 +246,10 @@ def _read(kind: Any, value: Any, name: str) -> Any:
     """
     if is_dataclass(kind) and isinstance(kind, type):
         given, known = _typed(dict, value, name), get_type_hints(kind)
-        if unlike := sorted(given.keys() ^ known.keys()):
+        optional = {one.name for one in fields(kind) if one.default is not MISSING}
+        if unlike := sorted((given.keys() ^ known.keys()) - (optional - given.keys())):
             raise ValueError(f"{name}: '{unlike[0]}' is {'missing' if unlike[0] in known else 'unknown'}")
-        return kind(**{key: _read(hint, given[key], f"{name}.{key}") for key, hint in known.items()})
+        return kind(**{key: _read(hint, given[key], f"{name}.{key}") for key, hint in known.items() if key in given})
     parts = get_args(kind)
     if get_origin(kind) is tuple:
         items = _typed(list, value, name)
@@ -245,6 +264,6 @@ def _read(kind: Any, value: Any, name: str) -> Any:
 
 
 def _typed(kind: type | tuple[type, ...], value: Any, name: str) -> Any:
-    if isinstance(value, bool) or not isinstance(value, kind):
+    if isinstance(value, bool) is not (kind is bool) or not isinstance(value, kind):
         raise ValueError(f"{name}: {value!r} is of the wrong type")
     return value

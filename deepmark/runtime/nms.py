@@ -8,19 +8,31 @@ from dataclasses import replace
 import numpy as np
 
 from deepmark import geometry
+from deepmark.runtime.pose_scores import with_pose_scores
 from deepmark.shapes import Bool, Float64
 from deepmark.types import Detections
 
 
 def select(
-    detections: Detections, *, nms: str | None, iou: float, sigma: float, min_score: float, most: int
+    detections: Detections,
+    *,
+    nms: str | None,
+    iou: float,
+    sigma: float,
+    min_score: float,
+    most: int,
+    rescore: bool = False,
 ) -> Detections:
-    """The best `most` detections of at least `min_score`, after NMS, which is "hard", "soft", or None."""
+    """The best `most` detections of at least `min_score`, after NMS, which is "hard", "soft", or None.
+
+    With `rescore` they have pose scores.
+    """
     if nms == "hard":
         detections = hard_nms(detections, iou=iou)
     elif nms == "soft":
         detections = soft_nms(detections, sigma=sigma)
-    return detections[np.flatnonzero(detections.scores >= min_score)[:most]]
+    kept = detections[np.flatnonzero(detections.scores >= min_score)[:most]]
+    return with_pose_scores(kept) if rescore else kept
 
 
 def hard_nms(detections: Detections, *, iou: float) -> Detections:

@@ -135,6 +135,7 @@ class OnnxDetector(ImageDetector):
             sigma=predict.soft_nms_sigma,
             min_score=self.min_score,
             most=predict.max_detections,
+            rescore=predict.rescore,
         )
 
 

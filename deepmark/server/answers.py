@@ -39,6 +39,9 @@ class Garment(BaseModel):
 
     category: str
     score: Annotated[float, Field(description="0..1")]
+    pose_score: Annotated[
+        float | None, Field(description="Of the landmarks together, 0..1; only of a model with predict.rescore")
+    ] = None
     box: Annotated[list[float], Field(description="x0 y0 x1 y1, pixels of the upright image")]
     landmarks: Annotated[
         dict[str, tuple[float, float, float]],

@@ -224,7 +224,7 @@ class Tracker:
         config = {
             "serves": None if serves == CHECKPOINT else FILES[serves],
             "strategy": strategy,
-            "predict": predict.model_dump(mode="json"),
+            "predict": predict.stored(),
             "max_megapixels": params.ingest.max_megapixels,
         }
         tags = {CHECKPOINT_TAG: file_sha256(checkpoint), STRATEGY_TAG: strategy}

@@ -17,13 +17,14 @@ from deepmark.data.sampling import batch_bounds, sample_order, shared_batches
 from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
 from deepmark.params import AugmentParams, TrainParams
+from deepmark.shapes import Float64
 from deepmark.train.best_epoch import BestEpoch, update_best
 from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.distributed.stop_signal import StoppedError, StopSignal
 from deepmark.train.optim import learning_rate
 from deepmark.train.prefetch import on_device
 from deepmark.train.skipped_steps import advice, handle_skipped_step
-from deepmark.train.step import LOSS_NAMES, Stepper, StepResult
+from deepmark.train.step import Stepper, StepResult
 from deepmark.train.targets import Batch, collate
 from deepmark.types import Sample
 
@@ -67,8 +68,8 @@ class TrainState:
     step: int = 0
     """Steps done inside the epoch."""
 
-    loss_sums: list[float] = field(default_factory=lambda: [0.0] * len(LOSS_NAMES))
-    """Of this epoch's steps, over all processes."""
+    loss_sums: list[float] = field(default_factory=list)
+    """Of this epoch's steps, over all processes, in the order of `Stepper.loss_names`; empty before its first step."""
 
     without_loss: int = 0
     """Steps of this epoch whose loss was not finite, which the sums leave out."""
@@ -92,7 +93,8 @@ class TrainState:
         """Count one more step, done or skipped."""
         self.step += 1
         if all(map(math.isfinite, result.losses)):
-            self.loss_sums = [a + b for a, b in zip(self.loss_sums, result.losses, strict=True)]
+            sums = self.loss_sums or [0.0] * len(result.losses)
+            self.loss_sums = [a + b for a, b in zip(sums, result.losses, strict=True)]
         else:
             self.without_loss += 1
         self.skipped += not result.is_finite
@@ -103,7 +105,7 @@ class TrainState:
         self.history.append(asdict(report))
         self.epoch, self.step, self.skipped, self.without_loss = self.epoch + 1, 0, 0, 0
         self.samples, self.seconds, self.waited = 0, 0.0, 0.0
-        self.loss_sums = [0.0] * len(LOSS_NAMES)
+        self.loss_sums = []
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,9 +118,11 @@ class TrainData:
     """Height and width of the network's input, pixels."""
 
     augment: AugmentParams
+    repeat_factors: Float64[np.ndarray, " n"] | None = None
+    """How often each training image is seen in relation to others (data.sampling); None: all alike."""
 
     def steps_per_epoch(self, params: TrainParams) -> int:
-        """The number of steps in which every sample is seen once."""
+        """The number of steps in which as many samples are seen as there are."""
         return len(batch_bounds(len(self.train), params.batch_size))
 
 
@@ -140,18 +144,18 @@ def _load(
 def _sample_maker(
     data: TrainData, reader: ShardReader, augment: AugmentParams | None, *seed: int
 ) -> Callable[[int], Sample]:
-    """Makes the sample at an index; its random numbers depend on `seed` and the index only."""
+    """Makes the sample at a place of `sample_order`; its random numbers depend on `seed` and the place only."""
 
     def make(index: int) -> Sample:
-        record, jpeg = reader[index]
+        record, jpeg = reader[index % len(reader)]
         rng = np.random.default_rng([*seed, index])
         return make_sample(record, jpeg, canvas=data.canvas, augment=augment, rng=rng)
 
     return make
 
 
-def _means(sums: Sequence[float], steps: int) -> dict[str, float]:
-    return {name: value / steps for name, value in zip(LOSS_NAMES, sums, strict=True)}
+def _means(stepper: Stepper, sums: Sequence[float], steps: int) -> dict[str, float]:
+    return {name: value / steps for name, value in zip(stepper.loss_names, sums, strict=True)}
 
 
 @torch.no_grad()
@@ -167,11 +171,11 @@ def validate(stepper: Stepper, data: TrainData) -> dict[str, float]:
     was_training = detector.training
     detector.eval()
     order, make = np.arange(len(data.validation)), _sample_maker(data, data.validation, None)
-    sums = torch.zeros(len(LOSS_NAMES), dtype=torch.float64, device=group.device)
+    sums = torch.zeros(len(stepper.loss_names), dtype=torch.float64, device=group.device)
     for parts in _load(order, make, stepper.params, group):
         sums += stepper.measure(parts)
     detector.train(was_training)
-    return _means(group.sum(sums).tolist(), len(batch_bounds(len(order), stepper.params.batch_size)))
+    return _means(stepper, group.sum(sums).tolist(), len(batch_bounds(len(order), stepper.params.batch_size)))
 
 
 def fit(
@@ -201,7 +205,7 @@ def fit(
                 f"epoch {epoch + 1}: the loss of none of its {state.step} steps is a number. Lower train.learning_rate "
                 "or take another train.precision, and go back: `deepmark train --fresh`."
             )
-        train = _means(state.loss_sums, state.step - state.without_loss)
+        train = _means(stepper, state.loss_sums, state.step - state.without_loss)
         validation, measured = validate(stepper, data), {}
         if not math.isfinite(validation["total"]):
             raise DeepmarkError(
@@ -242,7 +246,7 @@ def _train_epoch(
     """Train from `state` to the end of its epoch."""
     params, epoch, first = stepper.params, state.epoch, state.step
     steps = data.steps_per_epoch(params)
-    order = sample_order(len(data.train), seed=params.seed, epoch=epoch)
+    order = sample_order(len(data.train), seed=params.seed, epoch=epoch, factors=data.repeat_factors)
     make = _sample_maker(data, data.train, data.augment, params.seed, epoch)
     loaded = _load(order, make, params, stepper.group, first_step=first)
     started = time.perf_counter()
@@ -254,7 +258,10 @@ def _train_epoch(
         result = stepper.step(parts, rate, stop=stop.is_received)
         state.count(result)
         if not result.is_finite:
-            place, images = f"epoch {epoch + 1}, step {state.step}", [data.train.key(index) for index in batch]
+            place, images = (
+                f"epoch {epoch + 1}, step {state.step}",
+                [data.train.key(index % len(data.train)) for index in batch],
+            )
             handle_skipped_step(stepper, result, place=place, images=images, in_a_row=state.skipped_in_a_row)
         state.samples += len(batch)
         state.seconds, started = state.seconds + time.perf_counter() - started, time.perf_counter()

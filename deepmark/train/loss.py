@@ -1,4 +1,4 @@
-"""The six losses, one per head, and their weighted sum.
+"""The six losses, one per head, those that params.yaml adds to them, and their weighted sum.
 
 Heatmaps have a penalty-reduced focal loss, the other heads the L1 distance at the targets. No dense target maps are
 built for the 294 landmarks: the focal loss is that of empty maps, corrected at the cells that Gaussians cover.
@@ -19,7 +19,9 @@ from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.params import LossWeights
 from deepmark.schema import CATEGORIES
 from deepmark.shapes import Bool, Float, Int64
+from deepmark.train.distillation import teacher_loss
 from deepmark.train.gaussians import DrawnCells, draw_cells
+from deepmark.train.overlap_loss import diou_loss, giou_loss, oks_loss
 from deepmark.train.targets import Targets
 
 
@@ -35,6 +37,28 @@ class Losses:
     landmark_vectors: Float[Tensor, ""]
     landmark_offset: Float[Tensor, ""]
 
+    box_giou: Float[Tensor, ""] | None = None
+    box_diou: Float[Tensor, ""] | None = None
+    landmark_vectors_oks: Float[Tensor, ""] | None = None
+    landmark_offset_oks: Float[Tensor, ""] | None = None
+    """Those of `overlap_loss`; None where their weight is 0."""
+
+    teacher: Float[Tensor, ""] | None = None
+    """That of `distillation`; None without a teacher."""
+
+    @property
+    def parts(self) -> dict[str, Float[Tensor, ""]]:
+        """Every loss that there is, by its name, the total first."""
+        found = {part.name: getattr(self, part.name) for part in fields(self)}
+        return {name: loss for name, loss in found.items() if loss is not None}
+
+
+def loss_names(weights: LossWeights) -> tuple[str, ...]:
+    """The names of `Losses.parts` with these weights: the total, the six heads', and those that are added."""
+    names = [part.name for part in fields(Losses)]
+    added = [part.name for part in fields(Losses) if part.default is None]
+    return tuple(name for name in names if name not in added or getattr(weights, name))
+
 
 def losses(
     maps: HeadMaps | GatheredHeads,
@@ -43,12 +67,14 @@ def losses(
     weights: LossWeights,
     counts: Float[Tensor, "2"],
     landmark_channels: Literal["all", "own"],
+    taught: GatheredHeads | None = None,
 ) -> Losses:
     """The losses of a batch, in float32 whatever the precision of the maps.
 
     `counts` are the numbers of centres and of labelled landmarks to divide by: `targets.counts` summed over processes,
     so that the sum of the processes' losses is the loss of the whole batch. With "own", the landmark heatmaps of an
-    image are trained only on the channels of the categories that are in it.
+    image are trained only on the channels of the categories that are in it. `taught` is what a teacher sees in the same
+    images.
     """
     centers, landmarks = targets.centers, targets.landmarks_on(maps.layout)
     heads = maps.gather_at(*targets.cells) if isinstance(maps, HeadMaps) else maps
@@ -56,10 +82,10 @@ def losses(
     garments, points = counts.clamp(min=1)
 
     center_cells, landmark_cells = (draw_cells(peaks, targets.maps[1:]) for peaks in (centers, landmarks))
-    if landmark_channels == "all":
+    own = None if landmark_channels == "all" else _own_channels(targets, maps.layout)
+    if own is None:
         landmark_focal = focal_loss(heads.landmark_heatmap, landmark_cells)
     else:
-        own = _own_channels(targets, maps.layout)
         landmark_focal = _focal_loss_of_channels(heads.landmark_heatmap, landmark_cells, own)
     parts = {
         "center_heatmap": focal_loss(heads.center_heatmap, center_cells) / garments,
@@ -69,15 +95,38 @@ def losses(
         "landmark_vectors": _l1(vectors, targets.landmark_vectors) / (2 * points),
         "landmark_offset": _l1(heads.landmark_offset, landmarks.offset) / (2 * points),
     }
+    parts |= _overlap_losses(heads, vectors, targets, weights, counts)
+    if taught is not None:
+        parts["teacher"] = teacher_loss(heads, taught, targets, weights=weights, counts=counts, own=own)
     return Losses(total=sum(getattr(weights, name) * part for name, part in parts.items()), **parts)
+
+
+def _overlap_losses(
+    heads: GatheredHeads, vectors: Tensor, targets: Targets, weights: LossWeights, counts: Float[Tensor, "2"]
+) -> dict[str, Float[Tensor, ""]]:
+    """Those that are asked for: of boxes divided by the number of centres, of landmarks by that of landmarks."""
+    garments, points = counts.clamp(min=1)
+    centers, landmarks = targets.centers, targets.landmarks
+    boxes = (*map(_at_least_float32, (heads.center_offset, heads.size)), centers.offset, targets.sizes)
+    areas = landmarks.channel, targets.sizes[targets.landmark_garment]
+    parts = {}
+    if weights.box_giou:
+        parts["box_giou"] = giou_loss(*boxes).sum() / garments
+    if weights.box_diou:
+        parts["box_diou"] = diou_loss(*boxes).sum() / garments
+    if weights.landmark_vectors_oks:
+        apart = _at_least_float32(vectors) - targets.landmark_vectors
+        parts["landmark_vectors_oks"] = oks_loss(apart, *areas).sum() / points
+    if weights.landmark_offset_oks:
+        apart = _at_least_float32(heads.landmark_offset) - landmarks.offset
+        parts["landmark_offset_oks"] = oks_loss(apart, *areas).sum() / points
+    return parts
 
 
 def mean_losses(stacks: Iterable[Losses]) -> Losses:
     """The mean over the stacks of a network, which all have the same targets."""
     stacks = list(stacks)
-    return Losses(
-        **{part.name: torch.stack([getattr(stack, part.name) for stack in stacks]).mean() for part in fields(Losses)}
-    )
+    return Losses(**{name: torch.stack([stack.parts[name] for stack in stacks]).mean() for name in stacks[0].parts})
 
 
 def _at_least_float32(values: Tensor) -> Tensor:

@@ -11,10 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from deepmark.data.sampling import repeat_factors
+from deepmark.data.shards.reader import ShardReader
+from deepmark.errors import DeepmarkError
 from deepmark.files import write_text
-from deepmark.model.detector import Detector, build_detector
+from deepmark.model.detector import Detector, build_detector, load_network
 from deepmark.model.init_weights import start_from
 from deepmark.progress import progress
+from deepmark.shapes import Float64
 from deepmark.tracking.dagster_events import report_epoch
 from deepmark.tracking.flatten import flatten
 from deepmark.tracking.metric_names import epoch_metrics
@@ -27,7 +33,7 @@ from deepmark.train.learning_check import learning_warnings
 from deepmark.train.loop import TrainData, TrainState, fit
 from deepmark.train.optim import build_optimizer
 from deepmark.train.outputs import write_outputs
-from deepmark.train.run_id import init_file
+from deepmark.train.run_id import init_file, teacher_file
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.workspace.inputs import open_shards
 from deepmark.workspace.layout import Workspace
@@ -45,10 +51,17 @@ def train_rank(workspace: Workspace, folder: Path, group: ProcessGroup, stop: St
     """This process's part of a training; the first process writes checkpoints to `folder`, logs, and writes outputs."""
     params = workspace.params
     train, validation = (open_shards(workspace, split) for split in ("train", "validation"))
-    data = TrainData(train=train, validation=validation, canvas=params.model.input_size, augment=params.augment)
+    data = TrainData(
+        train=train,
+        validation=validation,
+        canvas=params.model.input_size,
+        augment=params.augment,
+        repeat_factors=read_repeat_factors(train, params.train.repeat_threshold, group),
+    )
     with run_lock(folder) if group.is_first else nullcontext():
         detector = start_detector(workspace, group)
-        stepper = make_stepper(detector, build_optimizer(detector, params.train), params.train, group)
+        teacher = load_teacher(workspace, group)
+        stepper = make_stepper(detector, build_optimizer(detector, params.train), params.train, group, teacher=teacher)
         state, facts = _start_state(folder, stepper)
         recorder = _Recorder.start(workspace, folder, stepper, state, facts, data) if group.is_first else None
         measure = partial(measure_ap, reader=validation)
@@ -69,6 +82,21 @@ def train_rank(workspace: Workspace, folder: Path, group: ProcessGroup, stop: St
                 recorder.finish(state)
 
 
+def read_repeat_factors(
+    train: ShardReader, threshold: float | None, group: ProcessGroup
+) -> Float64[np.ndarray, " n"] | None:
+    """How often images are seen in relation to others, from their records, which the first process reads for all."""
+    if threshold is None:
+        return None
+    categories: list[set[int]] = []
+    if group.is_first:
+        with progress("read categories", len(train)) as advance:
+            for position in range(len(train)):
+                categories.append({garment.category for garment in train.record(position).garments})
+                advance(1)
+    return group.from_first(repeat_factors(categories, threshold))
+
+
 def start_detector(workspace: Workspace, group: ProcessGroup) -> Detector:
     """The network at the start of a run, on the group's device."""
     params, init = workspace.params, init_file(workspace)
@@ -79,6 +107,32 @@ def start_detector(workspace: Workspace, group: ProcessGroup) -> Detector:
             left = ", ".join(taken["heads_left"]) or "none"
             print(f"starts from {init}: {taken['tensors_taken']} tensors; heads left: {left}", file=sys.stderr)
     return detector.to(group.device)
+
+
+def load_teacher(workspace: Workspace, group: ProcessGroup) -> Detector | None:
+    """The network in the file of `train.teacher`, ready to detect, on the group's device; None where none is named.
+
+    Raises DeepmarkError where the file is missing or damaged, and where its maps do not fit those of the network that
+    is trained.
+    """
+    params = workspace.params
+    path = teacher_file(workspace)
+    if path is None:
+        return None
+    teacher = load_network(path, device=group.device)
+    own, sides = params.model.landmark_maps, params.model.input_size
+    if teacher.params.landmark_maps != own:
+        raise DeepmarkError(
+            f"params.yaml: train: teacher: {path} has {teacher.params.landmark_maps} landmark maps, and model.landmark_"
+            f"maps is {own}. Take a teacher with the same, or change model.landmark_maps."
+        )
+    if any(side % teacher.params.size_divisor for side in sides):
+        raise DeepmarkError(
+            f"params.yaml: train: teacher: {path} is a {teacher.params.backbone}, which needs sides that are multiples "
+            f"of {teacher.params.size_divisor}, and model.input_size is {list(sides)}. Change it, or the teacher."
+        )
+    teacher.requires_grad_(False)
+    return teacher
 
 
 def _start_state(folder: Path, stepper: Stepper) -> tuple[TrainState, dict[str, Any]]:

@@ -17,13 +17,14 @@ _IRRELEVANT = {"checkpoint_minutes", "checkpoint_steps", "checkpoints_kept", "la
 def training_inputs(workspace: Workspace) -> dict[str, Any]:
     """All that decides the result of a training: sections of params.yaml, checksums of shards and initial weights."""
     params = workspace.params
-    init = init_file(workspace)
+    init, teacher = init_file(workspace), teacher_file(workspace)
     return {
         "model": params.model.model_dump(mode="json"),
-        "augment": params.augment.model_dump(mode="json"),
-        "train": params.train.model_dump(mode="json", exclude=_IRRELEVANT),
+        "augment": params.augment.stored(),
+        "train": {name: value for name, value in params.train.stored().items() if name not in _IRRELEVANT},
         "shards": {split: index_sha256(workspace, split) for split in SPLITS},
         "start": init and file_sha256(init),
+        **({"teacher": file_sha256(teacher)} if teacher else {}),
     }
 
 
@@ -32,15 +33,26 @@ def init_file(workspace: Workspace) -> Path | None:
 
     Raises DeepmarkError where the file is missing.
     """
-    name = workspace.params.train.init
+    name, backbone = workspace.params.train.init, workspace.params.model.backbone
+    make = f"Make it with `deepmark import-checkpoint FILE --backbone {backbone} --out {name}`"
+    return _named_file(workspace, "init", name, f"{make}, or set it to null to start from nothing.")
+
+
+def teacher_file(workspace: Workspace) -> Path | None:
+    """The model file of the teacher that params.yaml names, relative to the workspace; None where it names none.
+
+    Raises DeepmarkError where the file is missing.
+    """
+    advice = "Copy there the model.safetensors that `deepmark train` wrote for a larger network, or set it to null."
+    return _named_file(workspace, "teacher", workspace.params.train.teacher, advice)
+
+
+def _named_file(workspace: Workspace, parameter: str, name: str | None, advice: str) -> Path | None:
     if name is None:
         return None
     path = workspace.root / name
     if not path.is_file():
-        raise DeepmarkError(
-            f"params.yaml: train: init: {path} is not there. Make it with `deepmark import-checkpoint FILE --backbone "
-            f"{workspace.params.model.backbone} --out {name}`, or set it to null to start from nothing."
-        )
+        raise DeepmarkError(f"params.yaml: train: {parameter}: {path} is not there. {advice}")
     return path
 
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 
 from deepmark.errors import DeepmarkError
-from deepmark.train.step import LOSS_NAMES, Stepper, StepResult
+from deepmark.train.step import Stepper, StepResult
 
 MAX_SKIPPED_IN_A_ROW = 20
 """After so many skipped steps in a row a training stops in any case: then the weights are at fault, not the batch."""
@@ -30,7 +30,9 @@ def handle_skipped_step(
     Raises DeepmarkError where `not_finite` is "stop", after too many skipped steps in a row, and where the loss scale
     has fallen so low that fp16 holds no gradient.
     """
-    bad = [name for name, loss in zip(LOSS_NAMES[1:], result.losses[1:], strict=True) if not math.isfinite(loss)]
+    bad = [
+        name for name, loss in zip(stepper.loss_names[1:], result.losses[1:], strict=True) if not math.isfinite(loss)
+    ]
     what = "loss" if bad else "gradient"
     fault = f"{place}: the {what} is not a number ({', '.join(bad or result.bad_gradients) or 'its norm'})."
     named = f"Images: {', '.join(images[:_MAX_NAMED])}{' …' if len(images) > _MAX_NAMED else ''}."

@@ -6,7 +6,7 @@ import shutil
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -17,14 +17,12 @@ from torch.optim.swa_utils import AveragedModel
 from deepmark.errors import DeepmarkError
 from deepmark.model.autocast import autocast_dtype
 from deepmark.model.detector import Detector
+from deepmark.model.heads import HEAD_CHANNELS, GatheredHeads
 from deepmark.params import LossWeights, TrainParams
 from deepmark.train.distributed.process_group import ProcessGroup
-from deepmark.train.loss import Losses, losses, mean_losses
+from deepmark.train.loss import Losses, loss_names, losses, mean_losses
 from deepmark.train.optim import build_average
 from deepmark.train.targets import Batch, Targets, make_targets
-
-LOSS_NAMES = tuple(part.name for part in fields(Losses))
-"""The total and its six parts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,13 +30,13 @@ class StepResult:
     """The result of a step, the same on all processes."""
 
     losses: list[float]
-    """The total of the whole batch and its weighted parts, in the order of LOSS_NAMES."""
+    """The total of the whole batch and its weighted parts, in the order of `Stepper.loss_names`."""
 
     is_finite: bool
     """Whether losses and gradient are finite; if not, weights, average and statistics are unchanged."""
 
     bad_gradients: tuple[str, ...] = ()
-    """The heads whose gradient is not finite, by their names in LOSS_NAMES; else "backbone", if its gradient is not."""
+    """The heads whose gradient is not finite, by their names; else "backbone", if its gradient is not."""
 
     stop: bool
     """Whether any process was told to end."""
@@ -55,6 +53,9 @@ class Stepper:
     average: AveragedModel | None
     """The moving average of the weights."""
 
+    teacher: Detector | None
+    """The larger network whose maps are learnt from, too."""
+
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     params: TrainParams
@@ -64,6 +65,11 @@ class Stepper:
     def kept(self) -> Detector:
         """The detector whose weights are validated and kept: the average, or, without one, the detector itself."""
         return cast(Detector, self.average.module) if self.average is not None else self.detector
+
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        """The total and its parts."""
+        return loss_names(self.params.loss_weights)
 
     def step(self, parts: Sequence[Batch], rate: float, *, stop: bool = False) -> StepResult:
         """One step of the optimiser for this process's share of a batch, which is on the group's device.
@@ -98,7 +104,7 @@ class Stepper:
 
     def _backward(self, parts: Sequence[Batch]) -> Tensor:
         """Compute the gradients of the whole batch; returns this process's share of the losses."""
-        total = torch.zeros(len(LOSS_NAMES), dtype=torch.float64, device=self.group.device)
+        total = torch.zeros(len(self.loss_names), dtype=torch.float64, device=self.group.device)
         targets, counts = self._targets(parts)
         for number, (part, target) in enumerate(zip(parts, targets, strict=True), start=1):
             with self._gradient_sync(number == len(parts)):
@@ -122,7 +128,7 @@ class Stepper:
     def _bad_gradients(self) -> tuple[str, ...]:
         """The heads whose gradient is not finite, else the backbone; each of them spoils that of the backbone."""
         stacks = (*self.detector.earlier_heads, self.detector.heads)
-        bad = [name for name in LOSS_NAMES[1:] if any(_is_bad(getattr(heads, name)) for heads in stacks)]
+        bad = [name for name in HEAD_CHANNELS if any(_is_bad(getattr(heads, name)) for heads in stacks)]
         return tuple(bad or ["backbone"] * _is_bad(self.detector.backbone))
 
     @torch.no_grad()
@@ -137,11 +143,19 @@ class Stepper:
         if not self.params.channels_last:
             images = images.contiguous()
         with torch.autocast(self.group.device.type, dtype, enabled=dtype is not None):
-            stacks = model(images, gather_at=targets.cells)
+            stacks, taught = model(images, gather_at=targets.cells), self._taught(batch, targets)
         weights, channels = self.params.loss_weights, self.params.landmark_channels
         return mean_losses(
-            losses(heads, targets, weights=weights, counts=counts, landmark_channels=channels) for heads in stacks
+            losses(heads, targets, weights=weights, counts=counts, landmark_channels=channels, taught=taught)
+            for heads in stacks
         )
+
+    @torch.no_grad()
+    def _taught(self, batch: Batch, targets: Targets) -> GatheredHeads | None:
+        """What the last stack of the teacher sees in the same images."""
+        if self.teacher is None:
+            return None
+        return self.teacher(self.teacher.normalize(batch.images), gather_at=targets.cells)[-1]
 
     @torch.no_grad()
     def measure(self, parts: Sequence[Batch]) -> Tensor:
@@ -157,12 +171,17 @@ def _is_bad(module: nn.Module) -> bool:
 
 
 def _stacked(parts: Losses, weights: LossWeights) -> Tensor:
-    weighted = [getattr(parts, name) * getattr(weights, name, 1.0) for name in LOSS_NAMES]
+    weighted = [loss * getattr(weights, name, 1.0) for name, loss in parts.parts.items()]
     return torch.stack(weighted).detach().double()
 
 
 def make_stepper(
-    detector: Detector, optimizer: torch.optim.Optimizer, params: TrainParams, group: ProcessGroup
+    detector: Detector,
+    optimizer: torch.optim.Optimizer,
+    params: TrainParams,
+    group: ProcessGroup,
+    *,
+    teacher: Detector | None = None,
 ) -> Stepper:
     """The stepper for `fit`, on the group's device.
 
@@ -182,6 +201,7 @@ def make_stepper(
         detector=detector,
         model=model,
         average=average,
+        teacher=teacher,
         optimizer=optimizer,
         scaler=scaler,
         params=params,

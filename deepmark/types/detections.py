@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from deepmark.errors import DeepmarkError, extras_named
-from deepmark.schema import CATEGORIES, LANDMARKS, MOST_LANDMARKS
+from deepmark.schema import CATEGORIES, LANDMARKS, MOST_LANDMARKS, Kind
 from deepmark.shapes import Bool, Float32, Int64
 
 if TYPE_CHECKING:
@@ -37,6 +37,12 @@ class Detections:
     landmark_scores: Float32[np.ndarray, "n 39"]
     """Height of the heatmap peak that placed the landmark; 0 where no peak did and the coarse position stands."""
 
+    pose_scores: Float32[np.ndarray, " n"] | None = None
+    """The score of each garment's landmarks as one result, 0..1, which the landmark metric ranks by; None: `scores`.
+
+    `predict.rescore` gives them; see `runtime.pose_scores`.
+    """
+
     source: Any = None
     """What the image was read from, if it was given to a detector of `load_detector`; `draw` reads it again."""
 
@@ -45,6 +51,8 @@ class Detections:
         count = len(self.scores) if np.ndim(self.scores) == 1 else 0
         for name, (shape, dtype) in _ARRAYS.items():
             value, wanted = getattr(self, name), (count, *shape)
+            if value is None and name == "pose_scores":
+                continue
             if not isinstance(value, np.ndarray) or value.shape != wanted or value.dtype != dtype:
                 found = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
                 raise DeepmarkError(
@@ -64,11 +72,20 @@ class Detections:
         if not isinstance(rows, slice):
             rows = np.atleast_1d(np.asarray(rows))
             rows = rows if rows.size else rows.astype(np.int64)
-        return Detections(**{name: getattr(self, name)[rows] for name in COLUMNS}, source=self.source)
+        pose_scores = None if self.pose_scores is None else self.pose_scores[rows]
+        chosen = {name: getattr(self, name)[rows] for name in COLUMNS}
+        return Detections(**chosen, pose_scores=pose_scores, source=self.source)
+
+    def scores_of(self, kind: Kind) -> Float32[np.ndarray, " n"]:
+        """The score of each garment as a result of this kind: of its box, or of its landmarks."""
+        return self.scores if kind is Kind.BBOX or self.pose_scores is None else self.pose_scores
 
     @classmethod
     def concatenate(cls, parts: Sequence["Detections"]) -> "Detections":
-        """The detections of several results of one image, best first; of equal scores, the earlier result's first."""
+        """The detections of several results of one image, best first; of equal scores, the earlier result's first.
+
+        They have no pose scores, which are given after NMS.
+        """
         together = cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS})
         return together[np.argsort(-together.scores, kind="stable")]
 
@@ -87,20 +104,24 @@ class Detections:
     def as_dicts(self) -> list[dict[str, Any]]:
         """The same in plain names and numbers for JSON: one dictionary for each garment, best first.
 
-        A landmark is x, y and its score, by its name, in the order of the category's own landmarks.
+        A landmark is x, y and its score, by its name, in the order of the category's own landmarks. `pose_score` is
+        there where the detections have pose scores.
         """
         return [
             {
                 "category": CATEGORIES[category].name,
                 "score": float(score),
+                **({} if self.pose_scores is None else {"pose_score": float(self.pose_scores[row])}),
                 "box": box.tolist(),
                 "landmarks": dict(
                     # without strict: rows past the category's own landmarks have no names
                     zip(CATEGORIES[category].parts, np.column_stack([points, scores]).tolist(), strict=False)
                 ),
             }
-            for category, score, box, points, scores in zip(
-                self.categories.tolist(), self.scores, self.boxes, self.landmarks, self.landmark_scores, strict=True
+            for row, (category, score, box, points, scores) in enumerate(
+                zip(
+                    self.categories.tolist(), self.scores, self.boxes, self.landmarks, self.landmark_scores, strict=True
+                )
             )
         ]
 
@@ -147,7 +168,10 @@ class Detections:
         )
 
     def to_coco(self, image_id: int) -> list[dict[str, Any]]:
-        """COCO results: image_id, category_id 1..13, bbox as x, y, width, height, score, 294 x 3 keypoints."""
+        """COCO results: image_id, category_id 1..13, bbox as x, y, width, height, score, 294 x 3 keypoints.
+
+        `pose_score` is there too where the detections have pose scores.
+        """
         corners = self.boxes.astype(np.float64)
         boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
         keypoints = np.zeros((len(self), LANDMARKS, 3))
@@ -160,10 +184,11 @@ class Detections:
                 "category_id": category + 1,
                 "bbox": box.tolist(),
                 "score": score,
+                **({} if self.pose_scores is None else {"pose_score": float(self.pose_scores[row])}),
                 "keypoints": points.ravel().tolist(),
             }
-            for category, box, score, points in zip(
-                self.categories.tolist(), boxes, self.scores.tolist(), keypoints, strict=True
+            for row, (category, box, score, points) in enumerate(
+                zip(self.categories.tolist(), boxes, self.scores.tolist(), keypoints, strict=True)
             )
         ]
 
@@ -195,11 +220,12 @@ _ARRAYS = {
     "categories": ((), np.dtype(np.int64)),
     "landmarks": ((MOST_LANDMARKS, 2), np.dtype(np.float32)),
     "landmark_scores": ((MOST_LANDMARKS,), np.dtype(np.float32)),
+    "pose_scores": ((), np.dtype(np.float32)),
 }
 """The shape of a row, and the type of its numbers."""
 
 COLUMNS = ("boxes", "scores", "categories", "landmarks", "landmark_scores")
-"""The fields of Detections that have a row for each garment."""
+"""The fields of Detections that have a row for each garment, whichever there are; pose scores need not be there."""
 
 
 class Prediction(NamedTuple):

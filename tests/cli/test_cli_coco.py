@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from coco_cases import dataset, item, result, write
-from workspaces import copied, refused
+from workspaces import copied, refused, set_params
 
 from deepmark import stages
 from deepmark.data.records import read_records
@@ -43,6 +43,27 @@ def test_the_score_of_written_files_is_the_evaluation_of_the_workspace(deepmark,
         assert f"reading {files[0]}" in done.err
         for figure in ("AP", "AP50", "AP75"):
             assert done.facts["stats"][figure] == pytest.approx(metrics[name][figure], abs=1e-12)
+
+
+def test_rescored_predictions_are_a_file_of_each_kind_with_the_figures_of_the_workspace(
+    deepmark, predicted_once, tmp_path
+):
+    workspace = copied(predicted_once, tmp_path / "rescored")
+    set_params(workspace, predict={"rescore": True})
+    for command in ("predict", "evaluate"):
+        assert deepmark(command, "--strategy", "nms", "-w", workspace.root).code == 0
+    metrics = json.loads(workspace.metrics_file("nms").read_text())
+    write = ("convert", "--to", "coco-results", "--strategy", "nms", "-w", workspace.root, "--out")
+    truth = tmp_path / "truth.json"
+    deepmark("convert", "--to", "coco", "--split", "validation", "--out", truth, "-w", workspace.root)
+
+    assert refused(deepmark(*write, tmp_path / "r.json"), "a COCO result has one score", "Give --kind bbox or")
+    for kind, name in (("bbox", "box"), ("keypoints", "landmark")):
+        results = tmp_path / f"{kind}.json"
+        assert deepmark(*write, results, "--kind", kind).code == 0
+        facts = deepmark("score", truth, results, "--kind", kind, "--json").facts
+        for figure in ("AP", "AP50", "AP75"):
+            assert facts["stats"][figure] == pytest.approx(metrics[name][figure], abs=1e-12)
 
 
 def test_the_score_is_a_table_for_people(deepmark, files):
@@ -123,6 +144,7 @@ def test_the_value_given_for_a_missing_field_is_reported(deepmark, files, predic
         (("--to", "coco", "--split", "train", "--out", "x", "--strategy", "nms"), "--to coco takes no --strategy"),
         (("--to", "coco-results", "--out", "x"), "--to coco-results needs --strategy"),
         (("--from", "coco", "--out", "x"), "--from coco needs FILE"),
+        (("--to", "coco", "--split", "train", "--out", "x", "--kind", "bbox"), "--to coco takes no --kind"),
         (("--from", "coco", "file.json", "--out", "x"), "--from coco needs --images"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 
 from deepmark.data.predictions import ROWS, read_predictions, write_predictions
 from deepmark.errors import DeepmarkError
+from deepmark.runtime.pose_scores import with_pose_scores
 from deepmark.schema import CATEGORIES
 from deepmark.types import COLUMNS, Detections
 
@@ -48,6 +49,19 @@ def test_predictions_are_read_back_bit_for_bit(tmp_path: Path, pictures: int) ->
             ours, theirs = getattr(row.detections, name), getattr(wanted, name)
             assert ours.dtype == theirs.dtype
             np.testing.assert_array_equal(ours, theirs)
+
+
+def test_pose_scores_are_kept_where_there_are_any(tmp_path: Path) -> None:
+    rescored = [(id_, file, with_pose_scores(found)) for id_, file, found in predictions(ROWS + 3)]
+    write_predictions(tmp_path / "plain.parquet", predictions(ROWS + 3), FACTS)
+    write_predictions(tmp_path / "rescored.parquet", rescored, FACTS)
+
+    plain, read = (read_predictions(tmp_path / f"{name}.parquet")[0] for name in ("plain", "rescored"))
+    for a, b, (*_, wanted) in zip(plain, read, rescored, strict=True):
+        assert a.detections.pose_scores is None
+        np.testing.assert_array_equal(b.detections.pose_scores, wanted.pose_scores)
+        for name in COLUMNS:
+            np.testing.assert_array_equal(getattr(a.detections, name), getattr(b.detections, name))
 
 
 def test_images_in_which_nothing_was_found_keep_their_row(tmp_path: Path) -> None:

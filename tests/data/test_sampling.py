@@ -9,7 +9,7 @@ from tiny_dataset import same
 
 from deepmark.data.augment import make_sample
 from deepmark.data.loader import load_batches
-from deepmark.data.sampling import batch_bounds, permutation, sample_order, shared_batches
+from deepmark.data.sampling import batch_bounds, permutation, repeat_factors, sample_order, shared_batches
 from deepmark.data.shards.reader import ShardReader
 from deepmark.params import AugmentParams
 
@@ -59,6 +59,46 @@ def test_the_order_never_changes():
     # Not to be updated: a resumed training, and the next release of NumPy, must come to these numbers.
     assert sample_order(10, seed=317, epoch=2).tolist() == [2, 7, 9, 1, 5, 8, 3, 4, 0, 6]
     assert permutation(5, -1).tolist() == [2, 4, 0, 1, 3]
+
+
+def shown(rare: int = 4, of: int = 200) -> list[list[int]]:
+    """Images of which `rare` show category 3, all show 1, and the first shows 5 alone."""
+    return [[1, 1] + [3] * (place % (of // rare) == 0) for place in range(of - 1)] + [[5]]
+
+
+def test_an_image_is_repeated_by_its_rarest_category():
+    factors = repeat_factors(shown(), 0.08)
+
+    assert factors[1] == 1
+    assert factors[0] == factors[50] == pytest.approx(2)  # sqrt(.08 / .02)
+    assert factors[-1] == pytest.approx(4)  # sqrt(.08 / .005)
+    assert repeat_factors([[], [1]], 0.5).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("threshold", [0.001, 0.08, 1.0])
+def test_an_epoch_of_repetitions_keeps_its_length_and_all_epochs_the_factors(threshold):
+    factors = repeat_factors(shown(), threshold)
+    wanted = factors * 200 / factors.sum()
+    epochs = [sample_order(200, seed=317, epoch=epoch, factors=factors) for epoch in range(400)]
+    counts = np.array([np.bincount(order % 200, minlength=200) for order in epochs])
+
+    assert (counts.sum(axis=1) == 200).all()
+    assert (np.abs(counts - wanted) < 1).all()
+    np.testing.assert_allclose(counts.mean(axis=0), wanted, atol=0.12)
+
+
+def test_repetitions_are_numbered_and_depend_on_seed_and_epoch_alone():
+    factors = repeat_factors(shown(), 0.5)
+    order = sample_order(200, seed=1, epoch=2, factors=factors)
+
+    assert len(set(order.tolist())) == 200
+    for place in set((order % 200).tolist()):
+        repetitions = sorted((order[order % 200 == place] // 200).tolist())
+        assert repetitions == list(range(len(repetitions)))
+    assert (order == sample_order(200, seed=1, epoch=2, factors=factors)).all()
+    assert (order != sample_order(200, seed=1, epoch=3, factors=factors)).any()
+    # Not to be updated, as above.
+    assert sample_order(6, seed=1, epoch=2, factors=np.array([1.0, 1, 1, 1, 1, 7])).tolist() == [2, 23, 17, 11, 5, 3]
 
 
 @pytest.mark.parametrize(

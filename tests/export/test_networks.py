@@ -20,9 +20,10 @@ pytestmark = pytest.mark.system
 
 NETWORKS = {
     "mobile": ("mobile", True, (64, 64)),
-    "dla34": ("dla34", True, (64, 64)),
-    "dla34 plain": ("dla34", False, (64, 64)),
-    "hourglass104": ("hourglass104", True, (128, 128)),
+    "mobile, portrait": ("mobile", True, (96, 64)),
+    "dla34": ("dla34", True, (96, 64)),
+    "dla34 plain": ("dla34", False, (64, 96)),
+    "hourglass104": ("hourglass104", True, (256, 128)),
 }
 """Backbone, deformable, input size."""
 

@@ -11,7 +11,8 @@ from small_detector import small_detector
 from deepmark.digests import check_digest
 from deepmark.errors import DeepmarkError
 from deepmark.export.equality import equality
-from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
+from deepmark.export.onnx_file import export_onnx
+from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor
 from deepmark.runtime.contract import Contract
 from deepmark.runtime.onnx_detector import OnnxDetector, PlacedImage
 
@@ -43,6 +44,21 @@ def test_the_contract_in_the_file_fits_its_graph(exported):
     contract.check_fits(session.get_inputs(), session.get_outputs(), "model.onnx")
     assert contract.input_size == EXPORTED_SIZE
     assert contract.versions["torch"] == torch.__version__
+
+
+def test_a_file_blends_landmarks_and_rescores_as_torch_does(tmp_path):
+    detector, file = small_detector(EXPORTED_SIZE), tmp_path / "model.onnx"
+    predict = PROFILE_PREDICT_PARAMS.model_copy(update={"landmark_blend": 0.3, "rescore": True})
+    export_onnx(detector, file, predict)
+    canvas = canvases(1)[0]
+    (by_torch,) = Predictor(detector, "nms", predict)([canvas])
+    (by_file,) = OnnxDetector(file, min_score=0.0).detect([PlacedImage.of_canvas(canvas)])
+
+    assert equality(detector, file, map(canvases, (2,)), predict).holds()
+    assert not equality(detector, file, map(canvases, (2,)), PROFILE_PREDICT_PARAMS).holds()
+    assert len(by_file) > 30
+    np.testing.assert_allclose(by_file.pose_scores, by_torch.pose_scores, atol=1e-4)
+    assert OnnxDetector(file).contract.predict.landmark_blend == 0.3
 
 
 def test_the_file_names_no_file_of_this_machine(exported):

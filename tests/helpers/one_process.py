@@ -13,6 +13,7 @@ from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.distributed.stop_signal import StopSignal
 from deepmark.train.loop import EpochReport, TrainData, TrainState, fit
 from deepmark.train.optim import build_optimizer
+from deepmark.train.run import load_teacher, read_repeat_factors
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.workspace.layout import Workspace
 
@@ -22,7 +23,8 @@ ALONE = ProcessGroup(rank=0, world_size=1, local_world_size=1, device=torch.devi
 def new_stepper(workspace: Workspace) -> Stepper:
     params = workspace.params
     detector = build_detector(params.model, seed=params.train.seed)
-    return make_stepper(detector, build_optimizer(detector, params.train), params.train, ALONE)
+    teacher = load_teacher(workspace, ALONE)
+    return make_stepper(detector, build_optimizer(detector, params.train), params.train, ALONE, teacher=teacher)
 
 
 def train(
@@ -34,7 +36,13 @@ def train(
 ) -> list[EpochReport]:
     learnt, measured = (ShardReader(workspace.shards(split)) for split in ("train", "validation"))
     params = workspace.params
-    data = TrainData(train=learnt, validation=measured, canvas=params.model.input_size, augment=params.augment)
+    data = TrainData(
+        train=learnt,
+        validation=measured,
+        canvas=params.model.input_size,
+        augment=params.augment,
+        repeat_factors=read_repeat_factors(learnt, params.train.repeat_threshold, ALONE),
+    )
     measure = partial(measure_ap, reader=measured)
     return list(fit(stepper, data, state, stop=stop or StopSignal(), after_step=after_step, measure=measure))
 

@@ -13,7 +13,13 @@ from workspaces import run
 from deepmark.workspace.environment import child_environment, tool
 from deepmark.workspace.layout import Workspace
 
-EVERYTHING = {"ema": 0.9, "evaluate_every": 1, "checkpoint_minutes": 0}
+EVERYTHING = {
+    "ema": 0.9,
+    "evaluate_every": 1,
+    "checkpoint_minutes": 0,
+    "repeat_threshold": 0.6,
+    "loss_weights": {"box_giou": 0.5, "box_diou": 0.5, "landmark_vectors_oks": 0.5, "landmark_offset_oks": 0.5},
+}
 """Values of the section `train`: all that a run may carry from step to step, and a checkpoint after each."""
 
 

@@ -27,10 +27,15 @@ AFFINE = np.array([[0.7, 0.0, 3.0], [0.0, 0.7, 9.0]])
 SIZE = (700, 600)
 
 
-def decoded(maps: HeadMaps, *, most: int = 100, threshold: float = 0.1) -> list[Detections]:
+def decoded(maps: HeadMaps, *, most: int = 100, threshold: float = 0.1, blend: float = 0.0) -> list[Detections]:
     count = len(maps.size)
     return decode(
-        maps, affines=[AFFINE] * count, sizes=[SIZE] * count, max_detections=most, landmark_threshold=threshold
+        maps,
+        affines=[AFFINE] * count,
+        sizes=[SIZE] * count,
+        max_detections=most,
+        landmark_threshold=threshold,
+        landmark_blend=blend,
     )
 
 
@@ -94,6 +99,18 @@ def test_the_landmark_threshold_may_be_anything(threshold: float) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (7, 1)])
 def test_a_map_may_be_one_cell_wide(size: tuple[int, int]) -> None:
     assert_as_published(noise_maps(2, size=size))
+
+
+def test_blended_landmarks_lie_on_the_way_from_the_peak_to_the_vectors_position() -> None:
+    maps = realistic_maps(1, side=64)
+    (peaks,), (vectors,) = decoded(maps), decoded(maps, threshold=1.0)  # no peak is above 1
+    blended, whole = (decoded(maps, blend=share)[0] for share in (0.25, 1.0))
+
+    assert (peaks.landmark_scores > 0).sum() > 100
+    np.testing.assert_allclose(blended.landmarks, 0.75 * peaks.landmarks + 0.25 * vectors.landmarks, atol=1e-3)
+    np.testing.assert_allclose(whole.landmarks, vectors.landmarks, atol=1e-3)
+    for name in ("boxes", "scores", "categories", "landmark_scores"):
+        np.testing.assert_array_equal(getattr(blended, name), getattr(peaks, name))
 
 
 def test_the_order_of_the_maps_in_memory_does_not_matter() -> None:

@@ -2,14 +2,19 @@
 
 import json
 import sys
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from eval_samples import detections, prediction
 
 from deepmark.data.coco.writer import write_coco_results
 from deepmark.errors import DeepmarkError
+from deepmark.images import open_image
+from deepmark.infer.detection_files import format_of
 from deepmark.schema import CATEGORY_BY_NAME, LANDMARKS
 
 FOUND = detections(("vest", (0, 0, 9, 12), 0.75), ("skirt", (5, 0, 30, 60), 0.5))
@@ -44,6 +49,36 @@ def test_coco_results_are_those_of_the_written_files(tmp_path):
     assert json.loads(json.dumps(results)) == json.loads((tmp_path / "results.json").read_text("utf-8"))
     assert results[1]["bbox"] == [5, 0, 25, 60]
     assert len(results[1]["keypoints"]) == 3 * LANDMARKS
+
+
+@pytest.mark.parametrize("ending", [".json", ".jsonl", ".csv", ".parquet", ".coco.json"])
+def test_every_file_of_detections_has_pose_scores_where_there_are_any(tmp_path, ending):
+    found = replace(FOUND, pose_scores=np.array([0.5, 0.25], np.float32))
+    for name, one in (("plain", FOUND), ("rescored", found)):
+        with format_of(Path(f"x{ending}")).open(tmp_path / f"{name}{ending}") as write:
+            write("a.jpg", open_image(np.zeros((90, 60, 3), np.uint8), name="a.jpg"), one)
+    plain, rescored = (tmp_path / f"{name}{ending}" for name in ("plain", "rescored"))
+
+    if ending == ".parquet":
+        assert "pose_score" not in pq.read_schema(plain).names
+        assert pq.read_table(rescored).column("pose_score").to_pylist() == [0.5, 0.25]
+    elif ending == ".csv":
+        head, *rows = rescored.read_text("utf-8").splitlines()
+        assert head == plain.read_text("utf-8").splitlines()[0] + ",pose_score"
+        assert [row.rpartition(",")[2] for row in rows] == ["0.5", "0.25"]
+    else:
+        assert "pose_score" not in plain.read_text("utf-8")
+        assert rescored.read_text("utf-8").count('"pose_score": 0.') == 2
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_file_of_no_images_has_its_columns(tmp_path, ending):
+    file = tmp_path / f"none{ending}"
+    with format_of(file).open(file):
+        pass
+
+    names = pq.read_schema(file).names if ending == ".parquet" else file.read_text("utf-8").strip().split(",")
+    assert names[:2] == ["image", "garment"]
 
 
 def test_supervision_gets_boxes_scores_names_and_landmarks(monkeypatch):

@@ -20,11 +20,28 @@ def test_a_contract_is_the_same_after_json():
     assert Contract.from_metadata({METADATA_KEY: CONTRACT.to_json()}, "model.onnx") == CONTRACT
 
 
+def test_a_contract_is_of_the_second_version_only_where_it_has_something_of_it():
+    rescored = replace(CONTRACT, predict=replace(CONTRACT.predict, rescore=True))
+    blended = replace(CONTRACT, predict=replace(CONTRACT.predict, landmark_blend=0.25))
+    first, second = json.loads(CONTRACT.to_json()), json.loads(rescored.to_json())
+
+    assert first["format"] == "deepmark onnx 1"
+    assert "rescore" not in first["predict"]
+    assert second["format"] == "deepmark onnx 2"
+    assert second["predict"] == first["predict"] | {"rescore": True}
+    assert Contract.from_json(rescored.to_json(), "m") == rescored
+    assert json.loads(blended.to_json())["predict"] == first["predict"] | {"landmark_blend": 0.25}
+    assert Contract.from_json(blended.to_json(), "m") == blended
+
+
 def test_a_contract_is_read_from_a_file(tmp_path):
     file = tmp_path / "model.json"
     file.write_text(CONTRACT.to_json(), "utf-8")
 
     assert Contract.read(file) == CONTRACT
+
+
+PREDICT = json.loads(CONTRACT.to_json())["predict"]
 
 
 @pytest.mark.parametrize(
@@ -34,11 +51,15 @@ def test_a_contract_is_read_from_a_file(tmp_path):
         ("[]", "m: no contract of an exported DeepMark model. Give a file that `deepmark export` wrote."),
         ('{"format": "other"}', "m: no contract of an exported DeepMark model."),
         (
-            changed(format="deepmark onnx 2"),
-            "contract is of version 2, and this DeepMark knows up to 1. Update DeepMark",
+            changed(format="deepmark onnx 3"),
+            "contract is of version 3, and this DeepMark knows up to 2. Update DeepMark",
         ),
         (changed(precision=8), "damaged .contract.precision: 8 is of the wrong type."),
         (changed(input_size=[64]), "damaged .contract.input_size: 1 values instead of 2."),
+        (
+            changed(predict=PREDICT | {"rescore": 1}),
+            "damaged .contract.predict.rescore: 1 is of the wrong type.",
+        ),
         (changed(colour=1), "damaged .contract: 'colour' is unknown."),
         (json.dumps({"format": "deepmark onnx 1"}), "damaged .contract: 'categories' is missing."),
         (changed(categories=[]), r"does not fit: it has 0 categories, and DeepMark 13 .* that exported it .1.2.3."),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from one_process import ALONE
+from trainings import EVERYTHING
 from workspaces import SCALAR_KERNELS, run, set_params
 
 from deepmark.data.augment import make_sample
@@ -88,7 +89,7 @@ def test_without_a_compiler_compiling_is_refused(sharded, monkeypatch, tmp_path)
 @pytest.mark.system
 def test_a_compiled_network_learns_the_same(sharded, trained_once):
     """In separate processes: the shape checks of the tests cannot be compiled."""
-    set_params(sharded, train={"compile": True, "ema": 0.9})
+    set_params(sharded, train=EVERYTHING | {"compile": True})
     done = run("deepmark", "train", cwd=sharded.root, **SCALAR_KERNELS)
     assert done.code == 0, done.err
 

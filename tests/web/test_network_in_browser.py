@@ -45,7 +45,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The light network, untrained: it finds garments everywhere."""
     file = tmp_path_factory.mktemp("model") / "model.onnx"
     network = build_detector(ModelParams(backbone="mobile", input_size=(128, 96)), seed=1)
-    export_onnx(network, file, PROFILE_PREDICT_PARAMS.model_copy(update={"max_detections": 20}), peaks=32)
+    export_onnx(
+        network, file, PROFILE_PREDICT_PARAMS.model_copy(update={"max_detections": 20, "rescore": True}), peaks=32
+    )
     return file
 
 
@@ -104,11 +106,12 @@ def test_a_browser_finds_the_garments_that_python_finds_and_asks_nobody_else(bro
 
 
 def same(garment: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Within a pixel of the box, and a hundredth of the score."""
+    """Within a pixel of the box, and a hundredth of both scores."""
     far = np.abs(np.subtract(garment["box"], other["box"])).max()
     return (
         garment["category"] == other["category"]
         and abs(garment["score"] - other["score"]) <= 1e-2
+        and abs(garment["pose_score"] - other["pose_score"]) <= 1e-2
         and far <= 1
         and garment["landmarks"].keys() == other["landmarks"].keys()
     )

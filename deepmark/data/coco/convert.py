@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmark.schema import CATEGORIES, LANDMARKS
+from deepmark.schema import CATEGORIES, LANDMARKS, Kind
 from deepmark.shapes import Float
 from deepmark.types import Garment, ImageRecord, Prediction
 from deepmark.version import __version__
@@ -101,9 +101,10 @@ def coco_truth(records: Iterable[ImageRecord], *, visible_only: bool = False) ->
     return {"info": INFO, "licenses": [], **lists}
 
 
-def coco_results(predictions: Iterable[Prediction]) -> list[dict[str, Any]]:
+def coco_results(predictions: Iterable[Prediction], *, kind: Kind = Kind.BBOX) -> list[dict[str, Any]]:
     """The detections as COCO results: one list for boxes and landmarks, with unrounded scores.
 
+    A result has one score. `kind` says whether that of the garment, or that of its landmarks where they have their own.
     A result has a box beside its landmarks. Without it, COCO would compute its area from all 294 landmarks, zeros
     included.
     """
@@ -111,7 +112,7 @@ def coco_results(predictions: Iterable[Prediction]) -> list[dict[str, Any]]:
     for image_id, _, detections in predictions:
         corners = detections.boxes.astype(np.float64)
         boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1).tolist()
-        scores, categories = detections.scores.tolist(), detections.categories.tolist()
+        scores, categories = detections.scores_of(kind).tolist(), detections.categories.tolist()
         for box, score, category, points in zip(boxes, scores, categories, detections.landmarks, strict=True):
             results.append(
                 {

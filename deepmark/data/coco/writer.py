@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from deepmark.data.coco.convert import INFO, coco_categories, coco_results, coco_truth
+from deepmark.errors import DeepmarkError
 from deepmark.files import new_file
-from deepmark.schema import CATEGORIES, LANDMARKS
+from deepmark.schema import CATEGORIES, LANDMARKS, Kind
 from deepmark.types import Garment, ImageRecord, Prediction
 
 
@@ -57,14 +58,26 @@ def write_coco(
 
 
 def write_coco_results(
-    path: Path, predictions: Iterable[Prediction], *, progress: Callable[[int], None] = lambda count: None
+    path: Path,
+    predictions: Iterable[Prediction],
+    *,
+    kind: Kind | None = None,
+    progress: Callable[[int], None] = lambda count: None,
 ) -> dict[str, Any]:
-    """Write detections as COCO results with boxes, landmarks and unrounded scores, whole or not at all."""
+    """Write detections as COCO results with boxes, landmarks and unrounded scores, whole or not at all.
+
+    Raises DeepmarkError where the landmarks have scores of their own, and `kind` does not say which scores are meant.
+    """
     images = results = 0
     with new_file(path) as draft, draft.open("w", encoding="utf-8") as out:
         out.write("[")
         for prediction in predictions:
-            for fields in coco_results([prediction]):
+            if kind is None and prediction.detections.pose_scores is not None:
+                raise DeepmarkError(
+                    f"{path}: a COCO result has one score, and these predictions two, one of the box and one of the "
+                    "landmarks (predict.rescore). Give --kind bbox or --kind keypoints, for a file of each."
+                )
+            for fields in coco_results([prediction], kind=kind or Kind.BBOX):
                 results += 1
                 out.write(",\n" if results > 1 else "\n")
                 names = ("image_id", "category_id", "bbox", "score", "keypoints")

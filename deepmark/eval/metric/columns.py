@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from deepmark.errors import DeepmarkError
-from deepmark.schema import MOST_LANDMARKS
+from deepmark.schema import MOST_LANDMARKS, Kind
 from deepmark.shapes import Bool, Float32, Float64, Int64
 from deepmark.types import Detections, GarmentColumns, ImageRecord, Prediction, garment_columns
 
@@ -45,6 +45,11 @@ class DetectionColumns:
     category: Int64[np.ndarray, " m"]
     boxes: Float64[np.ndarray, "m 4"]
     scores: Float64[np.ndarray, " m"]
+    """Of the garment, by which boxes are ranked."""
+
+    pose_scores: Float64[np.ndarray, " m"]
+    """Of its landmarks as one result, by which these are ranked; the same without `predict.rescore`."""
+
     landmarks: Float32[np.ndarray, "m 39 2"]
 
     def __len__(self) -> int:
@@ -83,6 +88,7 @@ def detection_columns(predictions: Iterable[Prediction], truth: Truth) -> Detect
         category=np.concatenate([detections.categories for detections in parts]),
         boxes=np.concatenate([detections.boxes for detections in parts]).astype(np.float64),
         scores=np.concatenate([detections.scores for detections in parts]).astype(np.float64),
+        pose_scores=np.concatenate([one.scores_of(Kind.KEYPOINTS) for one in parts]).astype(np.float64),
         landmarks=np.concatenate([detections.landmarks for detections in parts]),
     )
 

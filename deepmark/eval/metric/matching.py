@@ -64,14 +64,15 @@ class Matching:
         if kind == "keypoints":
             self._ignored[:] = ~truth.labelled.any(1)
         cells = results.image * len(CATEGORIES) + results.category
-        order = np.lexsort((-results.scores, cells))
+        scores = results.scores if kind == "bbox" else results.pose_scores
+        order = np.lexsort((-scores, cells))
         rank = np.arange(len(order)) - np.searchsorted(cells[order], cells[order], "left")
         kept = rank < MAX_DETECTIONS[kind]
         order, rank = order[kept], rank[kept]
-        by_score = np.lexsort((-results.scores[order], results.category[order]))
+        by_score = np.lexsort((-scores[order], results.category[order]))
         self._result, self._rank = order[by_score], rank[by_score]
         self._image, self._category = results.image[self._result], results.category[self._result]
-        self._scores = results.scores[self._result]
+        self._scores = scores[self._result]
         area = np.prod(results.boxes[self._result, 2:] - results.boxes[self._result, :2], axis=1)
         self._in_range = (area >= 0) & (area <= AREA_LIMIT)
         self._near = self._overlaps(truth, results, kind)

@@ -31,8 +31,15 @@ export function garmentsOf(outputs, placed, image, contract, leastScore) {
         const point = [x(outputs.landmarks[2 * at]), y(outputs.landmarks[2 * at + 1])].map(Math.fround);
         return [name, [...point, outputs.landmark_scores[at]]];
       });
-      return { category: kind.name, score, box, landmarks: Object.fromEntries(landmarks) };
+      const garment = { category: kind.name, score, box, landmarks: Object.fromEntries(landmarks) };
+      return contract.predict.rescore ? { ...garment, pose_score: poseScore(score, landmarks) } : garment;
     });
+}
+
+/** The score of the landmarks as one result: the garment's times the root of the mean height of their peaks. */
+function poseScore(score, landmarks) {
+  const sum = landmarks.reduce((total, [, [, , height]]) => total + height, 0);
+  return Math.fround(score * Math.sqrt(sum / landmarks.length));
 }
 
 function suppressed(found, predict) {

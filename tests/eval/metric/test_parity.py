@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from deepmark.eval.metric.average_precision import precision
 from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.eval.metric.matching import Matching
+from deepmark.runtime.pose_scores import with_pose_scores
 from deepmark.schema import CATEGORY_BY_NAME, LANDMARKS, SIGMAS, Kind
 from deepmark.types import ImageRecord, Prediction
 
@@ -48,7 +50,7 @@ def plain_truth(records: list[ImageRecord], *, visible_only: bool) -> dict[str, 
     return {"images": [{"id": image.id} for image in records], "categories": categories, "annotations": annotations}
 
 
-def plain_results(predictions: list[Prediction]) -> list[dict[str, Any]]:
+def plain_results(predictions: list[Prediction], kind: str = "bbox") -> list[dict[str, Any]]:
     results = []
     for image_id, _, found in predictions:
         for i in range(len(found)):
@@ -62,7 +64,7 @@ def plain_results(predictions: list[Prediction]) -> list[dict[str, Any]]:
                     "category_id": int(found.categories[i]) + 1,
                     "bbox": [x0, y0, x1 - x0, y1 - y0],
                     "keypoints": flat.ravel().tolist(),
-                    "score": float(found.scores[i]),
+                    "score": float(found.scores_of(Kind(kind))[i]),
                 }
             )
     return results
@@ -74,7 +76,7 @@ def stock(records: list[ImageRecord], predictions: list[Prediction], kind: str, 
     truth.dataset = plain_truth(records, visible_only=visible_only)
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(plain_results(predictions)), kind)
+        evaluation = COCOeval(truth, truth.loadRes(plain_results(predictions, kind)), kind)
         if kind == "keypoints":
             evaluation.params.kpt_oks_sigmas = np.array(SIGMAS)
         evaluation.evaluate()
@@ -109,6 +111,22 @@ def test_the_precisions_and_every_figure_are_those_of_stock_pycocotools(number, 
     np.testing.assert_allclose(precision(matches), expected.eval["precision"][:, :, :, 0, -1], rtol=0, atol=1e-12)
     figures = [report.value(f"{metric}_{figure}") for figure in ("ap", "ap50", "ap75")]
     assert [-1 if figure is None else figure for figure in figures] == pytest.approx(expected.stats[:3], abs=1e-12)
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_landmarks_are_ranked_by_their_own_scores_and_boxes_by_the_garments(number):
+    records, plain = scored_cases()[number]
+    rng = np.random.default_rng(number)
+    rescored = []
+    for image_id, file, found in plain:
+        own = replace(found, landmark_scores=rng.random(found.landmark_scores.shape, np.float32))
+        rescored.append(Prediction(image_id, file, with_pose_scores(own)))
+    report, before = (evaluate(records, found, by_subset=False) for found in (rescored, plain))
+    expected = stock(records, rescored, "keypoints", False).stats[:3]
+
+    figures = [report.value(f"landmark_{figure}") for figure in ("ap", "ap50", "ap75")]
+    assert [-1 if figure is None else figure for figure in figures] == pytest.approx(expected, abs=1e-12)
+    assert report.value("box_ap") == before.value("box_ap")
 
 
 @pytest.mark.slow
