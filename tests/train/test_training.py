@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from one_process import ALONE, fingerprint, new_stepper, train
+from trainings import EVERYTHING
 from workspaces import copied, set_params
 
 from deepmark.data.augment import make_sample
 from deepmark.data.shards.reader import ShardReader
+from deepmark.model.detector import build_detector, save_detector
 from deepmark.train.checkpoint import newest_checkpoint, restore_checkpoint, save_checkpoint
 from deepmark.train.distributed.process_group import make_deterministic
 from deepmark.train.distributed.stop_signal import StoppedError, StopSignal
@@ -18,6 +20,8 @@ from deepmark.train.loop import TrainState
 from deepmark.train.step import Stepper
 from deepmark.train.targets import collate
 from deepmark.workspace.layout import Workspace
+
+DEGRADED = {"rotation": 15, "cutout": 0.5, "white_balance": 0.2, "blur": 1.0, "noise": 9.0, "jpeg": 70}
 
 
 class CutOffError(Exception):
@@ -48,7 +52,10 @@ def finished(
     """A finished training: with the demo's parameters, and with everything that a run can carry from step to step."""
     workspace = copied(sharded_once, tmp_path_factory.mktemp("finished"))
     if request.param == "everything":
-        set_params(workspace, train={"ema": 0.9, "evaluate_every": 1, "not_finite": "skip", "device_batch": 3})
+        save_detector(build_detector(workspace.params.model, seed=5), workspace.root / "teacher.safetensors")
+        more = {"not_finite": "skip", "device_batch": 3, "teacher": "teacher.safetensors"}
+        weights = EVERYTHING["loss_weights"] | {"teacher": 0.5}
+        set_params(workspace, augment=DEGRADED, train=EVERYTHING | more | {"loss_weights": weights})
     workspace = Workspace(workspace.root)
     make_deterministic(ALONE.device)
     stepper, state = new_stepper(workspace), TrainState()
