@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from deepmark.errors import DeepmarkError
 from deepmark.shapes import Float64, Int64
 
 
@@ -67,6 +68,23 @@ def batch_bounds(length: int, batch_size: int) -> list[tuple[int, int]]:
     """
     steps = -(-length // batch_size)
     return [(step * length // steps, (step + 1) * length // steps) for step in range(steps)]
+
+
+def part_bounds(share: int, *, most: int | None, largest: int) -> list[tuple[int, int]]:
+    """The start and the end of the parts that a process splits its share of a batch into, of `most` samples or fewer.
+
+    There are as many parts as a share of `largest` samples needs, because processes that normalise together must all
+    have the same number of them.
+
+    Raises DeepmarkError where a part would be empty.
+    """
+    parts = -(-largest // (most or largest))
+    if share < parts:
+        raise DeepmarkError(
+            "params.yaml: train: sync_batch_norm needs an image for every process in every pass, and a process has "
+            f"{share} for {parts} of them. Raise train.batch_size or train.device_batch, or set it to false."
+        )
+    return [(part * share // parts, (part + 1) * share // parts) for part in range(parts)]
 
 
 def shared_batches(

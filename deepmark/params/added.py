@@ -20,6 +20,7 @@ ADDED: dict[str, Any] = {
     "train.teacher": None,
     "train.device_batch": None,
     "train.repeat_threshold": None,
+    "train.sync_batch_norm": False,
     "train.ema": None,
     "train.not_finite": "stop",
     "train.channels_last": True,

@@ -106,6 +106,12 @@ class TrainParams(Section):
     device_batch: Count | None
     """Most images that a process computes at once; gradients of a larger share are accumulated over several passes."""
 
+    sync_batch_norm: bool
+    """Whether batch normalisation takes its statistics over the images of all processes, or each process over its own.
+
+    With few images a process its own statistics are noisy. Source: MegDet, 2017, section 3.2.
+    """
+
     optimizer: Literal["adam", "adamw"]
     learning_rate: Positive
     schedule: Literal["steps", "cosine"]

@@ -13,7 +13,7 @@ import torch
 
 from deepmark.data.augment import make_sample
 from deepmark.data.loader import default_threads, load_batches
-from deepmark.data.sampling import batch_bounds, sample_order, shared_batches
+from deepmark.data.sampling import batch_bounds, part_bounds, sample_order, shared_batches
 from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
 from deepmark.params import AugmentParams, TrainParams
@@ -127,16 +127,28 @@ class TrainData:
 
 
 def _load(
-    order: np.ndarray, make: Callable[[int], Sample], params: TrainParams, group: ProcessGroup, *, first_step: int = 0
+    order: np.ndarray,
+    make: Callable[[int], Sample],
+    params: TrainParams,
+    group: ProcessGroup,
+    *,
+    first_step: int = 0,
+    equal_parts: bool = False,
 ) -> Iterator[list[Batch]]:
-    """This process's share of each batch, on the device, in parts of at most `device_batch` samples."""
+    """This process's share of each batch, on the device, in parts of at most `device_batch` samples.
+
+    With `equal_parts` every process has the same number of them.
+    """
+    batches = batch_bounds(len(order), params.batch_size)[first_step:]
     shares = shared_batches(order, params.batch_size, first_step=first_step, rank=group.rank, world=group.world_size)
-    pinned = group.device.type == "cuda"
+    pinned, most = group.device.type == "cuda", params.device_batch
 
     def parts() -> Iterator[list[Batch]]:
-        for samples in load_batches(shares, make, threads=default_threads(group.local_world_size)):
-            bounds = batch_bounds(len(samples), params.device_batch or len(samples))
-            yield [collate(samples[start:stop], pinned=pinned) for start, stop in bounds]
+        loaded = load_batches(shares, make, threads=default_threads(group.local_world_size))
+        for (start, stop), samples in zip(batches, loaded, strict=True):
+            largest = -(-(stop - start) // group.world_size) if equal_parts else len(samples)
+            bounds = part_bounds(len(samples), most=most, largest=largest)
+            yield [collate(samples[first:end], pinned=pinned) for first, end in bounds]
 
     return on_device(parts(), group.device)
 
@@ -248,7 +260,7 @@ def _train_epoch(
     steps = data.steps_per_epoch(params)
     order = sample_order(len(data.train), seed=params.seed, epoch=epoch, factors=data.repeat_factors)
     make = _sample_maker(data, data.train, data.augment, params.seed, epoch)
-    loaded = _load(order, make, params, stepper.group, first_step=first)
+    loaded = _load(order, make, params, stepper.group, first_step=first, equal_parts=params.sync_batch_norm)
     started = time.perf_counter()
     for batch in shared_batches(order, params.batch_size, first_step=first):
         asked = time.perf_counter()

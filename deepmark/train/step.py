@@ -20,6 +20,7 @@ from deepmark.model.detector import Detector
 from deepmark.model.heads import HEAD_CHANNELS, GatheredHeads
 from deepmark.params import LossWeights, TrainParams
 from deepmark.train.distributed.process_group import ProcessGroup
+from deepmark.train.distributed.sync_batch_norm import sync_batch_norm
 from deepmark.train.loss import Losses, loss_names, losses, mean_losses
 from deepmark.train.optim import build_average
 from deepmark.train.targets import Batch, Targets, make_targets
@@ -188,6 +189,8 @@ def make_stepper(
     Raises DeepmarkError where `compile` is set and there is no compiler.
     """
     is_cuda = group.device.type == "cuda"
+    if params.sync_batch_norm and group.world_size > 1:
+        sync_batch_norm(detector)
     average = build_average(detector, params.ema) if params.ema is not None else None
     if params.compile:
         _compile(detector.backbone)
@@ -195,7 +198,9 @@ def make_stepper(
     if group.world_size > 1:
         # about 1x1 weights, whose sides of length 1 may have any stride
         warnings.filterwarnings("ignore", "Grad strides do not match")
-        model = DistributedDataParallel(detector, device_ids=[group.device.index] if is_cuda else None)
+        devices = [group.device.index] if is_cuda else None
+        # gradients lie where they are exchanged, not twice in memory: 81 MB less for DLA-34
+        model = DistributedDataParallel(detector, device_ids=devices, gradient_as_bucket_view=True)
     scaler = torch.amp.GradScaler(group.device.type, enabled=is_cuda and params.precision == "fp16")
     return Stepper(
         detector=detector,

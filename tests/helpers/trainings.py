@@ -17,6 +17,7 @@ EVERYTHING = {
     "ema": 0.9,
     "evaluate_every": 1,
     "checkpoint_minutes": 0,
+    "sync_batch_norm": True,
     "repeat_threshold": 0.6,
     "loss_weights": {"box_giou": 0.5, "box_diou": 0.5, "landmark_vectors_oks": 0.5, "landmark_offset_oks": 0.5},
 }

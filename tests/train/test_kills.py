@@ -62,6 +62,20 @@ def test_killed_inside_three_writes_and_once_by_a_power_cut_it_ends_with_the_sam
 
 
 @pytest.mark.system
+def test_two_processes_that_normalise_together_end_with_the_same_bits_after_a_kill(untrained_by_two, two_once):
+    assert two_once.params.train.sync_batch_norm
+    process = started(untrained_by_two, DEEPMARK_KILL="renamed 5", PYTHONPATH=KILLS)
+    process.communicate()
+    assert process.returncode == -SIGKILL
+    assert wait_until(lambda: not working_on(untrained_by_two), seconds=20)
+    done = train(untrained_by_two)
+
+    assert done.code == 0, done.err
+    assert sums(untrained_by_two) == sums(two_once)
+    assert losses(untrained_by_two) == losses(two_once)
+
+
+@pytest.mark.system
 def test_told_to_end_it_writes_a_checkpoint_and_goes_on_from_there(untrained_by_two):
     """Only one of the processes on two machines may receive the signal."""
     set_params(untrained_by_two, train={"checkpoint_minutes": 60, "epochs": 40})

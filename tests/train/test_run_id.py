@@ -18,6 +18,7 @@ from deepmark.train.run_id import run_folder
     [
         {"train": {"learning_rate": 1.0e-3}},
         {"train": {"ema": 0.99}},
+        {"train": {"sync_batch_norm": True}},
         {"train": {"landmark_radius": "sigma"}},
         {"train": {"repeat_threshold": 0.1}},
         {"train": {"loss_weights": {"box_giou": 1.0}}},

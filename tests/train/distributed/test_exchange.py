@@ -1,16 +1,13 @@
 """What the processes of a training exchange: they agree on a step that is left out, and gather detections by gloo."""
 
-import multiprocessing
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from one_process import fingerprint
 from torch import distributed as dist
+from two_ranks import CPU, on_two_ranks
 
 from deepmark.data.augment import make_sample
 from deepmark.data.shards.reader import ShardReader
@@ -21,32 +18,6 @@ from deepmark.train.optim import build_optimizer
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.train.targets import Batch, collate
 from deepmark.workspace.layout import Workspace
-
-CPU = torch.device("cpu")
-
-
-def _rank(rank: int, folder: Path, work: Callable[[ProcessGroup], Any], results: Any) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    try:
-        results.put((rank, work(ProcessGroup(rank=rank, world_size=2, local_world_size=2, device=CPU))))
-    except BaseException as error:
-        results.put((rank, repr(error)))
-        raise
-    dist.destroy_process_group()
-
-
-def on_two_ranks(folder: Path, work: Callable[[ProcessGroup], Any]) -> list[Any]:
-    """What `work` returns on each of two processes, which are forked, because importing torch takes seconds."""
-    context = multiprocessing.get_context("fork")
-    results = context.Queue()
-    ranks = [context.Process(target=_rank, args=(rank, folder, work, results), daemon=True) for rank in (0, 1)]
-    for each in ranks:
-        each.start()
-    found = dict(results.get(timeout=300) for _ in ranks)
-    for each in ranks:
-        each.join(timeout=30)
-    assert [each.exitcode for each in ranks] == [0, 0], found
-    return [found[0], found[1]]
 
 
 def stepper_of(workspace: Workspace, group: ProcessGroup) -> Stepper:
