@@ -127,8 +127,9 @@ class Bench:
         """The drawings with these statistics, as shards."""
         data, options = init_workspace(self.folder / f"data-{statistics}", "demo"), self.options
         counts = {"train": options.train, "validation": options.validation}
-        draw_dataset(data.raw, **counts, seed=1, statistics=statistics)
-        self._shard(data, *SPLITS)
+        if not all(data.shards(split).is_dir() for split in SPLITS):
+            draw_dataset(data.raw, **counts, seed=1, statistics=statistics)
+            self._shard(data, *SPLITS)
         return data
 
     def worse(self, statistics: Statistics) -> Workspace:
@@ -256,6 +257,8 @@ def main() -> None:
     found: dict[str, list[dict]] = {}
     for statistics in {known[name].statistics for name in wanted}:
         bench.worse(statistics)
+    if any(known[name].teacher for name in wanted):
+        bench.teacher()
     with ThreadPoolExecutor(options.jobs) as pool:
         for name in dict.fromkeys(wanted):
             found[name] = list(pool.map(lambda seed, name=name: bench.figures(name, known[name], seed), seeds))
