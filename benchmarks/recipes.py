@@ -9,7 +9,8 @@ drawings and on the same with white balance, blur, noise and JPEG made worse. `m
 network, batches of 16, a learning rate of 4e-3, an average of weights that looks back 500 steps. Rows of the section
 `predict` train nothing. Rows of data as DeepFashion2's (`deepmark synth --statistics deepfashion2`) are compared with
 `modern` on these. Rows that are done are not done again, and a row that was killed goes on where it was; --only picks
-rows by a part of their name. Costs are those of one thread: do not trust them with --jobs above the number of cores.
+rows by a part of their name. Other numbers of drawings have a folder of their own. Costs are those of one thread: do
+not trust them with --jobs above the number of cores, or with other programs beside it.
 """
 
 import argparse
@@ -250,7 +251,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="seeds at once")
     parser.add_argument("--only", action="append", help="rows whose name holds this; may be given again")
     options = parser.parse_args()
-    bench, known = Bench(folder=options.folder.resolve(), options=options), rows(*options.size)
+    folder = options.folder.resolve() / f"{options.train}-{options.validation}"
+    bench, known = Bench(folder=folder, options=options), rows(*options.size)
     wanted = [name for name in known if not options.only or any(word in name for word in options.only)]
     wanted = [*dict.fromkeys(base_of(known[name]) for name in wanted), *wanted]
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
