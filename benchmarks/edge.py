@@ -56,28 +56,13 @@ def make_files(
     int8: bool = True,
 ) -> None:
     """The checkpoint and its three files, and the canvases that all runners see."""
-    import torch
-
     from deepmark.export.onnx_file import export_onnx
     from deepmark.export.smaller import write_float16, write_int8
     from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
-    from deepmark.model.detector import build_detector, load_network, save_detector
-    from deepmark.params import ModelParams
+    from deepmark.model.detector import load_network, save_detector
     from deepmark.runtime.canvas import letterboxed
 
-    if checkpoint:
-        detector = load_network(checkpoint)
-    else:
-        params = ModelParams(
-            backbone=backbone,
-            input_size=size,
-            deformable=deformable,
-            landmark_maps="separate",  # type: ignore[arg-type]
-        )
-        detector = build_detector(params, seed=1).eval()
-        with torch.no_grad():
-            for name in ("center_heatmap", "landmark_heatmap"):
-                getattr(detector.heads, name).convolutions[1].bias.fill_(_HEATMAP_BIAS)
+    detector = load_network(checkpoint) if checkpoint else new_network(backbone, size, deformable=deformable)
     save_detector(detector, folder / "model.safetensors")
     canvases = drawn_canvases(detector.params.input_size, canvas_count, letterboxed)
     np.save(folder / "canvases.npy", canvases)
@@ -87,6 +72,21 @@ def make_files(
     write_float16(folder / FILES["float32"], folder / FILES["float16"])
     if int8:
         write_int8(folder / FILES["float32"], folder / FILES["int8"], [canvases])
+
+
+def new_network(backbone: str, size: tuple[int, int], *, deformable: bool = True) -> Any:
+    """A network with start values, whose heatmaps hold about as many peaks as a trained one's."""
+    import torch
+
+    from deepmark.model.detector import build_detector
+    from deepmark.params import model_params
+
+    params = model_params(backbone=backbone, input_size=size, deformable=deformable)
+    detector = build_detector(params, seed=1).eval()
+    with torch.no_grad():
+        for name in ("center_heatmap", "landmark_heatmap"):
+            getattr(detector.heads, name).convolutions[1].bias.fill_(_HEATMAP_BIAS)
+    return detector
 
 
 @contextmanager
@@ -120,10 +120,10 @@ def drawn_canvases(size: tuple[int, int], count: int, letterboxed: Callable[...,
         return np.stack([letterboxed(image, geometry.letterbox(image.size, size), size) for image in images])
 
 
-def runner(name: str, folder: Path) -> Callable[[np.ndarray], Any]:
+def runner(name: str, folder: Path, device: str = "cpu") -> Callable[[np.ndarray], Any]:
     """From canvases to garments, decoding included."""
     if name in ("eager", "compile"):
-        return _torch_runner(folder, compiled=name == "compile")
+        return _torch_runner(folder, compiled=name == "compile", device=device)
     file = folder / FILE_OF[name.removeprefix("openvino:")]
     if name.startswith("openvino"):
         import openvino
@@ -133,17 +133,17 @@ def runner(name: str, folder: Path) -> Callable[[np.ndarray], Any]:
         return openvino.Core().compile_model(openvino.Core().read_model(file), "CPU", precision)
     from deepmark.runtime.onnx_detector import OnnxDetector, PlacedImage
 
-    detector = OnnxDetector(file, strategy="none", min_score=0.0)
+    detector = OnnxDetector(file, strategy="none", min_score=0.0, device=device)
     return lambda canvases: detector.detect([PlacedImage.of_canvas(canvas) for canvas in canvases])
 
 
-def _torch_runner(folder: Path, *, compiled: bool) -> Callable[[np.ndarray], Any]:
+def _torch_runner(folder: Path, *, compiled: bool, device: str) -> Callable[[np.ndarray], Any]:
     import torch
 
     from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor, PreparedImage
     from deepmark.model.detector import load_network
 
-    predictor = Predictor(load_network(folder / "model.safetensors"), "none", PROFILE_PREDICT_PARAMS)
+    predictor = Predictor(load_network(folder / "model.safetensors"), "none", PROFILE_PREDICT_PARAMS, device)
     if compiled:
         predictor.detector.forward = torch.compile(predictor.detector.forward)  # type: ignore[method-assign]
     return lambda canvases: predictor.detect(
@@ -154,17 +154,20 @@ def _torch_runner(folder: Path, *, compiled: bool) -> Callable[[np.ndarray], Any
 def measure(name: str, folder: Path, seconds: float, batches: Sequence[int]) -> dict[str, float]:
     """Milliseconds an image in batches of these sizes, and the process's largest memory in MB."""
     canvases, run = np.load(folder / "canvases.npy"), runner(name, folder)
-    figures = {}
-    for batch in batches:
-        run(canvases[:batch])
-        times: list[float] = []
-        while sum(times) < seconds or len(times) < 3:
-            start = (len(times) * batch) % len(canvases)
-            began = time.perf_counter()
-            run(canvases[start : start + batch])
-            times.append(time.perf_counter() - began)
-        figures[f"batch {batch}"] = 1e3 * statistics.median(times) / batch
+    figures = {f"batch {batch}": ms_an_image(run, canvases, batch, seconds) for batch in batches}
     return {**figures, "memory": _peak_memory()}
+
+
+def ms_an_image(run: Callable[[np.ndarray], Any], canvases: np.ndarray, batch: int, seconds: float) -> float:
+    """The median over so many seconds, after one run that is not counted."""
+    run(canvases[:batch])
+    times: list[float] = []
+    while sum(times) < seconds or len(times) < 3:
+        start = (len(times) * batch) % len(canvases)
+        began = time.perf_counter()
+        run(canvases[start : start + batch])
+        times.append(time.perf_counter() - began)
+    return 1e3 * statistics.median(times) / batch
 
 
 def _peak_memory() -> float:

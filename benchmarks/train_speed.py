@@ -16,6 +16,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,22 +81,31 @@ def new_stepper(model: ModelParams, params: TrainParams, device: torch.device) -
     return step.make_stepper(detector, build_optimizer(detector, params), params, group)
 
 
-def measure(stepper: step.Stepper, steps: Iterator[list[Batch]], batch: int) -> Speed:
+def measure(
+    stepper: step.Stepper,
+    steps: Iterator[list[Batch]],
+    batch: int,
+    *,
+    warm_up: int = WARM_UP,
+    alone: AbstractContextManager | None = None,
+) -> Speed:
+    """The speed of all steps after those of the warm-up; they are done inside `alone`."""
     device, waited, count = stepper.group.device, 0.0, 0
-    for _ in range(WARM_UP):
+    for _ in range(warm_up):
         stepper.step(next(steps), RATE)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-    start = asked = time.perf_counter()
-    for parts in steps:
-        waited += time.perf_counter() - asked
-        stepper.step(parts, RATE)
-        count += 1
-        asked = time.perf_counter()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    seconds = time.perf_counter() - start
+    with alone or nullcontext():
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+            torch.cuda.reset_peak_memory_stats(device)
+        start = asked = time.perf_counter()
+        for parts in steps:
+            waited += time.perf_counter() - asked
+            stepper.step(parts, RATE)
+            count += 1
+            asked = time.perf_counter()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds = time.perf_counter() - start
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 1024 * _resident_kib()
     return Speed(images=batch * count / seconds, waiting=waited / seconds, gigabytes=peak / 1e9)
 
@@ -147,6 +157,32 @@ def main() -> None:
                 print(run(reader, model, params, profile.augment, options, device), flush=True)
 
 
+def measure_what_fits(
+    reader: ShardReader,
+    model: ModelParams,
+    params: TrainParams,
+    augment: AugmentParams,
+    *,
+    batch: int,
+    steps: int,
+    device: torch.device,
+    warm_up: int = WARM_UP,
+    alone: AbstractContextManager | None = None,
+) -> tuple[int, Speed]:
+    """The batch, halved until it fits the device, and the speed with it."""
+    while True:
+        loaded = load(reader, model.input_size[0], batch, steps + warm_up, augment, device)
+        try:
+            return batch, measure(new_stepper(model, params, device), loaded, batch, warm_up=warm_up, alone=alone)
+        except torch.OutOfMemoryError:
+            batch //= 2
+            if not batch:
+                raise
+        loaded = None
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
 def describe(device: torch.device, options: argparse.Namespace) -> None:
     if device.type == "cuda":
         print(f"{torch.cuda.get_device_name(device)}, {default_threads()} loader threads, {options.size} px")
@@ -164,22 +200,12 @@ def run(
     device: torch.device,
 ) -> str:
     """One line of figures."""
-    batch = options.batch
-    while True:
-        try:
-            plain = new_stepper(model, params.model_copy(update={"compile": False}), device)
-            gflop = gflop_of_a_picture(plain, load(reader, options.size, batch, 1, augment, device), batch)
-            del plain
-            steps = load(reader, options.size, batch, options.steps + WARM_UP, augment, device)
-            speed = measure(new_stepper(model, params, device), steps, batch)
-            break
-        except torch.OutOfMemoryError:
-            batch //= 2
-            if not batch:
-                raise
-        steps = plain = None
-        gc.collect()
-        torch.cuda.empty_cache()
+    size = options.size
+    batch, speed = measure_what_fits(
+        reader, model, params, augment, batch=options.batch, steps=options.steps, device=device
+    )
+    plain = new_stepper(model, params.model_copy(update={"compile": False}), device)
+    gflop = gflop_of_a_picture(plain, load(reader, size, batch, 1, augment, device), batch)
     goal = f"   goal on an H200: {GOALS[model.backbone]}" if options.size == 512 and model.backbone in GOALS else ""
     return (
         f"{model.backbone:12} {params.precision} {'channels last' if params.channels_last else 'channels first'} "
