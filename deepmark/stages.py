@@ -148,6 +148,7 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     from deepmark.data.predictions import read_predictions
     from deepmark.data.records import read_records
     from deepmark.eval.analysis.analyse import STEPS, diagnose, write_tables
+    from deepmark.eval.analysis.nms_kinds import by_nms_kind
     from deepmark.eval.metric.evaluate import PASSES
     from deepmark.eval.metric.evaluate import evaluate as measure
     from deepmark.files import new_folder, write_text
@@ -165,6 +166,8 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
         diagnosis = diagnose(records, predictions, progress=advance)
     ms = json.loads(facts["ms"])
     metrics = {**report.headline(), "ms": {**ms, "total": sum(ms.values())}, "images": len(predictions)}
+    if params.nms_kinds and strategy == "none":
+        metrics["nms_kinds"] = by_nms_kind(records, predictions, workspace.params.predict)
     tables, plot = workspace.tables(strategy), workspace.plot_file(strategy)
     with new_folder(tables) as draft:
         write_tables(draft, {"ap": report.to_frame(), "resamples": report.resamples_frame(), **diagnosis})
@@ -280,13 +283,14 @@ def _predictions_to_audit(workspace: Workspace) -> dict[int, "Detections"]:
 
 def report(workspace: Workspace) -> dict[str, Any]:
     """All metrics and tables, and some images -> report/."""
+    from deepmark.registry.runs_to_compare import runs_to_compare
     from deepmark.report.content import report_content
     from deepmark.report.page import write_report
     from deepmark.tracking.tracker import Tracker
     from deepmark.workspace.inputs import read_training
 
-    content = report_content(workspace)
-    run_id, page = read_training(workspace)["mlflow_run_id"], write_report(workspace.report, content)
+    run_id = read_training(workspace)["mlflow_run_id"]
+    page = write_report(workspace.report, report_content(workspace, runs_to_compare(workspace, run_id)))
     with _logged_where_possible("the tables and images", page):
         tracker = Tracker.for_results(workspace.root, run_id)
         tracker.log_artifact(workspace.report, "report")

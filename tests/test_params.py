@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deepmark.cli.app import Profile
+from deepmark.cli.options import Profile
 from deepmark.errors import DeepmarkError
 from deepmark.params import load_params
 from deepmark.params.added import ADDED

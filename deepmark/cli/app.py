@@ -19,7 +19,9 @@ from deepmark.cli import upgrade as upgrade_command
 from deepmark.cli.errors import DEBUG, Commands
 from deepmark.cli.options import (
     HERE,
+    PROFILE_WORDS,
     JsonOption,
+    Profile,
     SplitOption,
     StrategyOption,
     WorkspaceOption,
@@ -42,14 +44,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
-
-
-class Profile(StrEnum):
-    """The params.yaml that a new workspace starts with."""
-
-    DEMO = "demo"
-    PAPER = "paper"
-    MODERN = "modern"
 
 
 class PublishedBackbone(StrEnum):
@@ -85,18 +79,18 @@ def _run_stage(name: str, workspace: Path, as_json: bool, **choices: str) -> Non
     print_facts(stage(open_workspace(workspace), **choices), as_json)
 
 
-@app.command()
+@app.command(
+    help="Make a workspace: params.yaml, dvc.yaml, data/, with git and DVC.\n\nProfiles:\n\n"
+    + "\n".join(f"- **{name}**: {words}" for name, words in PROFILE_WORDS.items())
+)
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
     profile: Annotated[
         Profile | None,
-        typer.Option(
-            help="paper: as published (the default); modern: as one would train today; demo: drawn garments on a CPU."
-        ),
+        typer.Option(show_default=False, help="The recipe; paper where none is given."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a workspace: params.yaml, dvc.yaml, data/, with git and DVC."""
     from deepmark.workspace.init import init_workspace
 
     workspace = init_workspace(folder.resolve(), profile)

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,27 @@ from deepmark.tracking.flatten import flatten
 
 if TYPE_CHECKING:
     from deepmark.workspace.layout import Workspace
+
+
+class Profile(StrEnum):
+    """The params.yaml that a new workspace starts with."""
+
+    PAPER = "paper"
+    PAPER_HOURGLASS = "paper-hourglass"
+    MODERN = "modern"
+    EDGE = "edge"
+    DEMO = "demo"
+
+
+PROFILE_WORDS = {
+    Profile.PAPER: "DeepMark as published in 2019, with DLA-34, on the released DeepFashion2 set",
+    Profile.PAPER_HOURGLASS: "DeepMark as published, with Hourglass-104: its best figures, for eight times the work",
+    Profile.MODERN: "DLA-34 with habits later than the paper, each a switch of its own",
+    Profile.EDGE: "the light network for browsers, phones and processors, by the recipe of modern",
+    Profile.DEMO: "drawn garments, learnt on two CPU cores in minutes, as `deepmark demo` does",
+}
+"""What each is, as the first line of its file says it."""
+
 
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="Folder with params.yaml and data/.")]
 SplitOption = Annotated[Split, typer.Option(help="Which part of the data set.")]

@@ -2,9 +2,24 @@
 
 import torch
 
+_HAS_BF16 = (8, 0)
+"""The least compute capability of an NVIDIA GPU that multiplies in bf16: Ampere's. torch imitates it on earlier ones.
+
+Source: NVIDIA, CUDA C++ Programming Guide, arithmetic instructions by compute capability.
+"""
+
+
+def number_format(precision: str, device: torch.device) -> str:
+    """What "auto" stands for on a device: bf16 where it computes in it, fp16 on other GPUs; others stay as they are."""
+    if precision != "auto":
+        return precision
+    is_older = device.type == "cuda" and torch.cuda.get_device_capability(device) < _HAS_BF16
+    return "fp16" if is_older else "bf16"
+
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     """The dtype for torch.autocast; None stands for float32. On a CPU fp16 is slow, so it becomes bf16."""
+    precision = number_format(precision, device)
     if precision == "fp32":
         return None
     return torch.float16 if precision == "fp16" and device.type == "cuda" else torch.bfloat16

@@ -10,8 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from deepmark.model.autocast import autocast_dtype
 from deepmark.model.detector import Detector, build_detector, count_parameters
-from deepmark.model.heads import HeadMaps
-from deepmark.params import ModelParams
+from deepmark.model.heads import CellIndex, HeadMaps
+from deepmark.params import ModelParams, TrainParams
 
 _RUNS, _MAX_SECONDS = 5, 10.0
 """Measurements of the time; fewer if they take longer than this, as the hourglass takes seconds on a CPU."""
@@ -90,3 +90,47 @@ def measured_time(params: ModelParams, *, precision: str, device: torch.device) 
         runs.append(seconds())
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     return {"milliseconds_a_picture": 1e3 * statistics.median(runs), "precision": precision, "device": name}
+
+
+SUSTAINED = 100e12
+"""Operations a second that a GPU is taken to keep up: a third of what an A100 has in bf16 and fp16, 312e12."""
+
+
+def training_cost(params: ModelParams, train: TrainParams, *, images: int) -> dict[str, float]:
+    """What a training on so many images takes on one GPU: computed, not measured.
+
+    `exaflop` is three forward passes an image, because the backward pass computes two products for each one (Scaling
+    Laws for Neural Language Models, 2020, section 2.1), and `gpu_hours` that at `SUSTAINED`. `gigabytes` is what must
+    fit at once, in float32: weights, gradient, Adam's two moments and, where there is one, the average; and what is
+    kept of every image of a device's batch for the backward pass. Half precision keeps less; buffers of convolutions,
+    and what the allocator cannot use, are not in it.
+    """
+    known, copies = cost(params), 4 + (train.ema is not None)
+    batch = min(train.device_batch or train.batch_size, train.batch_size)
+    exaflop = 3 * known["gflop"] * 1e-9 * images * train.epochs
+    memory = 1e6 * copies * known["weights_megabytes"] + batch * kept_for_backward(params)
+    return {"exaflop": exaflop, "gpu_hours": 1e18 * exaflop / SUSTAINED / 3600, "gigabytes": memory / 1e9}
+
+
+def kept_for_backward(params: ModelParams) -> int:
+    """Bytes that autograd keeps of one image with eight garments and landmarks, each piece of memory once, in float32.
+
+    The weights are not in it. On the meta device, where nothing is computed.
+    """
+    with torch.device("meta"):
+        detector = build_detector(params, seed=None).train()
+        images, zeros = torch.empty(1, 3, *params.input_size), torch.zeros(8, dtype=torch.int64)
+    cells = CellIndex(image=zeros, x=zeros, y=zeros)
+    weights = {weight.untyped_storage()._cdata for weight in detector.parameters()}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            kept[storage._cdata] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        maps = detector(images, gather_at=(cells, cells))
+    del maps
+    return sum(storage.nbytes() for storage in kept.values())

@@ -9,7 +9,11 @@ from deepmark.params.section import Count, Positive, Section, Seed, Share
 
 class PredictParams(Section):
     batch_size: Count
+    """Images that the network sees at once."""
+
     precision: Literal["fp32", "bf16", "fp16"]
+    """The number format of convolutions."""
+
     max_detections: Count
     """Detections kept per image, over all categories."""
 
@@ -17,6 +21,8 @@ class PredictParams(Section):
     """A landmark stays at its regressed place where the heatmap has no peak of at least this score."""
 
     nms: Literal["hard", "soft"]
+    """Whether NMS removes overlapping detections, or lowers their scores."""
+
     nms_iou: Share
     """Hard NMS removes boxes whose IoU with a better one of their category is above this."""
 
@@ -42,6 +48,10 @@ class EvaluateParams(Section):
 
     seed: Seed
     """Seed of the resamples."""
+
+    nms_kinds: bool
+    """Whether the evaluation of the strategy none also measures what hard and what soft NMS make of its detections;
+    the report shows both. It takes as long as two more evaluations without intervals."""
 
 
 class ExportParams(Section):

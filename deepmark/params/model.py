@@ -11,6 +11,8 @@ from deepmark.schema import Backbone
 
 class ModelParams(Section):
     backbone: Backbone
+    """The network that computes features: dla34 and hourglass104 are the paper's, mobile is for processors."""
+
     input_size: tuple[Count, Count]
     """Height and width of the network's input, pixels; multiples of 32 (of 128 for the hourglass)."""
 

@@ -48,11 +48,22 @@ class AugmentParams(Section):
 
 class LossWeights(Section):
     center_heatmap: float
+    """Of the focal loss of centres, 13 maps."""
+
     size: float
+    """Of the L1 loss of width and height, in cells."""
+
     center_offset: float
+    """Of the L1 loss of a centre's place inside its cell."""
+
     landmark_heatmap: float
+    """Of the focal loss of landmarks."""
+
     landmark_vectors: float
+    """Of the L1 loss of the vectors from the middle of a box to its landmarks, in cells."""
+
     landmark_offset: float
+    """Of the L1 loss of a landmark's place inside its cell."""
 
     box_giou: Weight = 0.0
     """Of 1 - GIoU of boxes, beside the L1 distance of their sizes and offsets; this and the following: 0 is off."""
@@ -92,6 +103,8 @@ class LaunchParams(Section):
 
 class TrainParams(Section):
     seed: Seed
+    """Of start values, the order of samples, and augmentation."""
+
     init: str | None
     """Weights to start from: what `deepmark import-checkpoint` or an earlier training wrote; null for none."""
 
@@ -100,6 +113,8 @@ class TrainParams(Section):
     (train.distillation); null for none."""
 
     epochs: Count
+    """How often every training image is seen."""
+
     batch_size: Count
     """Images per step, over all processes together."""
 
@@ -113,8 +128,14 @@ class TrainParams(Section):
     """
 
     optimizer: Literal["adam", "adamw"]
+    """Adam adds weight decay to the gradient, AdamW subtracts it from the weights."""
+
     learning_rate: Positive
+    """The largest, of a step over the whole batch."""
+
     schedule: Literal["steps", "cosine"]
+    """How the learning rate falls: at the milestones, or along a cosine to 0."""
+
     milestones: dict[int, Positive]
     """For the schedule "steps": the learning rate after so many epochs."""
 
@@ -126,6 +147,8 @@ class TrainParams(Section):
     """Share of all steps over which the learning rate rises from 0."""
 
     weight_decay: Annotated[float, Field(ge=0)]
+    """Of weights, a step; biases and normalisation have none."""
+
     clip_norm: Positive | None
     """Largest norm of the gradient; null does not clip."""
 
@@ -135,7 +158,10 @@ class TrainParams(Section):
     not_finite: Literal["stop", "skip"]
     """Whether a batch whose loss is not finite stops the run, or is skipped."""
 
-    precision: Literal["fp32", "bf16", "fp16"]
+    precision: Literal["fp32", "bf16", "fp16", "auto"]
+    """The number format of convolutions; weights, losses and sums are float32 always. auto: bf16 where the GPU computes
+    in it (compute capability 8.0), else fp16 with a scaled loss, whose steps that overflow are left out."""
+
     channels_last: bool
     """Memory format of the maps: NHWC if true, NCHW otherwise."""
 
@@ -149,6 +175,12 @@ class TrainParams(Section):
     """The radius of a landmark's Gaussian follows the garment's box, or the landmark's OKS sigma."""
 
     loss_weights: LossWeights
+    """The weight of each part in the total loss."""
+
+    validate_every: Annotated[int, Field(ge=0)]
+    """Epochs between measurements of the loss on the validation set, and after the last; 0: never. Where `best_by` is
+    loss, it is measured with every evaluation, too. No weight depends on it."""
+
     evaluate_every: Annotated[int, Field(ge=0)]
     """Epochs between evaluations on the validation set; with 0 there are none, and the last weights are kept."""
 
@@ -165,6 +197,7 @@ class TrainParams(Section):
     """Number of checkpoints that are kept: two or more, since the last may be damaged."""
 
     launch: LaunchParams
+    """The processes and machines that train together."""
 
     @model_validator(mode="after")
     def _teacher_has_a_weight(self) -> "TrainParams":

@@ -1,8 +1,12 @@
 """The content of the report: every strategy's results, chosen images with detections, and how they came about."""
 
+from collections.abc import Sequence
+
 from deepmark.data.predictions import read_predictions
 from deepmark.digests import check_files
 from deepmark.files import require_file
+from deepmark.params import PredictParams, load_params
+from deepmark.params.recipe import recipe_changes
 from deepmark.progress import progress
 from deepmark.report.choose_images import choose
 from deepmark.report.images import draw_images
@@ -10,12 +14,18 @@ from deepmark.report.page import Content
 from deepmark.report.read_results import TABLES, Measured, read_measured
 from deepmark.report.run_facts import machine_facts, model_facts, run_facts
 from deepmark.schema import STRATEGIES
+from deepmark.tracking.earlier_runs import EarlierRun
+from deepmark.tracking.provenance import data_version
+from deepmark.workspace.init import profile_file
 from deepmark.workspace.inputs import open_shards, read_training
 from deepmark.workspace.layout import Workspace
 
 
-def report_content(workspace: Workspace) -> Content:
-    """What the page of a workspace shows. Raises DeepmarkError where a strategy was not evaluated."""
+def report_content(workspace: Workspace, earlier: Sequence[EarlierRun] = ()) -> Content:
+    """What the page of a workspace shows, beside the figures of earlier runs.
+
+    Raises DeepmarkError where a strategy was not evaluated.
+    """
     measured = {strategy: _measured(workspace, strategy) for strategy in STRATEGIES}
     training = read_training(workspace)
     params, serving = workspace.params.report, workspace.params.promote.strategy
@@ -42,7 +52,18 @@ def report_content(workspace: Workspace) -> Content:
         backbone=workspace.params.model.backbone,
         measured_on=f"{measured[serving].metrics['images']:,} validation images",
         min_score=params.min_score,
+        nms=workspace.params.predict.nms,
+        nms_words=_nms_words(workspace.params.predict),
+        recipe=recipe_changes(workspace.params, load_params(profile_file("paper"))),
+        data_version=data_version(workspace.root),
+        earlier=earlier,
     )
+
+
+def _nms_words(predict: PredictParams) -> str:
+    if predict.nms == "hard":
+        return f"hard: a box that overlaps a better one of its category by more than {predict.nms_iou:g} is removed"
+    return f"soft: exp(−IoU² / {predict.soft_nms_sigma:g}) of a better box of its category lowers a score"
 
 
 def _measured(workspace: Workspace, strategy: str) -> Measured:

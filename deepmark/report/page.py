@@ -11,6 +11,7 @@ import simplejpeg
 
 from deepmark.eval.metric.names import HEADLINE, METRICS, STRATEGY_WORDS
 from deepmark.files import new_folder
+from deepmark.params.recipe import Change
 from deepmark.report.choose_images import EVERYTHING, GROUPS, KINDS, Reason
 from deepmark.report.images import ReportImage, data_uris, overview
 from deepmark.report.plots.landmark_plots import garment_drawings, step_words
@@ -25,15 +26,24 @@ from deepmark.report.plots.plots import (
 )
 from deepmark.report.read_results import Measured
 from deepmark.report.tables.analysis_tables import confusion_table, error_table, hardest_landmarks, landmark_table
+from deepmark.report.tables.comparison_tables import (
+    earlier_comparison,
+    is_published_set,
+    published_comparison,
+    recipe_table,
+)
 from deepmark.report.tables.metric_tables import (
     category_table,
     headline_table,
+    nms_table,
     published_subset_table,
     published_table,
     strategy_table,
     subset_table,
     timing_table,
 )
+from deepmark.report.tables.table import Table
+from deepmark.tracking.earlier_runs import EarlierRun
 
 PAGE, OVERVIEW = "index.html", "overview.jpg"
 _OVERVIEW_IMAGES = 4
@@ -71,12 +81,27 @@ class Content:
     min_score: float
     """Detections below it are not drawn."""
 
+    nms: str
+    """The kind of NMS of the strategies that have one, as predict.nms, and in words."""
+
+    nms_words: str
+
+    recipe: Sequence[Change]
+    """In what params.yaml differs from the profile `paper`."""
+
+    data_version: str | None = None
+    """Of the shards, as `EarlierRun.data_version`."""
+
+    earlier: Sequence[EarlierRun] = ()
+    """Runs to compare with: the one before, and the champion's."""
+
 
 def _context(content: Content) -> dict[str, Any]:
     metrics = {name: one.metrics for name, one in content.measured.items()}
     serving = content.serving
     own = content.measured[serving]
     headline = headline_table(metrics[serving])
+    is_published = is_published_set(own.metrics["images"], len(own.items))
     # The page opens with an image that is typical of all.
     images = sorted(content.images, key=lambda one: Reason("typical", EVERYTHING) not in one.reasons)
     uris = iter(data_uris([side for one in images for side in (one.labelled, one.found)]))
@@ -87,6 +112,7 @@ def _context(content: Content) -> dict[str, Any]:
         "tiles": [(METRICS[name].words, row) for name, row in zip(HEADLINE, headline.rows, strict=True)],
         "headline": headline,
         "strategies": strategy_table(metrics, measured_on=content.measured_on, serving=serving),
+        "nms_kinds": nms_table(metrics.get("none", {}).get("nms_kinds", {}), used=content.nms),
         "timing": timing_table(metrics),
         "curves": [*curve_drawings(own.curves), calibration_drawing(own.calibration)],
         "category_curves": category_curve_drawings(own.curves),
@@ -105,8 +131,21 @@ def _context(content: Content) -> dict[str, Any]:
         "gallery": [(one, next(uris), next(uris)) for one in images],
         "kinds": KINDS,
         "groups": [name for name in GROUPS if any(name == why.group for one in content.images for why in one.reasons)],
+        "compared": [
+            *([published_comparison(own.metrics, backbone=content.backbone, strategy=serving)] * is_published),
+            *_beside_earlier(content),
+        ],
+        "recipe": recipe_table(content.recipe),
         "published": (published_table(), published_subset_table()),
     }
+
+
+def _beside_earlier(content: Content) -> list[Table]:
+    if not content.earlier:
+        return []
+    earlier = [(one.name, one.figures) for one in content.earlier]
+    metrics = content.measured[content.serving].metrics
+    return [earlier_comparison(metrics, earlier, strategy=STRATEGY_WORDS[content.serving])]
 
 
 def _slug(text: str) -> str:

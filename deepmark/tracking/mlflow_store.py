@@ -67,6 +67,12 @@ def _own_database(workspace: Path) -> Path:
     return workspace.resolve() / "mlflow.db"
 
 
+def has_store(workspace: Path) -> bool:
+    """Whether there may be a store: not where it is the workspace's own database, and that was never made."""
+    uri, own = tracking_uri(workspace), _own_database(workspace)
+    return uri != f"sqlite:///{own}" or own.is_file()
+
+
 def open_store(workspace: Path) -> str:
     """The URI of the store for other processes; paths in the workspace's own database follow a move before."""
     uri = tracking_uri(workspace)

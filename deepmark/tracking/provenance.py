@@ -15,6 +15,9 @@ EXPERIMENT_VARIABLE = "DEEPMARK_EXPERIMENT"
 EXPERIMENT_TAG = "deepmark.experiment"
 """Of a run: that name."""
 
+DATA_TAG = "data.version"
+"""Of a run: the version of the data it learnt from."""
+
 
 def code_version() -> str | None:
     """The git commit of this code, with "-dirty" if it was edited since; None where it is not a checkout."""
@@ -57,7 +60,7 @@ def provenance_tags(workspace: Path) -> dict[str, str]:
         "deepmark.commit": code_version(),
         "workspace.commit": commit,
         EXPERIMENT_TAG: os.environ.get(EXPERIMENT_VARIABLE),
-        "data.version": data_version(workspace),
+        DATA_TAG: data_version(workspace),
         "mlflow.source.name": "deepmark train",
         "mlflow.source.git.commit": commit,
     }

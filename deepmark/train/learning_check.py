@@ -4,6 +4,7 @@ They are for people to look at and stop nothing: a training that starts from a m
 left to learn.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,10 @@ WARM = 3
 LOST_LOSS, LOST_AP, LEAST_AP = 1.5, 0.5, 0.05
 """Learning has collapsed when the loss is this many times its lowest, or AP is below this share of its highest, which
 was at least LEAST_AP, twice in a row."""
+
+MANY_SKIPPED = 0.05
+"""A share of an epoch's steps. Under fp16 a few overflow while the loss scale is found, and one in 2,000 after that,
+since the scale is doubled so often; a small first epoch may lose more, and is not judged."""
 
 
 def learning_warnings(history: Sequence[Mapping[str, Any]], *, epochs: int) -> list[str]:
@@ -39,6 +44,8 @@ def learning_warnings(history: Sequence[Mapping[str, Any]], *, epochs: int) -> l
         stays = len(values) > 1 or (values and done == epochs)
         if done >= max(WARM, epochs / 10) and stays and not any(values):
             warnings.append(f"{METRICS[name].short_words} is still 0 after {done} epochs")
+    if done > 1 and history[-1].get("skipped", 0) > MANY_SKIPPED * history[-1].get("steps", math.inf):
+        warnings.append(f"{history[-1]['skipped']} of the {history[-1]['steps']} steps of epoch {done} were left out")
     norms = [epoch.get("weight_norm") for epoch in history[-2:]]
     if done > 1 and norms[0] is not None and norms[0] == norms[1]:
         warnings.append(f"no weight changed in epoch {done}")

@@ -38,7 +38,8 @@ class EpochReport:
 
     train: dict[str, float]
     validation: dict[str, float]
-    """Mean over the steps whose loss is finite, of the total loss and of each part, weighted."""
+    """Mean over the steps whose loss is finite, of the total loss and of each part, weighted; `validation` is empty
+    where it was not measured after this epoch."""
 
     measured: dict[str, float | None]
     """Box AP and landmark AP on the validation set, if they were measured after this epoch."""
@@ -46,8 +47,9 @@ class EpochReport:
     learning_rate: float
     """Of its last step."""
 
+    steps: int
     skipped: int
-    """Steps that were skipped because their loss or gradient was not finite."""
+    """Steps of the epoch, and those of them that were skipped because their loss or gradient was not finite."""
 
     weight_norm: float
     """L2 norm of all weights after the epoch; to the last digit that of the epoch before only if no weight changed."""
@@ -218,18 +220,21 @@ def fit(
                 "or take another train.precision, and go back: `deepmark train --fresh`."
             )
         train = _means(stepper, state.loss_sums, state.step - state.without_loss)
-        validation, measured = validate(stepper, data), {}
-        if not math.isfinite(validation["total"]):
+        is_evaluated = _is_due(params.evaluate_every, epoch, params)
+        needs_loss = is_evaluated and params.best_by == "loss"
+        validation, measured = {}, {}
+        if needs_loss or _is_due(params.validate_every, epoch, params):
+            validation = validate(stepper, data)
+        if validation and not math.isfinite(validation["total"]):
             raise DeepmarkError(
                 f"epoch {epoch + 1}: the validation loss is not a number, though the training loss is "
                 f"({train['total']:.4g}). Lower train.learning_rate or take another train.precision, and go back: "
                 "`deepmark train --fresh`."
             )
-        every = params.evaluate_every
-        if every and ((epoch + 1) % every == 0 or epoch + 1 == params.epochs):
+        if is_evaluated:
             measured = measure(stepper)
             if stepper.group.is_first:
-                state.best = update_best(state.best, epoch, {**measured, "loss": validation["total"]}, stepper)
+                state.best = update_best(state.best, epoch, {**measured, "loss": validation.get("total")}, stepper)
         steps = data.steps_per_epoch(params)
         report = EpochReport(
             epoch=epoch + 1,
@@ -237,6 +242,7 @@ def fit(
             validation=validation,
             measured=measured,
             learning_rate=learning_rate(params, step=(epoch + 1) * steps - 1, steps_per_epoch=steps),
+            steps=state.step,
             skipped=state.skipped,
             weight_norm=_weight_norm(stepper),
             seconds=state.seconds,
@@ -250,6 +256,11 @@ def fit(
         raise DeepmarkError(
             f"all {steps} steps were left out, so the weights are those of the start. {advice(stepper)}"
         )
+
+
+def _is_due(every: int, epoch: int, params: TrainParams) -> bool:
+    """Whether what is done every so many epochs, and after the last, is done after this one, counted from 0."""
+    return every > 0 and ((epoch + 1) % every == 0 or epoch + 1 == params.epochs)
 
 
 def _train_epoch(

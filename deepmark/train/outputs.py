@@ -29,7 +29,7 @@ def write_outputs(workspace: Workspace, stepper: Stepper, state: TrainState, tra
         "epochs": state.epoch,
         "kept_epoch": kept["epoch"],
         "loss": last["train"]["total"],
-        "validation_loss": last["validation"]["total"],
+        "validation_loss": last["validation"].get("total"),
         "skipped_steps": sum(epoch["skipped"] for epoch in state.history),
         "seconds": sum(epoch["seconds"] for epoch in state.history),
         "samples_per_second": last["samples_per_second"],
@@ -52,6 +52,6 @@ def _losses_csv(history: list[dict]) -> str:
     writer.writerow(["epoch", "train", "validation", "learning_rate", *MAIN])
     for number, epoch in enumerate(history, 1):
         ap = [epoch["measured"].get(name) for name in MAIN]
-        row = [number, epoch["train"]["total"], epoch["validation"]["total"], epoch["learning_rate"], *ap]
+        row = [number, epoch["train"]["total"], epoch["validation"].get("total"), epoch["learning_rate"], *ap]
         writer.writerow(row)
     return text.getvalue()

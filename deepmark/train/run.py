@@ -266,9 +266,10 @@ def _describe(epoch: dict[str, Any]) -> str:
         f"{name.replace('_ap', ' AP')} {value:.3f}, " for name, value in epoch["measured"].items() if value is not None
     )
     skipped = f"{epoch['skipped']} steps left out, " if epoch["skipped"] else ""
+    validation = f"validation {epoch['validation']['total']:.3f}, " if epoch["validation"] else ""
     return (
         f"loss {epoch['train']['total']:.3f}, "
-        f"validation {epoch['validation']['total']:.3f}, {measured}{skipped}"
+        f"{validation}{measured}{skipped}"
         f"{epoch['samples_per_second']:.0f} samples/s, waiting for data {epoch['waiting']:.0%}, "
         f"{epoch['seconds']:.0f} s"
     )

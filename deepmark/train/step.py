@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from deepmark.errors import DeepmarkError
-from deepmark.model.autocast import autocast_dtype
+from deepmark.model.autocast import autocast_dtype, number_format
 from deepmark.model.detector import Detector
 from deepmark.model.heads import HEAD_CHANNELS, GatheredHeads
 from deepmark.params import LossWeights, TrainParams
@@ -201,7 +201,9 @@ def make_stepper(
         devices = [group.device.index] if is_cuda else None
         # gradients lie where they are exchanged, not twice in memory: 81 MB less for DLA-34
         model = DistributedDataParallel(detector, device_ids=devices, gradient_as_bucket_view=True)
-    scaler = torch.amp.GradScaler(group.device.type, enabled=is_cuda and params.precision == "fp16")
+    scaler = torch.amp.GradScaler(
+        group.device.type, enabled=is_cuda and number_format(params.precision, group.device) == "fp16"
+    )
     return Stepper(
         detector=detector,
         model=model,

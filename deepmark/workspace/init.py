@@ -23,6 +23,11 @@ def profile_file(profile: str) -> Path:
     return Path(__file__).parent / "profiles" / f"{profile}.yaml"
 
 
+def profiles() -> list[str]:
+    """The names of all profiles."""
+    return sorted(file.stem for file in profile_file("paper").parent.glob("*.yaml") if file.stem != "dvc")
+
+
 def dvc_yaml() -> Path:
     """The dvc.yaml of a new workspace."""
     beside_package, in_package = Path(__file__).parents[2] / "dvc.yaml", Path(__file__).parent / "profiles/dvc.yaml"
@@ -48,8 +53,7 @@ def init_workspace(root: str | PathLike[str], profile: str | None = None) -> Wor
     profile = str(profile or "paper")
     check_place(root)
     if not profile_file(profile).is_file():
-        profiles = sorted(file.stem for file in profile_file(profile).parent.glob("*.yaml") if file.stem != "dvc")
-        raise DeepmarkError(f"profile '{profile}': there is none of this name. {nearest(str(profile), profiles)}")
+        raise DeepmarkError(f"profile '{profile}': there is none of this name. {nearest(str(profile), profiles())}")
     if (root / "params.yaml").is_file() and (root / ".dvc").is_dir():
         if wanted and (made_with := _profile_of(root)) not in (profile, None):
             raise DeepmarkError(

@@ -9,6 +9,7 @@ import pandas as pd
 
 from deepmark.eval.metric.subsets import SCOPES
 from deepmark.files import write_json
+from deepmark.params.recipe import Change
 from deepmark.report.choose_images import Reason
 from deepmark.report.images import ReportImage
 from deepmark.report.page import Content
@@ -153,6 +154,9 @@ def content(**changes: Any) -> Content:
         "backbone": "dla34",
         "measured_on": "300 drawn images",
         "min_score": 0.3,
+        "nms": "hard",
+        "nms_words": "hard: a box that overlaps a better one of its category by more than 0.5 is removed",
+        "recipe": [Change(name="train.ema", value=0.9998, other=None, words="Decay a step of the average.")],
     }
     return Content(**(values | changes))
 

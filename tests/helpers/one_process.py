@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -20,11 +21,12 @@ from deepmark.workspace.layout import Workspace
 ALONE = ProcessGroup(rank=0, world_size=1, local_world_size=1, device=torch.device("cpu"))
 
 
-def new_stepper(workspace: Workspace) -> Stepper:
-    params = workspace.params
-    detector = build_detector(params.model, seed=params.train.seed)
+def new_stepper(workspace: Workspace, **changes: Any) -> Stepper:
+    """A stepper by the workspace's params.yaml, with these changes of its section `train`."""
+    params = workspace.params.train.model_copy(update=changes)
+    detector = build_detector(workspace.params.model, seed=params.seed)
     teacher = load_teacher(workspace, ALONE)
-    return make_stepper(detector, build_optimizer(detector, params.train), params.train, ALONE, teacher=teacher)
+    return make_stepper(detector, build_optimizer(detector, params), params, ALONE, teacher=teacher)
 
 
 def train(

@@ -2,12 +2,15 @@
 
 import pytest
 import torch
+from saved_bytes import saved_bytes
 from torch import nn
 
 from deepmark.model.backbones.deform import DeformConv2d
-from deepmark.model.cost import cost, count_flop, measured_time
+from deepmark.model.cost import SUSTAINED, cost, count_flop, kept_for_backward, measured_time, training_cost
 from deepmark.model.detector import build_detector, save_detector
-from deepmark.params import ModelParams
+from deepmark.model.heads import CellIndex
+from deepmark.params import ModelParams, load_params
+from deepmark.workspace.init import profile_file
 
 MOBILE = ModelParams(backbone="mobile", input_size=(64, 96))
 
@@ -19,6 +22,27 @@ def flop_on_meta(layer: nn.Module, *shape: int) -> int:
 @pytest.mark.slow
 def test_a_convolution_costs_two_for_every_product():
     assert flop_on_meta(nn.Conv2d(3, 5, 3, padding=1), 2, 3, 8, 10) == 2 * (2 * 8 * 10) * (5 * 3 * 9)
+
+
+@pytest.mark.parametrize("backbone", ["mobile", "dla34"])
+def test_what_is_kept_for_the_backward_pass_is_counted_as_it_is_kept(backbone):
+    params = ModelParams(backbone=backbone, input_size=(64, 96))
+    detector, zeros = build_detector(params, seed=1), torch.zeros(8, dtype=torch.int64)
+    cells = CellIndex(image=zeros, x=zeros, y=zeros)
+
+    real = saved_bytes(lambda: detector(torch.zeros(1, 3, 64, 96), gather_at=(cells, cells)), detector)
+
+    assert kept_for_backward(params) == pytest.approx(real, rel=0.02)
+
+
+def test_a_training_costs_three_passes_an_image_and_its_memory_grows_with_the_batch_of_a_device():
+    train = load_params(profile_file("demo")).train
+    small, large = (train.model_copy(update={"batch_size": 64, "device_batch": batch}) for batch in (8, 16))
+    once, twice = (training_cost(MOBILE, each, images=1000) for each in (small, large))
+
+    assert once["exaflop"] == pytest.approx(3 * cost(MOBILE)["gflop"] * 1e-9 * 1000 * train.epochs)
+    assert once["gpu_hours"] == pytest.approx(once["exaflop"] * 1e18 / SUSTAINED / 3600)
+    assert (twice["gigabytes"] - once["gigabytes"]) * 1e9 == pytest.approx(8 * kept_for_backward(MOBILE))
 
 
 def test_a_deformable_layer_costs_its_offsets_its_samples_and_its_products():

@@ -6,9 +6,11 @@ from html.parser import HTMLParser
 
 import pytest
 import simplejpeg
-from measurements import content, measured, metrics
+from measurements import content, item, items, measured, metrics
 
 from deepmark.report.page import render_page, write_report
+from deepmark.report.tables.published import VALIDATION_IMAGES, VALIDATION_ITEMS
+from deepmark.tracking.earlier_runs import EarlierRun
 
 pytestmark = pytest.mark.slow
 
@@ -101,6 +103,57 @@ def test_published_figures_stand_in_a_section_of_their_own_that_says_when_they_c
     for name in ("Match R-CNN", "DeepMark hourglass"):
         assert name in section
         assert name not in before + after
+
+
+def test_on_deepfashion2_the_page_compares_with_the_paper_and_with_the_highest_figures():
+    own = measured(0.5)
+    of_the_set = replace(
+        own,
+        metrics=own.metrics | {"images": VALIDATION_IMAGES},
+        items=items(*(item(i) for i in range(VALIDATION_ITEMS - 100))),
+    )
+    text = render_page(content(measured={"nms": of_the_set}))
+    table = text.partition("<caption>Beside published figures</caption>")[2].partition("</table>")[0]
+    box = re.findall(r"<t[hd].*?>(.*?)</t[hd]>", table.partition("box AP<")[2].partition("</tr>")[0], re.DOTALL)
+
+    assert "DeepMark DLA-34, NMS" in table
+    assert box == ["0.500", "0.667", "-0.167", "0.737", "-0.237", "DeepMark++, one stage"]
+    assert "Beside published figures" not in render_page(content())
+
+
+def test_earlier_runs_stand_beside_the_result_and_one_of_other_data_is_told():
+    figures = {"box_ap": 0.4, "landmark_ap": 0.6}
+    before = EarlierRun(name="run before", run_id="a", figures=figures, data_version="11aa22bb")
+    champion = EarlierRun(name="champion, version 3", run_id="b", figures={"box_ap": 0.55}, data_version="99ff")
+    text = render_page(content(measured={"nms": measured(0.5)}, earlier=[before, champion], data_version="11aa22bb"))
+    section = text.partition('<section aria-labelledby="compared">')[2].partition("</section>")[0]
+    rows = re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', section, re.DOTALL)
+    cells = {name: re.findall(r"<td.*?>(.*?)</td>", row) for name, row in rows}
+
+    assert cells["box AP"] == ["0.500", "0.400", "+0.100", "0.550", "-0.050"]
+    assert cells["landmark AP, visible + occluded"] == ["0.500", "0.600", "-0.100", "–", "–"]
+    assert "the champion, version 3 was trained and measured on other data (99ff)" in section
+    assert "the run before was" not in section
+
+
+def test_the_run_shows_what_its_recipe_switches_on_beside_the_papers():
+    text = render_page(content())
+
+    assert "<caption>What differs from the profile paper</caption>" in text
+    assert "Decay a step of the average." in text
+    assert "The recipe is that of the profile <code>paper</code>." in render_page(content(recipe=[]))
+    assert "by more than 0.5 is removed (<code>predict.nms</code>)" in text
+
+
+def test_both_kinds_of_nms_stand_side_by_side_where_they_were_measured():
+    kinds = {"hard": metrics(0.5), "soft": metrics(0.52)}
+    none = replace(measured(0.1), metrics=metrics(0.1) | {"nms_kinds": kinds})
+    text = render_page(content(measured={"none": none, "nms": measured(0.5)}, nms="soft"))
+    table = text.partition("<caption>By kind of NMS</caption>")[2].partition("</table>")[0]
+
+    assert re.findall(r'<th scope="row">(.*?)</th>', table) == ["hard", "soft (used)"]
+    assert "0.520" in table
+    assert "By kind of NMS" not in render_page(content())
 
 
 def test_text_is_shown_as_it_is_whatever_is_in_it(text):

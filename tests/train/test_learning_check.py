@@ -33,6 +33,14 @@ def history(losses, *, box=(), landmark=(), norms=()):
     ]
 
 
+def test_many_steps_that_were_left_out_are_told_after_the_first_epoch():
+    epochs = [{**epoch, "steps": 100, "skipped": 6} for epoch in history([9.0, 8.0])]
+
+    assert learning_warnings(epochs[:1], epochs=10) == []
+    assert learning_warnings(epochs, epochs=10) == ["6 of the 100 steps of epoch 2 were left out"]
+    assert learning_warnings([epochs[0], {**epochs[1], "skipped": 5}], epochs=10) == []
+
+
 DEMO = [16.139, 9.205, 7.772, 7.027, 6.741, 6.477, 6.258, 6.008, 5.946, 5.888]
 """The training losses of `make demo`."""
 

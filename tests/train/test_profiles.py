@@ -4,20 +4,23 @@ import json
 
 import pytest
 from one_process import ALONE
-from workspaces import copied, set_params
+from workspaces import REPOSITORY, copied, set_params
 
+from deepmark.cli.options import PROFILE_WORDS, Profile
 from deepmark.data.predictions import read_predictions
 from deepmark.model.detector import load_network
 from deepmark.params import load_params
+from deepmark.params.recipe import recipe_changes
+from deepmark.report.tables.comparison_tables import papers_row
 from deepmark.train.distributed.stop_signal import StopSignal
 from deepmark.train.run import train_rank
 from deepmark.train.run_id import run_folder
-from deepmark.workspace.init import profile_file
+from deepmark.workspace.init import profile_file, profiles
 from deepmark.workspace.layout import Workspace
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("profile", "channels"), [("paper", 294), ("modern", 80)])
+@pytest.mark.parametrize(("profile", "channels"), [("paper", 294), ("modern", 80), ("edge", 80)])
 def test_a_profile_learns_and_detects(sharded_once: Workspace, tmp_path, deepmark, profile, channels):
     workspace = copied(sharded_once, tmp_path)
     (workspace.root / "params.yaml").write_text(profile_file(profile).read_text("utf-8"), "utf-8")
@@ -33,6 +36,44 @@ def test_a_profile_learns_and_detects(sharded_once: Workspace, tmp_path, deepmar
     assert done.code == 0, done.err
     found, _ = read_predictions(workspace.predictions_file("flip"))
     assert len(list(found)) == 6
+
+
+def test_the_hourglass_has_the_papers_recipe():
+    paper, hourglass = (load_params(profile_file(name)) for name in ("paper", "paper-hourglass"))
+
+    assert [change.name for change in recipe_changes(hourglass, paper)] == ["model.backbone", "train.init"]
+
+
+def test_the_profile_for_the_edge_has_the_modern_recipe_but_for_its_network():
+    modern, edge = (load_params(profile_file(name)) for name in ("modern", "edge"))
+
+    changed = {change.name for change in recipe_changes(edge, modern)}
+    assert changed == {"model.backbone", "model.input_size", "train.init", "train.epochs"}
+
+
+@pytest.mark.parametrize("profile", profiles())
+def test_the_header_of_a_profile_says_what_to_expect_what_it_takes_and_what_was_never_run(profile, monkeypatch):
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    from profile_costs import computed_lines
+
+    text = profile_file(profile).read_text("utf-8")
+    header = text[: text.index("\ndata:")]
+
+    assert header.splitlines()[0] == f"# {profile}: {PROFILE_WORDS[Profile(profile)]}."
+    assert computed_lines(profile) in header
+    assert "\n# Published" in header
+    assert "\n# Never run: on a GPU" in header
+
+
+@pytest.mark.parametrize(("profile", "backbone"), [("paper", "dla34"), ("paper-hourglass", "hourglass104")])
+def test_the_figures_to_expect_are_the_published_ones(profile, backbone):
+    header = profile_file(profile).read_text("utf-8").partition("\ndata:")[0]
+    expected = [papers_row(backbone, strategy) for strategy in ("nms", "multiscale")]
+
+    assert load_params(profile_file(profile)).model.backbone == backbone
+    for row in expected:
+        for value in (row.box[0], row.landmark[0]):
+            assert f"{value:.3f}".removeprefix("0") in header
 
 
 def test_the_modern_profile_is_the_papers_with_every_switch_thrown():

@@ -108,6 +108,27 @@ def test_a_run_interrupted_after_any_step_resumes_to_the_same_result(finished, t
         assert all(torch.equal(state.best.weights[name], value) for name, value in whole.best.weights.items())
 
 
+def test_the_validation_loss_every_so_many_epochs_changes_no_weight(finished):
+    workspace, expected, whole = finished
+    for every, measured in ((2, [False, True]), (3, [False, True]), (0, [False, False])):
+        stepper, state = new_stepper(workspace, validate_every=every), TrainState()
+        train(workspace, stepper, state)
+        assert fingerprint(stepper) == expected
+        assert [bool(epoch["validation"]) for epoch in state.history] == measured
+        assert [epoch["train"] for epoch in state.history] == [epoch["train"] for epoch in whole.history]
+        if measured[1]:
+            assert state.history[1]["validation"] == whole.history[1]["validation"]
+
+
+def test_where_the_loss_chooses_the_weights_it_is_measured_with_every_evaluation(sharded):
+    stepper, state = new_stepper(sharded, validate_every=0, evaluate_every=1, best_by="loss"), TrainState()
+    train(sharded, stepper, state)
+
+    losses = [epoch["validation"]["total"] for epoch in state.history]
+    assert state.best is not None
+    assert state.best.value == min(losses)
+
+
 @pytest.mark.slow
 def test_training_lowers_the_loss(sharded):
     stepper, state = new_stepper(sharded), TrainState()

@@ -8,7 +8,7 @@ import pytest
 from plain_workspace import plain_workspace
 
 from assets.dvc.graph import read_graph
-from deepmark.cli.app import Profile
+from deepmark.cli.options import Profile
 from deepmark.errors import DeepmarkError
 from deepmark.registry.versions import CHAMPION, MODEL, Registry
 from deepmark.tracking.mlflow_store import as_current_store, store_errors

@@ -68,17 +68,20 @@ def strategy_table(metrics: Mapping[str, Mapping[str, Any]], *, measured_on: str
     )
 
 
-def published_table() -> Table:
-    """What DeepMark and Match R-CNN reported, every AP."""
-    places = list(THRESHOLDS)
+def nms_table(kinds: Mapping[str, Mapping[str, Any]], *, used: str) -> Table:
+    """Every AP of the strategy nms by hard and by soft NMS, as `nms_kinds` of metrics/none.json; `used` is marked."""
     rows = (
-        Row(
-            cells=(
-                row.method,
-                *(_ap(getattr(row, metric.kind)[places.index(metric.threshold)]) for metric in METRICS.values()),
-                _ms(row.ms),
-            )
-        )
+        Row(cells=(kind + " (used)" * (kind == used), *(_ap(metric.value_in(one)) for metric in METRICS.values())))
+        for kind, one in kinds.items()
+    )
+    columns = ("NMS", *(metric.words for metric in METRICS.values()))
+    return Table(title="By kind of NMS", columns=columns, rows=tuple(rows))
+
+
+def published_table() -> Table:
+    """What DeepMark, Match R-CNN and those after them reported, every AP."""
+    rows = (
+        Row(cells=(row.method, *(_ap(row.figure(metric)) for metric in METRICS.values()), _ms(row.ms)))
         for row in PUBLISHED
     )
     return Table(

@@ -1,11 +1,14 @@
 """Published figures of other methods on DeepFashion2's validation set.
 
 Sources: Match R-CNN, "DeepFashion2: A Versatile Benchmark", 2019, and its repository for the released data;
-"DeepMark: One-Shot Clothing Detection", 2019, its tables of strategies and of backbones. None is a figure that was not
-published.
+"DeepMark: One-Shot Clothing Detection", 2019, its tables of strategies and of backbones; "DeepMark++: Real-time
+Clothing Detection at the Edge", 2020; the ranking of DeepFashion2's landmark challenge, 2020. None is a figure that was
+not published.
 """
 
 from dataclasses import dataclass
+
+from deepmark.eval.metric.names import THRESHOLDS, Metric
 
 Figures = tuple[float | None, float | None, float | None]
 """AP, AP50, AP75."""
@@ -24,23 +27,50 @@ class Published:
     ms: int | None = None
     """Milliseconds per image on one RTX 2080 Ti."""
 
+    backbone: str | None = None
+    strategy: str | None = None
+    """Of DeepMark's rows, by their names here."""
+
+    def figure(self, metric: Metric) -> float | None:
+        """The published value of a metric."""
+        figures: Figures = getattr(self, metric.kind)
+        return figures[[*THRESHOLDS].index(metric.threshold)]
+
 
 PUBLISHED: tuple[Published, ...] = (
-    Published(method="DeepMark hourglass, none", box=(0.707, None, None), landmark=(0.511, None, None), ms=73),
+    Published(
+        method="DeepMark hourglass, none",
+        box=(0.707, None, None),
+        landmark=(0.511, None, None),
+        ms=73,
+        backbone="hourglass104",
+        strategy="none",
+    ),
     Published(
         method="DeepMark hourglass, NMS",
         box=(0.710, 0.821, 0.786),
         landmark_visible=(0.582, 0.784, 0.660),
         landmark=(0.512, 0.774, 0.571),
         ms=76,
+        backbone="hourglass104",
+        strategy="nms",
     ),
-    Published(method="DeepMark hourglass, NMS + flip", box=(0.723, None, None), landmark=(0.529, None, None), ms=165),
+    Published(
+        method="DeepMark hourglass, NMS + flip",
+        box=(0.723, None, None),
+        landmark=(0.529, None, None),
+        ms=165,
+        backbone="hourglass104",
+        strategy="flip",
+    ),
     Published(
         method="DeepMark hourglass, NMS + flip + multi-scale",
         box=(0.723, 0.827, 0.795),
         landmark_visible=(0.601, 0.793, 0.683),
         landmark=(0.532, 0.784, 0.599),
         ms=315,
+        backbone="hourglass104",
+        strategy="multiscale",
     ),
     Published(
         method="DeepMark DLA-34, NMS",
@@ -48,6 +78,8 @@ PUBLISHED: tuple[Published, ...] = (
         landmark_visible=(0.469, 0.730, 0.547),
         landmark=(0.432, 0.716, 0.455),
         ms=35,
+        backbone="dla34",
+        strategy="nms",
     ),
     Published(
         method="DeepMark DLA-34, NMS + flip + multi-scale",
@@ -55,6 +87,8 @@ PUBLISHED: tuple[Published, ...] = (
         landmark_visible=(0.513, 0.746, 0.563),
         landmark=(0.448, 0.730, 0.473),
         ms=216,
+        backbone="dla34",
+        strategy="multiscale",
     ),
     Published(
         method="Match R-CNN, released data",
@@ -68,7 +102,16 @@ PUBLISHED: tuple[Published, ...] = (
         landmark_visible=(0.641, 0.820, 0.728),
         landmark=(0.563, 0.805, 0.641),
     ),
+    Published(method="DeepMark++, one stage", box=(0.737, None, None), landmark=(0.591, None, None)),
+    Published(
+        method="challenge of 2020, winner, two stages (HTC and HRNet-w48)",
+        box=(None, None, None),
+        landmark=(0.615, None, None),
+    ),
 )
+
+VALIDATION_IMAGES, VALIDATION_ITEMS = 32_153, 52_490
+"""Of the set that these figures are of, as released."""
 
 MATCH_RCNN_BY_SUBSET: dict[str, dict[str, float]] = {
     "box_ap": {

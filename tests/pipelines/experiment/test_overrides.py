@@ -2,7 +2,7 @@
 
 import pytest
 
-from deepmark.cli.app import Profile
+from deepmark.cli.options import Profile
 from deepmark.errors import DeepmarkError
 from deepmark.params import load_params
 from deepmark.workspace.init import profile_file
