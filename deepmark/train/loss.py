@@ -180,23 +180,26 @@ def _merge(
 class _FocalSum(torch.autograd.Function):
     """The focal loss of maps that should be 0 everywhere except in the given cells, each listed once with its value.
 
-    Its derivative is written out because autograd would keep five tensors of the size of all maps.
+    Its derivative is written out, because autograd would keep five tensors of the size of all maps. It is computed
+    beside the loss: both need the same sigmoid and softplus of every cell, which are most of the work.
     """
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, value: Tensor, *index: Tensor) -> Tensor:
-        ctx.save_for_backward(logits, value, *index)
         drawn = logits[index]
         wanted = torch.where(value == 1, _empty(-drawn), (1 - value) ** 4 * _empty(drawn))
-        return _empty(logits).sum() + (wanted - _empty(drawn)).sum()
+        p, softplus = torch.sigmoid(logits), F.softplus(logits)
+        total = (p.square() * softplus).sum() + (wanted - _empty(drawn)).sum()
+        if ctx.needs_input_grad[0]:
+            slope = _slope_from(p, softplus)
+            slope[index] = torch.where(value == 1, -_empty_slope(-drawn), (1 - value) ** 4 * _empty_slope(drawn))
+            ctx.save_for_backward(slope)
+        return total
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        logits, value, *index = ctx.saved_tensors
-        drawn = logits[tuple(index)]
-        slope = _empty_slope(logits)
-        slope[tuple(index)] = torch.where(value == 1, -_empty_slope(-drawn), (1 - value) ** 4 * _empty_slope(drawn))
-        return slope.mul_(gradient), None, *[None for _ in index]
+        (slope,) = ctx.saved_tensors
+        return slope * gradient, *[None for _ in ctx.needs_input_grad[1:]]
 
 
 def _empty(logits: Tensor) -> Tensor:
@@ -206,5 +209,9 @@ def _empty(logits: Tensor) -> Tensor:
 
 def _empty_slope(logits: Tensor) -> Tensor:
     """The derivative of `_empty`: p^2 (p - 2 (1 - p) log(1 - p))."""
-    p = torch.sigmoid(logits)
-    return F.softplus(logits).mul_(2 * (1 - p)).add_(p).mul_(p).mul_(p)
+    return _slope_from(torch.sigmoid(logits), F.softplus(logits))
+
+
+def _slope_from(p: Tensor, softplus: Tensor) -> Tensor:
+    """The same from the probability and the softplus of the logits, in the memory of the latter."""
+    return softplus.mul_(2 * (1 - p)).add_(p).mul_(p).mul_(p)
