@@ -122,8 +122,8 @@ def test_a_run_all_of_whose_steps_were_left_out_has_no_result(sharded):
 
 
 def test_such_a_run_fails_in_mlflow_and_leaves_no_model_however_often_it_is_started(sharded, monkeypatch):
-    def spoiled(*arguments: Any) -> Stepper:
-        stepper = replace(make_stepper(*arguments), scaler=torch.amp.GradScaler("cpu"))
+    def spoiled(*arguments: Any, **others: Any) -> Stepper:
+        stepper = replace(make_stepper(*arguments, **others), scaler=torch.amp.GradScaler("cpu"))
         spoil_gradient(stepper)
         return stepper
 

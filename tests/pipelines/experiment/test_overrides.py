@@ -11,7 +11,7 @@ from pipelines.experiment.overrides import override
 GIVEN = {
     "train.epochs": 2,
     "train.learning_rate": "1e-5",
-    "model": {"input_size": [64, 128]},
+    "model": {"input_size": [128, 256]},
     "train.ema": None,
     "promote.strategy": "flip",
     "train": {"launch": {"nproc_per_node": "auto"}, "precision": "bf16"},
@@ -35,7 +35,7 @@ def test_the_file_has_the_values_that_were_given(tmp_path):
     params = load_params(tmp_path / "params.yaml")
 
     assert (params.train.epochs, params.train.learning_rate, params.train.ema) == (2, 1e-5, None)
-    assert (params.model.input_size, params.train.launch.nproc_per_node) == ((64, 128), "auto")
+    assert (params.model.input_size, params.train.launch.nproc_per_node) == ((128, 256), "auto")
     assert (found["train.learning_rate"], params.promote.strategy) == (1e-5, "flip")
     assert set(found) == {
         *("train.epochs", "train.learning_rate", "train.ema", "promote.strategy"),
