@@ -49,7 +49,7 @@ class EvaluateParams(Section):
     seed: Seed
     """Seed of the resamples."""
 
-    nms_kinds: bool
+    nms_kinds: bool = False
     """Whether the evaluation of the strategy none also measures what hard and what soft NMS make of its detections;
     the report shows both. It takes as long as two more evaluations without intervals."""
 

@@ -121,7 +121,7 @@ class TrainParams(Section):
     device_batch: Count | None
     """Most images that a process computes at once; gradients of a larger share are accumulated over several passes."""
 
-    sync_batch_norm: bool
+    sync_batch_norm: bool = False
     """Whether batch normalisation takes its statistics over the images of all processes, or each process over its own.
 
     With few images a process its own statistics are noisy. Source: MegDet, 2017, section 3.2.
@@ -177,7 +177,7 @@ class TrainParams(Section):
     loss_weights: LossWeights
     """The weight of each part in the total loss."""
 
-    validate_every: Annotated[int, Field(ge=0)]
+    validate_every: Annotated[int, Field(ge=0)] = 1
     """Epochs between measurements of the loss on the validation set, and after the last; 0: never. Where `best_by` is
     loss, it is measured with every evaluation, too. No weight depends on it."""
 
