@@ -74,17 +74,27 @@ def part_bounds(share: int, *, most: int | None, largest: int) -> list[tuple[int
     """The start and the end of the parts that a process splits its share of a batch into, of `most` samples or fewer.
 
     There are as many parts as a share of `largest` samples needs, because processes that normalise together must all
-    have the same number of them.
+    have the same number of them; none where that is 0.
 
     Raises DeepmarkError where a part would be empty.
     """
-    parts = -(-largest // (most or largest))
+    parts = -(-largest // (most or largest)) if largest else 0
     if share < parts:
         raise DeepmarkError(
             "params.yaml: train: sync_batch_norm needs an image for every process in every pass, and a process has "
             f"{share} for {parts} of them. Raise train.batch_size or train.device_batch, or set it to false."
         )
     return [(part * share // parts, (part + 1) * share // parts) for part in range(parts)]
+
+
+def check_shares(images: int, batch_size: int, *, processes: int) -> None:
+    """Raise DeepmarkError where a batch has no image for some process, for which the others would wait."""
+    smallest = min((stop - start for start, stop in batch_bounds(images, batch_size)), default=0)
+    if smallest < processes:
+        raise DeepmarkError(
+            f"params.yaml: train: {processes} processes cannot share a batch of {smallest} of the {images} training "
+            "images. Raise train.batch_size, start fewer processes (train.launch.nproc_per_node), or add images."
+        )
 
 
 def shared_batches(

@@ -13,7 +13,7 @@ import torch
 
 from deepmark.data.augment import make_sample
 from deepmark.data.loader import default_threads, load_batches
-from deepmark.data.sampling import batch_bounds, part_bounds, sample_order, shared_batches
+from deepmark.data.sampling import batch_bounds, check_shares, part_bounds, sample_order, shared_batches
 from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
 from deepmark.params import AugmentParams, TrainParams
@@ -206,10 +206,11 @@ def fit(
     `state` is kept up to date. `after_step` is called after every step. `measure` gives box AP and landmark AP of the
     kept weights; it is called after every `evaluate_every`-th epoch and after the last.
 
-    Raises StoppedError where a process was told to end, DeepmarkError where a loss is not finite, and where no step of
-    the run could be applied.
+    Raises StoppedError where a process was told to end, DeepmarkError where a loss is not finite, where no step of the
+    run could be applied, and where a batch has no image for some process.
     """
     params = stepper.params
+    check_shares(len(data.train), params.batch_size, processes=stepper.group.world_size)
     stepper.detector.train()
     for epoch in range(state.epoch, params.epochs):
         with stop.deferred():

@@ -119,7 +119,8 @@ class Stepper:
         """The targets of each part, and their number in the whole batch, over all processes."""
         radius = self.params.landmark_radius
         targets = [make_targets(part, landmark_radius=radius) for part in parts]
-        return targets, self.group.sum(torch.stack([target.counts for target in targets]).sum(dim=0))
+        counts = [target.counts for target in targets] or [torch.zeros(2, device=self.group.device)]
+        return targets, self.group.sum(torch.stack(counts).sum(dim=0))
 
     def _gradient_sync(self, last: bool) -> AbstractContextManager:
         """Let the processes exchange their gradients once per step, after the last part."""
@@ -160,10 +161,12 @@ class Stepper:
 
     @torch.no_grad()
     def measure(self, parts: Sequence[Batch]) -> Tensor:
-        """This process's share of the losses of a batch by the kept weights, without training."""
+        """This process's share of the losses of a batch by the kept weights, without training; 0 without images."""
         targets, counts = self._targets(parts)
         results = [self._losses(*each, counts, self.kept) for each in zip(parts, targets, strict=True)]
-        return torch.stack([_stacked(result, self.params.loss_weights) for result in results]).sum(dim=0)
+        shares = [_stacked(result, self.params.loss_weights) for result in results]
+        shares = shares or [torch.zeros(len(self.loss_names), dtype=torch.float64, device=self.group.device)]
+        return torch.stack(shares).sum(dim=0)
 
 
 def _is_bad(module: nn.Module) -> bool:

@@ -9,8 +9,16 @@ from tiny_dataset import same
 
 from deepmark.data.augment import make_sample
 from deepmark.data.loader import load_batches
-from deepmark.data.sampling import batch_bounds, permutation, repeat_factors, sample_order, shared_batches
+from deepmark.data.sampling import (
+    batch_bounds,
+    check_shares,
+    permutation,
+    repeat_factors,
+    sample_order,
+    shared_batches,
+)
 from deepmark.data.shards.reader import ShardReader
+from deepmark.errors import DeepmarkError
 from deepmark.params import AugmentParams
 
 SAMPLES, BATCH = 421, 8
@@ -165,3 +173,9 @@ def test_a_sample_is_the_same_to_the_bit_for_any_number_of_workers(shards, worke
             assert same(record, alone_record)
             assert sample.image.tobytes() == alone.image.tobytes()
             assert sample.landmarks.tobytes() == alone.landmarks.tobytes()
+
+
+def test_processes_that_a_batch_has_no_image_for_are_refused():
+    check_shares(17, 8, processes=5)  # batches of 5 and 6
+    with pytest.raises(DeepmarkError, match="6 processes cannot share a batch of 5 of the 17 training images"):
+        check_shares(17, 8, processes=6)

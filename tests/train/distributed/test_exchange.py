@@ -8,12 +8,14 @@ import torch
 from one_process import fingerprint
 from torch import distributed as dist
 from two_ranks import CPU, on_two_ranks
+from workspaces import set_params
 
 from deepmark.data.augment import make_sample
 from deepmark.data.shards.reader import ShardReader
 from deepmark.model.detector import build_detector, load_network
 from deepmark.train.best_epoch import measure_ap
 from deepmark.train.distributed.process_group import BACKENDS, ProcessGroup
+from deepmark.train.loop import TrainData, validate
 from deepmark.train.optim import build_optimizer
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.train.targets import Batch, collate
@@ -65,6 +67,20 @@ def test_ap_measured_by_two_processes_is_that_of_one(two_once, tmp_path):
         params, detector = two_once.params.train, load_network(two_once.model_file)
         stepper = make_stepper(detector, build_optimizer(detector, params), params, group)
         return measure_ap(stepper, ShardReader(two_once.shards("validation")))
+
+    alone = work(ProcessGroup(rank=0, world_size=1, local_world_size=1, device=CPU))
+
+    assert on_two_ranks(tmp_path, work) == [alone, alone]
+
+
+@pytest.mark.system
+def test_a_process_without_a_validation_image_takes_part_in_the_mean(sharded, tmp_path):
+    single = set_params(sharded, train={"batch_size": 1})
+    readers = {split: ShardReader(single.shards(split)) for split in ("train", "validation")}
+
+    def work(group: ProcessGroup) -> dict[str, float]:
+        data = TrainData(**readers, canvas=(64, 64), augment=single.params.augment)
+        return validate(stepper_of(single, group), data)
 
     alone = work(ProcessGroup(rank=0, world_size=1, local_world_size=1, device=CPU))
 
