@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -282,15 +283,15 @@ def _predictions_to_audit(workspace: Workspace) -> dict[int, "Detections"]:
 
 
 def report(workspace: Workspace) -> dict[str, Any]:
-    """All metrics and tables, and some images -> report/."""
+    """All metrics and tables, some images, and what earlier runs have in MLflow -> report/."""
     from deepmark.registry.runs_to_compare import runs_to_compare
     from deepmark.report.content import report_content
     from deepmark.report.page import write_report
     from deepmark.tracking.tracker import Tracker
     from deepmark.workspace.inputs import read_training
 
-    run_id = read_training(workspace)["mlflow_run_id"]
-    page = write_report(workspace.report, report_content(workspace, runs_to_compare(workspace, run_id)))
+    content, run_id = report_content(workspace), read_training(workspace)["mlflow_run_id"]
+    page = write_report(workspace.report, replace(content, earlier=runs_to_compare(workspace, run_id)))
     with _logged_where_possible("the tables and images", page):
         tracker = Tracker.for_results(workspace.root, run_id)
         tracker.log_artifact(workspace.report, "report")

@@ -1,7 +1,5 @@
 """The content of the report: every strategy's results, chosen images with detections, and how they came about."""
 
-from collections.abc import Sequence
-
 from deepmark.data.predictions import read_predictions
 from deepmark.digests import check_files
 from deepmark.files import require_file
@@ -14,18 +12,14 @@ from deepmark.report.page import Content
 from deepmark.report.read_results import TABLES, Measured, read_measured
 from deepmark.report.run_facts import machine_facts, model_facts, run_facts
 from deepmark.schema import STRATEGIES
-from deepmark.tracking.earlier_runs import EarlierRun
 from deepmark.tracking.provenance import data_version
 from deepmark.workspace.init import profile_file
 from deepmark.workspace.inputs import open_shards, read_training
 from deepmark.workspace.layout import Workspace
 
 
-def report_content(workspace: Workspace, earlier: Sequence[EarlierRun] = ()) -> Content:
-    """What the page of a workspace shows, beside the figures of earlier runs.
-
-    Raises DeepmarkError where a strategy was not evaluated.
-    """
+def report_content(workspace: Workspace) -> Content:
+    """What the page of a workspace shows. Raises DeepmarkError where a strategy was not evaluated."""
     measured = {strategy: _measured(workspace, strategy) for strategy in STRATEGIES}
     training = read_training(workspace)
     params, serving = workspace.params.report, workspace.params.promote.strategy
@@ -56,7 +50,6 @@ def report_content(workspace: Workspace, earlier: Sequence[EarlierRun] = ()) -> 
         nms_words=_nms_words(workspace.params.predict),
         recipe=recipe_changes(workspace.params, load_params(profile_file("paper"))),
         data_version=data_version(workspace.root),
-        earlier=earlier,
     )
 
 
