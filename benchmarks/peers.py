@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import venv
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,17 +68,18 @@ CONTENDERS = {
     ),
 }
 
-COLUMNS = {
-    "box AP": lambda done: f"{done['box_ap']:.3f}",
-    "landmark AP": lambda done: f"{done['landmark_ap']:.3f}",
-    "parameters, millions": lambda done: f"{done['parameters'] / 1e6:.2f}",
-    "ms an image, torch": lambda done: f"{done['torch_ms']:.1f}",
-    "ms, ONNX Runtime": lambda done: f"{done['onnx_ms']:.1f}" if done["onnx_ms"] else "–",
-    "samples/s, training": lambda done: f"{done['samples'] / done['seconds']:.1f}",
-    "loader": lambda done: f"{done['loaded_per_second']:.0f}",
-    "evaluation": lambda done: f"{done['evaluated_per_second']:.1f}",
-    "epochs": lambda done: f"{done['samples'] / done['train_images']:.1f}",
+COLUMNS: dict[str, tuple[str, Callable[[dict[str, Any]], float]]] = {
+    "box AP": (".3f", lambda known: known["box_ap"]),
+    "landmark AP": (".3f", lambda known: known["landmark_ap"]),
+    "epochs": (".1f", lambda known: known["samples"] / known["train_images"]),
+    "parameters, millions": (".2f", lambda known: known["parameters"] / 1e6),
+    "ms an image, torch": (".1f", lambda known: known["torch_ms"]),
+    "ms, ONNX Runtime": (".1f", lambda known: known["onnx_ms"]),
+    "samples/s, training": (".1f", lambda known: known["samples"] / known["seconds"]),
+    "loader": (".0f", lambda known: known["loaded_per_second"]),
+    "evaluation": (".1f", lambda known: known["images"] / known["predict_seconds"]),
 }
+"""The table: how a figure is written, and where it comes from."""
 
 
 def prepare(folder: Path, given: argparse.Namespace) -> None:
@@ -149,22 +151,36 @@ def run_part(part: str, name: str, folder: Path, threads: int) -> bool:
     return done.returncode == 0
 
 
-def figures(name: str, folder: Path, images: int) -> dict[str, Any] | None:
-    """Everything that is known of a contender; None where a part is missing."""
+def known_of(name: str, folder: Path) -> dict[str, Any]:
+    """The figures of a contender's finished parts; nothing where none is finished."""
     own = folder / name
-    if not all((own / f"{part}.json").is_file() for part in PARTS):
-        return None
-    trained, predicted, speed = (json.loads((own / f"{part}.json").read_text("utf-8")) for part in PARTS)
-    scored = own / "score.json"
-    if not scored.is_file():
+    parts = {part: own / f"{part}.json" for part in PARTS if (own / f"{part}.json").is_file()}
+    found = {part: json.loads(file.read_text("utf-8")) for part, file in parts.items()}
+    known = {**found.get("train", {}), **found.get("speed", {})}
+    if predicted := found.get("predict"):
+        known |= {"images": predicted["images"], "predict_seconds": predicted["seconds"], **scored(own, folder)}
+    return known
+
+
+def scored(own: Path, folder: Path) -> dict[str, float]:
+    """Box AP and landmark AP (visible + occluded) of a contender's results file."""
+    file = own / "score.json"
+    if not file.is_file():
         aps = {}
         for kind, key in (("bbox", "box_ap"), ("keypoints", "landmark_ap")):
             score = score_files(folder / "validation.json", own / "results.json", kind=kind)
             aps[key] = score.as_dict()["stats"]["official"][0]
-        scored.write_text(json.dumps(aps), "utf-8")
-    evaluated = predicted["images"] / predicted["seconds"]
-    known = trained | speed | json.loads(scored.read_text("utf-8"))
-    return known | {"evaluated_per_second": evaluated, "train_images": images}
+        file.write_text(json.dumps(aps), "utf-8")
+    return json.loads(file.read_text("utf-8"))
+
+
+def cells(known: dict[str, Any]) -> Iterator[str]:
+    """A row of the table; a dash for what was not measured, or cannot be."""
+    for written, figure in COLUMNS.values():
+        try:
+            yield format(figure(known), written)
+        except (KeyError, TypeError):  # the part is not done, or its figure is None
+            yield "–"
 
 
 def main() -> None:
@@ -172,7 +188,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--train", type=int, default=3000, help="drawings to learn")
     parser.add_argument("--validation", type=int, default=300)
-    parser.add_argument("--minutes", type=float, default=6, help="of training, for each contender")
+    parser.add_argument("--minutes", type=float, default=5, help="of training, for each contender")
     parser.add_argument("--seconds", type=float, default=8, help="of each measurement of speed")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--threads", type=int, default=2)
@@ -188,8 +204,8 @@ def main() -> None:
         all(run_part(part, name, folder, given.threads) for part in given.parts)
     print(f"| contender | {' | '.join(COLUMNS)} |\n|---|{'---:|' * len(COLUMNS)}")
     for name, contender in CONTENDERS.items():
-        if done := figures(name, folder, given.train):
-            print(f"| {contender.words} | {' | '.join(show(done) for show in COLUMNS.values())} |")
+        if known := known_of(name, folder):
+            print(f"| {contender.words} | {' | '.join(cells(known | {'train_images': given.train}))} |")
 
 
 if __name__ == "__main__":

@@ -165,8 +165,9 @@ def predict(task: Task, folder: Path, variant: Variant) -> dict[str, Any]:
             )
 
     began = time.perf_counter()
-    facts = write_results(folder / "results.json", task, found())
-    return {**facts, "seconds": time.perf_counter() - began}
+    detections = list(found())
+    seconds = time.perf_counter() - began
+    return {**write_results(folder / "results.json", task, detections), "seconds": seconds}
 
 
 def speed(task: Task, folder: Path, variant: Variant) -> dict[str, Any]:
