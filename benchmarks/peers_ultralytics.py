@@ -76,14 +76,16 @@ class Watch:
     def start(self, trainer: Any) -> None:
         self.began = time.perf_counter()
 
+    def before_batch(self, trainer: Any) -> None:
+        self.samples += self.task.batch  # the clock ends a training after a step, and before `after_batch`
+
     def after_batch(self, trainer: Any) -> None:
-        self.samples += self.task.batch
         self.ended = time.perf_counter()
         if self.probe and self.samples >= self.probe:
             trainer.stop = True
 
     def after_epoch(self, trainer: Any) -> None:
-        self.epochs += 1
+        self.epochs, self.ended = self.epochs + 1, time.perf_counter()
 
     @property
     def seconds(self) -> float:
@@ -101,6 +103,7 @@ def train_once(task: Task, folder: Path, variant: Variant, watch: Watch, changes
     hooks = {
         "on_pretrain_routine_end": watch.before,
         "on_train_start": watch.start,
+        "on_train_batch_start": watch.before_batch,
         "on_train_batch_end": watch.after_batch,
         "on_train_epoch_end": watch.after_epoch,
     }
@@ -171,8 +174,11 @@ def predict(task: Task, folder: Path, variant: Variant) -> dict[str, Any]:
 
 
 def speed(task: Task, folder: Path, variant: Variant) -> dict[str, Any]:
-    file = network(folder / "last.pt").export(format="onnx", imgsz=list(task.input_size), device="cpu")
-    fused = network(folder / "last.pt").model.fuse(verbose=False).eval()
+    """With its heads that need no NMS: the whole way from an image to results, in torch and in the exported file."""
+    file = network(folder / "last.pt").export(format="onnx", imgsz=list(task.input_size), device="cpu", nms=False)
+    model = network(folder / "last.pt").model
+    model.end2end = True
+    fused = model.fuse(verbose=False).eval()
     torch.set_num_threads(task.threads)
 
     @torch.inference_mode()
