@@ -66,9 +66,10 @@ class Outcome:
     fault: str = ""
 
 
-def plan(scale: Scale, *, at_once: int) -> list[Part]:
+def plan(scale: Scale, *, at_once: int, backbones: Sequence[str] = BACKBONES) -> list[Part]:
     """All parts, the most important ones first; together ten minutes."""
-    networks = [Task(name=name, function="network", options={"backbone": name}) for name in BACKBONES]
+    networks = [Task(name=name, function="network", options={"backbone": name}) for name in backbones]
+    compiled = [name for name in backbones if name in scale.compiled]
     return [
         Part(
             title="Files",
@@ -82,7 +83,7 @@ def plan(scale: Scale, *, at_once: int) -> list[Part]:
             note="Float32 on the CPU and on the GPU, without TF32: the differences of maps, loss and gradient as "
             "shares of themselves, and of the garments that are found. Without a GPU: two ways to compute on the CPU.",
             seconds=60,
-            tasks=[Task(name=name, function="correctness", options={"backbone": name}) for name in BACKBONES],
+            tasks=[Task(name=name, function="correctness", options={"backbone": name}) for name in backbones],
         ),
         Part(
             title="Data loading",
@@ -95,7 +96,7 @@ def plan(scale: Scale, *, at_once: int) -> list[Part]:
             note="The whole step of the paper's recipe, Adam included. GB is the most memory at once (without a GPU, "
             "of the process); waiting is the share of the time without samples.",
             seconds=120,
-            tasks=_trainings(BACKBONES, compiled=False),
+            tasks=_trainings(backbones, compiled=False),
         ),
         Part(
             title="A minute of fp16",
@@ -107,20 +108,20 @@ def plan(scale: Scale, *, at_once: int) -> list[Part]:
             title="Inference",
             note="From canvas to garments in float32, decoding included.",
             seconds=80,
-            tasks=[*_inferences(BACKBONES, "eager", "torch"), *_inferences(BACKBONES, "float32", "ONNX Runtime")],
+            tasks=[*_inferences(backbones, "eager", "torch"), *_inferences(backbones, "float32", "ONNX Runtime")],
         ),
         Part(
             title="Inference, compiled",
             note="The same with torch.compile of network and heads.",
             seconds=60,
-            tasks=_inferences(scale.compiled, "compile", "compiled"),
+            tasks=_inferences(compiled, "compile", "compiled"),
             at_once=at_once,
         ),
         Part(
             title="Training, compiled",
             note="As above, with train.compile.",
             seconds=110,
-            tasks=_trainings(scale.compiled, compiled=True),
+            tasks=_trainings(compiled, compiled=True),
             at_once=at_once,
         ),
     ]
@@ -226,6 +227,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("gpu.md"), help="the page (gpu.md)")
     parser.add_argument("--toy", action="store_true", help="everything at toy size")
     parser.add_argument("--minutes", type=float, default=10.0, help="for all of it (10)")
+    parser.add_argument("--network", nargs="+", choices=BACKBONES, default=BACKBONES, help="some of them (all)")
     given = parser.parse_args()
     has_gpu = torch.cuda.is_available()
     if not has_gpu and not given.toy:
@@ -233,7 +235,9 @@ def main() -> int:
         return 1
     scale = "toy" if given.toy else "gpu"
     large = has_gpu and torch.cuda.get_device_properties(0).total_memory > 1e9 * LARGE
-    todo, done, facts = plan(SCALES[scale], at_once=3 if large else 1), [], facts_of(SCALES[scale])
+    todo = plan(SCALES[scale], at_once=3 if large else 1, backbones=given.network)
+    done: list[tuple[Part, list[Outcome]]] = []
+    facts = facts_of(SCALES[scale])
     share = 60 * given.minutes / sum(part.seconds for part in todo)
     start = deadline = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="deepmark-gpu-") as name:
