@@ -1,6 +1,7 @@
 """The number format of the network's arithmetic; weights, losses and results are always float32."""
 
 import torch
+from torch import Tensor
 
 _HAS_BF16 = (8, 0)
 """The least compute capability of an NVIDIA GPU that multiplies in bf16: Ampere's. torch imitates it on earlier ones.
@@ -23,3 +24,8 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     if precision == "fp32":
         return None
     return torch.float16 if precision == "fp16" and device.type == "cuda" else torch.bfloat16
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """The values in float32, or in float64 if they are in that."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -9,6 +9,7 @@ labels); Distilling the Knowledge in a Neural Network, 2015.
 import torch
 from torch import Tensor
 
+from deepmark.model.autocast import at_least_float32
 from deepmark.model.heads import GatheredHeads
 from deepmark.params import LossWeights
 from deepmark.shapes import Bool, Float
@@ -51,12 +52,8 @@ def teacher_loss(
 
 
 def _squared(logits: Tensor, others: Tensor) -> Float[Tensor, ""]:
-    return (_at_least_float32(logits).sigmoid() - _at_least_float32(others).sigmoid()).square().sum()
+    return (at_least_float32(logits).sigmoid() - at_least_float32(others).sigmoid()).square().sum()
 
 
 def _l1(values: Float[Tensor, "k 2"], others: Float[Tensor, "k 2"]) -> Float[Tensor, ""]:
-    return (_at_least_float32(values) - _at_least_float32(others)).abs().sum()
-
-
-def _at_least_float32(values: Tensor) -> Tensor:
-    return values.to(torch.promote_types(values.dtype, torch.float32))
+    return (at_least_float32(values) - at_least_float32(others)).abs().sum()

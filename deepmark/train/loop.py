@@ -282,10 +282,8 @@ def _train_epoch(
         result = stepper.step(parts, rate, stop=stop.is_received)
         state.count(result)
         if not result.is_finite:
-            place, images = (
-                f"epoch {epoch + 1}, step {state.step}",
-                [data.train.key(index % len(data.train)) for index in batch],
-            )
+            place = f"epoch {epoch + 1}, step {state.step}"
+            images = [data.train.key(index % len(data.train)) for index in batch]
             handle_skipped_step(stepper, result, place=place, images=images, in_a_row=state.skipped_in_a_row)
         state.samples += len(batch)
         state.seconds, started = state.seconds + time.perf_counter() - started, time.perf_counter()

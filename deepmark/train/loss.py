@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deepmark.model.autocast import at_least_float32
 from deepmark.model.heads import GatheredHeads, HeadMaps
 from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.params import LossWeights
@@ -107,7 +108,7 @@ def _overlap_losses(
     """Those that are asked for: of boxes divided by the number of centres, of landmarks by that of landmarks."""
     garments, points = counts.clamp(min=1)
     centers, landmarks = targets.centers, targets.landmarks
-    boxes = (*map(_at_least_float32, (heads.center_offset, heads.size)), centers.offset, targets.sizes)
+    boxes = (*map(at_least_float32, (heads.center_offset, heads.size)), centers.offset, targets.sizes)
     areas = landmarks.channel, targets.sizes[targets.landmark_garment]
     parts = {}
     if weights.box_giou:
@@ -115,10 +116,10 @@ def _overlap_losses(
     if weights.box_diou:
         parts["box_diou"] = diou_loss(*boxes).sum() / garments
     if weights.landmark_vectors_oks:
-        apart = _at_least_float32(vectors) - targets.landmark_vectors
+        apart = at_least_float32(vectors) - targets.landmark_vectors
         parts["landmark_vectors_oks"] = oks_loss(apart, *areas).sum() / points
     if weights.landmark_offset_oks:
-        apart = _at_least_float32(heads.landmark_offset) - landmarks.offset
+        apart = at_least_float32(heads.landmark_offset) - landmarks.offset
         parts["landmark_offset_oks"] = oks_loss(apart, *areas).sum() / points
     return parts
 
@@ -129,12 +130,8 @@ def mean_losses(stacks: Iterable[Losses]) -> Losses:
     return Losses(**{name: torch.stack([stack.parts[name] for stack in stacks]).mean() for name in stacks[0].parts})
 
 
-def _at_least_float32(values: Tensor) -> Tensor:
-    return values.to(torch.promote_types(values.dtype, torch.float32))
-
-
 def _l1(predicted: Float[Tensor, "k 2"], target: Float[Tensor, "k 2"]) -> Float[Tensor, ""]:
-    return (_at_least_float32(predicted) - target).abs().sum()
+    return (at_least_float32(predicted) - target).abs().sum()
 
 
 def focal_loss(logits: Float[Tensor, "b c h w"], cells: DrawnCells) -> Float[Tensor, ""]:
@@ -143,7 +140,7 @@ def focal_loss(logits: Float[Tensor, "b c h w"], cells: DrawnCells) -> Float[Ten
     Source: Objects as Points, 2019, equation 1, with alpha 2 and beta 4.
     """
     index, value = _merge((cells.image, cells.channel, cells.y, cells.x), cells.value, logits.shape)
-    return _FocalSum.apply(_at_least_float32(logits), value, *index)
+    return _FocalSum.apply(at_least_float32(logits), value, *index)
 
 
 def _own_channels(targets: Targets, layout: LandmarkLayout) -> Bool[Tensor, "b c"]:
@@ -160,7 +157,7 @@ def _own_channels(targets: Targets, layout: LandmarkLayout) -> Bool[Tensor, "b c
 def _focal_loss_of_channels(
     logits: Float[Tensor, "b c h w"], cells: DrawnCells, own: Bool[Tensor, "b c"]
 ) -> Float[Tensor, ""]:
-    planes = _at_least_float32(logits[own])
+    planes = at_least_float32(logits[own])
     number = own.flatten().cumsum(0).view(own.shape) - 1
     index, value = _merge((number[cells.image, cells.channel], cells.y, cells.x), cells.value, planes.shape)
     return _FocalSum.apply(planes, value, *index)

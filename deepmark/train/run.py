@@ -19,6 +19,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.files import write_text
 from deepmark.model.detector import Detector, build_detector, load_network
 from deepmark.model.init_weights import start_from
+from deepmark.params import Params
 from deepmark.progress import progress
 from deepmark.shapes import Float64
 from deepmark.tracking.dagster_events import report_epoch
@@ -51,13 +52,7 @@ def train_rank(workspace: Workspace, folder: Path, group: ProcessGroup, stop: St
     """This process's part of a training; the first process writes checkpoints to `folder`, logs, and writes outputs."""
     params = workspace.params
     train, validation = (open_shards(workspace, split) for split in ("train", "validation"))
-    data = TrainData(
-        train=train,
-        validation=validation,
-        canvas=params.model.input_size,
-        augment=params.augment,
-        repeat_factors=read_repeat_factors(train, params.train.repeat_threshold, group),
-    )
+    data = make_data(params, train, validation, group)
     with run_lock(folder) if group.is_first else nullcontext():
         detector = start_detector(workspace, group)
         teacher = load_teacher(workspace, group)
@@ -82,7 +77,18 @@ def train_rank(workspace: Workspace, folder: Path, group: ProcessGroup, stop: St
                 recorder.finish(state)
 
 
-def read_repeat_factors(
+def make_data(params: Params, train: ShardReader, validation: ShardReader, group: ProcessGroup) -> TrainData:
+    """The training and validation sets as params.yaml says they are learnt from."""
+    return TrainData(
+        train=train,
+        validation=validation,
+        canvas=params.model.input_size,
+        augment=params.augment,
+        repeat_factors=_read_repeat_factors(train, params.train.repeat_threshold, group),
+    )
+
+
+def _read_repeat_factors(
     train: ShardReader, threshold: float | None, group: ProcessGroup
 ) -> Float64[np.ndarray, " n"] | None:
     """How often images are seen in relation to others, from their records, which the first process reads for all."""

@@ -12,9 +12,9 @@ from deepmark.model.detector import build_detector
 from deepmark.train.best_epoch import measure_ap
 from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.distributed.stop_signal import StopSignal
-from deepmark.train.loop import EpochReport, TrainData, TrainState, fit
+from deepmark.train.loop import EpochReport, TrainState, fit
 from deepmark.train.optim import build_optimizer
-from deepmark.train.run import load_teacher, read_repeat_factors
+from deepmark.train.run import load_teacher, make_data
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.workspace.layout import Workspace
 
@@ -37,14 +37,7 @@ def train(
     stop: StopSignal | None = None,
 ) -> list[EpochReport]:
     learnt, measured = (ShardReader(workspace.shards(split)) for split in ("train", "validation"))
-    params = workspace.params
-    data = TrainData(
-        train=learnt,
-        validation=measured,
-        canvas=params.model.input_size,
-        augment=params.augment,
-        repeat_factors=read_repeat_factors(learnt, params.train.repeat_threshold, ALONE),
-    )
+    data = make_data(workspace.params, learnt, measured, ALONE)
     measure = partial(measure_ap, reader=measured)
     return list(fit(stepper, data, state, stop=stop or StopSignal(), after_step=after_step, measure=measure))
 

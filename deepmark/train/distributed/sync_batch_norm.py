@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from deepmark.model.autocast import at_least_float32
 from deepmark.shapes import Float
 
 _MAPS = (0, 2, 3)
@@ -43,11 +44,6 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
             running.lerp_(value.to(running.dtype), self.momentum)
 
 
-def _finely(x: Tensor) -> Tensor:
-    """In float32 at least."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
 @torch.no_grad()
 def _statistics(x: Float[Tensor, "b c h w"]) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and biased variance of each channel over the maps of all processes, and the number of their cells; float64.
@@ -55,7 +51,7 @@ def _statistics(x: Float[Tensor, "b c h w"]) -> tuple[Tensor, Tensor, Tensor]:
     They are put together from the processes' own means and variances, because a difference of sums of squares would
     lose digits; every process adds in the same order.
     """
-    variance, mean = (each.double() for each in torch.var_mean(_finely(x), dim=_MAPS, correction=0))
+    variance, mean = (each.double() for each in torch.var_mean(at_least_float32(x), dim=_MAPS, correction=0))
     own = torch.cat([mean, variance, mean.new_full((1,), x.numel() / x.shape[1])])
     every = own.new_empty(dist.get_world_size() * len(own))
     dist.all_gather_single(every, own)
@@ -78,8 +74,8 @@ class _Normalize(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, scale, count = ctx.saved_tensors
-        fine = _finely(gradient)
-        normal = (_finely(x) - mean[:, None, None]) * scale[:, None, None]
+        fine = at_least_float32(gradient)
+        normal = (at_least_float32(x) - mean[:, None, None]) * scale[:, None, None]
         own = torch.stack([fine.sum(dim=_MAPS), (fine * normal).sum(dim=_MAPS)])
         every = own.clone()
         dist.all_reduce(every)

@@ -15,8 +15,9 @@ from deepmark.data.shards.reader import ShardReader
 from deepmark.model.detector import build_detector, load_network
 from deepmark.train.best_epoch import measure_ap
 from deepmark.train.distributed.process_group import BACKENDS, ProcessGroup
-from deepmark.train.loop import TrainData, validate
+from deepmark.train.loop import validate
 from deepmark.train.optim import build_optimizer
+from deepmark.train.run import make_data
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.train.targets import Batch, collate
 from deepmark.workspace.layout import Workspace
@@ -79,8 +80,7 @@ def test_a_process_without_a_validation_image_takes_part_in_the_mean(sharded, tm
     readers = {split: ShardReader(single.shards(split)) for split in ("train", "validation")}
 
     def work(group: ProcessGroup) -> dict[str, float]:
-        data = TrainData(**readers, canvas=(64, 64), augment=single.params.augment)
-        return validate(stepper_of(single, group), data)
+        return validate(stepper_of(single, group), make_data(single.params, **readers, group=group))
 
     alone = work(ProcessGroup(rank=0, world_size=1, local_world_size=1, device=CPU))
 
