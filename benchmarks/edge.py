@@ -25,6 +25,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from deepmark.compute.local import Local
 from deepmark.runtime.contract import FILES
 
 RUNNERS = {
@@ -115,7 +116,7 @@ def drawn_canvases(size: tuple[int, int], count: int, letterboxed: Callable[...,
     from deepmark.synthetic import draw_dataset
 
     with tempfile.TemporaryDirectory(prefix="deepmark-edge-") as folder:
-        draw_dataset(Path(folder), train=count, validation=0, seed=7, workers=1)
+        draw_dataset(Path(folder), train=count, validation=0, seed=7, engine=Local(1))
         images = [open_image(file) for file in sorted(Path(folder, "train", "image").glob("*.jpg"))]
         return np.stack([letterboxed(image, geometry.letterbox(image.size, size), size) for image in images])
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from edge import make_files
 
+from deepmark.compute.local import Local
 from deepmark.runtime.contract import FILES
 from deepmark.runtime.onnx_detector import OnnxDetector
 from deepmark.synthetic import draw_dataset
@@ -54,7 +55,7 @@ DETECT = """async ([texts, seconds]) => {
 
 
 def photos(folder: Path) -> list[bytes]:
-    draw_dataset(folder, train=8, validation=0, seed=7, workers=1)
+    draw_dataset(folder, train=8, validation=0, seed=7, engine=Local(1))
     return [file.read_bytes() for file in sorted((folder / "train/image").glob("*.jpg"))]
 
 

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import simplejpeg
 
+from deepmark.compute.local import Local
 from deepmark.data.ingest.ingest import ingest_split
 from deepmark.data.records import read_records
 from deepmark.data.sampling import sample_order
@@ -81,7 +82,7 @@ def main() -> None:
             split="train",
             out=folder / "records",
             params=IngestParams(max_rejected_share=0, max_megapixels=50),
-            workers=1,
+            engine=Local(1),
         )
         ingest = time.process_time() - start
         start = time.process_time()
@@ -92,7 +93,7 @@ def main() -> None:
             split="train",
             seed=1,
             target_mib=16,
-            workers=1,
+            engine=Local(1),
         )
         shard = time.process_time() - start
         print(f"ingest          {1e3 * ingest / count:8.2f} ms of CPU a picture")

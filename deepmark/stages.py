@@ -27,11 +27,19 @@ if TYPE_CHECKING:
 
 def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
     """Raw files -> data/records/{split}.parquet, its rejected inputs and its statistics."""
+    from deepmark.compute.choose import engine_of
     from deepmark.data.ingest.ingest import ingest_split, list_inputs
 
     params = workspace.params
     with progress(f"ingest {split}", len(list_inputs(workspace.raw / split))) as advance:
-        result = ingest_split(workspace.raw, split=split, out=workspace.records, params=params.ingest, progress=advance)
+        result = ingest_split(
+            workspace.raw,
+            split=split,
+            out=workspace.records,
+            params=params.ingest,
+            engine=engine_of(params.compute),
+            progress=advance,
+        )
     return {
         "files": result.files,
         "records": result.records,
@@ -44,6 +52,7 @@ def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
 
 def shard(workspace: Workspace, *, split: str) -> dict[str, Any]:
     """Records and raw images -> data/shards/{split}."""
+    from deepmark.compute.choose import engine_of
     from deepmark.data.records import open_records
     from deepmark.data.shards.writer import write_shards
 
@@ -59,6 +68,7 @@ def shard(workspace: Workspace, *, split: str) -> dict[str, Any]:
             split=split,
             seed=params.seed,
             target_mib=params.target_mib,
+            engine=engine_of(workspace.params.compute),
             progress=advance,
         )
 
@@ -71,17 +81,18 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None
     from deepmark.train.distributed.launch import count_processes, run_workers
     from deepmark.train.distributed.process_group import rank_from_environment
     from deepmark.train.run_id import run_folder
+    from deepmark.train.start_checks import check_shards, check_space
     from deepmark.train.worker import run_rank
 
     launch, rank = workspace.params.train.launch, rank_from_environment()
     here = rank.local_world_size if rank else count_processes(launch.nproc_per_node)
-    _check_shards(
+    check_shards(
         workspace,
         processes=rank.world_size if rank else launch.nnodes * here,
         verify=rank is None or rank.local_rank == 0,  # once per machine
     )
     if rank is None:
-        _check_space(workspace)
+        check_space(workspace)
     folder = run_folder(workspace)
     if fresh and (rank is None or rank.rank == 0):
         shutil.rmtree(folder, ignore_errors=True)
@@ -91,46 +102,6 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None
     else:
         is_first = run_workers(workspace.root, folder, here, launch)
     return read_json_with_digest(workspace.train_metrics_file, "deepmark train") if is_first else None
-
-
-def _check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None:
-    """Raise DeepmarkError where a batch is too small for so many processes, or a shard differs from its checksum."""
-    from deepmark.data.sampling import batch_bounds
-    from deepmark.workspace.inputs import open_shards
-
-    batch_size = workspace.params.train.batch_size
-    if batch_size < processes:
-        raise DeepmarkError(
-            f"params.yaml: train: batch_size {batch_size} is the total over {processes} processes, and must "
-            "give each at least one image. Raise it, or lower launch.nproc_per_node."
-        )
-    for split in SPLITS:
-        reader = open_shards(workspace, split)
-        smallest = min((stop - start for start, stop in batch_bounds(len(reader), batch_size)), default=0)
-        if smallest < processes:
-            raise DeepmarkError(
-                f"{workspace.params.storage.shards}/{split}: {len(reader)} images are too few for {processes} "
-                f"processes: the smallest batch has {smallest}. Add data, raise train.batch_size, or lower "
-                "launch.nproc_per_node."
-            )
-        if verify:
-            with progress(f"verify {split}", len(reader)) as advance:
-                reader.verify(progress=advance)
-
-
-def _check_space(workspace: Workspace) -> None:
-    """Raise DeepmarkError where not even the model and one checkpoint fit on the disk."""
-    import torch
-
-    from deepmark.model.detector import build_detector
-
-    with torch.device("meta"):
-        weights = sum(value.nbytes for value in build_detector(workspace.params.model, seed=None).state_dict().values())
-    train = workspace.params.train
-    copies = (
-        3 + (train.ema is not None) + (train.evaluate_every > 0)
-    )  # weights, two moments, the average, the best epoch's
-    require_space(workspace.root, weights * (1 + copies))
 
 
 def predict(workspace: Workspace, *, strategy: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from workspaces import Done, copied, made_once, run, set_params
 
 from deepmark import stages
 from deepmark.cli import app as cli
+from deepmark.compute.local import Local
 from deepmark.schema import SPLITS
 from deepmark.synthetic import draw_dataset
 from deepmark.tracking.mlflow_store import open_client, store_errors, tracking_uri
@@ -59,7 +60,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def sharded_once(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     def make(folder: Path) -> None:
         workspace = init_workspace(folder, "demo")
-        draw_dataset(workspace.raw, train=12, validation=6, seed=3, workers=1)
+        draw_dataset(workspace.raw, train=12, validation=6, seed=3, engine=Local(1))
         workspace = set_params(
             workspace,
             model={"input_size": [64, 64]},

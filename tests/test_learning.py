@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from workspaces import Done, run, set_params
 
+from deepmark.compute.local import Local
 from deepmark.synthetic import draw_dataset
 from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
@@ -17,7 +18,7 @@ STEPS = 4
 
 def draw(workspace: Workspace) -> None:
     """The same pictures to learn from, each several times, and to measure on."""
-    draw_dataset(workspace.raw, train=PICTURES, validation=0, seed=11, workers=1)
+    draw_dataset(workspace.raw, train=PICTURES, validation=0, seed=11, engine=Local(1))
     shutil.rmtree(workspace.raw / "validation", ignore_errors=True)
     shutil.copytree(workspace.raw / "train", workspace.raw / "validation")
     for file in sorted(workspace.raw.glob("train/*/*")):

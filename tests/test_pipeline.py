@@ -10,6 +10,7 @@ from flipped_bits import SAME, TOLD, flip, kinds
 from workspaces import commit, copied, run, set_params
 
 from assets.dvc.graph import read_graph
+from deepmark.compute.local import Local
 from deepmark.schema import STRATEGIES
 from deepmark.synthetic import draw_dataset
 from deepmark.workspace.init import init_workspace
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.system
 def made(tmp_path_factory) -> Workspace:
     """Everything made by one `dvc repro`, and committed."""
     workspace = init_workspace(tmp_path_factory.mktemp("pipeline") / "tiny", "demo")
-    draw_dataset(workspace.raw, train=8, validation=4, seed=5, workers=1)
+    draw_dataset(workspace.raw, train=8, validation=4, seed=5, engine=Local(1))
     set_params(
         workspace,
         model={"input_size": [64, 64]},

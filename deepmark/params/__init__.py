@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from deepmark.errors import DeepmarkError, check_merged, nearest
 from deepmark.params.added import added_below
-from deepmark.params.data import DataParams, IngestParams, ShardParams, StorageParams
+from deepmark.params.data import ComputeParams, DataParams, IngestParams, ShardParams, StorageParams
 from deepmark.params.inference import AuditParams, EvaluateParams, ExportParams, PredictParams, ReportParams
 from deepmark.params.model import ModelParams, model_params
 from deepmark.params.operation import AutomationParams, PromoteParams
@@ -21,6 +21,7 @@ __all__ = [
     "AuditParams",
     "AugmentParams",
     "AutomationParams",
+    "ComputeParams",
     "DataParams",
     "EvaluateParams",
     "ExportParams",
@@ -46,6 +47,7 @@ class Params(Section):
     ingest: IngestParams
     shard: ShardParams
     storage: StorageParams = StorageParams()
+    compute: ComputeParams = ComputeParams()
     model: ModelParams
     augment: AugmentParams
     train: TrainParams

@@ -8,6 +8,8 @@ ADDED: dict[str, Any] = {
     "storage.cache": "runs/shards",
     "storage.cache_gib": 64,
     "storage.timeout_seconds": 60,
+    "compute.engine": "local",
+    "compute.workers": None,
     "model.deformable": True,
     "model.landmark_maps": "separate",
     "augment.rotation": 0.0,

@@ -1,6 +1,8 @@
-"""Sections of params.yaml about data: where it is, what ingest accepts, how shards are written and stored."""
+"""Sections of params.yaml about data: where it is, what ingest accepts, how shards are stored, where work is done."""
 
-from deepmark.params.section import Positive, Section, Seed, Share
+from typing import Literal
+
+from deepmark.params.section import Count, Positive, Section, Seed, Share
 
 
 class DataParams(Section):
@@ -38,3 +40,13 @@ class StorageParams(Section):
 
     timeout_seconds: Positive = 60
     """A request to S3 without an answer is repeated after this time."""
+
+
+class ComputeParams(Section):
+    """Where the pieces of a stage run. No stage of dvc.yaml names it, and results do not depend on it."""
+
+    engine: Literal["local"] = "local"
+    """Processes of this machine."""
+
+    workers: Count | None = None
+    """Processes; None: one a core."""

@@ -10,7 +10,8 @@ from pathlib import Path
 import cv2
 import simplejpeg
 
-from deepmark.data.parallel import map_in_order, worker_count
+from deepmark.compute.engine import Engine
+from deepmark.compute.local import Local
 from deepmark.errors import DeepmarkError, as_path
 from deepmark.files import require_space, write_text
 from deepmark.schema import DRAWN_MARK, SPLITS, Statistics
@@ -32,12 +33,12 @@ def draw_dataset(
     validation: int,
     seed: int,
     statistics: str = "even",
-    workers: int | None = None,
+    engine: Engine | None = None,
     progress: Callable[[int], None] = lambda n: None,
 ) -> dict[str, int]:
     """Draw a data set in the layout of DeepFashion2; returns the number of images of each split and of all garments.
 
-    `progress(n)` is called when n more images are done. The bytes depend on the seed alone, not on `workers`; image n
+    `progress(n)` is called when n more images are done. The bytes depend on the seed alone, not on the engine; image n
     of a split does not depend on how many are drawn. After an interruption, the same call draws everything again. With
     `statistics` "deepfashion2", images and training items are as those of DeepFashion2 (`synthetic.released`).
 
@@ -63,7 +64,7 @@ def draw_dataset(
         for start in range(0, counts[split], _CHUNK)
     ]
     garments = 0
-    with closing(map_in_order(_draw_chunk, chunks, workers=worker_count(workers, len(chunks)))) as done:
+    with closing((engine or Local()).map_in_order(_draw_chunk, chunks)) as done:
         for images, items in done:
             garments += items
             progress(images)

@@ -11,6 +11,7 @@ import simplejpeg
 from faults import FAULTS, decent_model, plant
 
 from deepmark import stages
+from deepmark.compute.local import Local
 from deepmark.data.predictions import write_predictions
 from deepmark.data.records import read_records
 from deepmark.images import decode_jpeg
@@ -65,7 +66,7 @@ def predict(workspace: Workspace, records) -> None:
 def clean(tmp_path_factory) -> Workspace:
     """Right labels, and a decent model's predictions."""
     workspace = init_workspace(tmp_path_factory.mktemp("clean") / "drawn", "demo")
-    draw_dataset(workspace.raw, train=300, validation=300, seed=11, workers=2)
+    draw_dataset(workspace.raw, train=300, validation=300, seed=11, engine=Local(2))
     for split in SPLITS:
         ingest(workspace, split)
     predict(workspace, read_records(workspace.records_file("validation")))

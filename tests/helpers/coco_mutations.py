@@ -13,6 +13,7 @@ from mutation_campaign import DRAWN, Tally
 from PIL import Image
 from tiny_dataset import LENIENT, same
 
+from deepmark.compute.local import Local
 from deepmark.data.coco.importer import import_coco
 from deepmark.data.coco.writer import write_coco
 from deepmark.data.ingest.ingest import ingest_split
@@ -147,8 +148,8 @@ COCO_MUTATIONS: dict[str, Mutation] = {
 
 def convert_mutated(folder: Path, count: int, seed: int) -> dict[str, Tally]:
     """`count` mutated data sets through the import and ingest, in this process; what became of them, by mutation."""
-    draw_dataset(folder / "drawn", train=DRAWN, validation=0, seed=seed, workers=1)
-    ingest_split(folder / "drawn", split="train", out=folder / "records", params=LENIENT, workers=1)
+    draw_dataset(folder / "drawn", train=DRAWN, validation=0, seed=seed, engine=Local(1))
+    ingest_split(folder / "drawn", split="train", out=folder / "records", params=LENIENT, engine=Local(1))
     records = list(read_records(folder / "records/train.parquet"))
     tallies = {kind: Tally() for kind in COCO_MUTATIONS}
     for number in range(count):
@@ -177,7 +178,7 @@ def _judge(folder: Path, records: list[ImageRecord], words: str | None, tally: T
         tally.lost += (folder / "out/train").exists()
         return
     tally.accepted += 1
-    result = ingest_split(folder / "out", split="train", out=folder / "records", params=LENIENT, workers=1)
+    result = ingest_split(folder / "out", split="train", out=folder / "records", params=LENIENT, engine=Local(1))
     again = list(read_records(folder / "records/train.parquet"))
     tally.lost += not facts["pictures_in_file"] == facts["pictures"] == result.files == result.records == len(records)
     anonymous = [replace(record, id=0, file="", sha256="", bytes=0) for record in records]

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from tiny_dataset import LENIENT, item, write_annotation
 
+from deepmark.compute.local import Local
 from deepmark.data.ingest.ingest import IngestResult, ingest_split
 from deepmark.data.records import read_records
 from deepmark.params import IngestParams
@@ -17,7 +18,7 @@ def ingest(
     raw: Path, *, split: str = "train", params: IngestParams = LENIENT, workers: int = 1, **options: Any
 ) -> IngestResult:
     """Ingest a split of `raw` into the folder `records` beside it."""
-    return ingest_split(raw, split=split, out=raw.parent / "records", params=params, workers=workers, **options)
+    return ingest_split(raw, split=split, out=raw.parent / "records", params=params, engine=Local(workers), **options)
 
 
 def records_of(raw: Path) -> list[ImageRecord]:

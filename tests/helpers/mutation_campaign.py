@@ -10,6 +10,7 @@ from raw_mutations import ANY, DAMAGED, MUTATIONS, Input
 from raw_oracle import expected_record, input_faults
 from tiny_dataset import LENIENT
 
+from deepmark.compute.local import Local
 from deepmark.data.ingest.ingest import ingest_split
 from deepmark.data.records import read_records
 from deepmark.synthetic import draw_dataset
@@ -54,7 +55,7 @@ def plain(record: ImageRecord) -> dict[str, Any]:
 
 def write_mutated(folder: Path, count: int, seed: int) -> dict[str, tuple[str, str | None]]:
     """Inputs in `folder`; their mutation and the fault that it must lead to, by their names."""
-    draw_dataset(folder / "drawn", train=DRAWN, validation=0, seed=seed, workers=1)
+    draw_dataset(folder / "drawn", train=DRAWN, validation=0, seed=seed, engine=Local(1))
     raw = folder / "train"
     for part in ("image", "annos"):
         (raw / part).mkdir(parents=True)
@@ -73,7 +74,7 @@ def write_mutated(folder: Path, count: int, seed: int) -> dict[str, tuple[str, s
 def ingest_mutated(folder: Path, count: int, seed: int) -> dict[str, Tally]:
     """`count` mutated inputs through ingest, in this process; what became of them, by mutation."""
     made = write_mutated(folder, count, seed)
-    result = ingest_split(folder, split="train", out=folder / "records", params=LENIENT, workers=1)
+    result = ingest_split(folder, split="train", out=folder / "records", params=LENIENT, engine=Local(1))
     records = {f"{record.id:06d}": record for record in read_records(folder / "records/train.parquet")}
     rows = pq.read_table(folder / "records/train.rejected.parquet").to_pylist()
     rejected = {row["name"]: row for row in rows}

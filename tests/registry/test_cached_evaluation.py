@@ -7,6 +7,7 @@ from registered import aliases, cannot_predict, flip_bit, load_champion, registe
 from workspaces import refused, set_params
 
 from deepmark import stages
+from deepmark.compute.local import Local
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
 from deepmark.registry.cached_evaluation import EVALUATION_TAG
@@ -22,7 +23,7 @@ def test_on_the_same_data_nothing_is_predicted_again(pair, monkeypatch):
 
 
 def test_on_new_validation_pictures_both_are_measured_again_with_their_own_weights_once(pair, monkeypatch):
-    draw_dataset(pair.root / "new", train=0, validation=4, seed=5, workers=1)
+    draw_dataset(pair.root / "new", train=0, validation=4, seed=5, engine=Local(1))
     limits = {"tolerance": 0.5, "max_category_drop": 1.0}  # untrained networks detect next to nothing
     changed = set_params(pair, data={"raw": "new"}, promote=limits)
     stages.ingest(changed, split="validation")

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from workspaces import made_once
 
+from deepmark.compute.local import Local
 from deepmark.synthetic import draw_dataset
 
 IMAGES = 90
@@ -15,5 +16,5 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_once(
         tmp_path_factory,
         "drawn",
-        lambda folder: draw_dataset(folder / "raw", train=IMAGES, validation=8, seed=5, workers=1),
+        lambda folder: draw_dataset(folder / "raw", train=IMAGES, validation=8, seed=5, engine=Local(1)),
     ).joinpath("raw")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from deepmark.compute.local import Local
 from deepmark.errors import DeepmarkError
 from deepmark.synthetic import draw_dataset
 from deepmark.synthetic.scene import draw_image
@@ -25,8 +26,10 @@ def test_every_image_has_its_annotation_and_a_number_of_six_digits(drawn: Path):
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_for_any_number_of_workers(tmp_path: Path):
     done: list[int] = []
-    alone = draw_dataset(tmp_path / "alone", train=18, validation=3, seed=9, workers=1)
-    together = draw_dataset(tmp_path / "together", train=18, validation=3, seed=9, workers=2, progress=done.append)
+    alone = draw_dataset(tmp_path / "alone", train=18, validation=3, seed=9, engine=Local(1))
+    together = draw_dataset(
+        tmp_path / "together", train=18, validation=3, seed=9, engine=Local(2), progress=done.append
+    )
 
     assert alone == together
     assert sum(done) == 21
@@ -34,8 +37,8 @@ def test_the_same_seed_gives_the_same_bytes_for_any_number_of_workers(tmp_path: 
 
 
 def test_another_seed_gives_other_images(tmp_path: Path):
-    draw_dataset(tmp_path / "one", train=2, validation=0, seed=1, workers=1)
-    draw_dataset(tmp_path / "two", train=2, validation=0, seed=2, workers=1)
+    draw_dataset(tmp_path / "one", train=2, validation=0, seed=1, engine=Local(1))
+    draw_dataset(tmp_path / "two", train=2, validation=0, seed=2, engine=Local(1))
 
     one, two = digest(tmp_path / "one"), digest(tmp_path / "two")
     assert one.keys() == two.keys()
@@ -48,14 +51,14 @@ def test_the_splits_show_different_images():
 
 
 def test_an_image_does_not_depend_on_how_many_are_drawn(tmp_path: Path, drawn: Path):
-    draw_dataset(tmp_path / "few", train=3, validation=0, seed=5, workers=1)
+    draw_dataset(tmp_path / "few", train=3, validation=0, seed=5, engine=Local(1))
 
     few, many = digest(tmp_path / "few" / "train"), digest(drawn / "train")
     assert few.items() <= many.items()
 
 
 def test_a_split_without_images_has_its_empty_folders(tmp_path: Path):
-    counts = draw_dataset(tmp_path / "raw", train=0, validation=1, seed=0, workers=1)
+    counts = draw_dataset(tmp_path / "raw", train=0, validation=1, seed=0, engine=Local(1))
 
     assert list((tmp_path / "raw/train/image").iterdir()) == []
     assert list((tmp_path / "raw/train/annos").iterdir()) == []
@@ -64,12 +67,12 @@ def test_a_split_without_images_has_its_empty_folders(tmp_path: Path):
 
 
 def test_an_interrupted_draw_is_repeated_over_what_it_left(tmp_path: Path):
-    draw_dataset(tmp_path / "raw", train=2, validation=1, seed=4, workers=1)
+    draw_dataset(tmp_path / "raw", train=2, validation=1, seed=4, engine=Local(1))
     whole = digest(tmp_path / "raw")
     (tmp_path / "raw/train/image/000001.jpg").write_bytes(b"half a pict")
     (tmp_path / "raw/validation/annos/000001.json").unlink()
 
-    draw_dataset(tmp_path / "raw", train=2, validation=1, seed=4, workers=1)
+    draw_dataset(tmp_path / "raw", train=2, validation=1, seed=4, engine=Local(1))
 
     assert digest(tmp_path / "raw") == whole
 
@@ -99,19 +102,19 @@ def test_a_file_in_the_folders_place_is_refused(tmp_path: Path):
 
 def test_nothing_is_drawn_over_what_a_link_leads_to(tmp_path: Path):
     photo, raw = tmp_path / "photo.jpg", tmp_path / "raw"
-    draw_dataset(raw, train=2, validation=0, seed=1, workers=1)
+    draw_dataset(raw, train=2, validation=0, seed=1, engine=Local(1))
     for number, link in ((1, Path.symlink_to), (2, Path.hardlink_to)):
         photo.write_text("mine")
         file = raw / f"train/image/00000{number}.jpg"
         file.unlink()
         link(file, photo)
-        draw_dataset(raw, train=2, validation=0, seed=1, workers=1)
+        draw_dataset(raw, train=2, validation=0, seed=1, engine=Local(1))
         assert photo.read_text() == "mine"
     (raw / "train/image").rename(tmp_path / "photos")
     (raw / "train/image").symlink_to(tmp_path / "photos")
 
     with pytest.raises(DeepmarkError, match=r"train/image: is a link, and what it leads to would be drawn over"):
-        draw_dataset(raw, train=2, validation=0, seed=1, workers=1)
+        draw_dataset(raw, train=2, validation=0, seed=1, engine=Local(1))
 
 
 @pytest.mark.parametrize("name", ["train", "validation", "seed"])

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from deepmark.compute.local import Local
 from deepmark.errors import DeepmarkError
 from deepmark.schema import CATEGORIES, Statistics
 from deepmark.synthetic import draw_dataset
@@ -39,7 +40,7 @@ def test_images_have_the_shapes_that_are_known():
 
 @pytest.mark.slow
 def test_training_images_are_as_released_and_validation_images_have_every_category(tmp_path):
-    facts = draw_dataset(tmp_path / "raw", train=60, validation=60, seed=3, statistics="deepfashion2", workers=1)
+    facts = draw_dataset(tmp_path / "raw", train=60, validation=60, seed=3, statistics="deepfashion2", engine=Local(1))
     names = {split: [] for split in ("train", "validation")}
     for split, found in names.items():
         for file in sorted((tmp_path / "raw" / split / "annos").iterdir()):

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from deepmark.compute.engine import Engine
+from deepmark.compute.local import Local
 from deepmark.data.coco.dataset import CocoDataset, check_keypoints, read_coco
 from deepmark.data.coco.import_images import SourceImage, bytes_to_copy, image_files, place_images
 from deepmark.data.ingest.annotation import ITEM_NAME
 from deepmark.data.ingest.strict_json import short_repr
-from deepmark.data.parallel import map_in_order, worker_count
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_folder, require_space
 from deepmark.schema import CATEGORIES, Frame
@@ -123,7 +124,7 @@ def import_coco(
     out: Path,
     *,
     frame: Frame | None = None,
-    workers: int | None = None,
+    engine: Engine | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> dict[str, Any]:
     """Write folders image/ and annos/ in `out` from a COCO file and its images, whole or not at all.
@@ -131,7 +132,7 @@ def import_coco(
     Each image is compared with what the file says of it. What is no plain JPEG is written as one of quality 95, and
     "changed" counts such images by reason. The number of an image is its id, or 1, 2, 3 … for all if an id has more
     than nine digits; images.csv says which id and file each comes from. `frame` is what labels refer to where EXIF data
-    turns an image and its size does not tell. `workers` is the number of processes (None: one per core).
+    turns an image and its size does not tell.
 
     Returns counts: pictures_in_file = pictures + pictures_without_items. "stood_in" holds, for each missing field, how
     many items (for source and pair_id, images) lacked it. A missing pair_id becomes the number of the image, so the
@@ -168,7 +169,7 @@ def import_coco(
                 annotation = _annotation(dataset, image, number, places[image["id"]], stood_in)
                 (draft / f"annos/{number:06d}.json").write_text(json.dumps(annotation), "utf-8")
         put = partial(place_images, folder=draft / "image", truth=file, frame=frame)
-        with closing(map_in_order(put, chunks, workers=worker_count(workers, len(chunks)))) as placed:
+        with closing((engine or Local()).map_in_order(put, chunks)) as placed:
             for reasons in placed:
                 changed.update(reasons)
                 progress(len(reasons))

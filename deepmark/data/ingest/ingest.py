@@ -15,9 +15,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from deepmark.compute.engine import Engine
+from deepmark.compute.local import Local
 from deepmark.data.ingest.statistics import SplitStatistics
 from deepmark.data.ingest.validate import Input, RejectedInput, ValidatedInputs, validate_inputs
-from deepmark.data.parallel import map_in_order, worker_count
 from deepmark.data.parquet import read_table, write_table
 from deepmark.data.records import write_records
 from deepmark.digests import read_json_with_digest, write_json_with_digest
@@ -148,12 +149,12 @@ def ingest_split(
     split: str,
     out: Path,
     params: IngestParams,
-    workers: int | None = None,
+    engine: Engine | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> IngestResult:
     """Validate every input of `raw`/`split`; write records, rejected inputs and statistics into `out`.
 
-    The files are the same for any number of workers (None: one per core). `progress` is called with the number of
+    The files are the same by any engine (None: one process per core). `progress` is called with the number of
     further inputs that are done. Memory stays under 2 GB for the whole of DeepFashion2.
 
     Raises DeepmarkError where folders are missing or empty, and where more than `params.max_rejected_share` of the
@@ -176,7 +177,7 @@ def ingest_split(
         _write_rejected(rejected_file, accumulator.rejected)
         _refuse_too_many(accumulator.result(split, len(inputs)), params.max_rejected_share, rejected_file)
 
-    with closing(map_in_order(validate, chunks, workers=worker_count(workers, len(chunks)))) as results:
+    with closing((engine or Local()).map_in_order(validate, chunks)) as results:
         write_records(out / f"{split}.parquet", records())
     result = accumulator.result(split, len(inputs))
     write_json_with_digest(out / f"{split}.statistics.json", _statistics(result, accumulator.statistics))

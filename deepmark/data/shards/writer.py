@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from deepmark.data.parallel import map_in_order, worker_count
+from deepmark.compute.engine import Engine
+from deepmark.compute.local import Local
 from deepmark.data.records import SCHEMA, open_records, read_batches, records_from_batch
 from deepmark.data.sampling import permutation
 from deepmark.data.shards.index import BLOCK, END, INDEX_FILE, Samples, Shard, ShardIndex, padded, write_index
@@ -84,8 +85,7 @@ def _write_shard(plan: ShardPlan, *, raw: Path, folder: Path) -> Shard:
     return Shard(file=plan.file, count=len(plan.records), bytes=end + END, sha256=digest.hexdigest(), samples=samples)
 
 
-def _plans(records_file: Path, *, split: str, seed: int, target_mib: float) -> tuple[int, Iterator[ShardPlan]]:
-    """The number of shards, and the shards."""
+def _plans(records_file: Path, *, split: str, seed: int, target_mib: float) -> Iterator[ShardPlan]:
     # All records as an Arrow table: about 0.6 GB for the whole of DeepFashion2. They become objects shard by shard.
     table = pa.Table.from_batches(read_batches(records_file), SCHEMA)
     if not table.num_rows:
@@ -100,7 +100,7 @@ def _plans(records_file: Path, *, split: str, seed: int, target_mib: float) -> t
             records = tuple(record for batch in rows for record in records_from_batch(batch))
             yield ShardPlan(file=f"{split}-{number:06d}.tar", records=records)
 
-    return len(cuts), plans()
+    return plans()
 
 
 def write_shards(
@@ -111,24 +111,24 @@ def write_shards(
     split: str,
     seed: int,
     target_mib: float,
-    workers: int | None = None,
+    engine: Engine | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> dict[str, int]:
     """Write the shards of a split and their index into the folder `out`, all of them or none.
 
-    `raw` is the folder of the raw data, with a folder for each split. The bytes are the same for any number of workers
-    (None: one per core). `progress` is called with the number of further samples that are done. Returns the number of
+    `raw` is the folder of the raw data, with a folder for each split. The bytes are the same by any engine (None: one
+    process per core). `progress` is called with the number of further samples that are done. Returns the number of
     samples, shards and bytes.
 
     Raises DeepmarkError where there are no records, and where an image is missing or has changed since ingest.
     """
-    count, plans = _plans(records_file, split=split, seed=seed, target_mib=target_mib)
+    plans = _plans(records_file, split=split, seed=seed, target_mib=target_mib)
     with open_records(records_file) as file:
         require_space(out, sum(file.read(columns=["bytes"]).column("bytes").to_pylist()))
     shards: list[Shard] = []
     with new_folder(out) as folder:
         write = partial(_write_shard, raw=raw / split, folder=folder)
-        with closing(map_in_order(write, plans, workers=worker_count(workers, count))) as written:
+        with closing((engine or Local()).map_in_order(write, plans)) as written:
             for shard in written:
                 shards.append(shard)
                 progress(shard.count)

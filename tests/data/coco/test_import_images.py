@@ -12,6 +12,7 @@ from encoded_images import with_orientation
 from PIL import Image
 from tiny_dataset import HEIGHT, LENIENT, WIDTH, image_as, jpeg, same, write_split
 
+from deepmark.compute.local import Local
 from deepmark.data.coco.import_images import QUALITY
 from deepmark.data.coco.importer import import_coco
 from deepmark.data.coco.writer import write_coco
@@ -22,7 +23,7 @@ from deepmark.schema import Frame
 
 
 def ingested(raw, out):
-    ingest_split(raw, split="train", out=out, params=LENIENT, workers=1)
+    ingest_split(raw, split="train", out=out, params=LENIENT, engine=Local(1))
     return list(read_records(out / "train.parquet"))
 
 

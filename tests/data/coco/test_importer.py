@@ -5,6 +5,7 @@ import json
 import pytest
 from tiny_dataset import LENIENT, same, write_annotation, write_split
 
+from deepmark.compute.local import Local
 from deepmark.data.coco.importer import STANDINS, far_corner, import_coco
 from deepmark.data.coco.writer import write_coco
 from deepmark.data.ingest.ingest import ingest_split
@@ -14,7 +15,7 @@ from deepmark.synthetic import draw_dataset
 
 
 def ingested(raw, out):
-    result = ingest_split(raw, split="train", out=out, params=LENIENT, workers=1)
+    result = ingest_split(raw, split="train", out=out, params=LENIENT, engine=Local(1))
     return list(read_records(out / "train.parquet")), result
 
 
@@ -48,7 +49,7 @@ def test_records_to_coco_and_back_through_ingest_are_the_same_records(tmp_path, 
 
 @pytest.mark.slow
 def test_drawn_records_to_coco_and_back_are_the_same_records(tmp_path):
-    draw_dataset(tmp_path / "raw", train=6, validation=0, seed=2, workers=1)
+    draw_dataset(tmp_path / "raw", train=6, validation=0, seed=2, engine=Local(1))
     records, _ = ingested(tmp_path / "raw", tmp_path / "records")
     write_coco(tmp_path / "coco.json", records)
 

@@ -6,6 +6,7 @@ import simplejpeg
 import webdataset
 from tiny_dataset import write_split
 
+from deepmark.compute.local import Local
 from deepmark.data.ingest.ingest import ingest_split
 from deepmark.data.shards.reader import ShardReader
 from deepmark.data.shards.record_json import record_from_json
@@ -19,9 +20,9 @@ def folder(tmp_path, raw):
     write_split(raw / "validation", 4)
     params = IngestParams(max_rejected_share=0, max_megapixels=50)
     for split in ("train", "validation"):
-        ingest_split(raw, split=split, out=tmp_path / "records", params=params, workers=1)
+        ingest_split(raw, split=split, out=tmp_path / "records", params=params, engine=Local(1))
         records, out = tmp_path / f"records/{split}.parquet", tmp_path / f"all/{split}"
-        write_shards(records, raw, out, split=split, seed=1, target_mib=0.01, workers=1)
+        write_shards(records, raw, out, split=split, seed=1, target_mib=0.01, engine=Local(1))
     return tmp_path / "all"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tiny_dataset import same
 
+from deepmark.compute.local import Local
 from deepmark.data.shards import reader as reader_module
 from deepmark.data.shards.index import read_index
 from deepmark.data.shards.reader import ShardReader
@@ -105,7 +106,7 @@ print(len(read_index(many).shards), sum(len(list(ShardReader(many))) for _ in ra
 
 def test_more_shards_than_descriptors_are_read(records_file, raw, tmp_path):
     many = tmp_path / "many"
-    write_shards(records_file, raw, many, split="train", seed=1, target_mib=0.001, workers=1)
+    write_shards(records_file, raw, many, split="train", seed=1, target_mib=0.001, engine=Local(1))
     command = [sys.executable, "-c", FEW_DESCRIPTORS, str(many)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 

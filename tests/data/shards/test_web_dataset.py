@@ -14,6 +14,7 @@ from object_storage import ObjectStorage, cut_off
 from tiny_dataset import same
 from torch.utils.data import DataLoader
 
+from deepmark.compute.local import Local
 from deepmark.data.shards.index import read_index
 from deepmark.data.shards.reader import ShardReader
 from deepmark.data.shards.web_dataset import WebDataset, web_dataset
@@ -26,7 +27,9 @@ KEYS = [f"{number:06d}" for number in range(1, 8)]
 @pytest.fixture
 def folder(records_file: Path, raw: Path, tmp_path: Path) -> Path:
     """Seven samples in seven shards of the split "train"."""
-    facts = write_shards(records_file, raw, tmp_path / "made/train", split="train", seed=1, target_mib=0.001, workers=1)
+    facts = write_shards(
+        records_file, raw, tmp_path / "made/train", split="train", seed=1, target_mib=0.001, engine=Local(1)
+    )
     assert facts["shards"] == 7
     return tmp_path / "made"
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tiny_dataset import LENIENT, same, write_split
 
+from deepmark.compute.local import Local
 from deepmark.data.ingest.ingest import ingest_split
 from deepmark.data.records import read_records, write_records
 from deepmark.data.shards.index import read_index
@@ -17,7 +18,7 @@ from deepmark.errors import DeepmarkError
 
 def write(records_file, raw, out, *, seed=1, target_mib=0.01, workers=1, **options):
     return write_shards(
-        records_file, raw, out, split="train", seed=seed, target_mib=target_mib, workers=workers, **options
+        records_file, raw, out, split="train", seed=seed, target_mib=target_mib, engine=Local(workers), **options
     )
 
 
@@ -95,7 +96,7 @@ def test_the_order_of_files_on_disk_does_not_matter(tmp_path):
     for name, numbers in (("up", range(1, 8)), ("down", range(7, 0, -1))):
         for number in numbers:
             write_split(tmp_path / name / "train", 1, first=number)
-        ingest_split(tmp_path / name, split="train", out=tmp_path / name, params=LENIENT, workers=1)
+        ingest_split(tmp_path / name, split="train", out=tmp_path / name, params=LENIENT, engine=Local(1))
         write(tmp_path / name / "train.parquet", tmp_path / name, tmp_path / name / "shards")
 
     assert contents(tmp_path / "up/shards") == contents(tmp_path / "down/shards")
