@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepmark.digests import read_json_with_digest, write_json_with_digest
 from deepmark.errors import DeepmarkError, extras_named
-from deepmark.files import require_file, require_space
+from deepmark.files import require_file
 from deepmark.progress import progress
 from deepmark.schema import SPLITS, STRATEGIES
 from deepmark.workspace.layout import Workspace
