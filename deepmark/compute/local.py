@@ -6,13 +6,16 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.queues import SimpleQueue
 from types import ModuleType
 from typing import TypeVar
 
+from deepmark.compute.devices import device_environments
+from deepmark.compute.engine import Place
 from deepmark.errors import DeepmarkError
 
 T = TypeVar("T")
@@ -29,10 +32,11 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _start_worker() -> None:
+def _start_worker(environments: SimpleQueue[Mapping[str, str]]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives Ctrl-C and ends the pool
     # Without this, the workers of a parent killed by SIGKILL would wait for tasks for ever.
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.update(environments.get())  # before torch is imported, which reads it then
 
 
 @contextmanager
@@ -52,35 +56,50 @@ def _script_hidden(function: Callable) -> Iterator[None]:
 
 
 class Local:
-    """An engine of processes on this machine: as many as given, or one a core, and no more than there are items.
+    """An engine of processes on this machine, no more than there are items.
 
-    With one worker, this process does the work.
+    For cores there are as many as given, or one a core. For devices there is one a GPU, and without GPUs as many as
+    given, or one that uses all cores. Where there is to be one, this process does the work.
     """
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or os.cpu_count() or 1
+        self._given = workers
 
-    def map_in_order(self, function: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
+    def map_in_order(
+        self, function: Callable[[T], R], items: Iterable[T], *, on: Place = "core"
+    ) -> Generator[R, None, None]:
         """As `Engine`; raises DeepmarkError where a worker process died."""
-        workers = min(self.workers, len(items)) if isinstance(items, Sized) else self.workers
+        environments = device_environments(self._given) if on == "device" else [{}] * self.workers
+        workers = min(len(environments), len(items)) if isinstance(items, Sized) else len(environments)
         if workers <= 1:
             yield from map(function, items)
-            return
-        # "spawn", because a fork of a process with threads may deadlock.
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-        waiting: deque[Future[R]] = deque()
-        try:
-            for item in items:
-                with _script_hidden(function):  # the pool starts its processes as it needs them
-                    waiting.append(pool.submit(function, item))
-                if len(waiting) > AHEAD * workers:
-                    yield waiting.popleft().result()
-            while waiting:
+        else:
+            yield from _map_in_processes(function, items, environments[:workers])
+
+
+def _map_in_processes(
+    function: Callable[[T], R], items: Iterable[T], environments: Sequence[Mapping[str, str]]
+) -> Generator[R, None, None]:
+    """The results by a process for each of these environments, which are added to that of this process."""
+    # "spawn", because a fork of a process with threads may deadlock.
+    context, workers = multiprocessing.get_context("spawn"), len(environments)
+    queue: SimpleQueue[Mapping[str, str]] = context.SimpleQueue()
+    for environment in environments:
+        queue.put(environment)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(queue,))
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            with _script_hidden(function):  # the pool starts its processes as it needs them
+                waiting.append(pool.submit(function, item))
+            if len(waiting) > AHEAD * workers:
                 yield waiting.popleft().result()
-        except BrokenProcessPool:
-            raise DeepmarkError(
-                f"One of {workers} worker processes died, most often for lack of memory. Free some and run it again."
-            ) from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool:
+        raise DeepmarkError(
+            f"One of {workers} worker processes died, most often for lack of memory. Free some and run it again."
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -9,15 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from deepmark.compute.devices import MOST_LOADER_THREADS
 from deepmark.errors import DeepmarkError
 
 T = TypeVar("T")
 
 AHEAD = 4
 """Batches that are prepared ahead of the one in use."""
-
-MOST_THREADS = 8
-"""Making a sample holds the interpreter lock for a seventh of the time, so more threads would only wait for it."""
 
 _VARIABLE = "DEEPMARK_LOADER_THREADS"
 
@@ -31,7 +29,7 @@ def default_threads(processes: int = 1) -> int:
     """
     chosen = os.environ.get(_VARIABLE)
     if not chosen:
-        return max(1, min(MOST_THREADS, (os.cpu_count() or 1) // processes))
+        return max(1, min(MOST_LOADER_THREADS, (os.cpu_count() or 1) // processes))
     if not chosen.isdecimal():
         raise DeepmarkError(
             f"the environment variable {_VARIABLE} is {chosen!r}. Set it to a number of threads, to 0 for none beside "

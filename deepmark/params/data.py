@@ -49,4 +49,4 @@ class ComputeParams(Section):
     """Processes of this machine."""
 
     workers: Count | None = None
-    """Processes; None: one a core."""
+    """Processes; None: one a core. For networks one a GPU, or one in all where there is no GPU."""
