@@ -127,8 +127,9 @@ class TrainParams(Section):
     With few images a process its own statistics are noisy. Source: MegDet, 2017, section 3.2.
     """
 
-    optimizer: Literal["adam", "adamw"]
-    """Adam adds weight decay to the gradient, AdamW subtracts it from the weights."""
+    optimizer: Literal["adam", "adamw", "muon"]
+    """Adam adds weight decay to the gradient, AdamW subtracts it from the weights; Muon is AdamW with orthogonal
+    changes of the matrices of hidden layers (train.muon)."""
 
     learning_rate: Positive
     """The largest, of a step over the whole batch."""

@@ -1,25 +1,34 @@
 """The optimiser, its learning rate schedule, and the moving average of the weights."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import PARAM_LIST, AveragedModel, get_ema_multi_avg_fn
 
 from deepmark.params import TrainParams
+from deepmark.train.muon import Muon, hidden_matrices
 
 
 def build_optimizer(detector: nn.Module, params: TrainParams) -> torch.optim.Optimizer:
-    """Adam or AdamW over all parameters, without weight decay for biases and normalisation.
+    """Adam, AdamW or Muon over all parameters, without weight decay for biases and normalisation.
 
     Its learning rate is 0 until `Stepper.step` sets the one of each step.
     """
     weights = [weight for weight in detector.parameters() if weight.requires_grad]
-    groups = [
-        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": params.weight_decay},
+    matrices = hidden_matrices(detector) if params.optimizer == "muon" else []
+    inside = set(map(id, matrices))
+    groups: list[dict[str, Any]] = [
+        {
+            "params": [weight for weight in weights if weight.ndim > 1 and id(weight) not in inside],
+            "weight_decay": params.weight_decay,
+        },
         {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
     ]
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[params.optimizer]
+    if matrices:
+        groups.append({"params": matrices, "weight_decay": params.weight_decay, "orthogonal": True})
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "muon": Muon}[params.optimizer]
     return kind(groups, lr=0.0, fused=True)
 
 

@@ -53,7 +53,7 @@ def finished(
     workspace = copied(sharded_once, tmp_path_factory.mktemp("finished"))
     if request.param == "everything":
         save_detector(build_detector(workspace.params.model, seed=5), workspace.root / "teacher.safetensors")
-        more = {"not_finite": "skip", "device_batch": 3, "teacher": "teacher.safetensors"}
+        more = {"optimizer": "muon", "not_finite": "skip", "device_batch": 3, "teacher": "teacher.safetensors"}
         weights = EVERYTHING["loss_weights"] | {"teacher": 0.5}
         set_params(workspace, augment=DEGRADED, train=EVERYTHING | more | {"loss_weights": weights})
     workspace = Workspace(workspace.root)
