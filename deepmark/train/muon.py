@@ -61,14 +61,22 @@ class Muon(torch.optim.AdamW):
 
 
 def orthogonalized(matrix: Float[Tensor, "m n"]) -> Float[Tensor, "m n"]:
-    """The matrix with its singular values moved to about 0.7 to 1.2, by five Newton-Schulz iterations; 0 stays 0."""
+    """The matrix with its singular values moved to about 0.7 to 1.2, by five Newton-Schulz iterations; 0 stays 0.
+
+    An iteration multiplies from the left by a polynomial of the Gram matrix, so all are done on that alone, whose side
+    is the shorter one of the matrix, and the matrix is multiplied once by their product.
+    """
     a, b, c = _COEFFICIENTS
     is_tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if is_tall else matrix
     x = x / x.norm().clamp(min=1e-30)  # so that no singular value is above 1
+    gram = x @ x.T
+    product = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     for _ in range(_ITERATIONS):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        polynomial = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        polynomial.diagonal().add_(a)
+        product, gram = polynomial @ product, polynomial @ gram @ polynomial
+    x = product @ x
     return x.T if is_tall else x
 
 
