@@ -6,7 +6,7 @@
 Every row trains the light network on the same drawings for the same number of steps, from the start values of its seed,
 in one process of one thread, and is measured by the stages `predict --strategy nms` and `evaluate`, on the validation
 drawings and on the same with white balance, blur, noise and JPEG made worse. `modern` is shrunk to this budget: a light
-network, batches of 16, a learning rate of 4e-3, an average of weights that looks back 500 steps. Rows of the section
+network, batches of 16, a learning rate of 1e-2, an average of weights that looks back 500 steps. Rows of the section
 `predict` train nothing. Rows of data as DeepFashion2's (`deepmark synth --statistics deepfashion2`) are compared with
 `modern` on these. Rows that are done are not done again, and a row that was killed goes on where it was; --only picks
 rows by a part of their name. Other numbers of drawings have a folder of their own. Costs are those of one thread: do
@@ -66,6 +66,7 @@ def rows(height: int, width: int) -> dict[str, Row]:
     long = 32 * -(-max(height, width) // 32)
     changes: dict[str, Changes] = {
         "modern": {},
+        "- Muon": {"train": {"optimizer": "adamw", "learning_rate": 4.0e-3}},
         "+ rescoring": {"predict": {"rescore": True}},
         **{f"+ landmarks blended {share}": {"predict": {"landmark_blend": share}} for share in (0.25, 0.5)},
         "+ GIoU": weights(box_giou=1.0),
@@ -165,7 +166,7 @@ class Bench:
                 "epochs": self.options.epochs,
                 "batch_size": 16,
                 "precision": "fp32",
-                "learning_rate": 4.0e-3,
+                "learning_rate": 1.0e-2,
                 "warmup": 0.15,
                 "ema": 0.998,
                 "evaluate_every": 0,
