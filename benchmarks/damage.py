@@ -41,7 +41,7 @@ def make_workspace(folder: Path) -> Workspace:
     values["evaluate"]["resamples"] = 20
     values["report"]["pictures"] = 2
     values["train"] |= {"epochs": 2, "batch_size": 4}
-    values["train"]["launch"]["nproc_per_node"] = 1
+    values["compute"]["train_processes"] = 1
     yaml.dump(values, file)
     workspace = Workspace(folder)
     draw_dataset(workspace.raw, train=12, validation=6, seed=3)

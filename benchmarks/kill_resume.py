@@ -46,7 +46,7 @@ def make_workspace(root: Path, processes: int) -> Workspace:
     values = yaml.load(file.read_text("utf-8"))
     values["model"]["input_size"] = [64, 64]
     values["train"] |= {"epochs": 2, "batch_size": 4, "ema": 0.9, "evaluate_every": 1, "checkpoint_minutes": 0}
-    values["train"]["launch"]["nproc_per_node"] = processes
+    values["compute"]["train_processes"] = processes
     yaml.dump(values, file)
     draw_dataset(workspace.raw, train=16, validation=6, seed=3)
     for split in SPLITS:

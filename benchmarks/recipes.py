@@ -170,8 +170,8 @@ class Bench:
                 "warmup": 0.15,
                 "ema": 0.998,
                 "evaluate_every": 0,
-                "launch": {"nproc_per_node": 1},
             },
+            "compute": {"train_processes": 1},
             "evaluate": {"resamples": self.options.resamples},
         }
         put(values, budget)

@@ -68,7 +68,7 @@ def make_everything(tree: Path, *, train: int, validation: int, epochs: int) -> 
         params = yaml.load(file.read_text("utf-8"))
         # the choice of the best epoch and the average of the weights decide the result too
         params["train"] |= {"epochs": epochs, "evaluate_every": 1, "ema": 0.9}
-        params["train"]["launch"]["nproc_per_node"] = 1
+        params["compute"]["train_processes"] = 1
         yaml.dump(params, file)
         model = "data/checkpoint/model.safetensors"
         option = "--out" if (tree / "deepmark/cli/outputs.py").is_file() else "--json"  # as 0.1 spelt it

@@ -84,13 +84,9 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None
     from deepmark.train.start_checks import check_shards, check_space
     from deepmark.train.worker import run_rank
 
-    launch, rank = workspace.params.train.launch, rank_from_environment()
-    here = rank.local_world_size if rank else count_processes(launch.nproc_per_node)
-    check_shards(
-        workspace,
-        processes=rank.world_size if rank else launch.nnodes * here,
-        verify=rank is None or rank.local_rank == 0,  # once per machine
-    )
+    compute, rank = workspace.params.compute, rank_from_environment()
+    processes = rank.world_size if rank else count_processes(compute.train_processes)
+    check_shards(workspace, processes=processes, verify=rank is None or rank.local_rank == 0)  # once a machine
     if rank is None:
         check_space(workspace)
     folder = run_folder(workspace)
@@ -98,9 +94,9 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None
         shutil.rmtree(folder, ignore_errors=True)
     if rank:
         run_rank(workspace, folder)
-        is_first = rank.rank == 0
     else:
-        is_first = run_workers(workspace.root, folder, here, launch)
+        run_workers(workspace.root, folder, processes=processes, seconds=compute.timeout_seconds)
+    is_first = rank is None or rank.rank == 0
     return read_json_with_digest(workspace.train_metrics_file, "deepmark train") if is_first else None
 
 

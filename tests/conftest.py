@@ -65,7 +65,8 @@ def sharded_once(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
             workspace,
             model={"input_size": [64, 64]},
             evaluate={"resamples": 100},
-            train={"epochs": 2, "batch_size": 4, "launch": {"nproc_per_node": 1}},
+            train={"epochs": 2, "batch_size": 4},
+            compute={"train_processes": 1},
             report={"pictures": 2},
         )
         for split in SPLITS:
@@ -83,11 +84,13 @@ def sharded(sharded_once: Workspace, tmp_path: Path) -> Workspace:
     return copied(sharded_once, tmp_path)
 
 
-def train_once(factory: pytest.TempPathFactory, name: str, workspace: Workspace, **train: object) -> Workspace:
+def train_once(
+    factory: pytest.TempPathFactory, name: str, workspace: Workspace, *, processes: int = 1, **train: object
+) -> Workspace:
     """A copy of the workspace after `deepmark train`, with these values of its section `train`."""
 
     def make(folder: Path) -> None:
-        copy = set_params(copied(workspace, folder), train=train)
+        copy = set_params(copied(workspace, folder), train=train, compute={"train_processes": processes})
         done = run("deepmark", "train", cwd=copy.root)
         assert done.code == 0, done.err
 
@@ -109,7 +112,7 @@ def trained(trained_once: Workspace, tmp_path: Path) -> Workspace:
 @pytest.fixture(scope="session")
 def two_once(sharded_once: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The same, trained by two processes."""
-    return train_once(tmp_path_factory, "two", sharded_once, **EVERYTHING, launch={"nproc_per_node": 2})
+    return train_once(tmp_path_factory, "two", sharded_once, processes=2, **EVERYTHING)
 
 
 @pytest.fixture

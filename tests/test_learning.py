@@ -31,7 +31,8 @@ def learn_by_heart(workspace: Workspace, deepmark: Callable[..., Done]) -> dict:
     set_params(
         workspace,
         augment={"mirror": 0.0, "color": 0.0},
-        train={"epochs": 35, "batch_size": PICTURES, "learning_rate": 6e-3, "launch": {"nproc_per_node": 1}},
+        train={"epochs": 35, "batch_size": PICTURES, "learning_rate": 6e-3},
+        compute={"train_processes": 1},
     )
     for split in ("train", "validation"):
         for stage in ("ingest", "shard"):

@@ -30,7 +30,8 @@ def made(tmp_path_factory) -> Workspace:
         workspace,
         model={"input_size": [64, 64]},
         evaluate={"resamples": 100},
-        train={"epochs": 1, "batch_size": 4, "launch": {"nproc_per_node": 2}},
+        train={"epochs": 1, "batch_size": 4},
+        compute={"train_processes": 2},
         report={"pictures": 1},
     )
     done = run("dvc", "repro", cwd=workspace.root)
@@ -110,7 +111,7 @@ def test_dagster_finds_what_dvc_made_up_to_date(made):
 
 
 def test_an_experiment_with_another_number_of_epochs_trains_that_many(made):
-    changes = ("--set-param", "train.epochs=2", "--set-param", "train.launch.nproc_per_node=1")
+    changes = ("--set-param", "train.epochs=2", "--set-param", "compute.train_processes=1")
     done = run("dvc", "exp", "run", *changes, "train", cwd=made.root)
 
     assert done.code == 0, done.err

@@ -16,8 +16,8 @@ from deepmark.workspace.environment import child_environment
 
 Outcome = Literal["ran", "restored", "unchanged"]
 
-_RANK_OR_MACHINE_LOST = re.compile(r"killed by SIG[A-Z]+|LostMachineError")
-"""In what `deepmark train` prints: a signal ended a rank, or a machine was lost."""
+_PROCESS_LOST = re.compile(r"killed by SIG[A-Z]+|lost another process|lost machines or processes")
+"""In what `deepmark train` prints: a signal ended a rank, or a process or its machine was lost."""
 
 
 class StageFailedError(Exception):
@@ -104,7 +104,7 @@ def guarded(command: Sequence[str]) -> list[str]:
 def _was_killed(status: int, text: str) -> bool:
     """DVC itself, a stage's command or a rank of a training, by a signal: -n, 256 - n or 128 + n as exit status."""
     dvc_was = status < 0 or 128 < status < dvc_internals.OTHER_ERROR
-    return dvc_was or dvc_internals.command_was_killed(text) or bool(_RANK_OR_MACHINE_LOST.search(text))
+    return dvc_was or dvc_internals.command_was_killed(text) or bool(_PROCESS_LOST.search(text))
 
 
 def _outcome(text: str) -> Outcome:

@@ -19,8 +19,9 @@ def upgrade(
     if not dry_run:
         upgrade.write()
     if as_json:
-        facts = {"parameters": upgrade.parameters, "stages": upgrade.stages, "difference": upgrade.difference()}
-        print_json({**facts, "written": bool(upgrade.texts) and not dry_run})
+        changes = {"parameters": upgrade.parameters, "removed": upgrade.removed, "stages": upgrade.stages}
+        written = bool(upgrade.texts) and not dry_run
+        print_json({**changes, "difference": upgrade.difference(), "written": written})
     else:
         typer.echo(upgrade.difference() or "Nothing is missing: this is a workspace of this release.", nl=False)
         typer.echo()

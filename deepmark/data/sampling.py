@@ -93,7 +93,7 @@ def check_shares(images: int, batch_size: int, *, processes: int) -> None:
     if smallest < processes:
         raise DeepmarkError(
             f"params.yaml: train: {processes} processes cannot share a batch of {smallest} of the {images} training "
-            "images. Raise train.batch_size, start fewer processes (train.launch.nproc_per_node), or add images."
+            "images. Raise train.batch_size, start fewer processes (compute.train_processes), or add images."
         )
 
 

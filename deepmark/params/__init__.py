@@ -9,13 +9,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from deepmark.errors import DeepmarkError, check_merged, nearest
-from deepmark.params.added import added_below
+from deepmark.params.added import GONE, added_below
 from deepmark.params.data import ComputeParams, DataParams, IngestParams, ShardParams, StorageParams
 from deepmark.params.inference import AuditParams, EvaluateParams, ExportParams, PredictParams, ReportParams
 from deepmark.params.model import ModelParams, model_params
 from deepmark.params.operation import AutomationParams, PromoteParams
 from deepmark.params.section import Section, faults
-from deepmark.params.training import AugmentParams, LaunchParams, LossWeights, TrainParams
+from deepmark.params.training import AugmentParams, LossWeights, TrainParams
 
 __all__ = [
     "AuditParams",
@@ -26,7 +26,6 @@ __all__ = [
     "EvaluateParams",
     "ExportParams",
     "IngestParams",
-    "LaunchParams",
     "LossWeights",
     "ModelParams",
     "Params",
@@ -110,13 +109,18 @@ def check_params(values: Any, where: str) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        new = added_below(".".join(map(str, item["loc"])) for item in error.errors() if item["type"] == "missing")
-        items = zip(error.errors(), faults(error), strict=True)
-        rest = [(dict(item), fault) for item, fault in items if ".".join(map(str, item["loc"])) not in new]
-        lines = [f"{where}: {_explain(item, fault)}" for item, fault in rest]
-        if new:
+        found = [
+            (dict(item), ".".join(map(str, item["loc"])), fault)
+            for item, fault in zip(error.errors(), faults(error), strict=True)
+        ]
+        new = added_below(name for item, name, _ in found if item["type"] == "missing")
+        gone = [name for item, name, _ in found if item["type"] == "extra_forbidden" and name == GONE]
+        lines = [f"{where}: {_explain(item, fault)}" for item, name, fault in found if name not in (*new, *gone)]
+        if new or gone:
+            lacks = [f"it lacks {', '.join(new)}"] * bool(new)
+            has = [f"{GONE} has become the section compute"] * bool(gone)
             lines.append(
-                f"{where}: of an earlier release, it lacks {', '.join(new)}. `deepmark upgrade` adds what is new, with "
-                "values that change no result; with --dry-run it shows them."
+                f"{where}: of an earlier release, {' and '.join(lacks + has)}. `deepmark upgrade` makes it one of this "
+                "release and changes no result; with --dry-run it shows what it would write."
             )
         raise DeepmarkError("\n".join(lines)) from None

@@ -1,6 +1,6 @@
-"""Parameters that were added to params.yaml, each with the value that changes no result of a workspace without it."""
+"""What changed in params.yaml since the first release: parameters that were added, and a section that is gone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 ADDED: dict[str, Any] = {
@@ -10,6 +10,10 @@ ADDED: dict[str, Any] = {
     "storage.timeout_seconds": 60,
     "compute.engine": "local",
     "compute.workers": None,
+    "compute.train_processes": "auto",
+    "compute.restarts": 20,
+    "compute.silent_seconds": 15,
+    "compute.timeout_seconds": 600,
     "model.deformable": True,
     "model.landmark_maps": "separate",
     "augment.rotation": 0.0,
@@ -38,10 +42,6 @@ ADDED: dict[str, Any] = {
     "train.best_by": "landmark_ap",
     "train.checkpoint_steps": None,
     "train.checkpoints_kept": 2,
-    "train.launch.nnodes": 1,
-    "train.launch.nproc_per_node": "auto",
-    "train.launch.rendezvous": None,
-    "train.launch.timeout_seconds": 600,
     "predict.landmark_blend": 0.0,
     "predict.rescore": False,
     "evaluate.resamples": 1000,
@@ -71,7 +71,24 @@ ADDED: dict[str, Any] = {
     "promote.max_latency_ratio": 1.5,
     "promote.max_size_ratio": 1.5,
 }
-"""By dotted name, in the order of params.yaml. A new parameter is added here in the commit that adds it."""
+"""By dotted name, in the order of params.yaml, each with the value that changes no result of a workspace without it. A
+new parameter is added here in the commit that adds it."""
+
+GONE = "train.launch"
+"""The section that said on how many machines and processes a training runs, before the section `compute` did."""
+
+
+def values_of_launch(launch: Any) -> dict[str, Any]:
+    """The parameters of `compute` that mean what the section `train.launch` of an earlier release meant."""
+    if not isinstance(launch, Mapping):
+        return {}
+    processes, machines = launch.get("nproc_per_node", "auto"), launch.get("nnodes", 1)
+    if isinstance(processes, int) and isinstance(machines, int):
+        processes *= machines
+    return {
+        "compute.train_processes": processes,
+        "compute.timeout_seconds": launch.get("timeout_seconds", ADDED["compute.timeout_seconds"]),
+    }
 
 
 def added_below(names: Iterable[str]) -> list[str]:

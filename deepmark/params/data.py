@@ -1,6 +1,8 @@
 """Sections of params.yaml about data: where it is, what ingest accepts, how shards are stored, where work is done."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from deepmark.params.section import Count, Positive, Section, Seed, Share
 
@@ -50,3 +52,17 @@ class ComputeParams(Section):
 
     workers: Count | None = None
     """Processes; None: one a core. For networks one a GPU, or one in all where there is no GPU."""
+
+    train_processes: Count | Literal["auto"] = "auto"
+    """Processes that train together; "auto": one a GPU of the machine or cluster, or one where there is none.
+
+    A run goes on with the number with which it began, which decides how its sums are rounded."""
+
+    restarts: Annotated[int, Field(ge=0)] = 20
+    """How often a training on a cluster starts again from its last checkpoint, after it lost machines or processes."""
+
+    silent_seconds: Positive = 15
+    """How long a machine of a cluster may be silent before it counts as lost."""
+
+    timeout_seconds: Positive = 600
+    """How long the processes of a training wait for each other, when they meet and in every exchange."""

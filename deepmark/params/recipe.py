@@ -17,7 +17,7 @@ RECIPE = ("model", "augment", "train", "predict")
 
 _OPERATION = {
     *("train.device_batch", "train.compile", "train.checkpoint_minutes", "train.checkpoint_steps"),
-    *("train.checkpoints_kept", "train.launch", "predict.batch_size"),
+    *("train.checkpoints_kept", "predict.batch_size"),
 }
 """Parameters of these sections that change no result, or by rounding alone."""
 

@@ -1,4 +1,4 @@
-"""Sections of params.yaml about training: augmentation, loss, optimizer, checkpoints, processes and machines."""
+"""Sections of params.yaml about training: augmentation, loss, optimizer and checkpoints."""
 
 from typing import Annotated, Literal
 
@@ -79,26 +79,6 @@ class LossWeights(Section):
 
     teacher: Weight = 0.0
     """Of the distance from the maps of `train.teacher`, in which the six heads have the weights above."""
-
-
-class LaunchParams(Section):
-    nnodes: Count
-    """Number of machines."""
-
-    nproc_per_node: Count | Literal["auto"]
-    """Processes per machine, one per GPU; "auto" uses every GPU, or one process where there is none."""
-
-    rendezvous: Annotated[str, Field(pattern=r"^\S+:\d{1,5}$")] | None
-    """host:port of one of the machines, the same on all; null with a single machine."""
-
-    timeout_seconds: Positive
-    """How long the machines wait for each other before one of them counts as lost."""
-
-    @model_validator(mode="after")
-    def _have_a_place_to_meet(self) -> "LaunchParams":
-        if self.nnodes > 1 and self.rendezvous is None:
-            raise ValueError(f"{self.nnodes} machines need a rendezvous: host:port of one of them, the same for all")
-        return self
 
 
 class TrainParams(Section):
@@ -196,9 +176,6 @@ class TrainParams(Section):
 
     checkpoints_kept: Annotated[int, Field(ge=2)]
     """Number of checkpoints that are kept: two or more, since the last may be damaged."""
-
-    launch: LaunchParams
-    """The processes and machines that train together."""
 
     @model_validator(mode="after")
     def _teacher_has_a_weight(self) -> "TrainParams":

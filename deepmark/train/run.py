@@ -35,6 +35,7 @@ from deepmark.train.loop import TrainData, TrainState, fit
 from deepmark.train.optim import build_optimizer
 from deepmark.train.outputs import write_outputs
 from deepmark.train.run_id import init_file, teacher_file
+from deepmark.train.start_checks import check_processes
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.workspace.inputs import open_shards
 from deepmark.workspace.layout import Workspace
@@ -58,6 +59,8 @@ def train_rank(workspace: Workspace, folder: Path, group: ProcessGroup, stop: St
         teacher = load_teacher(workspace, group)
         stepper = make_stepper(detector, build_optimizer(detector, params.train), params.train, group, teacher=teacher)
         state, facts = _start_state(folder, stepper)
+        if facts and state.epoch < params.train.epochs and group.is_first:
+            check_processes(folder, facts, processes=group.world_size)
         recorder = _Recorder.start(workspace, folder, stepper, state, facts, data) if group.is_first else None
         measure = partial(measure_ap, reader=validation)
         with _closing(recorder, stop):
@@ -186,7 +189,8 @@ class _Recorder:
         return recorder
 
     def save(self, state: TrainState) -> None:
-        facts, kept = {"mlflow_run_id": self.tracker.run_id}, self.stepper.params.checkpoints_kept
+        facts = {"mlflow_run_id": self.tracker.run_id, "processes": self.stepper.group.world_size}
+        kept = self.stepper.params.checkpoints_kept
         save_checkpoint(self.folder, self.stepper, state, facts=facts, kept=kept)
         self.saved_at, self.unsaved_steps = time.monotonic(), 0
 

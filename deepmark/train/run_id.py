@@ -10,8 +10,8 @@ from deepmark.train.checkpoint import fingerprint
 from deepmark.workspace.inputs import index_sha256
 from deepmark.workspace.layout import Workspace
 
-_IRRELEVANT = {"checkpoint_minutes", "checkpoint_steps", "checkpoints_kept", "launch", "device_batch", "compile"}
-"""Parameters of `train` that may change when a run resumes: how it is saved, and on which machines it runs."""
+_IRRELEVANT = {"checkpoint_minutes", "checkpoint_steps", "checkpoints_kept", "device_batch", "compile"}
+"""Parameters of `train` that may change when a run resumes: how it is saved, and how a step is computed."""
 
 
 def training_inputs(workspace: Workspace) -> dict[str, Any]:

@@ -1,4 +1,9 @@
-"""What `deepmark train` checks before the first process starts: the shards, their number of images, the disk."""
+"""What `deepmark train` checks before it trains: shards, their number of images, the disk, the number of processes."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,6 +16,8 @@ from deepmark.schema import SPLITS
 from deepmark.workspace.inputs import open_shards
 from deepmark.workspace.layout import Workspace
 
+_log = logging.getLogger(__name__)
+
 
 def check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None:
     """Raise DeepmarkError where a batch is too small for so many processes, or a shard differs from its checksum."""
@@ -18,7 +25,7 @@ def check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None:
     if batch_size < processes:
         raise DeepmarkError(
             f"params.yaml: train: batch_size {batch_size} is the total over {processes} processes, and must "
-            "give each at least one image. Raise it, or lower launch.nproc_per_node."
+            "give each at least one image. Raise it, or lower compute.train_processes."
         )
     for split in SPLITS:
         reader = open_shards(workspace, split)
@@ -27,7 +34,7 @@ def check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None:
             raise DeepmarkError(
                 f"{workspace.params.storage.shards}/{split}: {len(reader)} images are too few for {processes} "
                 f"processes: the smallest batch has {smallest}. Add data, raise train.batch_size, or lower "
-                "launch.nproc_per_node."
+                "compute.train_processes."
             )
         if verify:
             with progress(f"verify {split}", len(reader)) as advance:
@@ -43,3 +50,24 @@ def check_space(workspace: Workspace) -> None:
         3 + (train.ema is not None) + (train.evaluate_every > 0)
     )  # weights, two moments, the average, the best epoch's
     require_space(workspace.root, weights * (1 + copies))
+
+
+def check_processes(folder: Path, facts: Mapping[str, Any], *, processes: int) -> None:
+    """Raise DeepmarkError where another number of processes began the run, of which a checkpoint has these facts.
+
+    Sums over processes are rounded otherwise in another number of groups, and normalisation without `sync_batch_norm`
+    sees other images, so that the run would end as neither number of processes ends it.
+    """
+    begun = facts.get("processes")
+    if begun is None:
+        _log.warning(
+            "warning: %s: of an earlier release, which did not note how many processes trained; goes on with %d.",
+            folder,
+            processes,
+        )
+    elif begun != processes:
+        raise DeepmarkError(
+            f"{folder}: this run was begun by {begun} processes, and would go on with {processes}, which makes it "
+            f"another one. Set compute: train_processes: {begun} in params.yaml (or give {begun} by the scheduler), or "
+            "train anew with `deepmark train --fresh`."
+        )

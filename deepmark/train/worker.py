@@ -16,8 +16,7 @@ import torch
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from deepmark.errors import DeepmarkError, told_as_mistakes
-from deepmark.train.distributed.peer_watchdog import guarded_by
-from deepmark.train.distributed.process_group import ProcessGroup, join_process_group
+from deepmark.train.distributed.process_group import ProcessGroup, join_process_group, lost_peers_told
 from deepmark.train.distributed.stop_signal import StopSignal
 from deepmark.train.distributed.torch_internals import error_is_written
 from deepmark.train.run import train_rank
@@ -38,7 +37,7 @@ def die_with_parent(launcher: int | None) -> None:
 
 
 def _train_guarded(workspace: Workspace, run_folder: Path, group: ProcessGroup, stop: StopSignal) -> None:
-    with told_as_mistakes(), guarded_by(group.watchdog):
+    with told_as_mistakes(), lost_peers_told(group):
         train_rank(workspace, run_folder, group, stop)
 
 
@@ -53,7 +52,7 @@ def run_rank(workspace: Workspace, run_folder: Path, launcher: int | None = None
     cv2.setNumThreads(0)
     try:
         with ExitStack() as stack:
-            group = record(stack.enter_context)(join_process_group(workspace.params.train.launch.timeout_seconds))
+            group = record(stack.enter_context)(join_process_group(workspace.params.compute.timeout_seconds))
             assert group is not None
             if group.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
                 torch.set_num_threads(max(1, (os.cpu_count() or 1) // group.local_world_size))

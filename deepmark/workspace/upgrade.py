@@ -1,7 +1,7 @@
 """A workspace of an earlier release, made one of this release: what is new in params.yaml and dvc.yaml is added.
 
-New parameters get values that change no result, and dvc.lock learns of them, so that DVC runs nothing again. Nothing
-that is there is changed.
+New parameters get values that change no result, the section `train.launch` becomes part of `compute`, and dvc.lock
+learns of both, so that DVC runs nothing again. Nothing else that is there is changed.
 """
 
 import difflib
@@ -17,9 +17,9 @@ from ruamel.yaml.error import YAMLError
 from deepmark.errors import DeepmarkError, check_merged
 from deepmark.files import write_text
 from deepmark.params import check_params
-from deepmark.params.added import ADDED
+from deepmark.params.added import ADDED, GONE, values_of_launch
 from deepmark.workspace.init import dvc_yaml, profile_file
-from deepmark.workspace.yaml_lines import insert_block, spans, with_value
+from deepmark.workspace.yaml_lines import insert_block, remove_entry, spans, with_value
 
 _FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
 """In the order in which they are written: after a kill in between, the next upgrade completes what is missing."""
@@ -27,10 +27,13 @@ _FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
 
 @dataclass(frozen=True, kw_only=True)
 class Upgrade:
-    """What an upgrade adds."""
+    """What an upgrade adds and removes."""
 
     parameters: dict[str, Any]
-    """By dotted name."""
+    """That are added, by dotted name."""
+
+    removed: list[str]
+    """Dotted names of parameters and sections."""
 
     stages: list[str]
     texts: dict[Path, tuple[str, str]]
@@ -57,17 +60,19 @@ def plan_upgrade(root: Path) -> Upgrade:
     """
     before = {name: _read(root / name) for name in _FILES if name != "dvc.lock" or (root / name).is_file()}
     values = _load(before["params.yaml"])
-    missing = {name: value for name, value in ADDED.items() if not _has(values, name)}
+    removed = [GONE] if _has(values, GONE) else []
+    moved = values_of_launch(_get(values, GONE)) if removed else {}
+    missing = {name: moved.get(name, value) for name, value in ADDED.items() if not _has(values, name)}
     known = _load(before["dvc.yaml"]).get("stages") or {}
     stages = [name for name in _load(_read(dvc_yaml()))["stages"] if name not in known]
     after = {
         "dvc.yaml": _with_stages(before["dvc.yaml"], stages),
-        "params.yaml": _with_parameters(root / "params.yaml", before["params.yaml"], missing),
+        "params.yaml": _with_parameters(root / "params.yaml", before["params.yaml"], missing, removed),
     }
     if "dvc.lock" in before:
-        after["dvc.lock"] = _with_locked_parameters(before["dvc.lock"], missing)
+        after["dvc.lock"] = _with_locked_parameters(before["dvc.lock"], missing, removed)
     texts = {root / name: (text, after[name]) for name, text in before.items() if after[name] != text}
-    return Upgrade(parameters=missing, stages=stages, texts=texts)
+    return Upgrade(parameters=missing, removed=removed, stages=stages, texts=texts)
 
 
 def _read(file: Path) -> str:
@@ -96,6 +101,18 @@ def _has(values: Any, name: str) -> bool:
     return True
 
 
+def _get(tree: Any, name: str) -> Any:
+    for key in name.split("."):
+        tree = tree[key]
+    return tree
+
+
+def _drop(tree: Any, name: str) -> None:
+    if _has(tree, name):
+        parents, _, last = name.rpartition(".")
+        del (_get(tree, parents) if parents else tree)[last]
+
+
 def _put(tree: Any, name: str, value: Any) -> None:
     *parents, last = name.split(".")
     for key in parents:
@@ -103,7 +120,7 @@ def _put(tree: Any, name: str, value: Any) -> None:
     tree.setdefault(last, value)
 
 
-def _with_parameters(file: Path, text: str, missing: dict[str, Any]) -> str:
+def _with_parameters(file: Path, text: str, missing: dict[str, Any], removed: list[str]) -> str:
     """The text of a params.yaml with more parameters, at the places and with the comments of a new one."""
     expected, lines = _load(text), text.splitlines()
     model = _read(profile_file("paper")).splitlines()
@@ -115,10 +132,16 @@ def _with_parameters(file: Path, text: str, missing: dict[str, Any]) -> str:
             if section not in spans(lines):
                 insert_block(lines, section, [model[order[section][0]]], list(order))
         insert_block(lines, name, [with_value(model[order[name][0]], _as_yaml(value))], list(order))
-    added = "\n".join(lines) + "\n" if missing else text
+    for name in removed:
+        _drop(expected, name)
+        remove_entry(lines, name)
+    added = "\n".join(lines) + "\n" if missing or removed else text
     if _load(added) != expected:
         wanted = ", ".join(f"{name}: {_as_yaml(value)}" for name, value in missing.items())
-        raise DeepmarkError(f"{file}: new lines have no clear place in it. Write these parameters into it: {wanted}.")
+        without = f" Remove {', '.join(removed)}." if removed else ""
+        raise DeepmarkError(
+            f"{file}: new lines have no clear place in it. Write these parameters into it: {wanted}.{without}"
+        )
     check_params(expected, str(file))
     return added
 
@@ -138,7 +161,7 @@ def _with_stages(text: str, stages: list[str]) -> str:
     return "\n".join(lines) + "\n" if stages else text
 
 
-def _with_locked_parameters(text: str, missing: dict[str, Any]) -> str:
+def _with_locked_parameters(text: str, missing: dict[str, Any], removed: list[str]) -> str:
     """The text of a dvc.lock whose stages have been run with these values, as in truth they were."""
     yaml = YAML()
     yaml.width = 2**16
@@ -148,6 +171,8 @@ def _with_locked_parameters(text: str, missing: dict[str, Any]) -> str:
             for name, value in missing.items():
                 if name.partition(".")[0] in tracked:
                     _put(tracked, name, value)
+            for name in removed:
+                _drop(tracked, name)
     out = io.StringIO()
     yaml.dump(lock, out)
-    return out.getvalue() if missing else text
+    return out.getvalue() if missing or removed else text

@@ -1,4 +1,4 @@
-"""Adds entries to the text of a YAML file line by line, so that everything that people wrote stays as it is.
+"""Adds and removes entries in the text of a YAML file, line by line, so that all else that people wrote stays as it is.
 
 For files in block style, such as params.yaml and dvc.yaml; the caller checks that the result says what it should.
 """
@@ -40,6 +40,12 @@ def insert_block(lines: list[str], name: str, block: Sequence[str], order: Seque
     first = there[parent][0] + 1 if parent else len(lines)
     place = there[siblings[-1]][1] if siblings else first
     lines[place:place] = block if parent else ["", *block]
+
+
+def remove_entry(lines: list[str], name: str) -> None:
+    """Remove the lines of an entry and of all below it, but none that is a comment alone."""
+    first, last = spans(lines).get(name, (0, 0))
+    lines[first:last] = [line for line in lines[first:last] if line.lstrip().startswith("#")]
 
 
 def with_value(line: str, value: str) -> str:

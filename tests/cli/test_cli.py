@@ -123,14 +123,14 @@ def test_a_missing_input_is_named_with_the_command_that_makes_it(deepmark, shard
 
 
 def test_a_batch_must_give_every_process_an_image(deepmark, sharded):
-    set_params(sharded, train={"batch_size": 2, "launch": {"nproc_per_node": 3}})
+    set_params(sharded, train={"batch_size": 2}, compute={"train_processes": 3})
     done = deepmark("train", "--workspace", sharded.root)
 
     assert refused(done, "train: batch_size 2", "3 processes", "Raise it")
 
 
 def test_a_split_must_give_every_process_an_image(deepmark, sharded):
-    set_params(sharded, train={"batch_size": 16, "launch": {"nproc_per_node": 7}})
+    set_params(sharded, train={"batch_size": 16}, compute={"train_processes": 7})
     done = deepmark("train", "--workspace", sharded.root)
 
     assert refused(done, "data/shards/validation", "6 images are too few for 7 processes")

@@ -3,6 +3,7 @@ it a hundred times."""
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import time
@@ -110,15 +111,24 @@ def second_rank(workspace: Workspace) -> int:
 
 
 @pytest.mark.system
-def test_a_run_may_go_on_with_another_number_of_processes(untrained_by_two, two_once):
+def test_a_run_goes_on_with_the_number_of_processes_that_began_it(untrained_by_two, two_once):
     process = started(untrained_by_two, DEEPMARK_KILL="renamed 5", PYTHONPATH=KILLS)
     process.communicate()
     assert process.returncode == -SIGKILL
     assert wait_until(lambda: not working_on(untrained_by_two), seconds=20)
-    saved = steps_saved(untrained_by_two.runs / "train")
-    done = train(set_params(untrained_by_two, train={"launch": {"nproc_per_node": 1}}), DEEPMARK_LOADER_THREADS="0")
+    saved = sorted(path.name for path in untrained_by_two.runs.glob("train/*/epoch-*"))
+    refused = train(set_params(untrained_by_two, compute={"train_processes": 1}))
 
-    assert 0 < saved < 6
+    assert (refused.code, refused.out) == (1, "")
+    assert "this run was begun by 2 processes, and would go on with 1" in refused.err
+    assert "train_processes: 2 in params.yaml" in refused.err
+    assert "--fresh" in refused.err
+    assert "Traceback" not in refused.err
+    assert sorted(path.name for path in untrained_by_two.runs.glob("train/*/epoch-*")) == saved
+    done = train(set_params(untrained_by_two, compute={"train_processes": 2}))
     assert done.code == 0, done.err
-    assert list(mlflow_runs(untrained_by_two).values()) == ["FINISHED"]
-    assert [point[:2] for point in points(untrained_by_two)] == [point[:2] for point in points(two_once)]
+    assert sums(untrained_by_two) == sums(two_once)
+    shutil.rmtree(untrained_by_two.checkpoint)  # as DVC does before it runs a stage
+    again = train(set_params(untrained_by_two, compute={"train_processes": 1}))
+    assert again.code == 0, again.err  # a run that is complete computes nothing
+    assert sums(untrained_by_two) == sums(two_once)

@@ -24,7 +24,7 @@ from deepmark.workspace.layout import Workspace
 def test_a_profile_learns_and_detects(sharded_once: Workspace, tmp_path, deepmark, profile, channels):
     workspace = copied(sharded_once, tmp_path)
     (workspace.root / "params.yaml").write_text(profile_file(profile).read_text("utf-8"), "utf-8")
-    small = {"init": None, "epochs": 2, "batch_size": 4, "evaluate_every": 1, "launch": {"nproc_per_node": 1}}
+    small = {"init": None, "epochs": 2, "batch_size": 4, "evaluate_every": 1}
     workspace = set_params(Workspace(workspace.root), model={"input_size": [32, 32]}, train=small)
     train_rank(workspace, run_folder(workspace), ALONE, StopSignal())
 

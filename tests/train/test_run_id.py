@@ -35,7 +35,7 @@ def test_another_recipe_is_another_run(sharded, change):
 @pytest.mark.parametrize(
     "change",
     [
-        {"train": {"launch": {"nproc_per_node": 2}}},
+        {"compute": {"train_processes": 2, "timeout_seconds": 5}},
         {"train": {"device_batch": 2}},
         {"train": {"checkpoint_minutes": 1, "checkpoint_steps": 5, "checkpoints_kept": 3}},
         {"predict": {"nms": "soft"}},

@@ -85,16 +85,76 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing(old, deepmark):
     facts = deepmark("upgrade", "--workspace", old.root, "--dry-run", "--json").facts
 
     assert facts["parameters"] == ADDED
-    assert facts["stages"] == []
+    assert facts["stages"] == facts["removed"] == []
     assert not facts["written"]
     assert "+++ b/params.yaml" in facts["difference"]
     assert (old.root / "params.yaml").read_text("utf-8") == before
 
 
 def test_without_an_upgrade_one_message_names_it(old):
-    with pytest.raises(DeepmarkError, match=r"it lacks .*train\.ema.*`deepmark upgrade` adds what is new") as error:
+    with pytest.raises(DeepmarkError, match=r"it lacks .*train\.ema.*`deepmark upgrade` makes it one of this") as error:
         load_params(old.root / "params.yaml")
     assert len(str(error.value).splitlines()) == 1
+
+
+LAUNCH = """  launch:
+    nnodes: 2                   # machines
+    # the machines in the cellar
+    nproc_per_node: 8           # one a GPU
+    rendezvous: cellar-1:29400
+    timeout_seconds: 90
+"""
+
+
+def with_launch(text: str) -> str:
+    """A params.yaml of the releases that had `train.launch`."""
+    text = without(text, {"compute.train_processes", "compute.timeout_seconds"})
+    return text.replace("  checkpoints_kept: 2\n", f"  checkpoints_kept: 2\n{LAUNCH}")
+
+
+@pytest.fixture
+def launching(tmp_path):
+    """A workspace of the releases that had `train.launch`."""
+    shutil.copyfile(dvc_yaml(), tmp_path / "dvc.yaml")
+    (tmp_path / "params.yaml").write_text(with_launch(profile_file("paper").read_text("utf-8")), "utf-8")
+    return Workspace(tmp_path)
+
+
+def test_the_section_that_launched_a_training_becomes_part_of_compute(launching, deepmark):
+    before = (launching.root / "params.yaml").read_text("utf-8").splitlines()
+    done = deepmark("upgrade", "--workspace", launching.root)
+    after = (launching.root / "params.yaml").read_text("utf-8").splitlines()
+
+    assert done.code == 0
+    gone = {line for line in LAUNCH.splitlines() if "#" not in line.split(":")[0]}
+    assert [line for line in after if line in before] == [line for line in before if line not in gone]
+    compute = Workspace(launching.root).params.compute
+    assert (compute.train_processes, compute.timeout_seconds) == (16, 90)  # 8 processes on each of 2 machines
+    assert plan_upgrade(launching.root).difference() == ""
+
+
+@pytest.mark.parametrize(
+    ("launch", "processes", "seconds"),
+    [
+        ("{nproc_per_node: auto, nnodes: 2, rendezvous: a:1}", "auto", 600),
+        ("{nproc_per_node: 3}", 3, 600),
+        ("", "auto", 600),
+    ],
+)
+def test_a_section_in_one_line_and_one_that_is_cut_are_understood(launching, launch, processes, seconds):
+    file = launching.root / "params.yaml"
+    file.write_text(file.read_text("utf-8").replace(LAUNCH, f"  launch: {launch}\n"), "utf-8")
+    plan_upgrade(launching.root).write()
+
+    compute = Workspace(launching.root).params.compute
+    assert (compute.train_processes, compute.timeout_seconds) == (processes, seconds)
+
+
+def test_until_then_every_command_says_in_one_line_what_to_do(launching, deepmark):
+    done = deepmark("train", "--workspace", launching.root)
+
+    assert (done.code, done.out, len(done.err.splitlines())) == (1, "", 1)
+    assert "of an earlier release, train.launch has become the section compute. `deepmark upgrade` makes it" in done.err
 
 
 def test_a_stage_that_is_new_is_added_to_the_dvc_yaml_of_people(tmp_path):
@@ -131,14 +191,15 @@ def test_a_file_that_has_no_place_for_new_lines_stays_as_it_is(tmp_path):
 def test_dvc_runs_nothing_again(tmp_path):
     root = init_workspace(tmp_path / "new", "demo").root
     full = (root / "params.yaml").read_text("utf-8")
-    (root / "params.yaml").write_text(without(full, {"train.ema", "train.launch.rendezvous"}), "utf-8")
+    (root / "params.yaml").write_text(with_launch(without(full, {"train.ema"})), "utf-8")
     (root / "dvc.yaml").write_text("stages:\n  learn:\n    cmd: touch out\n    params: [train]\n    outs: [out]\n")
     assert run("dvc", "repro", "--quiet", cwd=root).code == 0
 
     stages = plan_upgrade(root)
     stages.write()
 
-    assert stages.parameters == {"train.ema": None, "train.launch.rendezvous": None}
+    assert stages.parameters == {"train.ema": None, "compute.train_processes": 16, "compute.timeout_seconds": 90}
+    assert stages.removed == ["train.launch"]
     assert run("dvc", "status", "--json", "learn", cwd=root).facts == {}
 
 

@@ -1,31 +1,34 @@
 """The processes that train together, one per GPU or a few on the CPU: this process's rank, and what they exchange."""
 
-import json
 import os
-import socket
-import time
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.distributed.rendezvous import rendezvous
 
 from deepmark.errors import DeepmarkError
-from deepmark.train.distributed.addresses import interface_of, outer_address, wait_for_port
-from deepmark.train.distributed.peer_watchdog import Peer, PeerWatchdog, listen
-from deepmark.train.distributed.rendezvous import register
-from deepmark.train.distributed.torch_internals import launcher_keeps_store, restart_count
+from deepmark.train.distributed.meeting import meet, use_interface
 
 T = TypeVar("T")
 
 BACKENDS: dict[str, str] = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 """What processes exchange by, for each type of device. Beside NCCL for tensors on GPUs there is gloo for all else,
 because with NCCL alone torch sends Python objects through a GPU, and the detections of a data set are gigabytes."""
+
+_PEER_GONE = re.compile(
+    r"^Dist\w*Error|gloo|NCCL|[Cc]onnection (was )?(closed|reset|refused)|Broken pipe|Timed out waiting"
+)
+"""In the error of a process whose exchange with another one failed."""
+
+
+class LostPeerError(DeepmarkError):
+    """Another process of the training has ended, or cannot be reached any more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,8 +89,6 @@ class ProcessGroup:
     """Processes on this machine."""
 
     device: torch.device
-    watchdog: PeerWatchdog | None = None
-    """Of the other machines, where there are any."""
 
     @property
     def is_first(self) -> bool:
@@ -148,44 +149,21 @@ def _choose_device(info: RankInfo) -> torch.device:
     return device
 
 
-def _join(info: RankInfo, master: tuple[str, int], backend: str, seconds: float) -> PeerWatchdog | None:
-    """Join the other processes; returns the watchdog of the other machines, if there are any.
-
-    Raises DeepmarkError saying how many processes came, if not all did.
-    """
-    deadline, present = time.monotonic() + seconds, []
+def _join(info: RankInfo, master: tuple[str, int], backend: str, seconds: float) -> None:
+    """Join the other processes; raises DeepmarkError saying who did not come, or cannot be reached."""
+    if info.local_world_size < info.world_size:
+        use_interface(master[0])
+    store = meet(master, rank=info.rank, world_size=info.world_size, seconds=seconds)
     try:
-        if info.rank > 0 or launcher_keeps_store():
-            wait_for_port(*master, seconds=seconds)
-        address = outer_address(master[0])
-        listener = listen(address) if info.local_rank == 0 else None
-        port = listener.getsockname()[1] if listener else 0
-        own = Peer(rank=info.rank, machine=socket.gethostname(), address=address, port=port)
-        store = next(rendezvous("env://", timeout=timedelta(seconds=seconds)))[0]
-        key = f"deepmark/peers/{restart_count()}"
-        left = deadline - time.monotonic()
-        present = register(store, key, json.dumps(asdict(own)), wanted=info.world_size, seconds=left)
-    except (OSError, dist.DistError) as error:
-        why = str(error).splitlines()[0]
-    else:
-        why = "the others did not come"
-    if len(present) < info.world_size:
-        raise DeepmarkError(
-            f"rank {info.rank} met {len(present)} of {info.world_size} processes at {master[0]}:{master[1]} within "
-            f"{seconds:g} s ({why}). Look for the reason at the others; params.yaml: train: launch: timeout_seconds "
-            "is how long they wait."
+        dist.init_process_group(
+            backend, store=store, rank=info.rank, world_size=info.world_size, timeout=timedelta(seconds=seconds)
         )
-    peers = sorted((Peer(**json.loads(line)) for line in present), key=lambda peer: peer.rank)
-    one_machine = all(peer.shares_machine(own) for peer in peers)
-    if one_machine and listener:
-        listener.close()
-    if not one_machine and (interface := interface_of(address)):
-        # gloo would take the address of the host's name, which is often a loopback address
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
-    dist.init_process_group(
-        backend, store=store, rank=info.rank, world_size=info.world_size, timeout=timedelta(seconds=seconds)
-    )
-    return None if one_machine else PeerWatchdog(own, peers, listener, seconds=seconds)
+    except RuntimeError as error:
+        raise DeepmarkError(
+            f"rank {info.rank} of {info.world_size} met the others at {master[0]}:{master[1]}, but they do not reach "
+            f"each other ({str(error).splitlines()[0]}). The machines of a training must reach each other on every "
+            "port above 1023, on the interface in GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME."
+        ) from None
 
 
 @contextmanager
@@ -196,17 +174,36 @@ def join_process_group(seconds: float) -> Iterator[ProcessGroup]:
     """
     info = rank_from_environment()
     assert info is not None
-    device = _choose_device(info)
-    make_deterministic(device)
-    watchdog = _join(info, info.master, BACKENDS[device.type], seconds) if info.master else None
+    group = group_of(info)
+    if info.master:
+        _join(info, info.master, BACKENDS[group.device.type], seconds)
     try:
-        yield ProcessGroup(
-            rank=info.rank,
-            world_size=info.world_size,
-            local_world_size=info.local_world_size,
-            device=device,
-            watchdog=watchdog,
-        )
+        yield group
     finally:
         if info.world_size > 1:
             dist.destroy_process_group()
+
+
+def group_of(info: RankInfo) -> ProcessGroup:
+    """This process's group with its device, on which it computes alike every time where that can be had."""
+    device = _choose_device(info)
+    make_deterministic(device)
+    return ProcessGroup(
+        rank=info.rank, world_size=info.world_size, local_world_size=info.local_world_size, device=device
+    )
+
+
+@contextmanager
+def lost_peers_told(group: ProcessGroup) -> Iterator[None]:
+    """Turn the error of an exchange with another process, which has ended or cannot be reached, into LostPeerError."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = f"{type(error).__name__}: {error}"
+        if group.world_size == 1 or not _PEER_GONE.search(text):
+            raise
+        raise LostPeerError(
+            f"rank {group.rank} lost another process of this training: it ended, or it cannot be reached any more "
+            f"({' '.join(str(error).split())[:200]}). Its own output says why. The same command for all processes goes "
+            "on from the last checkpoint."
+        ) from None

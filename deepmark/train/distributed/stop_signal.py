@@ -22,10 +22,12 @@ class StopSignal:
 
     def __init__(self) -> None:
         self._received: int | None = None
+        self._is_installed = False
         self._is_deferred = False
 
     def install(self) -> None:
-        """Replace this process's signal handlers."""
+        """Replace this process's signal handlers; without it, as in a thread of another program, none is noted."""
+        self._is_installed = True
         for number in _SIGNALS:
             signal.signal(number, self._handle)
 
@@ -35,7 +37,7 @@ class StopSignal:
         The launcher signals all processes when one has ended, and a signal during the interpreter's shutdown would
         print a traceback.
         """
-        for number in _SIGNALS:
+        for number in _SIGNALS if self._is_installed else ():
             signal.signal(number, signal.SIG_IGN)
 
     def _handle(self, number: int, _: object) -> None:

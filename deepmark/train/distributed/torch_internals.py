@@ -1,4 +1,4 @@
-"""Everything here that torch does not promise to keep: private methods, torchrun's variables and its error files.
+"""Everything here that torch does not promise to keep: torchrun's variables, its logger and its error files.
 
 Read in torch 2.13. With another version, compare this file with torch.distributed.elastic; nothing else depends on it.
 """
@@ -6,60 +6,14 @@ Read in torch 2.13. With another version, compare this file with torch.distribut
 import json
 import os
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
-from torch import distributed as dist
-from torch.distributed.elastic.multiprocessing.errors import get_error_handler
-from torch.distributed.elastic.rendezvous import RendezvousParameters, rendezvous_handler_registry
-from torch.distributed.elastic.rendezvous.c10d_rendezvous_backend import create_backend
-from torch.distributed.elastic.rendezvous.dynamic_rendezvous import DynamicRendezvousHandler, RendezvousTimeout
-
 TORCH_VERSION = "2.13"
-
-RENDEZVOUS_BACKEND = "c10d-once"
-"""The name of `_FixedMembersHandler` for torchrun."""
 
 LAUNCHER_LOGGER = "torch.distributed.elastic.multiprocessing.api"
 """The logger that reports failed processes."""
 
 _ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
-
-
-class _FixedMembersHandler(DynamicRendezvousHandler):
-    """torchrun's c10d rendezvous for machines that stay the same from start to end: no heartbeats, no later arrivals.
-
-    A request to the store of a machine that was lost never returns, whatever its timeout, so none is made after the
-    rendezvous.
-    """
-
-    def get_backend(self) -> str:
-        return RENDEZVOUS_BACKEND
-
-    def _start_heartbeats(self) -> None:
-        pass
-
-    def num_nodes_waiting(self) -> int:
-        return 0
-
-    def shutdown(self) -> bool:
-        return True
-
-
-def _make_handler(params: RendezvousParameters) -> DynamicRendezvousHandler:
-    backend, store = create_backend(params)
-    timeout = RendezvousTimeout(join=timedelta(seconds=params.config["timeout"]))
-    return _FixedMembersHandler.from_backend(
-        params.run_id, store, backend, params.min_nodes, params.max_nodes, params.local_addr, timeout
-    )
-
-
-rendezvous_handler_registry.register(RENDEZVOUS_BACKEND, _make_handler)
-
-
-def append_line(store: dist.Store, key: str, line: str) -> None:
-    """Append a line to a value of the store, which all processes may do at once."""
-    store.append(key, f"{line}\n")  # type: ignore[attr-defined]  # missing in torch's own stubs
 
 
 def launcher_keeps_store() -> bool:
@@ -70,16 +24,6 @@ def launcher_keeps_store() -> bool:
 def restart_count() -> str:
     """How often torchrun has restarted this process's group."""
     return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-
-
-def has_launcher() -> bool:
-    """Whether torchrun started this process, and wants to know why it fails."""
-    return bool(os.environ.get(_ERROR_FILE))
-
-
-def write_error(error: BaseException) -> None:
-    """Tell torchrun why this process fails."""
-    get_error_handler().record_exception(error)
 
 
 def error_is_written() -> bool:

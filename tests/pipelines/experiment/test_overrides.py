@@ -14,7 +14,8 @@ GIVEN = {
     "model": {"input_size": [128, 256]},
     "train.ema": None,
     "promote.strategy": "flip",
-    "train": {"launch": {"nproc_per_node": "auto"}, "precision": "bf16"},
+    "compute": {"train_processes": "auto"},
+    "train": {"loss_weights": {"size": 0.2}, "precision": "bf16"},
 }
 
 
@@ -25,7 +26,7 @@ def test_only_the_lines_that_are_named_change(profile, tmp_path):
     changed = [(old, new) for old, new in zip(before, text.splitlines(), strict=True) if old != new]
 
     names = {old.split(":")[0].strip() for old, _ in changed}
-    assert names <= {"epochs", "learning_rate", "input_size", "ema", "nproc_per_node", "precision", "strategy"}
+    assert names <= {"epochs", "learning_rate", "input_size", "ema", "train_processes", "size", "precision", "strategy"}
     assert [old.partition("#")[2] for old, _ in changed] == [new.partition("#")[2] for _, new in changed]
 
 
@@ -35,11 +36,12 @@ def test_the_file_has_the_values_that_were_given(tmp_path):
     params = load_params(tmp_path / "params.yaml")
 
     assert (params.train.epochs, params.train.learning_rate, params.train.ema) == (2, 1e-5, None)
-    assert (params.model.input_size, params.train.launch.nproc_per_node) == ((128, 256), "auto")
+    assert (params.model.input_size, params.compute.train_processes) == ((128, 256), "auto")
+    assert params.train.loss_weights.size == 0.2
     assert (found["train.learning_rate"], params.promote.strategy) == (1e-5, "flip")
     assert set(found) == {
         *("train.epochs", "train.learning_rate", "train.ema", "promote.strategy"),
-        *("model.input_size", "train.launch.nproc_per_node", "train.precision"),
+        *("model.input_size", "compute.train_processes", "train.loss_weights.size", "train.precision"),
     }
 
 
@@ -62,8 +64,8 @@ def test_milestones_are_replaced_as_a_whole_or_changed_one_by_one(given, milesto
         ({"train.epoch": 2}, "params: train: 'epoch' is not a parameter. Did you mean 'epochs'?"),
         ({"trian.epochs": 2}, "params: 'trian' is not a parameter. Did you mean 'train'?"),
         (
-            {"train": {"launch": {"node": 2}}},
-            "params: train: launch: 'node' is not a parameter. Did you mean 'nnodes'?",
+            {"train": {"loss_weights": {"sizes": 2}}},
+            "params: train: loss_weights: 'sizes' is not a parameter. Did you mean 'size'?",
         ),
         ({"train.epochs": 0}, "params: train: epochs: Input should be greater than or equal to 1 (found: 0)."),
         ({"train.epochs.last": 2}, "params: train: epochs: Input should be a valid integer"),

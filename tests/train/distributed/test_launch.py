@@ -30,6 +30,8 @@ def test_every_gpu_gets_a_process_and_a_cpu_as_many_as_are_wanted(monkeypatch):
 
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
     assert (count_processes("auto"), count_processes(3)) == (4, 3)
+    with pytest.raises(DeepmarkError, match=r"train_processes is 5, this machine has 4 GPU\(s\)\. .*engine: ray"):
+        count_processes(5)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,7 @@ def test_every_gpu_gets_a_process_and_a_cpu_as_many_as_are_wanted(monkeypatch):
     [
         ("ValueError: Overflow when unpacking", "rank 0 of the training failed: ValueError: Overflow"),
         ("DeepmarkError: the disk is full.", "the disk is full."),
-        ("RuntimeError: [gloo/transport/tcp/pair.cc:534] Connection closed by peer", "stopped by SIGTERM."),
+        ("LostPeerError: rank 0 lost another process of this training", "stopped by SIGTERM."),
     ],
 )
 def test_the_rank_that_failed_is_told_and_not_that_the_launcher_stopped_the_other(tmp_path, message, told):
@@ -90,7 +92,7 @@ def test_fresh_trains_anew_to_the_same_weights(trained_once, tmp_path):
 
 @pytest.mark.slow
 def test_a_rank_that_dies_of_a_bug_shows_its_own_traceback(sharded, tmp_path):
-    set_params(sharded, train={"launch": {"nproc_per_node": 2}})
+    set_params(sharded, compute={"train_processes": 2})
     bug = (
         "import os\nif os.environ.get('RANK') == '1':\n"
         "    import deepmark.model.detector as module\n"
@@ -107,7 +109,7 @@ def test_a_rank_that_dies_of_a_bug_shows_its_own_traceback(sharded, tmp_path):
 
 @pytest.mark.slow
 def test_what_the_user_can_mend_is_one_message_whichever_rank_meets_it(sharded):
-    set_params(sharded, train={"launch": {"nproc_per_node": 2}})
+    set_params(sharded, compute={"train_processes": 2})
     done = train(sharded, MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
 
     assert (done.code, done.out) == (1, "")
@@ -127,7 +129,7 @@ def test_a_full_disk_is_one_message_of_the_rank_that_meets_it(monkeypatch, tmp_p
 
 @pytest.mark.slow
 def test_a_rank_that_was_killed_is_named_with_the_signal(sharded, tmp_path):
-    set_params(sharded, train={"launch": {"nproc_per_node": 2}})
+    set_params(sharded, compute={"train_processes": 2})
     death = "import os\nif os.environ.get('RANK') == '0':\n    os.kill(os.getpid(), 9)\n"
     done = train(sharded, PYTHONPATH=sabotage(tmp_path, death))
 

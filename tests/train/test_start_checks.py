@@ -1,0 +1,50 @@
+"""The number of processes that began a run is noted in its checkpoints, and another one is refused."""
+
+import json
+import logging
+
+import pytest
+from one_process import ALONE
+from workspaces import copied, set_params
+
+from deepmark.errors import DeepmarkError
+from deepmark.train.checkpoint import fingerprint
+from deepmark.train.distributed.stop_signal import StopSignal
+from deepmark.train.run import train_rank
+from deepmark.train.run_id import run_folder
+from deepmark.train.start_checks import check_processes
+
+
+def test_the_number_that_began_a_run_goes_on_and_another_is_refused(tmp_path, caplog):
+    check_processes(tmp_path, {"processes": 8}, processes=8)
+
+    assert caplog.text == ""
+    with pytest.raises(DeepmarkError, match=r"begun by 8 processes, .* with 4.*train_processes: 8.*--fresh"):
+        check_processes(tmp_path, {"processes": 8}, processes=4)
+
+
+def test_a_run_of_an_earlier_release_goes_on_with_a_warning(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        check_processes(tmp_path, {"mlflow_run_id": "a"}, processes=4)
+
+    assert "did not note how many processes trained; goes on with 4" in caplog.text
+
+
+@pytest.mark.slow
+def test_checkpoints_note_the_number_and_those_that_do_not_go_on(trained_once, tmp_path, caplog):
+    workspace = copied(trained_once, tmp_path)
+    folder = run_folder(workspace)
+    states = sorted(folder.glob("epoch-*/state.json"))
+    for state in states:
+        content = json.loads(state.read_text("utf-8"))
+        assert content["facts"].pop("processes") == 1
+        content["position"]["epoch"] = min(content["position"]["epoch"], 1)  # as if it had been killed in between
+        content["position"]["history"] = content["position"]["history"][:1]
+        content.pop("digest")
+        state.write_text(json.dumps({**content, "digest": fingerprint(content)}), "utf-8")
+    with caplog.at_level(logging.WARNING):
+        train_rank(set_params(workspace, compute={"restarts": 3}), folder, ALONE, StopSignal())
+
+    assert caplog.text.count("did not note how many processes trained") == 1
+    newest = max(folder.glob("epoch-*/state.json"))
+    assert json.loads(newest.read_text("utf-8"))["facts"]["processes"] == 1
