@@ -51,6 +51,7 @@ EXTRAS = {
     "pycocotools": "eval",
     "pydantic": "train",
     "python_multipart": "serve",
+    "ray": "cluster",
     "safetensors": "train",
     "sqlalchemy": "train",
     "starlette": "serve",

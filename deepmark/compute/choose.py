@@ -6,5 +6,9 @@ from deepmark.params import ComputeParams
 
 
 def engine_of(params: ComputeParams) -> Engine:
-    """The engine of the section `compute`."""
+    """The engine of the section `compute`. Ray is imported, and its cluster joined, when the first piece is mapped."""
+    if params.engine == "ray":
+        from deepmark.compute.ray_engine import Ray
+
+        return Ray(params)
     return Local(params.workers)

@@ -9,6 +9,7 @@ ADDED: dict[str, Any] = {
     "storage.cache_gib": 64,
     "storage.timeout_seconds": 60,
     "compute.engine": "local",
+    "compute.address": "auto",
     "compute.workers": None,
     "compute.train_processes": "auto",
     "compute.restarts": 20,

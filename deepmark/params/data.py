@@ -47,11 +47,15 @@ class StorageParams(Section):
 class ComputeParams(Section):
     """Where the pieces of a stage run. No stage of dvc.yaml names it, and results do not depend on it."""
 
-    engine: Literal["local"] = "local"
-    """Processes of this machine."""
+    engine: Literal["local", "ray"] = "local"
+    """Processes of this machine, or the machines of a Ray cluster."""
+
+    address: str = "auto"
+    """Of the Ray cluster: host:port, or auto for the one that this machine has joined (or RAY_ADDRESS)."""
 
     workers: Count | None = None
-    """Processes; None: one a core. For networks one a GPU, or one in all where there is no GPU."""
+    """Processes; None: one a core, of this machine or of the cluster. For networks one a GPU; on this machine without a
+    GPU, one in all."""
 
     train_processes: Count | Literal["auto"] = "auto"
     """Processes that train together; "auto": one a GPU of the machine or cluster, or one where there is none.
