@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from uuid import uuid4
 
 from deepmark.errors import DeepmarkError
 
@@ -74,28 +75,51 @@ def _finish(drafts: Iterable[Path], folder: Path) -> None:
 
 
 @contextmanager
+def unique_file(path: Path) -> Iterator[BinaryIO]:
+    """A new file to write to, flushed and renamed to `path` when the block succeeds, deleted when it fails.
+
+    It has a name of its own, so that another machine may write the same file at the same time and has no need of a
+    lock: where a machine counts as lost and goes on, the file is whole whoever renames last.
+    """
+    draft = path.with_name(f"{path.name}.{uuid4().hex}{UNFINISHED}")
+    try:
+        with draft.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
 def _draft_folder(path: Path) -> Iterator[Path]:
+    with _named(path), scratch_folder(path) as folder:
+        yield folder
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
     """An empty folder beside `path` for this process alone, which is deleted in the end.
 
     Its lock is released when this process ends, however it ends: a folder that nobody holds is what a killed process
     left behind. Usually it is `path`.unfinished; where another process is writing the same, `path`.2.unfinished.
     """
-    with _named(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for number in count(1):
-            folder = _numbered(path, number)
-            lock = _lock(folder)
-            if lock is None:
-                continue
-            try:
-                _clear(folder, path)
-                _remove_abandoned(path, number + 1)
-                yield folder
-            finally:
-                _clear(folder, path)
-                _remove(folder)
-                os.close(lock)
-            return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        folder = _numbered(path, number)
+        lock = _lock(folder)
+        if lock is None:
+            continue
+        try:
+            _clear(folder, path)
+            _remove_abandoned(path, number + 1)
+            yield folder
+        finally:
+            _clear(folder, path)
+            _remove(folder)
+            os.close(lock)
+        return
 
 
 def _numbered(path: Path, number: int) -> Path:

@@ -30,13 +30,14 @@ def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
     from deepmark.compute.choose import engine_of
     from deepmark.data.ingest.ingest import ingest_split, list_inputs
 
-    params = workspace.params
-    with progress(f"ingest {split}", len(list_inputs(workspace.raw / split))) as advance:
+    params, inputs = workspace.params, list_inputs(workspace.raw / split)
+    with progress(f"ingest {split}", len(inputs)) as advance:
         result = ingest_split(
             workspace.raw,
             split=split,
             out=workspace.records,
             params=params.ingest,
+            inputs=inputs,
             engine=engine_of(params.compute),
             progress=advance,
         )

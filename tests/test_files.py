@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deepmark.errors import DeepmarkError
-from deepmark.files import new_file, new_folder, require_space, write_json, write_text
+from deepmark.files import new_file, new_folder, require_space, unique_file, write_json, write_text
 
 
 class PowerCutError(Exception):
@@ -95,6 +95,24 @@ def test_two_writers_of_the_same_do_not_disturb_each_other(tmp_path, kind):
 
     assert errors == []
     assert (path if kind == "file" else path / "file").read_text() in ("x" * 1000, "y" * 1000)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_late_writer_of_the_same_file_never_makes_it_half(tmp_path):
+    path = tmp_path / "a.tar"
+    with unique_file(path) as late:
+        late.write(b"who")
+        late.flush()
+        with unique_file(path) as retry:
+            retry.write(b"whole")
+        assert path.read_bytes() == b"whole"
+        late.write(b"le")
+    assert path.read_bytes() == b"whole"
+
+    with pytest.raises(PowerCutError), unique_file(path) as failing:
+        failing.write(b"half")
+        raise PowerCutError
+    assert path.read_bytes() == b"whole"
     assert list(tmp_path.iterdir()) == [path]
 
 

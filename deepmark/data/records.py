@@ -94,12 +94,13 @@ def _garments_to_arrow(garments: Sequence[Garment]) -> Column:
     return pa.StructArray.from_arrays([columns[field.name] for field in GARMENT], fields=list(GARMENT))
 
 
-def _records_to_arrow(records: Sequence[ImageRecord]) -> pa.Table:
+def records_to_batch(records: Sequence[ImageRecord]) -> pa.RecordBatch:
+    """The records as rows of the file."""
     garments = [record.garments for record in records]
     columns = {"garments": _lists(garments, _garments_to_arrow(list(chain.from_iterable(garments))))}
     for name in PLAIN_RECORD:
         columns[name] = pa.array([getattr(record, name) for record in records], SCHEMA.field(name).type)
-    return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+    return pa.record_batch([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
 def _bounds(lists: Column) -> list[tuple[int, int]]:
@@ -141,12 +142,48 @@ def records_from_batch(batch: pa.RecordBatch) -> Iterator[ImageRecord]:
         yield ImageRecord(**values, garments=tuple(garments[slice(*bounds)]))
 
 
-def write_records(path: Path, records: Iterable[ImageRecord]) -> None:
-    """Write the whole file or nothing: it replaces an old file when the last record is written."""
-    rest = iter(records)
+def pack_batch(batch: pa.RecordBatch) -> bytes:
+    """The rows as a stream of Arrow, which costs a process that receives it next to nothing to read."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, SCHEMA) as stream:
+        stream.write_batch(batch)
+    return sink.getvalue().to_pybytes()
+
+
+def unpack_batch(packed: bytes) -> pa.RecordBatch:
+    """The rows that `pack_batch` made bytes of."""
+    return pa.ipc.open_stream(packed).read_next_batch()
+
+
+def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The same rows, joined or cut into tables of `ROWS` rows, and of fewer in the last."""
+    waiting: list[pa.RecordBatch] = []
+    missing = ROWS
+    for batch in batches:
+        while batch.num_rows >= missing:
+            yield pa.Table.from_batches([*waiting, batch.slice(0, missing)], SCHEMA)
+            batch, waiting, missing = batch.slice(missing), [], ROWS
+        if batch.num_rows:
+            waiting.append(batch)
+            missing -= batch.num_rows
+    if waiting:
+        yield pa.Table.from_batches(waiting, SCHEMA)
+
+
+def write_batches(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
+    """Write the whole file or nothing: it replaces an old file when the last batch is written.
+
+    How the rows are cut into batches does not change the bytes.
+    """
     with parquet_writer(path, SCHEMA) as writer:
-        while group := list(islice(rest, ROWS)):
-            writer.write_table(_records_to_arrow(group), row_group_size=ROWS)
+        for group in _groups(batches):
+            writer.write_table(group.combine_chunks(), row_group_size=ROWS)  # chunks would be cut into other pages
+
+
+def write_records(path: Path, records: Iterable[ImageRecord]) -> None:
+    """Write the whole file or nothing, as `write_batches`."""
+    rest = iter(records)
+    write_batches(path, map(records_to_batch, iter(lambda: list(islice(rest, ROWS)), [])))
 
 
 def open_records(path: Path) -> pq.ParquetFile:
@@ -155,15 +192,16 @@ def open_records(path: Path) -> pq.ParquetFile:
     Raises DeepmarkError where it is missing, damaged, not Parquet, or holds something else.
     """
     path = Path(path)
-    file = open_parquet(path, _maker(path))
+    file = open_parquet(path, maker_of(path))
     metadata = file.metadata.metadata or {}
     if not file.schema_arrow.equals(SCHEMA) or metadata.get(b"deepmark") != _KIND.encode():
         file.close()
-        raise DeepmarkError(f"{path}: does not hold records of this DeepMark. Run `{_maker(path)}` again.")
+        raise DeepmarkError(f"{path}: does not hold records of this DeepMark. Run `{maker_of(path)}` again.")
     return file
 
 
-def _maker(path: Path) -> str:
+def maker_of(path: Path) -> str:
+    """The command that makes a file of records."""
     return f"deepmark ingest --split {path.stem}" if path.stem in SPLITS else "deepmark ingest"
 
 
@@ -173,7 +211,7 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
     Raises DeepmarkError as `open_records` does, and where a page of the file is damaged.
     """
     path = Path(path)
-    with open_records(path) as file, told_as_damage(path, _maker(path)):
+    with open_records(path) as file, told_as_damage(path, maker_of(path)):
         yield from file.iter_batches(batch_size=ROWS)
 
 

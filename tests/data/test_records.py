@@ -6,7 +6,18 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_dataset import same
 
-from deepmark.data.records import ROWS, SCHEMA, read_records, write_records
+from deepmark.data import records as module
+from deepmark.data.parquet import parquet_writer
+from deepmark.data.records import (
+    ROWS,
+    SCHEMA,
+    pack_batch,
+    read_records,
+    records_to_batch,
+    unpack_batch,
+    write_batches,
+    write_records,
+)
 from deepmark.data.shards.record_json import record_from_json, record_to_json
 from deepmark.errors import DeepmarkError
 from deepmark.schema import CATEGORIES
@@ -55,6 +66,20 @@ def test_records_are_read_back_bit_for_bit(tmp_path):
     back = list(read_records(tmp_path / "r.parquet"))
 
     assert same(tuple(records), tuple(back))
+
+
+@pytest.mark.parametrize("size", [1, 7, 16, 100])
+def test_batches_of_any_size_write_the_bytes_of_whole_row_groups(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(module, "ROWS", 16)
+    records = [make_record(number) for number in range(40)]
+    with parquet_writer(tmp_path / "whole.parquet", SCHEMA) as writer:
+        for start in range(0, 40, 16):
+            writer.write_table(pa.Table.from_batches([records_to_batch(records[start : start + 16])]))
+
+    parts = (pack_batch(records_to_batch(records[start : start + size])) for start in range(0, 40, size))
+    write_batches(tmp_path / "parts.parquet", map(unpack_batch, parts))
+
+    assert (tmp_path / "parts.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
 
 @pytest.mark.slow

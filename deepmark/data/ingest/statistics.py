@@ -28,7 +28,7 @@ def _groups(record: ImageRecord, garment: Garment) -> list[Group]:
 
 
 class SplitStatistics:
-    """Counts that are updated record by record."""
+    """Counts that are updated record by record, or by the counts of others."""
 
     def __init__(self) -> None:
         self.records = 0
@@ -51,6 +51,15 @@ class SplitStatistics:
                 counter.update(dict.fromkeys(groups, counts[v]))
             image_groups.update(groups)
         self._images.update(image_groups)
+
+    def merge(self, other: "SplitStatistics") -> None:
+        """Add the counts of other records."""
+        self.records += other.records
+        self.items_without_landmarks += other.items_without_landmarks
+        self._images.update(other._images)
+        self._items.update(other._items)
+        for v, counter in self._landmarks.items():
+            counter.update(other._landmarks[v])
 
     def _counts(self, group: Group) -> dict[str, Any]:
         occluded, visible = self._landmarks[1][group], self._landmarks[2][group]

@@ -6,10 +6,10 @@ Runs in worker processes, so it imports little.
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import simplejpeg
 from PIL import Image
@@ -35,8 +35,7 @@ _EXIF_MARKS = (b"Exif", b"ns.adobe.com/xap")
 _NAME = re.compile(r"[0-9]{6}|[1-9][0-9]{6,8}", re.ASCII)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Input:
+class Input(NamedTuple):
     """An image and its annotation, one of which may be missing."""
 
     name: str
@@ -66,15 +65,6 @@ class RejectedInput:
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ValidatedInputs:
-    """Some inputs after validation: each is in one of the two lists."""
-
-    records: list[ImageRecord]
-    rejected: list[RejectedInput]
-    notes: Counter[str]
 
 
 def _read(path: Path, most_bytes: float, kind: str) -> bytes:
@@ -219,17 +209,3 @@ def validate_input(
         garments=parsed.garments,
     )
     return record, parsed.notes
-
-
-def validate_inputs(inputs: Sequence[Input], *, folder: Path, max_megapixels: float) -> ValidatedInputs:
-    """The results for several inputs, in the order of the inputs."""
-    validated = ValidatedInputs(records=[], rejected=[], notes=Counter())
-    for given in inputs:
-        result = validate_input(given, folder, max_megapixels=max_megapixels)
-        if isinstance(result, RejectedInput):
-            validated.rejected.append(result)
-        else:
-            record, notes = result
-            validated.records.append(record)
-            validated.notes.update(notes)
-    return validated

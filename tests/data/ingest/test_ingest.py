@@ -7,6 +7,7 @@ from encoded_images import with_orientation
 from ingested import ingest, records_of, rejected_of, statistics_of, write_item
 from tiny_dataset import HEIGHT, WIDTH, annotation, image_as, same, write_split
 
+from deepmark.data.ingest import ingest as ingest_module
 from deepmark.errors import DeepmarkError
 from deepmark.params import IngestParams
 
@@ -46,18 +47,26 @@ def test_a_box_past_the_border_is_clipped_and_counted(raw):
 
 
 @pytest.mark.slow
-def test_every_number_of_workers_writes_the_same_files(raw):
+def test_every_number_of_workers_and_every_size_of_a_piece_write_the_same_files(raw, monkeypatch):
     write_split(raw / "train", 150)
     (raw / "train/image/000017.jpg").unlink()
     (raw / "train/annos/000133.json").write_bytes(b"{")
 
     contents = []
-    for workers in (1, 2, 3):
+    for workers, chunk in ((1, 256), (2, 16), (3, 7)):
+        monkeypatch.setattr(ingest_module, "CHUNK", chunk)
         ingest(raw, workers=workers)
         contents.append({path.name: path.read_bytes() for path in (raw.parent / "records").iterdir()})
 
     assert contents[0] == contents[1] == contents[2]
     assert sorted(contents[0]) == ["train.parquet", "train.rejected.parquet", "train.statistics.json"]
+
+
+def test_a_listing_that_is_given_is_not_made_again(raw, monkeypatch):
+    listed = ingest_module.list_inputs(raw / "train")
+    monkeypatch.setattr(ingest_module, "list_inputs", None)
+
+    assert ingest(raw, inputs=listed).records == 7
 
 
 def test_progress_counts_every_input_once(raw):
@@ -96,7 +105,8 @@ def test_as_many_rejects_as_allowed_do_not_stop_the_stage(raw):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_interrupted_ingest_leaves_the_old_files(raw, workers):
+def test_an_interrupted_ingest_leaves_the_old_files(raw, workers, monkeypatch):
+    monkeypatch.setattr(ingest_module, "CHUNK", 16)
     write_split(raw / "train", 130)
     ingest(raw)
     before = {path.name: path.read_bytes() for path in (raw.parent / "records").iterdir()}

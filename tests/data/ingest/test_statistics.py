@@ -47,6 +47,19 @@ def test_an_image_with_two_items_of_a_category_counts_once_as_an_image(raw):
     assert (part["pictures"], part["items"]) == (1, 2)
 
 
+def test_counts_of_parts_merge_to_those_of_the_whole(raw):
+    ingest(raw)
+    whole, *parts = (SplitStatistics() for _ in range(4))
+    for number, record in enumerate(records_of(raw)):
+        whole.add(record)
+        parts[number % 3].add(record)
+
+    for part in parts[1:]:
+        parts[0].merge(part)
+
+    assert parts[0].as_dict("train") == whole.as_dict("train")
+
+
 def test_an_item_without_landmarks_stays_and_is_counted(raw):
     write_item(raw / "train", landmarks=[0] * 75)
 

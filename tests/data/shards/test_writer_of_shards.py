@@ -1,6 +1,7 @@
 import gc
 import hashlib
 import io
+import pickle
 import tarfile
 
 import numpy as np
@@ -8,11 +9,13 @@ import pytest
 from tiny_dataset import LENIENT, same, write_split
 
 from deepmark.compute.local import Local
+from deepmark.data import records as records_module
 from deepmark.data.ingest.ingest import ingest_split
 from deepmark.data.records import read_records, write_records
 from deepmark.data.shards.index import read_index
+from deepmark.data.shards.plan import cut_shards, plan_shards
 from deepmark.data.shards.record_json import record_from_json
-from deepmark.data.shards.writer import plan_shards, write_shards
+from deepmark.data.shards.writer import write_shards
 from deepmark.errors import DeepmarkError
 
 
@@ -102,6 +105,56 @@ def test_the_order_of_files_on_disk_does_not_matter(tmp_path):
     assert contents(tmp_path / "up/shards") == contents(tmp_path / "down/shards")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_row_groups_of_the_records_do_not_matter(records_file, raw, tmp_path, monkeypatch, workers):
+    write(records_file, raw, tmp_path / "one_group")
+    monkeypatch.setattr(records_module, "ROWS", 3)
+    write_records(tmp_path / "train.parquet", read_records(records_file))
+
+    write(tmp_path / "train.parquet", raw, tmp_path / "three_groups", workers=workers)
+
+    assert contents(tmp_path / "one_group") == contents(tmp_path / "three_groups")
+    assert sorted(path.name for path in tmp_path.glob("train*")) == ["train.parquet"]
+
+
+def test_what_is_sent_to_a_process_holds_no_record(records_file):
+    (plan,) = plan_shards(records_file, split="train", seed=1, target_mib=1)
+
+    assert sorted(plan.rows.tolist()) == list(range(7))
+    assert len(pickle.dumps(plan)) < 600
+
+
+def test_a_damaged_row_group_is_named_by_its_file(records_file, raw, tmp_path):
+    class Damaging:
+        """Damages the records after they were planned."""
+
+        def map_in_order(self, function, items):
+            data = bytearray(records_file.read_bytes())
+            data[100:200] = bytes(100)
+            records_file.write_bytes(data)
+            yield from map(function, items)
+
+    with pytest.raises(DeepmarkError, match=r"train\.parquet: damaged.*deepmark ingest --split train"):
+        write_shards(records_file, raw, tmp_path / "out", split="train", seed=1, target_mib=1, engine=Damaging())
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_unfinished_file_of_a_lost_machine_is_no_part_of_the_shards(records_file, raw, tmp_path):
+    class Losing:
+        """Leaves a half-written file of every shard, as a machine that is lost does."""
+
+        def map_in_order(self, function, items):
+            for plan in items:
+                (function.keywords["folder"] / f"{plan.file}.0123.unfinished").write_bytes(b"half")
+                yield function(plan)
+
+    write(records_file, raw, tmp_path / "out")
+    write_shards(records_file, raw, tmp_path / "lost", split="train", seed=1, target_mib=0.01, engine=Losing())
+
+    assert contents(tmp_path / "lost") == contents(tmp_path / "out")
+
+
 def test_the_seed_decides_the_order_and_no_sample_is_lost(records_file, raw, tmp_path):
     for seed in (1, 2):
         write(records_file, raw, tmp_path / f"seed{seed}", seed=seed)
@@ -125,14 +178,14 @@ def test_the_returned_counts_are_those_of_the_folder(records_file, raw, tmp_path
 def test_shards_are_cut_once_they_have_reached_their_size():
     sizes = np.full(1000, 4096 - 512)
 
-    cuts = plan_shards(sizes, target_bytes=40_960)
+    cuts = cut_shards(sizes, target_bytes=40_960)
 
     assert [cut.stop - cut.start for cut in cuts] == [10] * 100
     assert [cut.start for cut in cuts[1:]] == [cut.stop for cut in cuts[:-1]]
 
 
 def test_an_image_larger_than_a_shard_gets_one_of_its_own():
-    cuts = plan_shards(np.array([10, 10**6, 10**6, 10]), target_bytes=10_000)
+    cuts = cut_shards(np.array([10, 10**6, 10**6, 10]), target_bytes=10_000)
 
     assert [(cut.start, cut.stop) for cut in cuts] == [(0, 2), (2, 3), (3, 4)]
 

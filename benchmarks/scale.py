@@ -1,0 +1,111 @@
+"""Measures what more workers do not make faster: the driver of ingest and of shard.
+
+The driver is the process that gives pieces of work to others and puts their results down in order. Beside ours runs a
+plain one: workers return records, which the driver counts and converts, and the records of a shard are sent to the
+process that writes it. Both write the same bytes. CPU time is the driver's alone, in a process of its own; "an image"
+is what each further image costs, by the difference of two sizes, and the start of workers is told beside it.
+
+    python benchmarks/scale.py
+"""
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+from scale_plain import MEGAPIXELS, MIB, plain_ingest, plain_shard
+from shards import draw, item
+
+from deepmark.compute.local import Local
+from deepmark.data.ingest.ingest import ingest_split
+from deepmark.data.shards.writer import write_shards
+from deepmark.params import IngestParams
+
+IMAGES = 32
+"""Different images. The files are links to them; every annotation is different."""
+
+
+def prepare(raw: Path, count: int) -> None:
+    """A split of `count` images with two garments in each."""
+    draw(raw / "seed", IMAGES)
+    rng = np.random.default_rng(1)
+    for kind in ("image", "annos"):
+        (raw / "train" / kind).mkdir(parents=True)
+    for number in range(1, count + 1):
+        os.link(raw / f"seed/image/{number % IMAGES + 1:06d}.jpg", raw / f"train/image/{number:06d}.jpg")
+        garments = {f"item{place}": item(rng, int(rng.integers(13))) for place in (1, 2)}
+        text = json.dumps({"source": "user", "pair_id": number, **garments})
+        (raw / f"train/annos/{number:06d}.json").write_text(text)
+
+
+def ingest(folder: Path, workers: int) -> None:
+    params = IngestParams(max_rejected_share=0, max_megapixels=MEGAPIXELS)
+    ingest_split(folder / "raw", split="train", out=folder / "ours", params=params, engine=Local(workers))
+
+
+def shard(folder: Path, workers: int) -> None:
+    records, out = folder / "ours/train.parquet", folder / "ours/shards"
+    write_shards(records, folder / "raw", out, split="train", seed=1, target_mib=MIB, engine=Local(workers))
+
+
+def _measured(work: Callable[[Path, int], None], folder: Path, workers: int, answer: Connection) -> None:
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    work(folder, workers)
+    answer.send((time.process_time() - start, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10))
+
+
+def measure(work: Callable[[Path, int], None], folder: Path, workers: int) -> tuple[float, float]:
+    """CPU seconds of a process that does the work, and by how many MB its memory grew; that of workers is not in it."""
+    context = multiprocessing.get_context("spawn")
+    answer, other = context.Pipe(duplex=False)
+    process = context.Process(target=_measured, args=(work, folder, workers, other))
+    process.start()
+    other.close()
+    found = answer.recv()
+    process.join()
+    return found
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The sha256 of the records and of the tars."""
+    files = [folder / "train.parquet", *(folder / "shards").glob("*.tar")]
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=12_000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--folder", type=Path, help="where the files go, 160 KB a picture")
+    args = parser.parse_args()
+    counts = args.pictures // 4, args.pictures
+    with tempfile.TemporaryDirectory(dir=args.folder) as name:
+        folders = [Path(name) / str(count) for count in counts]
+        for folder, count in zip(folders, counts, strict=True):
+            prepare(folder / "raw", count)
+        for what, ways in (("ingest", (plain_ingest, ingest)), ("shard", (plain_shard, shard))):
+            each = []
+            for work in ways:
+                (less, _), (more, grown) = (measure(work, folder, args.workers) for folder in folders)
+                each.append((more - less) / (counts[1] - counts[0]))
+                who = "ours" if work is ways[1] else "plain"
+                print(
+                    f"{what:8}{who:8}{1e3 * each[-1]:.4f} ms an image, {less - each[-1] * counts[0]:.2f} s to start, "
+                    f"memory grew by {grown:,.0f} MB",
+                    flush=True,
+                )
+            print(f"{what:8}{each[0] / each[1]:.1f} times less", flush=True)
+        for folder in folders:
+            assert digests(folder / "ours") == digests(folder / "plain")
+
+
+if __name__ == "__main__":
+    main()
