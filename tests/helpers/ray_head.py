@@ -93,7 +93,7 @@ def ray_head(cores: int) -> Iterator[Head]:
             [sys.executable, RAY, *words, *more], env=ray_variables(folder), stdout=out, stderr=out
         )
     try:
-        wait_for_port("127.0.0.1", port, log)
+        wait_for_start(log)
         yield Head(folder=folder, address=f"127.0.0.1:{port}")
     finally:
         end_all([psutil.Process(process.pid)])
@@ -101,10 +101,9 @@ def ray_head(cores: int) -> Iterator[Head]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def wait_for_port(host: str, port: int, log: Path) -> None:
+def wait_for_start(log: Path) -> None:
     """Wait until `ray start` says that it runs; raises AssertionError with its log where it does not."""
     end = time.monotonic() + START_SECONDS
     while "Ray runtime started" not in log.read_text("utf-8"):
         assert time.monotonic() < end, log.read_text("utf-8")
         time.sleep(0.2)
-    socket.create_connection((host, port), timeout=5).close()
