@@ -1,7 +1,7 @@
 """A Ray cluster of three machines on this one: each has a name, an address and a network of its own.
 
-The head works on no pieces; drivers run beside it. A machine is killed by SIGKILL to all of its processes, and its cable is
-cut by taking its network interface down. All share the disk, as the machines of a cluster share a folder.
+The head works on no pieces; drivers run beside it. A machine is killed by SIGKILL to all of its processes, and its
+cable is cut by taking its network interface down. All share the disk, as the machines of a cluster share a folder.
 
     with cluster() as three:
         process = three.driver("deepmark", "ingest", "--split", "train", cwd=workspace)
@@ -10,11 +10,12 @@ cut by taking its network interface down. All share the disk, as the machines of
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,25 +50,19 @@ class Host:
 
     def processes(self) -> list[int]:
         """The ids of all processes on this machine, but for the one that holds it."""
-        network = os.stat(f"/proc/{self.holder}/ns/net").st_ino
-        found = []
-        for name in os.listdir("/proc"):
-            if name.isdecimal() and int(name) != self.holder:
-                try:
-                    if os.stat(f"/proc/{name}/ns/net").st_ino == network:
-                        found.append(int(name))
-                except OSError:  # it has ended, or is another user's
-                    continue
+        network, found = Path(f"/proc/{self.holder}/ns/net").stat().st_ino, []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has ended, or is another user's
+                if (folder / "ns/net").stat().st_ino == network and int(folder.name) != self.holder:
+                    found.append(int(folder.name))
         return found
 
     def kill(self) -> None:
         """All processes end at once, as where a machine crashes."""
         while found := self.processes():
             for process in found:
-                try:
-                    os.kill(process, 9)
-                except ProcessLookupError:
-                    continue
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
             time.sleep(0.05)
 
     def cut_cable(self) -> None:
