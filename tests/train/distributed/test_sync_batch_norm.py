@@ -108,8 +108,11 @@ def learn_once(workspace: Workspace, group: ProcessGroup) -> list[np.ndarray]:
 
 
 @pytest.mark.system
-def test_a_step_of_two_processes_equals_that_of_one_only_if_they_normalise_together(sharded, tmp_path):
-    together = set_params(sharded, train={"sync_batch_norm": True, "clip_norm": 10.0})
+@pytest.mark.parametrize("backbone", ["mobile", "dla34"])
+def test_a_step_of_two_processes_equals_that_of_one_only_if_they_normalise_together(sharded, tmp_path, backbone):
+    """DLA-34 with its deformable layers, which compute their samples once more in the backward pass."""
+    train = {"sync_batch_norm": True, "clip_norm": 10.0}
+    together = set_params(sharded, model={"backbone": backbone}, train=train)
     alone = learn_once(together, ALONE)
     found, others = on_two_ranks(tmp_path, lambda group: learn_once(together, group))
     (tmp_path / "store").unlink(missing_ok=True)
