@@ -11,11 +11,20 @@ Source: NVIDIA, CUDA C++ Programming Guide, arithmetic instructions by compute c
 
 
 def number_format(precision: str, device: torch.device) -> str:
-    """What "auto" stands for on a device: bf16 where it computes in it, fp16 on other GPUs; others stay as they are."""
+    """What "auto" stands for on a device: bf16 where it computes in it, else fp16 on a GPU and fp32 on a CPU.
+
+    Other names stay as they are.
+    """
     if precision != "auto":
         return precision
-    is_older = device.type == "cuda" and torch.cuda.get_device_capability(device) < _HAS_BF16
-    return "fp16" if is_older else "bf16"
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.get_device_capability(device) >= _HAS_BF16 else "fp16"
+    return "bf16" if _cpu_has_bf16() else "fp32"
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether the processor multiplies in bf16 (AVX-512 BF16 or AMX); others imitate it, in three times the time."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:

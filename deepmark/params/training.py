@@ -140,8 +140,9 @@ class TrainParams(Section):
     """Whether a batch whose loss is not finite stops the run, or is skipped."""
 
     precision: Literal["fp32", "bf16", "fp16", "auto"]
-    """The number format of convolutions; weights, losses and sums are float32 always. auto: bf16 where the GPU computes
-    in it (compute capability 8.0), else fp16 with a scaled loss, whose steps that overflow are left out."""
+    """The number format of convolutions; weights, losses and sums are float32 always. auto: bf16 where the device
+    computes in it (GPUs of compute capability 8.0, processors with AVX-512 BF16 or AMX), else fp32 on a processor, and
+    fp16 with a scaled loss on a GPU, whose steps that overflow are left out. A processor computes fp16 as bf16."""
 
     channels_last: bool
     """Memory format of the maps: NHWC if true, NCHW otherwise."""
