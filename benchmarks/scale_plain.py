@@ -60,4 +60,4 @@ def plain_shard(folder: Path, workers: int) -> None:
 
 def _write(plan: tuple[Path, list[ImageRecord]], raw: Path) -> object:
     with plan[0].open("wb") as file:
-        return write_members(file, plan[0].name, plan[1], raw)
+        return write_members(file.write, plan[0].name, plan[1], raw)

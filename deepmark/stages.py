@@ -52,26 +52,37 @@ def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
 
 
 def shard(workspace: Workspace, *, split: str) -> dict[str, Any]:
-    """Records and raw images -> data/shards/{split}."""
+    """Records and raw images -> data/shards/{split}.
+
+    Where params.yaml names a URL as storage.shards, the shards are written there, and data/shards/{split} gets a copy
+    of their index, by which DVC knows them.
+    """
     from deepmark.compute.choose import engine_of
     from deepmark.data.records import open_records
+    from deepmark.data.shards.index import INDEX_FILE
     from deepmark.data.shards.writer import write_shards
+    from deepmark.files import new_folder
+    from deepmark.workspace.inputs import remote_shards
 
     records = require_file(workspace.records_file(split), f"deepmark ingest --split {split}")
-    params = workspace.params.shard
+    params, remote = workspace.params.shard, remote_shards(workspace, split)
     with open_records(records) as file:
         images = file.metadata.num_rows
     with progress(f"shard {split}", images) as advance:
-        return write_shards(
+        facts = write_shards(
             records,
             workspace.raw,
-            workspace.shards(split),
+            remote or workspace.shards(split),
             split=split,
             seed=params.seed,
             target_mib=params.target_mib,
             engine=engine_of(workspace.params.compute),
             progress=advance,
         )
+    if remote is not None:
+        with new_folder(workspace.shards(split)) as draft:
+            (draft / INDEX_FILE).write_bytes(remote.read(INDEX_FILE))
+    return facts
 
 
 def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None:

@@ -29,7 +29,7 @@ class ShardParams(Section):
 
 
 class StorageParams(Section):
-    """Where shards are read from. Results do not depend on it."""
+    """Where shards lie. Results do not depend on it."""
 
     shards: str = "data/shards"
     """Folder of train/ and validation/, relative to the workspace, or its fsspec URL, such as s3://bucket/shards."""

@@ -18,16 +18,23 @@ from deepmark.types import Prediction
 from deepmark.workspace.layout import Workspace
 
 
+def remote_shards(workspace: Workspace, split: str) -> RemoteFolder | None:
+    """The folder of a split's shards on other storage; None where params.yaml names a local folder."""
+    storage = workspace.params.storage
+    if not is_url(storage.shards):
+        return None
+    return RemoteFolder(url=f"{storage.shards.rstrip('/')}/{split}", timeout_seconds=storage.timeout_seconds)
+
+
 def shard_source(workspace: Workspace, split: str) -> Path | RemoteShards:
     """Where the shards of a split are, by the section `storage` of params.yaml.
 
     Raises DeepmarkError where that is a folder that does not exist.
     """
-    storage = workspace.params.storage
-    if is_url(storage.shards):
-        url = f"{storage.shards.rstrip('/')}/{split}"
+    storage, folder = workspace.params.storage, remote_shards(workspace, split)
+    if folder is not None:
         cache = ShardCache(folder=workspace.root / storage.cache, limit=int(storage.cache_gib * 2**30))
-        return RemoteShards(RemoteFolder(url=url, timeout_seconds=storage.timeout_seconds), cache)
+        return RemoteShards(folder, cache)
     return require_file(workspace.root / storage.shards / split, f"deepmark shard --split {split}")
 
 

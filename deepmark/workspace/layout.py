@@ -65,7 +65,10 @@ class Workspace:
         return self.records / f"{split}.parquet"
 
     def shards(self, split: str) -> Path:
-        """Where `deepmark shard` writes; `deepmark.workspace.inputs.open_shards` opens the shards to read."""
+        """Where `deepmark shard` writes shards, or the index of those that it writes to a URL.
+
+        `deepmark.workspace.inputs.open_shards` opens the shards to read.
+        """
         return self.root / "data/shards" / split
 
     @property

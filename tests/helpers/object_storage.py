@@ -56,6 +56,9 @@ class ObjectStorage:
     asked: list[str] = field(default_factory=list)
     """Names of objects that were read, in the order in which they were."""
 
+    changed: list[tuple[str, str, int]] = field(default_factory=list)
+    """Requests that change something: PUT, POST or DELETE, the name of the object, the bytes sent; as they came."""
+
     url: str = ""
 
     def __post_init__(self) -> None:
@@ -65,6 +68,9 @@ class ObjectStorage:
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
+        if environ["REQUEST_METHOD"] in ("PUT", "POST", "DELETE") and path.count("/") > 1:
+            sent = int(environ.get("CONTENT_LENGTH") or 0)
+            self.changed.append((environ["REQUEST_METHOD"], path.rpartition("/")[2], sent))
         if environ["REQUEST_METHOD"] == "GET" and path.count("/") > 1:
             self.asked.append(path.rpartition("/")[2])
             for end, answers in self.faults.items():
@@ -80,6 +86,7 @@ class ObjectStorage:
         self._send("PUT", BUCKET)
         self.faults.clear()
         self.asked.clear()
+        self.changed.clear()
 
     def put(self, folder: Path, place: str) -> str:
         """Copy a folder to the bucket; gives the URL of the copy."""
@@ -90,6 +97,14 @@ class ObjectStorage:
 
     def put_object(self, name: str, content: bytes) -> None:
         self._send("PUT", f"{BUCKET}/{name}", content)
+
+    def contents(self, place: str) -> dict[str, bytes]:
+        """The objects below a place, by the rest of their names."""
+        from moto.backends import get_backend
+
+        keys = get_backend("s3")["123456789012"]["aws"].buckets[BUCKET].keys
+        names = [name for name in keys if name.startswith(f"{place}/")]
+        return {name.removeprefix(f"{place}/"): keys[name].value for name in names}
 
     def delete(self, name: str) -> None:
         self._send("DELETE", f"{BUCKET}/{name}")

@@ -90,6 +90,24 @@ def test_a_workspace_without_data_trains_the_same_weights_from_s3(sharded, train
 
 
 @pytest.mark.system
+def test_the_stage_shard_writes_to_s3_and_dvc_keeps_the_index_alone(committed, s3: ObjectStorage, tmp_path):
+    away = set_params(copied(committed, tmp_path), storage={"shards": f"s3://{BUCKET}/shards"})
+    shutil.rmtree(away.root / "data/shards/train")
+    order = dvc(away.root, "repro", "--dry", "--force")
+    assert order.index("'shard@validation'") < order.index("'train'")
+
+    dvc(away.root, "repro", "--force", "--single-item", "shard")
+
+    for split in SPLITS:
+        uploaded = s3.contents(f"shards/{split}")
+        assert contents(away.root / "data/shards" / split).keys() == {".index.json"}
+        assert uploaded[".index.json"] == (committed.root / "data/shards" / split / ".index.json").read_bytes()
+        for path in (committed.root / "data/shards" / split).glob("*.tar"):
+            assert uploaded[path.name] == path.read_bytes()
+    assert "up to date" in dvc(away.root, "status", "shard")
+
+
+@pytest.mark.system
 def test_raw_data_is_for_dvc_and_its_small_file_for_git(tmp_path):
     root = init_workspace(tmp_path / "new", "demo").root
     picture = root / "data/raw/train/image/000001.jpg"

@@ -1,4 +1,4 @@
-"""Reads a folder on other storage, named by an fsspec URL such as s3://bucket/shards, with repeated attempts.
+"""A folder on other storage, named by an fsspec URL such as s3://bucket/shards; reads and writes with several attempts.
 
 Credentials and endpoints are taken from where every tool for that storage looks: for S3 the environment
 (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL …) or the files in ~/.aws.
@@ -8,11 +8,15 @@ import errno
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from deepmark.errors import DeepmarkError, install_extra
+from deepmark.files import UNFINISHED, unique_file
 
 BLOCK_BYTES = 16 * 2**20
 """Bytes per request; a lost connection costs at most this much again."""
@@ -22,6 +26,9 @@ _WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 _FINAL = {errno.EINVAL, errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR}
 """Failures that another attempt cannot change; all others, of the network or the server, may be temporary."""
+
+_OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl"}
+"""Protocols whose objects appear when they are complete; elsewhere a file is renamed when it is."""
 
 _T = TypeVar("_T")
 
@@ -79,7 +86,25 @@ class RemoteFolder:
             stop = min(start + BLOCK_BYTES, size)
             yield self._retry(file, partial(_whole_block, start=start, stop=stop))
 
-    def _retry(self, file: str, ask: Callable[[Any, str], _T]) -> _T:
+    def size(self, file: str) -> int | None:
+        """The size of a file in bytes; None where the storage does not tell."""
+
+        def ask(system: Any, path: str) -> int | None:
+            system.invalidate_cache()
+            return system.info(path)["size"]
+
+        return self._retry(file, ask)
+
+    def write(self, file: str, content: bytes) -> None:
+        """Write a file, which is seen whole or not at all; on S3 by one request, up to the 5 GB that it may have."""
+        self._retry(file, partial(_write, content=content), writing=True)
+
+    def delete(self, file: str) -> None:
+        """Delete a file, if it is there."""
+        with suppress(MissingFileError):
+            self._retry(file, lambda system, path: system.rm_file(path), writing=True)
+
+    def _retry(self, file: str, ask: Callable[[Any, str], _T], *, writing: bool = False) -> _T:
         """The result of `ask`, which gets the file system and the path in it, with further attempts after failures."""
         for wait in (*self.waits, None):
             try:
@@ -87,7 +112,7 @@ class RemoteFolder:
                 return ask(system, path)
             except _failures() as error:
                 if wait is None or not _may_pass(error):
-                    raise self._explain(file, error) from None
+                    raise self._explain(file, error, writing) from None
                 time.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
 
@@ -116,22 +141,46 @@ class RemoteFolder:
         limits = {"connect_timeout": self.timeout_seconds, "read_timeout": self.timeout_seconds}
         return {"config_kwargs": {**limits, "retries": {"total_max_attempts": 1}}}
 
-    def _explain(self, file: str, error: BaseException) -> DeepmarkError:
+    def _explain(self, file: str, error: BaseException, writing: bool) -> DeepmarkError:
         name, text = self.name(file), " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, FileNotFoundError) and writing:
+            return MissingFileError(
+                f"{name}: cannot be written ({text}). Make the bucket, or correct params.yaml: storage: shards."
+            )
         if isinstance(error, FileNotFoundError):
             return MissingFileError(
-                f"{name}: is not there ({text}). Copy the folder that `deepmark shard` made to where params.yaml: "
-                "storage: shards says, or correct that line."
+                f"{name}: is not there ({text}). `deepmark shard` writes the shards to where params.yaml: storage: "
+                "shards says; run it, or correct that line."
             )
         if not _may_pass(error):
             return DeepmarkError(
-                f"{name}: may not be read ({text}). Give credentials that may, for S3 by AWS_PROFILE or "
-                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL where it is not Amazon's."
+                f"{name}: may not be {'written' if writing else 'read'} ({text}). Give credentials that may, for S3 by "
+                "AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL where it is not "
+                "Amazon's."
             )
         return DeepmarkError(
             f"{name}: no good answer in {len(self.waits) + 1} attempts, the last: {text}. "
-            "Try again when the storage is well; what was fetched is kept."
+            f"Try again when the storage is well; what was {'written' if writing else 'fetched'} is kept."
         )
+
+
+def _write(system: Any, path: str, *, content: bytes) -> None:
+    from fsspec.implementations.local import LocalFileSystem
+
+    protocols = {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
+    if isinstance(system, LocalFileSystem):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with unique_file(Path(path)) as file:
+            file.write(content)
+    elif protocols & _OBJECT_STORES:
+        # s3fs cuts what is not smaller than two of these into several requests.
+        one_request = {"chunksize": len(content)} if "s3" in protocols else {}
+        system.pipe_file(path, content, **one_request)
+    else:
+        draft = f"{path}.{uuid4().hex}{UNFINISHED}"
+        system.makedirs(path.rpartition("/")[0], exist_ok=True)
+        system.pipe_file(draft, content)
+        system.mv(draft, path)
 
 
 def _whole_block(system: Any, path: str, *, start: int, stop: int) -> bytes:

@@ -5,11 +5,11 @@ The content of every shard depends on the records and the seed alone, so any num
 
 import hashlib
 import tarfile
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import xxhash
 
@@ -18,6 +18,8 @@ from deepmark.compute.local import Local
 from deepmark.data.shards.index import END, INDEX_FILE, Samples, Shard, ShardIndex, padded, write_index
 from deepmark.data.shards.plan import ShardPlan, plan_shards, planned_records
 from deepmark.data.shards.record_json import record_to_json
+from deepmark.data.shards.remote import RemoteFolder
+from deepmark.data.shards.upload import Fill, Upload, plan_digest
 from deepmark.errors import DeepmarkError
 from deepmark.files import UNFINISHED, new_folder, require_space, scratch_folder, unique_file
 from deepmark.types import ImageRecord
@@ -41,8 +43,8 @@ def _read_jpeg(path: Path, record: ImageRecord) -> bytes:
     return jpeg
 
 
-def write_members(shard: BinaryIO, name: str, records: Iterable[ImageRecord], raw: Path) -> Shard:
-    """Write the tar of these records, in their order, into an open file; `raw` is the folder of the split.
+def write_members(write: Callable[[bytes], object], name: str, records: Iterable[ImageRecord], raw: Path) -> Shard:
+    """Write the tar of these records in their order, part by part, by `write`; `raw` is the folder of the split.
 
     Raises DeepmarkError where an image is missing or has changed since ingest.
     """
@@ -58,23 +60,53 @@ def write_members(shard: BinaryIO, name: str, records: Iterable[ImageRecord], ra
         samples.jpeg_bytes.append(len(jpeg))
         samples.json_bytes.append(len(text))
         samples.xxh3_64.append(xxhash.xxh3_64_hexdigest(span))
-        shard.write(span)
+        write(span)
         digest.update(span)
         end += len(span)
-    shard.write(bytes(END))
+    write(bytes(END))
     digest.update(bytes(END))
     return Shard(file=name, count=len(samples.key), bytes=end + END, sha256=digest.hexdigest(), samples=samples)
 
 
-def _write_shard(plan: ShardPlan, *, raw: Path, records_file: Path, unpacked: Path, folder: Path) -> Shard:
-    with unique_file(folder / plan.file) as shard:
-        return write_members(shard, plan.file, planned_records(plan, records_file, unpacked), raw)
+@dataclass(frozen=True)
+class _Draft:
+    """A local folder that takes its place when all shards are in it."""
+
+    folder: Path
+
+    def put(self, file: str, fill: Fill) -> Shard:
+        with unique_file(self.folder / file) as shard:
+            return fill(shard.write)
+
+    def finish(self, index: ShardIndex) -> None:
+        for left in self.folder.glob(f"*{UNFINISHED}"):  # by a machine that was lost
+            left.unlink()
+        write_index(self.folder / INDEX_FILE, index)
+
+
+@contextmanager
+def _place(out: Path | RemoteFolder, plan: str, needed: int) -> Iterator[_Draft | Upload]:
+    if isinstance(out, RemoteFolder):
+        upload = Upload(folder=out, plan=plan)
+        upload.begin()
+        yield upload
+    else:
+        require_space(out, needed)
+        with new_folder(out) as draft:
+            yield _Draft(draft)
+
+
+def _write_shard(plan: ShardPlan, *, raw: Path, records_file: Path, unpacked: Path, place: _Draft | Upload) -> Shard:
+    def fill(write: Callable[[bytes], object]) -> Shard:
+        return write_members(write, plan.file, planned_records(plan, records_file, unpacked), raw)
+
+    return place.put(plan.file, fill)
 
 
 def write_shards(
     records_file: Path,
     raw: Path,
-    out: Path,
+    out: Path | RemoteFolder,
     *,
     split: str,
     seed: int,
@@ -88,21 +120,21 @@ def write_shards(
     process per core). `progress` is called with the number of further samples that are done. Returns the number of
     samples, shards and bytes.
 
-    Raises DeepmarkError where there are no records, and where an image is missing or has changed since ingest.
+    On other storage the index comes last, and what an earlier call has written there is not written again (`upload`).
+
+    Raises DeepmarkError where there are no records, where an image is missing or has changed since ingest, and where
+    the storage fails.
     """
     plans = plan_shards(records_file, split=split, seed=seed, target_mib=target_mib)
-    require_space(out, sum(plan.bytes for plan in plans))
+    digest = plan_digest(records_file, split=split, seed=seed, target_mib=target_mib)
     shards: list[Shard] = []
-    with new_folder(out) as folder, scratch_folder(records_file) as unpacked:
-        write = partial(_write_shard, raw=raw / split, records_file=records_file, unpacked=unpacked, folder=folder)
+    with _place(out, digest, sum(plan.bytes for plan in plans)) as place, scratch_folder(records_file) as unpacked:
+        write = partial(_write_shard, raw=raw / split, records_file=records_file, unpacked=unpacked, place=place)
         with closing((engine or Local()).map_in_order(write, plans)) as written:
             for shard in written:
                 shards.append(shard)
                 progress(shard.count)
-        for left in folder.glob(f"*{UNFINISHED}"):  # by a machine that was lost
-            left.unlink()
-        index = ShardIndex(split=split, seed=seed, target_mib=target_mib, shards=tuple(shards))
-        write_index(folder / INDEX_FILE, index)
+        place.finish(ShardIndex(split=split, seed=seed, target_mib=target_mib, shards=tuple(shards)))
     return {
         "samples": sum(shard.count for shard in shards),
         "shards": len(shards),

@@ -146,7 +146,7 @@ def test_the_unfinished_file_of_a_lost_machine_is_no_part_of_the_shards(records_
 
         def map_in_order(self, function, items):
             for plan in items:
-                (function.keywords["folder"] / f"{plan.file}.0123.unfinished").write_bytes(b"half")
+                (function.keywords["place"].folder / f"{plan.file}.0123.unfinished").write_bytes(b"half")
                 yield function(plan)
 
     write(records_file, raw, tmp_path / "out")
