@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from deepmark.cli import cluster as cluster_commands
 from deepmark.cli import coco as coco_commands
 from deepmark.cli import detect as detect_command
 from deepmark.cli import export as export_command
@@ -222,6 +223,7 @@ app.command()(registry_commands.promote)
 app.command()(registry_commands.rollback)
 app.command()(registry_commands.models)
 app.command()(upgrade_command.upgrade)
+app.add_typer(cluster_commands.cluster, name="cluster")
 
 
 app.command()(detect_command.detect)

@@ -39,6 +39,9 @@ ANSWER_SECONDS = 5
 CHECK_SECONDS = 120
 """How long the machines may take to say what they run: each starts a process of Python first."""
 
+_KIND = "accelerator_type:"
+"""What the name of the resource begins with by which Ray tells the kind of a GPU."""
+
 JOIN = "docs/scale.md says how a machine joins a cluster."
 
 
@@ -51,6 +54,9 @@ class Machine:
     address: str
     cores: float
     gpus: float
+    gpu: str | None
+    """What Ray calls the kind of its GPUs, such as H100."""
+
     head: bool
 
     @property
@@ -69,6 +75,14 @@ def connect(params: ComputeParams) -> list[Machine]:
     Raises DeepmarkError where Ray is missing, no cluster answers, it refuses our token, or a machine that would work
     runs other software than this one.
     """
+    join(params)
+    found = machines()
+    check_software([machine for machine in found if machine.works])
+    return found
+
+
+def join(params: ComputeParams) -> None:
+    """Join the cluster, whatever its machines run; raises DeepmarkError as `connect` does."""
     for name, value in DRIVER_SETTINGS.items():
         os.environ.setdefault(name, value)
     with extras_named():
@@ -76,9 +90,6 @@ def connect(params: ComputeParams) -> list[Machine]:
 
     if not ray.is_initialized():
         _join(ray, params.address)
-    found = machines()
-    check_software([machine for machine in found if machine.works])
-    return found
 
 
 def machines() -> list[Machine]:
@@ -92,6 +103,7 @@ def machines() -> list[Machine]:
             address=node["NodeManagerAddress"],
             cores=node["Resources"].get("CPU", 0),
             gpus=node["Resources"].get("GPU", 0),
+            gpu=next((name.removeprefix(_KIND) for name in node["Resources"] if name.startswith(_KIND)), None),
             head="node:__internal_head__" in node["Resources"],
         )
         for node in ray.nodes()

@@ -95,6 +95,12 @@ class _Crew:
     def __init__(self, found: list[Machine], on: Place, workers: int | None) -> None:
         self.workers, self.lost = workers, 0
         self.on_gpus = on == "device" and any(machine.gpus for machine in found)
+        kinds = sorted({str(machine.gpu) for machine in found if machine.gpus})
+        if self.on_gpus and len(kinds) > 1:
+            raise DeepmarkError(
+                f"the GPUs of the Ray cluster are of {len(kinds)} kinds ({', '.join(kinds)}), whose results differ "
+                "in the last bits. Start Ray with --num-gpus=0 on the machines of one kind."
+            )
         self.needs: dict[str, Any] = {"num_gpus": 1, "num_cpus": 0} if self.on_gpus else {"num_cpus": 1}
         self.size, self.since, self.looked = 1, time.monotonic(), time.monotonic()
         self.known: dict[str, Machine] = {}

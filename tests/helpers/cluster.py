@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -82,6 +82,8 @@ class Cluster:
     b: Host
     folder: Path
     variables: Mapping[str, str]
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+    """Processes that are waited for at the end."""
 
     @property
     def address(self) -> str:
@@ -110,7 +112,10 @@ class Cluster:
         own = [f"--node-ip-address={host.address}", f"--temp-dir={place}", f"--object-store-memory={MEMORY}"]
         command = host.command(sys.executable, RAY, "start", "--block", *own, *words)
         with (place / "start.log").open("w") as log:
-            subprocess.Popen(command, env=dict(self.variables), stdout=log, stderr=log, start_new_session=True)
+            process = subprocess.Popen(
+                command, env=dict(self.variables), stdout=log, stderr=log, text=True, start_new_session=True
+            )
+        self.started.append(process)
         return place / "start.log"
 
     def driver(self, *words: object, cwd: Path, **variables: str) -> subprocess.Popen[str]:
@@ -118,16 +123,20 @@ class Cluster:
         name, *rest = words
         tool = Path(sys.executable).with_name(str(name))
         env = dict(self.variables) | {"RAY_ADDRESS": self.address} | variables
-        pipe = subprocess.PIPE
-        return subprocess.Popen(
-            self.head.command(tool, *rest),
-            cwd=cwd,
-            env=env,
-            stdout=pipe,
-            stderr=pipe,
-            text=True,
-            start_new_session=True,
+        pipe, command = subprocess.PIPE, self.head.command(tool, *rest)
+        process = subprocess.Popen(
+            command, cwd=cwd, env=env, stdout=pipe, stderr=pipe, text=True, start_new_session=True
         )
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """End all processes of all machines."""
+        for host in (self.b, self.a, self.head):
+            host.kill()
+        for process in self.started:
+            with process:
+                process.kill()
 
 
 @contextmanager
@@ -185,6 +194,7 @@ def cluster(*, cores: int = 1, **variables: str) -> Iterator[Cluster]:
         _connect(head, [a, b])
         own = {"GLOO_SOCKET_IFNAME": CABLE}
         made = Cluster(head=head, a=a, b=b, folder=folder, variables=ray_variables(folder) | own | variables)
+        stack.callback(made.end)
         made.start_head()
         made.start(a, b, cores=cores)
         yield made
