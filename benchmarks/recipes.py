@@ -32,6 +32,7 @@ from ruamel.yaml import YAML
 
 from deepmark import stages
 from deepmark.data.degrade import degrade
+from deepmark.eval.metric.metrics_file import read_metrics
 from deepmark.files import new_folder, write_json
 from deepmark.params import load_params
 from deepmark.schema import SPLITS, Statistics
@@ -237,7 +238,7 @@ class Bench:
 
 
 def _metrics(workspace: Workspace) -> dict[str, Any]:
-    return json.loads(workspace.metrics_file("nms").read_text("utf-8"))
+    return read_metrics(workspace.metrics_file("nms"))
 
 
 def main() -> None:

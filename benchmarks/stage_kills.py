@@ -5,14 +5,13 @@
 A small workspace is made whole: a champion, and an evaluated challenger. Each command is then run in a process that was
 forked after all imports, so that its time is work, and killed by SIGKILL one to three times in a row at random moments
 of that time; half of the time its earlier outputs are there. The next run is left alone, and its files are compared,
-byte by byte, with those of a run that was never killed (predictions and metrics/export.json without their times; the
+byte by byte, with those of a run that was never killed (metrics/export.json without its times; the
 registry by its versions, aliases, sums and champions). Nothing may be left: no draft, no old folder, no lock, no
 process, no run that MLflow shows as running. Training has a campaign of its own, benchmarks/kill_resume.py. Exits
 with 1 where anything differs or is left.
 """
 
 import argparse
-import hashlib
 import importlib
 import os
 import pickle
@@ -36,7 +35,6 @@ from damage import make_workspace
 import deepmark
 from deepmark import stages
 from deepmark.cli import app as cli
-from deepmark.data.predictions import read_predictions
 from deepmark.digests import read_json_with_digest
 from deepmark.files import file_sha256
 from deepmark.model.detector import build_detector, save_detector
@@ -166,11 +164,7 @@ def outcome(root: Path, command: Command) -> dict[str, str]:
         path = root / out
         for file in [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file()):
             name = str(file.relative_to(root))
-            if out.startswith("data/predictions"):
-                predictions, facts = read_predictions(file)
-                arrays = [(one.image_id, one.detections.boxes.tobytes()) for one in predictions]
-                found[name] = hashlib.sha256(pickle.dumps((arrays, facts["checkpoint_sha256"]))).hexdigest()
-            elif name == "metrics/export.json":
+            if name == "metrics/export.json":
                 found[name] = str(_without_times(read_json_with_digest(file, "deepmark export")))
             else:
                 found[name] = file_sha256(file)

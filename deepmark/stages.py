@@ -113,24 +113,30 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None
 
 
 def predict(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
-    """Checkpoint and validation shards -> data/predictions/{strategy}.parquet."""
-    from deepmark.infer.predict_file import predict_file
-    from deepmark.workspace.inputs import open_shards, read_training
+    """Checkpoint and validation shards -> data/predictions/{strategy}.parquet and metrics/timing/{strategy}.json."""
+    from deepmark.eval.metric.timing_file import timing_of, write_timing
+    from deepmark.workspace.inputs import read_training
+    from deepmark.workspace.predict_validation import predict_validation
 
-    model, reader = require_file(workspace.model_file, "deepmark train"), open_shards(workspace, "validation")
+    model, out = require_file(workspace.model_file, "deepmark train"), workspace.predictions_file(strategy)
     run_id = read_training(workspace)["mlflow_run_id"]
-    out, params = workspace.predictions_file(strategy), workspace.params.predict
-    return predict_file(model, reader, out, strategy=strategy, params=params, run_id=run_id)
+    made = predict_validation(workspace, model, out, strategy=strategy, run_id=run_id)
+    write_timing(workspace.timing_file(strategy), timing_of(made.ms, made.device, made.images), out)
+    return {"pictures": made.images, "ms": made.ms, "device": made.device}
 
 
 def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
-    """Predictions and records -> metrics/{strategy}.json, tables/{strategy}/ and plots/{strategy}.csv."""
+    """Predictions and records -> metrics/{strategy}.json, tables/{strategy}/ and plots/{strategy}.csv.
+
+    The milliseconds of the prediction, which the file of metrics does not depend on, are logged to MLflow with it.
+    """
     from deepmark.data.predictions import read_predictions
     from deepmark.data.records import read_records
     from deepmark.eval.analysis.analyse import STEPS, diagnose, write_tables
     from deepmark.eval.analysis.nms_kinds import by_nms_kind
     from deepmark.eval.metric.evaluate import PASSES
     from deepmark.eval.metric.evaluate import evaluate as measure
+    from deepmark.eval.metric.metrics_file import read_metrics
     from deepmark.files import new_folder, write_text
     from deepmark.tracking.metric_names import evaluation_metrics
     from deepmark.tracking.tracker import Tracker
@@ -144,8 +150,7 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     with progress(f"evaluate {strategy}", PASSES + STEPS) as advance:
         report = measure(records, predictions, resamples=params.resamples, seed=params.seed, progress=advance)
         diagnosis = diagnose(records, predictions, progress=advance)
-    ms = json.loads(facts["ms"])
-    metrics = {**report.headline(), "ms": {**ms, "total": sum(ms.values())}, "images": len(predictions)}
+    metrics = {**report.headline(), **_earlier_timing(facts), "images": len(predictions)}
     if params.nms_kinds and strategy == "none":
         metrics["nms_kinds"] = by_nms_kind(records, predictions, workspace.params.predict)
     tables, plot = workspace.tables(strategy), workspace.plot_file(strategy)
@@ -154,11 +159,18 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     write_text(plot, report.by_category().to_csv(index=False, lineterminator="\n"))
     made = [*sorted(tables.iterdir()), plot]
     write_json_with_digest(workspace.metrics_file(strategy), metrics, files=[predictions_file, *made])
+    known = read_metrics(workspace.metrics_file(strategy))
     with _logged_where_possible("the figures", workspace.metrics_file(strategy)):
         tracker = Tracker.for_results(workspace.root, facts["mlflow_run_id"])
-        tracker.log_metrics(evaluation_metrics(strategy, metrics))
+        tracker.log_metrics(evaluation_metrics(strategy, known))
         tracker.log_artifact(tables, f"tables/{strategy}")
-    return metrics
+    return known
+
+
+def _earlier_timing(facts: dict[str, str]) -> dict[str, Any]:
+    """The milliseconds that predictions of an earlier release hold themselves."""
+    ms = json.loads(facts.get("ms", "{}"))
+    return {"ms": {**ms, "total": sum(ms.values())}} if ms else {}
 
 
 def export(workspace: Workspace) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def test_a_flipped_bit_in_any_kind_of_file_is_told_by_whoever_reads_it_next(made
 
     wrong = {name: said for name, flips in found.items() for what, said in flips if what not in (TOLD, SAME)}
     assert wrong == {}
-    assert len(found) == 16
+    assert len(found) == 17
 
 
 def test_a_second_repro_does_nothing(made):
@@ -95,6 +95,7 @@ def test_metrics_and_plots_are_shown_by_dvc(made):
     assert metrics["metrics/train.json"]["data"]["epochs"] == 1
     for name in STRATEGIES:
         assert set(metrics[f"metrics/{name}.json"]["data"]["box"]) == {"AP", "AP50", "AP75"}
+        assert metrics[f"metrics/timing/{name}.json"]["data"]["ms"]["total"] > 0
     assert drawn.code == 0, drawn.err
     page = (made.root / "plots-page/index.html").read_text("utf-8")
     for title in ("Loss by epoch", "Box AP by category", "Landmark AP by category"):

@@ -14,6 +14,7 @@ from deepmark.data.shards.reader import ShardReader
 from deepmark.digests import write_json_with_digest
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.compare import Difference, compare
+from deepmark.eval.metric.timing_file import read_timing
 from deepmark.export.equality import BOX_PIXELS, LANDMARK_PIXELS, SCORE, Equality, equality
 from deepmark.export.onnx_file import export_onnx
 from deepmark.export.smaller import write_float16, write_int8
@@ -93,8 +94,9 @@ class _Judge:
         self._predictor = Predictor(self.detector, strategy, self._params.predict)
         self._records = [validation.record(position) for position in range(len(validation))]
         by_torch, facts = read_predictions(find_predictions(workspace, strategy))
-        self._by_torch, ms = list(by_torch), json.loads(facts["ms"])
-        self.torch_ms = ms["network"] + ms["decode"]
+        earlier = json.loads(facts.get("ms", "{}"))  # of a release whose predictions held their times
+        self._by_torch, ms = list(by_torch), read_timing(workspace.timing_file(strategy)).get("ms", earlier)
+        self.torch_ms = ms["network"] + ms["decode"] if ms else None
 
     def file_name(self, precision: str) -> str:
         """The name of the file of this precision and strategy."""

@@ -63,6 +63,14 @@ class Timing:
     decode_ms: float = 0.0
     """From maps to detections, NMS included."""
 
+    def __add__(self, other: "Timing") -> "Timing":
+        return Timing(
+            images=self.images + other.images,
+            read_ms=self.read_ms + other.read_ms,
+            network_ms=self.network_ms + other.network_ms,
+            decode_ms=self.decode_ms + other.decode_ms,
+        )
+
     def per_image(self) -> dict[str, float]:
         """Mean milliseconds: read, network, decode."""
         count = max(1, self.images)
@@ -229,22 +237,36 @@ def predict_shards(
     predictor: ShardPredictor,
     *,
     batch_size: int,
+    positions: range | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Iterator[Prediction]:
-    """The detections of every image of the shards, in their order; threads read images ahead.
+    """The detections of every image of the shards, or of those at `positions`, in order; threads read images ahead.
 
     `progress` is called after each batch with the number of its images.
     """
 
-    def read(position: int) -> tuple[ImageRecord, PreparedImage]:
+    def read(position: int) -> tuple[int, str, PreparedImage]:
         start = time.perf_counter()
         record, jpeg = reader[position]
         prepared = predictor.prepare_jpeg(jpeg, (record.height, record.width))
-        return record, replace(prepared, read_ms=1e3 * (time.perf_counter() - start))
+        return record.id, record.file, replace(prepared, read_ms=1e3 * (time.perf_counter() - start))
 
-    batches = (range(start, min(start + batch_size, len(reader))) for start in range(0, len(reader), batch_size))
+    images = range(len(reader)) if positions is None else positions
+    return predict_images_of(images, read, predictor.detect, batch_size=batch_size, progress=progress)
+
+
+def predict_images_of(
+    positions: range,
+    read: Callable[[int], tuple[int, str, PreparedImage]],
+    detect: Callable[[Sequence[PreparedImage]], list[Detections]],
+    *,
+    batch_size: int,
+    progress: Callable[[int], None],
+) -> Iterator[Prediction]:
+    """The predictions of the images at these positions, each of which `read` gives as its id, name and canvases."""
+    batches = (positions[start : start + batch_size] for start in range(0, len(positions), batch_size))
     for batch in load_batches(batches, read, threads=default_threads()):
-        results = predictor.detect([prepared for _, prepared in batch])
-        for (record, _), detections in zip(batch, results, strict=True):
-            yield Prediction(record.id, record.file, detections)
+        results = detect([prepared for *_, prepared in batch])
+        for (image_id, file, _), detections in zip(batch, results, strict=True):
+            yield Prediction(image_id, file, detections)
         progress(len(batch))

@@ -113,6 +113,7 @@ class EvaluatedVersion:
         self.version = version
         self._registry, self._workspace, self._folder = registry, workspace, folder / str(version.number)
         self._new_predictions: Path | None = None
+        self._milliseconds: float | None = None
 
     @cached_property
     def weights(self) -> Path:
@@ -161,11 +162,8 @@ class EvaluatedVersion:
         """Store predictions that were made now, with their figures; nothing where the stored ones were used."""
         if self._new_predictions is None or self.version.run_id is None:
             return
-        from deepmark.data.predictions import read_predictions
-
         run_id, file = self.version.run_id, self._new_predictions
-        milliseconds = sum(json.loads(read_predictions(file)[1]["ms"]).values())
-        evaluation = log_predictions(self._registry, self._workspace, run_id, file, figures, milliseconds)
+        evaluation = log_predictions(self._registry, self._workspace, run_id, file, figures, self._milliseconds)
         self._registry.set_tags(self.version.number, evaluation_tag(evaluation))
 
     @cached_property
@@ -184,14 +182,13 @@ class EvaluatedVersion:
         return file if file_sha256(file) == stored.sha256 else None
 
     def _predict(self) -> Path:
-        from deepmark.infer.predict_file import predict_file
-        from deepmark.workspace.inputs import open_shards
+        from deepmark.workspace.predict_validation import predict_validation
 
-        params, reader = self._workspace.params, open_shards(self._workspace, "validation")
-        out, strategy = self._folder / f"{params.promote.strategy}.parquet", params.promote.strategy
+        strategy = self._workspace.params.promote.strategy
+        out = self._folder / f"{strategy}.parquet"
         run_id = self.version.run_id or ""
-        predict_file(self.weights, reader, out, strategy=strategy, params=params.predict, run_id=run_id)
-        self._new_predictions = out
+        made = predict_validation(self._workspace, self.weights, out, strategy=strategy, run_id=run_id)
+        self._new_predictions, self._milliseconds = out, sum(made.ms.values())
         return out
 
 

@@ -3,10 +3,10 @@
 import tempfile
 from pathlib import Path
 
-from deepmark.infer.predict_file import predict_file
 from deepmark.types import Prediction
-from deepmark.workspace.inputs import find_predictions, open_shards, read_predictions_of
+from deepmark.workspace.inputs import find_predictions, read_predictions_of
 from deepmark.workspace.layout import Workspace
+from deepmark.workspace.predict_validation import predict_validation
 
 
 def named_predictions(workspace: Workspace, name: str, images: set[int]) -> list[Prediction]:
@@ -27,6 +27,6 @@ def named_predictions(workspace: Workspace, name: str, images: set[int]) -> list
             version = EvaluatedVersion(registry, workspace, found, Path(folder))
             version.check_weights()
             return version.read_predictions()
-        made, predict = Path(folder) / "nms.parquet", workspace.params.predict
-        predict_file(Path(name), open_shards(workspace, "validation"), made, strategy="nms", params=predict, run_id="")
+        made = Path(folder) / "nms.parquet"
+        predict_validation(workspace, Path(name), made, strategy="nms", run_id="")
         return read_predictions_of(made, images)

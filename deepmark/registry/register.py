@@ -93,7 +93,7 @@ def _checked_metrics(workspace: Workspace) -> dict[str, Any]:
     metrics = read_metrics(file)
     check_files(file, [predictions], f"deepmark evaluate --strategy {strategy}")
     # A file of an earlier release lists no sums, so the timings identify its predictions: no two runs have the same.
-    if not json.loads(facts["ms"]).items() <= metrics["ms"].items():
+    if not json.loads(facts.get("ms", "{}")).items() <= metrics.get("ms", {}).items():
         raise DeepmarkError(
             f"{file}: computed from other predictions than {predictions}. Evaluate again: "
             f"`deepmark evaluate --strategy {strategy}`, or `dvc repro`."
@@ -114,7 +114,7 @@ def _tags(
     evaluation, size = {}, workspace.model_file.stat().st_size
     if workspace.params.promote.serve == CHECKPOINT:
         predictions = workspace.predictions_file(workspace.params.promote.strategy)
-        figures, milliseconds = _figures(metrics), metrics["ms"]["total"]
+        figures, milliseconds = _figures(metrics), metrics.get("ms", {}).get("total")
         evaluation = evaluation_tag(log_predictions(registry, workspace, run_id, predictions, figures, milliseconds))
     else:
         size = exported[workspace.params.promote.serve].bytes

@@ -2,6 +2,7 @@
 
 from deepmark.data.predictions import read_predictions
 from deepmark.digests import check_files
+from deepmark.eval.metric.timing_file import read_timing
 from deepmark.files import require_file
 from deepmark.params import PredictParams, load_params
 from deepmark.params.recipe import recipe_changes
@@ -40,7 +41,9 @@ def report_content(workspace: Workspace) -> Content:
         facts={
             "Run": run_facts(workspace, training),
             "Model": model_facts(workspace),
-            "Machine": machine_facts(predicted),
+            "Machine": machine_facts(
+                read_timing(workspace.timing_file(serving)).get("device") or predicted.get("device", "unknown")
+            ),
         },
         params=(workspace.root / "params.yaml").read_text("utf-8"),
         backbone=workspace.params.model.backbone,

@@ -45,10 +45,9 @@ def model_facts(workspace: Workspace) -> dict[str, str]:
     }
 
 
-def machine_facts(predictions: Mapping[str, str]) -> dict[str, str]:
-    """The machine that made the predictions, from their file, and the software that made this report."""
+def machine_facts(device: str) -> dict[str, str]:
+    """The machine that made the predictions, of which `device` is known, and the software that made this report."""
     processor = _processor()
-    device = predictions.get("device", "unknown")
     return {
         "predictions made on": device if device != "cpu" else f"CPU of {os.cpu_count()} threads, {processor}",
         "Python": platform.python_version(),

@@ -22,8 +22,8 @@ def epoch_metrics(epoch: Mapping[str, Any]) -> dict[str, float]:
 
 
 def evaluation_metrics(strategy: str, metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The figures in a metrics/{strategy}.json: "box/AP_nms", "milliseconds/total_nms", "evaluation/images_nms"."""
+    """The figures of `read_metrics` as "box/AP_nms", "milliseconds/total_nms", "evaluation/images_nms"."""
     figures = {metric.mlflow_name(strategy): metric.value_in(metrics) for metric in METRICS.values()}
     values = {name: value for name, value in figures.items() if value is not None}
-    values |= {f"milliseconds/{part}_{strategy}": ms for part, ms in metrics["ms"].items()}
+    values |= {f"milliseconds/{part}_{strategy}": ms for part, ms in metrics.get("ms", {}).items()}
     return values | {f"evaluation/images_{strategy}": metrics["images"]}

@@ -95,6 +95,10 @@ class Workspace:
     def predictions_file(self, strategy: str) -> Path:
         return self.root / "data/predictions" / f"{strategy}.parquet"
 
+    def timing_file(self, strategy: str) -> Path:
+        """How long the predictions took; they do not hold it themselves."""
+        return self.root / "metrics/timing" / f"{strategy}.json"
+
     def metrics_file(self, strategy: str) -> Path:
         return self.root / "metrics" / f"{strategy}.json"
 
@@ -150,6 +154,11 @@ class Workspace:
     def runs(self) -> Path:
         """Files in progress that DVC does not track: the checkpoints from which a training resumes."""
         return self.root / "runs"
+
+    @property
+    def parts(self) -> Path:
+        """Parts of unfinished predictions, from which the next one goes on."""
+        return self.runs / "predict"
 
 
 def workspace_of_model(model: Path) -> Workspace | None:

@@ -19,6 +19,7 @@ from deepmark.files import write_text
 from deepmark.params import check_params
 from deepmark.params.added import ADDED, GONE, values_of_launch
 from deepmark.workspace.init import dvc_yaml, profile_file
+from deepmark.workspace.upgrade_timing import missing_timings, with_locked_timings, with_timing_files
 from deepmark.workspace.yaml_lines import insert_block, remove_entry, spans, with_value
 
 _FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
@@ -69,9 +70,13 @@ def plan_upgrade(root: Path) -> Upgrade:
         "dvc.yaml": _with_stages(before["dvc.yaml"], stages),
         "params.yaml": _with_parameters(root / "params.yaml", before["params.yaml"], missing, removed),
     }
+    after["dvc.yaml"] = with_timing_files(after["dvc.yaml"], root / "dvc.yaml")
+    timings = missing_timings(root)
     if "dvc.lock" in before:
-        after["dvc.lock"] = _with_locked_parameters(before["dvc.lock"], missing, removed)
-    texts = {root / name: (text, after[name]) for name, text in before.items() if after[name] != text}
+        locked = _with_locked_parameters(before["dvc.lock"], missing, removed)
+        after["dvc.lock"] = with_locked_timings(locked, {file.stem: text.encode() for file, text in timings.items()})
+    texts = {file: ("", text) for file, text in timings.items()}
+    texts |= {root / name: (text, after[name]) for name, text in before.items() if after[name] != text}
     return Upgrade(parameters=missing, removed=removed, stages=stages, texts=texts)
 
 

@@ -81,19 +81,6 @@ def test_only_the_own_landmarks_of_a_category_are_stored(tmp_path: Path) -> None
             assert len(detection["landmarks"]) == CATEGORIES[detection["category"]].landmarks
 
 
-def test_facts_may_be_known_only_after_the_last_image(tmp_path: Path) -> None:
-    path, seen = tmp_path / "none.parquet", []
-
-    def counted() -> Iterator[tuple[int, str, Detections]]:
-        for row in predictions(3):
-            seen.append(row)
-            yield row
-
-    write_predictions(path, counted(), lambda: {"pictures": str(len(seen))})
-
-    assert read_predictions(path)[1] == {"pictures": "3"}
-
-
 def test_a_failure_half_way_leaves_the_earlier_file_alone(tmp_path: Path) -> None:
     path = tmp_path / "none.parquet"
     write_predictions(path, predictions(2), FACTS)

@@ -72,6 +72,7 @@ def kinds(workspace: Workspace) -> dict[str, Kind]:
         "plots/losses.csv": ([workspace.losses_file], _dagster_training),
         "predictions": ([workspace.predictions_file("nms")], _evaluate),
         "metrics": (of_strategies(workspace.metrics_file), _report),
+        "timing": (of_strategies(workspace.timing_file), _report),
         "tables, CSV": ([file for s in STRATEGIES for file in sorted(workspace.tables(s).glob("*.csv"))], _report),
         "tables, items.parquet": (of_strategies(lambda s: workspace.tables(s) / "items.parquet"), _report),
         "plots": (of_strategies(workspace.plot_file), _report),

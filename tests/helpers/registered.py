@@ -11,13 +11,14 @@ import pytest
 from deepmark import stages
 from deepmark.data.predictions import write_predictions
 from deepmark.data.records import read_records
+from deepmark.eval.metric.timing_file import timing_of, write_timing
 from deepmark.files import file_sha256
-from deepmark.infer import predict_file
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.registry.versions import Registry
 from deepmark.schema import MOST_LANDMARKS
 from deepmark.tracking.mlflow_store import as_current_store, store_errors, tracking_uri
 from deepmark.types import Detections, ImageRecord
+from deepmark.workspace import predict_validation
 from deepmark.workspace.layout import Workspace
 
 
@@ -30,14 +31,15 @@ def evaluated(workspace: Workspace, *, finds_every: int, seed: int | None = None
         "strategy": strategy,
         "checkpoint_sha256": file_sha256(workspace.model_file),
         "mlflow_run_id": json.loads(workspace.training_file.read_text("utf-8"))["mlflow_run_id"],
-        "device": "cpu",
-        "ms": json.dumps({"read": 1.0, "network": float(finds_every), "decode": float(seed or 0)}),
     }
     predictions = [
         (one.id, one.file, _truth(one, all_garments=place % finds_every == 0))
         for place, one in enumerate(read_records(workspace.records_file("validation")))
     ]
     write_predictions(workspace.predictions_file(strategy), predictions, facts)
+    times = {"read": 1.0, "network": float(finds_every), "decode": float(seed or 0)}
+    timing = timing_of(times, "cpu", len(predictions))
+    write_timing(workspace.timing_file(strategy), timing, workspace.predictions_file(strategy))
     stages.evaluate(workspace, strategy=strategy)
     return workspace
 
@@ -95,4 +97,4 @@ def cannot_predict(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("predicted")
 
-    monkeypatch.setattr(predict_file, "predict_file", refuse)
+    monkeypatch.setattr(predict_validation, "predict_validation", refuse)

@@ -171,13 +171,16 @@ def wiring(workspace: Workspace) -> dict[str, tuple[set[Path], set[Path]]]:
         "train": (shards, {w.checkpoint, w.train_metrics_file, w.losses_file}),
         "audit": ({*shards, *map(w.records_file, SPLITS), w.predictions_file(last)}, {w.audit}),
         "export": (
-            {*shards, w.checkpoint, w.predictions_file("none"), w.predictions_file("flip")},
+            {
+                *(*shards, w.checkpoint),
+                *(made(name) for made in (w.predictions_file, w.timing_file) for name in ("none", "flip")),
+            },
             {w.export, w.export_metrics_file},
         ),
         "report": (
             {
                 *(w.checkpoint, w.shards("validation"), w.predictions_file(serving)),
-                *(made(name) for made in (w.metrics_file, w.tables) for name in STRATEGIES),
+                *(made(name) for made in (w.metrics_file, w.timing_file, w.tables) for name in STRATEGIES),
             },
             {w.report},
         ),
@@ -189,7 +192,7 @@ def wiring(workspace: Workspace) -> dict[str, tuple[set[Path], set[Path]]]:
         paths[f"shard@{split}"] = ({raw, records}, {w.shards(split)})
     for name in STRATEGIES:
         found = w.predictions_file(name)
-        paths[f"predict@{name}"] = ({w.checkpoint, w.shards("validation")}, {found})
+        paths[f"predict@{name}"] = ({w.checkpoint, w.shards("validation")}, {found, w.timing_file(name)})
         measured = {w.metrics_file(name), w.tables(name), w.plot_file(name)}
         paths[f"evaluate@{name}"] = ({found, w.records_file("validation")}, measured)
     return paths
@@ -228,13 +231,13 @@ def sections_of(workspace: Workspace) -> dict[str, set[str]]:
 def test_a_stage_is_made_again_when_a_section_that_it_reads_changes(trained):
     declared = sections_of(trained)
     assert declared["train"] == (training_inputs(trained).keys() - {"shards", "start"}) | {"storage"}
-    assert set().union(*declared.values()) == Params.model_fields.keys() - {"automation"}  # of no stage
+    assert set().union(*declared.values()) == Params.model_fields.keys() - {"automation", "compute"}  # of no stage
 
     def used(name: str, **choice: str) -> set[str]:
         workspace = Workspace(trained.root)
         workspace.__dict__["params"] = recorded = Recorded(trained.params)
         getattr(stages, name)(workspace, **choice)
-        return recorded.used
+        return recorded.used - {"compute"}  # on which no result depends
 
     assert used("ingest", split="validation") == declared["ingest"]
     assert used("shard", split="validation") == declared["shard"]

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsIndex, TypeVar, overload
 
@@ -48,8 +49,8 @@ class ShardReader(_Samples):
         reader = ShardReader("data/shards/train")
         record, jpeg = reader[0]
 
-    Every read verifies the sample's checksum. Threads may share a reader, a forked process may go on using it, and an
-    unpickled one opens its files again. A slice reads all of its samples at once.
+    Every read verifies the sample's checksum. Threads may share a reader, a forked process may go on using it, and a
+    process that it is sent to opens its files once, however often it is sent. A slice reads all of its samples at once.
 
     Raises DeepmarkError, when opened, if `folder` is no path, the index is damaged, or a file is missing or of another
     size than the index says; when read, if a sample is damaged: the message names the file and the sample. Other
@@ -75,9 +76,14 @@ class ShardReader(_Samples):
             else:
                 os.close(descriptor)
 
-    def __reduce__(self) -> tuple[type["ShardReader"], tuple[Path | RemoteShards]]:
+    def __reduce__(self) -> tuple[Callable[..., "ShardReader"], tuple[Path | RemoteShards, str]]:
         source = self._source
-        return ShardReader, (source if isinstance(source, RemoteShards) else source.folder,)
+        return _unpickled, (source if isinstance(source, RemoteShards) else source.folder.absolute(), self.sha256)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Identifies the samples and their order, wherever the folder lies: of the sums of all shards."""
+        return hashlib.sha256("\n".join(shard.sha256 for shard in self._shards).encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self._samples.keys)
@@ -196,3 +202,12 @@ class ShardReader(_Samples):
                 name = self._source.name(self._shards[number])
                 raise DeepmarkError(f"{name}: cannot be read ({error.strerror}). {self._source.remedy}") from None
         return digest.hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _unpickled(folder: Path | RemoteShards, sha256: str) -> ShardReader:
+    reader = ShardReader(folder)
+    if reader.sha256 != sha256:
+        name = folder.folder.url if isinstance(folder, RemoteShards) else folder
+        raise DeepmarkError(f"{name}: holds other shards than when this work began. Run it again.")
+    return reader

@@ -1,21 +1,23 @@
-"""Reads metrics/{strategy}.json: the figures of a strategy over everything, and its milliseconds.
+"""Reads metrics/{strategy}.json: the figures of a strategy over everything; with the milliseconds, which lie beside it.
 
 The file also holds its own digest, and the sha256 sums of the predictions that it was computed from and of the tables
 and the plot that were computed with it.
 """
 
 from collections.abc import Mapping
-from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
 from deepmark.digests import read_json_with_digest
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.names import KINDS, METRICS
+from deepmark.eval.metric.timing_file import check_milliseconds, read_timing, timing_beside
 
 
 def read_metrics(file: Path) -> dict[str, Any]:
-    """The figures and milliseconds in a metrics/{strategy}.json.
+    """The figures in a metrics/{strategy}.json, with the milliseconds in metrics/timing/{strategy}.json as `ms`.
+
+    Without the second there are none, but for a file of an earlier release, which holds them itself.
 
     Raises DeepmarkError where the file is missing or damaged, where a figure is impossible, and where the figures have
     the names of an earlier release.
@@ -28,7 +30,10 @@ def read_metrics(file: Path) -> dict[str, Any]:
             f"Evaluate again: `dvc repro --force --single-item evaluate@{file.stem}`, or `{maker(file)}`."
         )
     _check_figures(file, metrics)
-    return metrics
+    if "ms" in metrics:
+        check_milliseconds(file, metrics["ms"], maker(file))
+    timing = read_timing(timing_beside(file))
+    return {**metrics, "ms": timing["ms"]} if timing else metrics
 
 
 def maker(file: Path) -> str:
@@ -37,12 +42,11 @@ def maker(file: Path) -> str:
 
 
 def _check_figures(file: Path, metrics: Mapping[str, Any]) -> None:
-    """Raise DeepmarkError for an AP that is not in 0..1, and for milliseconds that are not positive numbers."""
+    """Raise DeepmarkError for an AP that is not in 0..1."""
     try:
-        figures = {metric.words: (metric.value_in(metrics), 1.0) for metric in METRICS.values()}
-        times = {f"milliseconds, {name}": (value, inf) for name, value in metrics.get("ms", {}).items()}
+        figures = {metric.words: metric.value_in(metrics) for metric in METRICS.values()}
     except (KeyError, TypeError, AttributeError) as error:
         raise DeepmarkError(f"{file}: damaged: it lacks {error}. Run `{maker(file)}` again.") from None
-    for name, (value, most) in (figures | times).items():
-        if value is not None and not (type(value) in (int, float) and 0 <= value <= most and isfinite(value)):
+    for name, value in figures.items():
+        if value is not None and not (type(value) in (int, float) and 0 <= value <= 1):
             raise DeepmarkError(f"{file}: damaged: {name} is {value!r}, which cannot be. Run `{maker(file)}` again.")
