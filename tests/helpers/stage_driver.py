@@ -19,7 +19,8 @@ TARGET_MIB = 4
 
 def main(engine_name: str, workers: str, stage: str, folder: str) -> None:
     engine = engine_of(ComputeParams(engine=engine_name, workers=int(workers) or None))
-    raw, records, shards, done = *(Path(folder) / name for name in ("raw", "records", "shards")), 0
+    raw, records, shards = (Path(folder) / name for name in ("raw", "records", "shards"))
+    done = 0
 
     def say(count: int) -> None:
         nonlocal done
