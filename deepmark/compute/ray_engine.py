@@ -111,7 +111,7 @@ class _Crew:
         lost = sorted(machine.name for key, machine in self.known.items() if key not in working)
         if lost:
             self.lost += len(lost)
-            warn(f"lost {', '.join(lost)}: what ran there is done again, on {len(working)} machines that remain.")
+            warn(f"lost {', '.join(lost)}: what ran there is done again on the {len(working)} that remain.")
         places = sum(int(machine.gpus if self.on_gpus else machine.cores) for machine in working.values())
         self.known, self.size = working, min(places, self.workers or places) or 1
         if working:

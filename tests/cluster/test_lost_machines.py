@@ -33,7 +33,7 @@ IMAGES, DIFFERENT, REJECTED = 3000, 8, 5
 LONGEST_PAUSE = 40
 """Seconds; with the keep-alive settings 22 were measured for a cut cable, and 13 for a kill."""
 
-LOST = "warning: lost machine-b (10.214.0.3): what ran there is done again, on 1 machines that remain.\n"
+LOST = "warning: lost machine-b (10.214.0.3): what ran there is done again on the 1 that remain.\n"
 
 RAYS_OWN = {"RAY_grpc_client_keepalive_time_ms": "300000", "RAY_grpc_client_keepalive_timeout_ms": "120000"}
 """The keep-alive settings that Ray has by itself."""
