@@ -37,6 +37,9 @@ test-quick: $(READY)  ## of these the tests that take a second or less
 test-system: $(READY)  ## the tests of whole systems: machines, kills, servers, browsers, the whole graph
 	$(PYTEST) -m system
 
+test-cluster: $(READY)  ## of these the ones that lose machines of a Ray cluster, one after the other
+	$(BIN)/python -m pytest tests/cluster -m system -s --durations 10
+
 story: $(READY)  ## a scheduled retraining from end to end by the real daemon, then once more with 20 kills: 40 minutes
 	$(BIN)/python -m pytest tests/story -m story -s --timeout 0
 
@@ -51,4 +54,4 @@ docs: $(READY)  ## the documentation as a site in site/; its search wants a serv
 clean:  ## forget the environment and the demo
 	rm -rf .venv runs/demo site
 
-.PHONY: help setup demo ui test test-quick test-system story lint docs clean
+.PHONY: help setup demo ui test test-quick test-system test-cluster story lint docs clean
