@@ -15,6 +15,7 @@ from assets.dvc.graph import Edge, Graph, StageFamily, read_data_version
 from assets.dvc.repro import Outcome, StageEndedError, StageFailedError, repro
 from assets.metadata.code_references import stage_links
 from assets.metadata.format import rounded
+from assets.metadata.pieces import PiecesShown
 from deepmark.errors import DeepmarkError
 
 Facts = Callable[[Path, str | None], Mapping[str, Any]]
@@ -89,13 +90,15 @@ def dvc_asset(
         partition = context.partition_key if context.has_partition_key else None
         stage = family.stage(partition)
         previous = _last_metadata(context, hints.asset, partition) if checks or warnings else {}
-        outcome = _bring_up_to_date(context, graph.workspace, stage.address)
+        pieces = PiecesShown(context, hints.asset, partition)
+        outcome = _bring_up_to_date(context, graph.workspace, stage.address, pieces)
         version = read_data_version(graph.workspace, stage)
         materialized = Materialized(workspace=graph.workspace, partition=partition, previous=previous)
         return dg.MaterializeResult(
             metadata={
                 "dvc": outcome,
                 "command": stage.command,
+                **pieces.latest,
                 **rounded(_metadata(facts, graph.workspace, partition) if facts else {}),
             },
             data_version=dg.DataVersion(version) if version else None,
@@ -112,12 +115,12 @@ def _metadata(facts: Facts, workspace: Path, partition: str | None) -> Mapping[s
         return {"not shown": str(error)}
 
 
-def _bring_up_to_date(context: dg.AssetExecutionContext, workspace: Path, stage: str) -> Outcome:
+def _bring_up_to_date(context: dg.AssetExecutionContext, workspace: Path, stage: str, pieces: PiecesShown) -> Outcome:
     """Start `dvc repro` only if there is something to do: its start is most of the time of an unchanged stage."""
     if is_up_to_date(workspace, stage):
         print(f"Stage '{stage}' didn't change, skipping", flush=True)
         return "unchanged"
-    return repro_in_run(context, workspace, stage)
+    return repro_in_run(context, workspace, stage, pieces=pieces)
 
 
 def repro_in_run(
@@ -126,9 +129,16 @@ def repro_in_run(
     *stages: str,
     options: Sequence[str] = ("--single-item",),
     env: Mapping[str, str] = MappingProxyType({}),
+    pieces: PiecesShown | None = None,
 ) -> Outcome:
-    """`dvc repro` in a Pipes session: what processes below it report is in the run's log at once."""
+    """`dvc repro` in a Pipes session: what processes below it report is in the run's log at once.
+
+    How many pieces of their work are done goes to `pieces`.
+    """
+    sessions: list[dg.PipesSession] = []
     with ExitStack() as stack:
+        if pieces is not None:  # looks for the last time after the session has read all
+            stack.enter_context(pieces.of(lambda: sessions[0].get_custom_messages() if sessions else ()))
         with catch_warnings():
             simplefilter("ignore")  # Dagster calls its own code deprecated, and Pipes a preview
             pipes = dg.open_pipes_session(
@@ -137,6 +147,7 @@ def repro_in_run(
                 message_reader=dg.PipesTempFileMessageReader(),
             )
             session = stack.enter_context(pipes)
+        sessions.append(session)
         try:
             return repro(workspace, *stages, options=options, env={**env, **session.get_bootstrap_env_vars()})
         except StageEndedError as error:

@@ -2,6 +2,7 @@
 
 from deepmark.compute.engine import Engine
 from deepmark.compute.local import Local
+from deepmark.compute.reported import reported
 from deepmark.params import ComputeParams
 
 
@@ -10,5 +11,5 @@ def engine_of(params: ComputeParams) -> Engine:
     if params.engine == "ray":
         from deepmark.compute.ray_engine import Ray
 
-        return Ray(params)
-    return Local(params.workers)
+        return reported(Ray(params))
+    return reported(Local(params.workers))

@@ -62,7 +62,10 @@ class Local:
     given, or one that uses all cores. Where there is to be one, this process does the work.
     """
 
+    name = "local"
+
     def __init__(self, workers: int | None = None) -> None:
+        self.machines, self.lost = 1, 0
         self.workers = workers or os.cpu_count() or 1
         self._given = workers
 

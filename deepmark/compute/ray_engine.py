@@ -62,14 +62,16 @@ def _here() -> str:
 class Ray:
     """An engine over the cores, or the GPUs, of a Ray cluster, whose machines may come and go."""
 
+    name = "ray"
+
     def __init__(self, params: ComputeParams) -> None:
-        self.params = params
+        self.params, self.machines, self.lost = params, 0, 0
 
     def map_in_order(
         self, function: Callable[[T], R], items: Iterable[T], *, on: Place = "core"
     ) -> Generator[R, None, None]:
         """As `Engine`; raises DeepmarkError where no cluster can be used, or a piece was lost `LOSSES` times."""
-        crew = _Crew(connect(self.params), on, self.params.workers)
+        crew = _Crew(connect(self.params), on, self.params.workers, self)
         import ray
 
         task: Any = ray.remote(**crew.needs, max_retries=LOSSES, retry_exceptions=False)(run_piece)
@@ -92,8 +94,8 @@ class Ray:
 class _Crew:
     """The machines at work on one stage: how many pieces they take, and which of them were lost."""
 
-    def __init__(self, found: list[Machine], on: Place, workers: int | None) -> None:
-        self.workers, self.lost = workers, 0
+    def __init__(self, found: list[Machine], on: Place, workers: int | None, engine: Ray) -> None:
+        self.workers, self.engine = workers, engine
         self.on_gpus = on == "device" and any(machine.gpus for machine in found)
         kinds = sorted({str(machine.gpu) for machine in found if machine.gpus})
         if self.on_gpus and len(kinds) > 1:
@@ -110,10 +112,11 @@ class _Crew:
         working = {machine.id: machine for machine in found if (machine.gpus if self.on_gpus else machine.cores)}
         lost = sorted(machine.name for key, machine in self.known.items() if key not in working)
         if lost:
-            self.lost += len(lost)
+            self.engine.lost += len(lost)
             warn(f"lost {', '.join(lost)}: what ran there is done again on the {len(working)} that remain.")
         places = sum(int(machine.gpus if self.on_gpus else machine.cores) for machine in working.values())
         self.known, self.size = working, min(places, self.workers or places) or 1
+        self.engine.machines = len(working)
         if working:
             self.since = time.monotonic()
         elif time.monotonic() - self.since > NO_CORES_SECONDS:

@@ -28,7 +28,11 @@ def write(path, value):
     pathlib.Path(path).write_text(value if isinstance(value, str) else json.dumps(value))
 
 def ingest(split):
+    from deepmark.compute.choose import engine_of
+    from deepmark.params import ComputeParams
+
     files = len(list(pathlib.Path("data/raw", split).iterdir()))
+    list(engine_of(ComputeParams(workers=1)).map_in_order(str, range(files)))
     if files == 13:
         sys.exit("deepmark ingest: data/raw/train/3.jpg: not a JPEG. Remove it, or ask for it again.")
     for ending in ("parquet", "rejected.parquet"):

@@ -10,9 +10,10 @@ from ray_head import Head, ray_head
 from workspaces import copied, set_params
 
 from deepmark.compute.ray_cluster import NODE_SETTINGS, Machine
-from deepmark.compute.ray_engine import _Crew
+from deepmark.compute.ray_engine import Ray, _Crew
 from deepmark.compute.software import software
 from deepmark.errors import DeepmarkError
+from deepmark.params import ComputeParams
 from deepmark.workspace.cluster_check import Seen, _faults, _faults_of_all, look_around
 from deepmark.workspace.layout import Workspace
 
@@ -92,6 +93,7 @@ def test_a_machine_is_told_by_its_name_what_is_wrong_with_it():
 
 
 def test_a_cluster_without_cores_or_with_two_kinds_of_gpus_is_told_so():
+    engine = Ray(ComputeParams(engine="ray"))
     mixed = [machine(gpus=1, gpu="H100"), machine(id="2", gpus=1, gpu="L4")]
 
     (idle,) = _faults_of_all([machine(cores=0, head=True)])
@@ -101,9 +103,9 @@ def test_a_cluster_without_cores_or_with_two_kinds_of_gpus_is_told_so():
     assert two_kinds.startswith("the GPUs are of 2 kinds (H100, L4), whose results differ")
     assert [*_faults_of_all([machine()])] == []
     with pytest.raises(DeepmarkError, match="of 2 kinds"):
-        _Crew(mixed, "device", None)
-    assert _Crew(mixed, "core", None).size == 16
-    assert _Crew(mixed[:1], "device", None).needs == {"num_gpus": 1, "num_cpus": 0}
+        _Crew(mixed, "device", None, engine)
+    assert _Crew(mixed, "core", None, engine).size == 16
+    assert _Crew(mixed[:1], "device", None, engine).needs == {"num_gpus": 1, "num_cpus": 0}
 
 
 def test_a_probe_file_that_is_missing_or_another_is_noticed(tmp_path):
