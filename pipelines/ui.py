@@ -22,6 +22,7 @@ from deepmark.tracking.mlflow_store import (
     tracking_uri,
 )
 from deepmark.workspace.environment import child_environment
+from pipelines.gpu_pool import widen_gpu_pool
 from pipelines.instance import dagster_home
 
 HOST = "127.0.0.1"
@@ -51,6 +52,7 @@ def serve(workspace: Path, *, dagster_port: int = 3000, mlflow_port: int = 5000)
     """
     workspace = workspace.resolve()
     home = dagster_home(workspace)
+    widen_gpu_pool(workspace)
     with store_errors(tracking_uri(workspace)):
         store = open_store(workspace)
     servers = [Server("Dagster", dagster_port, _dagster(dagster_port))]

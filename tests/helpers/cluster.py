@@ -179,8 +179,11 @@ def _connect(head: Host, others: list[Host]) -> None:
 
 
 @contextmanager
-def cluster(*, cores: int = 1, **variables: str) -> Iterator[Cluster]:
-    """The head, and the machines a and b with as many cores each; skips the test where that cannot be had."""
+def cluster(*, cores: int = 1, started: bool = True, **variables: str) -> Iterator[Cluster]:
+    """The head, and the machines a and b with as many cores each; skips the test where that cannot be had.
+
+    Where it is not to be started, there are three machines on which Ray does not run.
+    """
     pytest.importorskip("ray", reason="Ray is not installed (the extra `cluster`)", exc_type=ImportError)
     missing = [word for word in ("ip", "unshare", "nsenter", "hostname") if shutil.which(word) is None]
     if missing:
@@ -195,6 +198,7 @@ def cluster(*, cores: int = 1, **variables: str) -> Iterator[Cluster]:
         own = {"GLOO_SOCKET_IFNAME": CABLE}
         made = Cluster(head=head, a=a, b=b, folder=folder, variables=ray_variables(folder) | own | variables)
         stack.callback(made.end)
-        made.start_head()
-        made.start(a, b, cores=cores)
+        if started:
+            made.start_head()
+            made.start(a, b, cores=cores)
         yield made

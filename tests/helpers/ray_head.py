@@ -81,8 +81,8 @@ def _free_port() -> int:
 
 
 @contextmanager
-def ray_head(cores: int, **variables: str) -> Iterator[Head]:
-    """The cluster, for as long as the block runs, with these variables; skips the test where Ray is not installed."""
+def ray_head(cores: int, *options: str, **variables: str) -> Iterator[Head]:
+    """The cluster, for as long as the block runs; skips the test where Ray is not installed."""
     pytest.importorskip("ray", reason="Ray is not installed (the extra `cluster`)", exc_type=ImportError)
     folder, port = short_folder(), _free_port()
     words = ["start", "--head", "--block", f"--port={port}", f"--num-cpus={cores}", f"--temp-dir={folder}"]
@@ -90,7 +90,10 @@ def ray_head(cores: int, **variables: str) -> Iterator[Head]:
     log = folder / "start.log"
     with log.open("w") as out:
         process = subprocess.Popen(
-            [sys.executable, RAY, *words, *more], env=ray_variables(folder) | variables, stdout=out, stderr=out
+            [sys.executable, RAY, *words, *more, *options],
+            env=ray_variables(folder) | variables,
+            stdout=out,
+            stderr=out,
         )
     try:
         wait_for_start(log)
