@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time __getattr__ impo
     from deepmark.data.records import read_records
     from deepmark.data.shards.reader import ShardReader
     from deepmark.data.shards.web_dataset import web_dataset
-    from deepmark.detectors import load_detector
+    from deepmark.detectors import load_detector, predict_images
     from deepmark.errors import DeepmarkError
     from deepmark.eval.coco_score.score import score_files
     from deepmark.eval.metric.evaluate import EvalReport, evaluate
@@ -55,6 +55,7 @@ __all__ = [
     "init_workspace",
     "load_detector",
     "load_network",
+    "predict_images",
     "read_predictions",
     "read_records",
     "score_files",
@@ -81,6 +82,7 @@ _MODULES = {
     "init_workspace": "workspace.init",
     "load_detector": "detectors",
     "load_network": "model.detector",
+    "predict_images": "detectors",
     "read_predictions": "data.predictions",
     "read_records": "data.records",
     "score_files": "eval.coco_score.score",

@@ -1,7 +1,8 @@
-"""A detector from whatever people have: a checkpoint, an exported file, a workspace, or a registered version."""
+"""A detector from whatever people have, or its predictions: a checkpoint, an exported file, a workspace, a version."""
 
 import os
 import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,10 @@ from deepmark.errors import DeepmarkError, as_path, extras_named
 from deepmark.runtime.image_detector import ImageDetector, check_min_score, check_strategy
 
 if TYPE_CHECKING:
+    from deepmark.compute.engine import Engine
     from deepmark.params import PredictParams
     from deepmark.registry.versions import Registry, Version
+    from deepmark.types import Prediction
 
 EXPORTED = Path("export/model.onnx")
 """In a workspace."""
@@ -60,6 +63,63 @@ def load_detector(
         if predict is None and (found := workspace_of_model(path)) is not None:
             predict = found.params.predict
         return load_checkpoint(path, device=device, strategy=strategy, min_score=min_score, predict=predict)
+
+
+def predict_images(
+    images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    model: str | os.PathLike[str],
+    *,
+    strategy: str = "nms",
+    min_score: float | None = None,
+    predict: "PredictParams | None" = None,
+    recursive: bool = False,
+    engine: "Engine | None" = None,
+    unreadable: Callable[[str], None] | None = None,
+    progress: Callable[[int], None] = lambda count: None,
+    workspace: str | os.PathLike[str] = ".",
+) -> "Iterator[Prediction]":
+    """The detections in many images, in order, as they are made: on all GPUs of this machine, or of a cluster.
+
+        for prediction in predict_images("photos", "model.safetensors"):
+            print(prediction.file, prediction.detections)
+
+    `images` is a path, a pattern such as "photos/**/*.jpg", a folder (with `recursive`, also the folders in it), a URL,
+    or several of these; or a folder of shards. `file` of a prediction is the path, `image_id` the place among the
+    images; of shards, those of the record. `model`, `strategy`, `min_score`, `predict` and `workspace` are as in
+    `load_detector` (extra `train`).
+
+    The images are predicted in parts of 512, or of the next multiple of the section's `batch_size`. Where the parts are
+    predicted is up to `engine`: by default `deepmark.compute.local.Local()`, which has a process for each GPU; on
+    devices of one kind every engine gives the same digits. `unreadable` is called with the reason for each image that
+    cannot be read, and the others go on; `progress` with the number of further images that are done.
+
+    Raises DeepmarkError where there is no image; without `unreadable`, when the first comes up that cannot be read;
+    where the model is missing, damaged or none of DeepMark's, and for options that cannot be.
+    """
+    options: dict[str, Any] = {"strategy": strategy, "min_score": min_score, "recursive": recursive, "engine": engine}
+    options |= {"unreadable": unreadable, "progress": progress}
+    with extras_named():
+        from deepmark.infer.predict_images import predict_images as predict_by_file
+        from deepmark.workspace.layout import workspace_of_model
+
+        if str(model).startswith("models:"):
+            return _by_version(str(model), Path(workspace), images, **options)
+        path = as_path(model, "predict_images: model")
+        path = _model_of(path) if path.is_dir() else path
+        if predict is None and path.suffix != ".onnx" and (found := workspace_of_model(path)) is not None:
+            predict = found.params.predict
+        return predict_by_file(images, path, predict=predict, **options)
+
+
+def _by_version(uri: str, workspace: Path, images: Any, **options: Any) -> "Iterator[Prediction]":
+    """As `predict_images`, by a registered version, whose file is kept in runs/ until all is predicted."""
+    from deepmark.infer.predict_images import predict_images as predict_by_file
+
+    registry, version = find_version(uri, workspace)
+    runs = workspace / "runs"  # all machines of a cluster share it
+    runs.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="registered-", dir=runs) as folder:
+        yield from predict_by_file(images, registry.download_served(version, Path(folder)), **options)
 
 
 def _model_of(folder: Path) -> Path:

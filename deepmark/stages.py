@@ -220,6 +220,7 @@ def audit(workspace: Workspace) -> dict[str, Any]:
     from deepmark.audit.issue_images import Illustrator
     from deepmark.audit.label_issue import count_likely, rank_issues, write_issues
     from deepmark.audit.page import write_page
+    from deepmark.compute.choose import engine_of
     from deepmark.data.records import read_records
     from deepmark.files import new_folder
     from deepmark.workspace.inputs import open_shards
@@ -229,7 +230,7 @@ def audit(workspace: Workspace) -> dict[str, Any]:
     readers = {split: open_shards(workspace, split) for split in SPLITS}
     predictions, count = _predictions_to_audit(workspace), sum(map(len, readers.values()))
     with progress("audit", count) as advance:
-        copies = find_duplicates(readers, params, progress=advance)
+        copies = find_duplicates(readers, params, engine_of(workspace.params.compute), progress=advance)
     records = {split: read_records(file) for split, file in files.items()}
     issues = rank_issues([*find_label_issues(records, predictions.items(), params), *copies])
     illustrator = Illustrator(readers, {PREDICTED_SPLIT: predictions})

@@ -9,6 +9,7 @@ from deepmark.audit.label_matching import match_labels
 from deepmark.audit.labels import collect_labels
 from deepmark.audit.model_disagreements import misplaced_items, wrong_categories_and_missing_labels
 from deepmark.audit.swapped_landmarks import swapped_landmarks
+from deepmark.compute.engine import Engine
 from deepmark.data.shards.reader import ShardReader
 from deepmark.params import AuditParams
 from deepmark.types import Detections, ImageRecord
@@ -41,13 +42,17 @@ def find_label_issues(
 
 
 def find_duplicates(
-    readers: Mapping[str, ShardReader], params: AuditParams, *, progress: Callable[[int], None] = lambda count: None
+    readers: Mapping[str, ShardReader],
+    params: AuditParams,
+    engine: Engine,
+    *,
+    progress: Callable[[int], None] = lambda count: None,
 ) -> list[LabelIssue]:
     """Validation images that are in another split too, and files that are in a split twice.
 
     `progress` is called with the number of further images that were hashed.
     """
-    hashes = {split: hash_split(reader, progress=progress) for split, reader in readers.items()}
+    hashes = {split: hash_split(reader, engine, progress=progress) for split, reader in readers.items()}
     others = [each for split, each in hashes.items() if split != PREDICTED_SPLIT]
     shared = shared_images(hashes[PREDICTED_SPLIT], others, radius=params.hash_bits, min_score=params.min_score)
     return rank_issues([*shared, *(one for each in hashes.values() for one in identical_files(each))])

@@ -132,10 +132,12 @@ def _own(categories: np.ndarray) -> np.ndarray:
 
 
 def to_table(predictions: Sequence[tuple[int, str, Detections]], schema: pa.Schema | None = None) -> pa.Table:
-    """The predictions, one at least, as Arrow: some 21 KB for an image of 100 detections, half of what arrays take.
+    """The predictions as Arrow: some 21 KB for an image of 100 detections, half of what arrays take.
 
     The schema is, where none is given, RESCORED_SCHEMA if any of them has pose scores, else SCHEMA.
     """
+    if not predictions:
+        return (schema or SCHEMA).empty_table()
     ids, files, detections = zip(*predictions, strict=True)
     if schema is None:
         schema = RESCORED_SCHEMA if any(each.pose_scores is not None for each in detections) else SCHEMA

@@ -9,6 +9,7 @@ import numpy as np
 
 from deepmark import geometry
 from deepmark.data.jpeg import decode_and_warp
+from deepmark.images import OpenedImage
 from deepmark.infer.predict import PreparedImage, Timing
 from deepmark.params import PredictParams
 from deepmark.runtime.onnx_detector import OnnxDetector, PlacedImage
@@ -38,6 +39,16 @@ class ExportedPredictor:
         canvas = decode_and_warp(jpeg, affine, self.contract.input_size)
         read_ms = 1e3 * (time.perf_counter() - start)
         return PreparedImage(size=size, affines=[affine], canvases=[canvas], read_ms=read_ms)
+
+    def prepare_opened(self, image: OpenedImage) -> PreparedImage:
+        """An image of any kind, upright, on the canvas of the network.
+
+        Raises DeepmarkError where it is a JPEG that is cut off or damaged.
+        """
+        start = time.perf_counter()
+        placed = self._detector.prepare(image)
+        read_ms = 1e3 * (time.perf_counter() - start)
+        return PreparedImage(size=placed.size, affines=[placed.affine], canvases=[placed.canvas], read_ms=read_ms)
 
     def detect(self, images: Sequence[PreparedImage]) -> list[Detections]:
         """The detections of each prepared image, best first. Decoding is part of the graph, and of `network_ms`."""

@@ -28,8 +28,8 @@ class Part:
     notes: tuple[str, ...] = ()
     """What the caller should tell: a damaged part that was made again."""
 
-    advanced: int = 0
-    """Images that `progress` has counted already."""
+    waiting: int = 0
+    """Images that `progress` has not counted yet."""
 
 
 def write_part(file: Path, part: Part) -> None:
@@ -54,7 +54,7 @@ def read_part(file: Path) -> Part:
         raise
     except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         raise DeepmarkError(f"{file}: damaged ({error}). {remedy}") from None
-    return Part(table=table.replace_schema_metadata(metadata), timing=timing, device=device)
+    return Part(table=table.replace_schema_metadata(metadata), timing=timing, device=device, waiting=len(table))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ model, the images and the parameters. So every engine gives the same bytes, and 
 started again: parts that were made are kept until all of them are there.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -118,7 +118,7 @@ class ShardParts:
         )
         if file:
             write_part(file, part)
-        return replace(part, notes=notes, advanced=len(positions) if self.progress else 0)
+        return replace(part, notes=notes, waiting=0 if self.progress else len(positions))
 
 
 def _shard_parts(model: Model, reader: ShardReader, folder: Path | None) -> ShardParts:
@@ -139,15 +139,15 @@ def run_parts(
     *,
     progress: Callable[[int], None],
     note: Callable[[str], None],
-) -> Iterator[Part]:
+) -> Generator[Part, None, None]:
     """The parts in order, each made where the engine has a device; the model is let go in the end."""
     try:
         with closing(engine.map_in_order(function, pieces, on="device")) as parts:
             for part in parts:
                 for text in part.notes:
                     note(text)
-                if len(part.table) > part.advanced:
-                    progress(len(part.table) - part.advanced)
+                if part.waiting:
+                    progress(part.waiting)
                 yield part
     finally:
         _loaded.cache_clear()

@@ -252,21 +252,25 @@ def predict_shards(
         return record.id, record.file, replace(prepared, read_ms=1e3 * (time.perf_counter() - start))
 
     images = range(len(reader)) if positions is None else positions
-    return predict_images_of(images, read, predictor.detect, batch_size=batch_size, progress=progress)
+    return predict_positions(images, read, predictor.detect, batch_size=batch_size, progress=progress)
 
 
-def predict_images_of(
+def predict_positions(
     positions: range,
-    read: Callable[[int], tuple[int, str, PreparedImage]],
+    read: Callable[[int], tuple[int, str, PreparedImage] | None],
     detect: Callable[[Sequence[PreparedImage]], list[Detections]],
     *,
     batch_size: int,
     progress: Callable[[int], None],
 ) -> Iterator[Prediction]:
-    """The predictions of the images at these positions, each of which `read` gives as its id, name and canvases."""
+    """The predictions of the images at these positions, each of which `read` gives as its id, name and canvases.
+
+    Those for which `read` gives None are left out.
+    """
     batches = (positions[start : start + batch_size] for start in range(0, len(positions), batch_size))
     for batch in load_batches(batches, read, threads=default_threads()):
-        results = detect([prepared for *_, prepared in batch])
-        for (image_id, file, _), detections in zip(batch, results, strict=True):
+        images = [image for image in batch if image is not None]
+        results = detect([prepared for *_, prepared in images])
+        for (image_id, file, _), detections in zip(images, results, strict=True):
             yield Prediction(image_id, file, detections)
         progress(len(batch))

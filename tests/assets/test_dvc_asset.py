@@ -85,7 +85,7 @@ def test_partitions_are_mapped_as_items_use_items(assets):
     assert mapping(assets, "metrics", "records") == dg.SpecificPartitionsPartitionMapping(["validation"])
     assert mapping(assets, "suspected_labels", "shards") == dg.AllPartitionMapping()
     assert mapping(assets, "suspected_labels", "predictions") == dg.SpecificPartitionsPartitionMapping(["multiscale"])
-    assert mapping(assets, "report", "predictions") == dg.SpecificPartitionsPartitionMapping(["nms"])
+    assert mapping(assets, "report", "predictions") == dg.AllPartitionMapping()  # the times of all are shown
     assert mapping(assets, "predictions", "checkpoint") is None
 
 

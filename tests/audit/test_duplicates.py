@@ -1,3 +1,4 @@
+import hashlib
 from dataclasses import replace
 
 import cv2
@@ -5,8 +6,11 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from deepmark.audit.duplicates import ImageHashes, identical_files, shared_images
+from deepmark.audit import duplicates
+from deepmark.audit.duplicates import ImageHashes, hash_split, identical_files, shared_images
 from deepmark.audit.perceptual_hash import correlation, near_pairs, perceptual_hashes
+from deepmark.compute.local import Local
+from deepmark.data.shards.reader import ShardReader
 from deepmark.synthetic.scene import draw_image
 
 
@@ -23,12 +27,17 @@ def hashes(split, images):
     made = [perceptual_hashes(jpeg(image, 60 if split == "validation" else 90)) for image in images]
     return ImageHashes(
         split=split,
-        image_ids=list(range(1, len(images) + 1)),
+        image_ids=np.arange(1, len(images) + 1),
         files=[f"image/{number:06d}.jpg" for number in range(1, len(images) + 1)],
-        sha256=[f"{split} {number}" for number in range(len(images))],
+        sha256=sums(*(f"{split} {number}" for number in range(len(images)))),
         bits=np.array([bits for bits, _ in made], np.uint64).reshape(-1, 2),
-        thumbnails=np.array([thumbnail for _, thumbnail in made], np.uint8).reshape(-1, 16, 16),
+        thumbnails=np.array([thumbnail for _, thumbnail in made], np.uint8).reshape(-1, 16, 16).__getitem__,
     )
+
+
+def sums(*texts):
+    digests = b"".join(hashlib.sha256(text.encode()).digest() for text in texts)
+    return np.frombuffer(digests, np.uint64).reshape(-1, 4)
 
 
 def shared(validation, train):
@@ -68,10 +77,37 @@ def test_the_same_file_across_splits_is_certain(images):
 
 
 def test_a_file_that_is_in_a_split_twice_is_named_with_the_first(images):
-    twice = replace(hashes("train", images[:3]), sha256=["a", "b", "a"])
+    twice = replace(hashes("train", images[:3]), sha256=sums("a", "b", "a"))
     (found,) = identical_files(twice)
 
     assert (found.image_id, found.other, found.item) == (3, "train/image/000001.jpg", None)
+
+
+def test_every_repeated_file_is_named_with_the_lowest_number_that_has_it(images):
+    several = replace(
+        hashes("train", images[:6]), image_ids=np.array([4, 2, 9, 1, 3, 7]), sha256=sums("a", "b", "b", "a", "c", "a")
+    )
+
+    found = [(one.image_id, one.other) for one in identical_files(several)]
+    assert found == [(4, "train/image/000004.jpg"), (7, "train/image/000004.jpg"), (9, "train/image/000002.jpg")]
+
+
+@pytest.mark.slow
+def test_the_hashes_of_shards_are_those_of_their_images(sharded_once, monkeypatch):
+    monkeypatch.setattr(duplicates, "_PIECE", 5)
+    reader = ShardReader(sharded_once.shards("train"))
+    samples = list(reader)
+    made = [perceptual_hashes(jpeg) for _, jpeg in samples]
+    for workers in (1, 2):
+        counted: list[int] = []
+        found = hash_split(reader, Local(workers), progress=counted.append)
+
+        assert counted == [5, 5, 2]
+        assert found.image_ids.tolist() == [record.id for record, _ in samples]
+        assert [str(file) for file in found.files] == [record.file for record, _ in samples]
+        assert found.sha256.tobytes().hex() == "".join(record.sha256 for record, _ in samples)
+        assert found.bits.tolist() == [bits.tolist() for bits, _ in made]
+        assert found.thumbnails(np.array([7, 2])).tolist() == [made[7][1].tolist(), made[2][1].tolist()]
 
 
 @pytest.mark.parametrize("radius", [0, 3, 10])

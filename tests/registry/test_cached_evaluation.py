@@ -6,7 +6,7 @@ import pytest
 from registered import aliases, cannot_predict, flip_bit, load_champion, registered_weights, tags
 from workspaces import refused, set_params
 
-from deepmark import stages
+from deepmark import predict_images, stages
 from deepmark.compute.local import Local
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
@@ -79,3 +79,13 @@ def test_a_challenger_whose_weights_are_not_what_was_registered_is_not_promoted_
     with pytest.raises(DeepmarkError, match="weights were changed" if fault == "changed" else "cannot be fetched"):
         promote(pair, force="now")
     assert aliases(pair) == {2: ("challenger",), 1: ("champion",)}
+
+
+@pytest.mark.slow
+def test_a_registered_version_predicts_images_and_its_file_is_removed_afterwards(pair):
+    images = sorted((pair.raw / "validation/image").iterdir())
+    uri = "models:/deepmark@champion"
+    found = list(predict_images(pair.raw / "validation/image", uri, workspace=pair.root, min_score=0.0))
+
+    assert [one.file for one in found] == [str(image) for image in images]
+    assert list((pair.root / "runs").iterdir()) == []
