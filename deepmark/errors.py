@@ -8,6 +8,7 @@
       RequestRefusedError  server.refusals: a request to `deepmark serve` is answered with a status of 400 or more
       BadRequestError      serving.pyfunc_model: a request to the served model cannot be answered
       LostPeerError        train.distributed.process_group: another process left the training
+      RunLockedError       train.checkpoint: another process trains the same run
     StoppedError           train.distributed.stop_signal: all processes stopped after the same step, for a signal
     _WrongValueError       serving.pyfunc_model: what stands in the place of an image; becomes a BadRequestError
     InvalidInputError      data.ingest.strict_json: an input is unusable; ingest rejects and counts it

@@ -40,19 +40,23 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
+class RunLockedError(DeepmarkError):
+    """Another process trains the same run."""
+
+
 @contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
+def run_lock(folder: Path, *, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Hold the run's lock, so that no second training of the same run starts; a killed process loses it.
 
-    Raises DeepmarkError naming the process that holds the lock.
+    Raises RunLockedError naming the process that holds the lock, where it still does after some seconds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "lock"
     try:
-        lock = FileLock(file, timeout=LOCK_SECONDS, poll_interval=0.2).acquire()
+        lock = FileLock(file, timeout=seconds, poll_interval=0.2).acquire()
     except Timeout:
         holder = file.read_text("utf-8").strip() or "another process"
-        raise DeepmarkError(
+        raise RunLockedError(
             f"{folder}: this recipe is being trained already, by {holder}. "
             "Wait for it or stop it; two at once would spoil each other's checkpoints."
         ) from None

@@ -27,7 +27,7 @@ from deepmark.tracking.flatten import flatten
 from deepmark.tracking.metric_names import epoch_metrics
 from deepmark.tracking.tracker import Tracker
 from deepmark.train.best_epoch import measure_ap
-from deepmark.train.checkpoint import newest_checkpoint, restore_checkpoint, run_lock, save_checkpoint
+from deepmark.train.checkpoint import LOCK_SECONDS, newest_checkpoint, restore_checkpoint, run_lock, save_checkpoint
 from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.distributed.stop_signal import StoppedError, StopSignal
 from deepmark.train.learning_check import learning_warnings
@@ -49,12 +49,17 @@ _BRIEF = ("loss/train", "loss/validation", "landmark/AP", "training/learning_rat
 _log = logging.getLogger(__name__)
 
 
-def train_rank(workspace: Workspace, folder: Path, group: ProcessGroup, stop: StopSignal) -> None:
-    """This process's part of a training; the first process writes checkpoints to `folder`, logs, and writes outputs."""
+def train_rank(
+    workspace: Workspace, folder: Path, group: ProcessGroup, stop: StopSignal, *, lock_seconds: float = LOCK_SECONDS
+) -> None:
+    """This process's part of a training; the first process writes checkpoints to `folder`, logs, and writes outputs.
+
+    It waits `lock_seconds` for the end of another training of the same run.
+    """
     params = workspace.params
     train, validation = (open_shards(workspace, split) for split in ("train", "validation"))
     data = make_data(params, train, validation, group)
-    with run_lock(folder) if group.is_first else nullcontext():
+    with run_lock(folder, seconds=lock_seconds) if group.is_first else nullcontext():
         detector = start_detector(workspace, group)
         teacher = load_teacher(workspace, group)
         stepper = make_stepper(detector, build_optimizer(detector, params.train), params.train, group, teacher=teacher)

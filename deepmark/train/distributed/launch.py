@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-import torch
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -26,7 +25,7 @@ ENVIRONMENT = {
     "TORCH_NCCL_ASYNC_ERROR_HANDLING": "3",
 }
 """Of every process that trains."""
-_END_SECONDS = 30
+END_SECONDS = 30
 """Between the signal that ends a training and SIGKILL: time for a checkpoint."""
 
 
@@ -34,18 +33,17 @@ class RankError(DeepmarkError):
     """A training process died; the message holds its own traceback."""
 
 
-def count_processes(wanted: int | Literal["auto"]) -> int:
-    """The number of processes that train on this machine.
+def count_processes(wanted: int | Literal["auto"], *, gpus: int) -> int:
+    """The number of processes that train on this machine, or on the cluster.
 
     Raises DeepmarkError where more are wanted than there are GPUs; without any GPU, processes share the CPU.
     """
-    gpus = torch.cuda.device_count()
     if wanted == "auto":
         return max(1, gpus)
     if gpus and wanted > gpus:
         raise DeepmarkError(
-            f"params.yaml: compute: train_processes is {wanted}, this machine has {gpus} GPU(s). Lower it, set it to "
-            "auto, or train on several machines (compute.engine: ray)."
+            f"params.yaml: compute: train_processes is {wanted}, and there are {gpus} GPU(s). Lower it, set it to "
+            "auto, or train on more machines (docs/scale.md)."
         )
     return wanted
 
@@ -69,7 +67,7 @@ def _explain(failures: dict[int, ProcessFailure], errors: Path) -> Exception:
         return reasons[0]  # ranks that ended by SIGTERM got it from the launcher, because this one had failed
     for number in (signal.SIGTERM, signal.SIGINT):
         if any(failure.exitcode == 128 + number for failure in failures.values()):
-            return _stopped(number)
+            return stopped(number)
     for rank, failure in failures.items():
         if (
             failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM
@@ -81,7 +79,8 @@ def _explain(failures: dict[int, ProcessFailure], errors: Path) -> Exception:
     return RankError(f"ranks {', '.join(map(str, failures))} of the training failed without a reason; see above.")
 
 
-def _stopped(by: signal.Signals) -> DeepmarkError:
+def stopped(by: signal.Signals) -> DeepmarkError:
+    """The error of a training that a signal ended."""
     return DeepmarkError(f"stopped by {by.name}. The same command goes on from the last checkpoint.")
 
 
@@ -104,7 +103,7 @@ def run_workers(workspace: Path, run_folder: Path, *, processes: int, seconds: f
         except ChildFailedError as error:
             raise _explain(error.failures, Path(errors)) from None
         except SignalException as stop:
-            raise _stopped(stop.sigval) from None
+            raise stopped(stop.sigval) from None
 
 
 def _config(processes: int, run_id: str, seconds: float, errors: str) -> LaunchConfig:
@@ -121,5 +120,5 @@ def _config(processes: int, run_id: str, seconds: float, errors: str) -> LaunchC
         local_addr="localhost",
         max_restarts=0,
         monitor_interval=0.1,
-        shutdown_timeout=_END_SECONDS,
+        shutdown_timeout=END_SECONDS,
     )

@@ -43,11 +43,11 @@ def interface_of(address: str) -> str | None:
     return next((name for name, addresses in cards if any(each.address == address for each in addresses)), None)
 
 
-def use_interface(host: str) -> None:
-    """Let gloo and NCCL use the interface that leads to `host`, where the environment names none."""
-    if interface := interface_towards(host):
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
-        os.environ.setdefault("NCCL_SOCKET_IFNAME", interface)
+def use_interface(interface: str | None) -> None:
+    """Let gloo and NCCL use a network interface, where it is known and the environment names none."""
+    for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+        if interface is not None and not os.environ.get(name):
+            os.environ[name] = interface
 
 
 def meet(master: tuple[str, int], *, rank: int, world_size: int, seconds: float) -> dist.Store:

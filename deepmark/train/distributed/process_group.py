@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from deepmark.errors import DeepmarkError
-from deepmark.train.distributed.meeting import meet, use_interface
+from deepmark.train.distributed.meeting import interface_towards, meet, use_interface
 
 T = TypeVar("T")
 
@@ -152,7 +152,7 @@ def _choose_device(info: RankInfo) -> torch.device:
 def _join(info: RankInfo, master: tuple[str, int], backend: str, seconds: float) -> None:
     """Join the other processes; raises DeepmarkError saying who did not come, or cannot be reached."""
     if info.local_world_size < info.world_size:
-        use_interface(master[0])
+        use_interface(interface_towards(master[0]))
     store = meet(master, rank=info.rank, world_size=info.world_size, seconds=seconds)
     try:
         dist.init_process_group(

@@ -46,6 +46,11 @@ class StopSignal:
             self.exit()
 
     @property
+    def received(self) -> signal.Signals | None:
+        """The signal that this process received, if any."""
+        return signal.Signals(self._received) if self._received is not None else None
+
+    @property
     def is_received(self) -> bool:
         """Whether this process was told to end."""
         return self._received is not None

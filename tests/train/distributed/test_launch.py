@@ -24,14 +24,11 @@ LEFT_WITHIN = 20.0
 """Seconds; on a busy machine a process checks its parent late, because its imports come first."""
 
 
-def test_every_gpu_gets_a_process_and_a_cpu_as_many_as_are_wanted(monkeypatch):
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    assert (count_processes("auto"), count_processes(3)) == (1, 3)
-
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
-    assert (count_processes("auto"), count_processes(3)) == (4, 3)
-    with pytest.raises(DeepmarkError, match=r"train_processes is 5, this machine has 4 GPU\(s\)\. .*engine: ray"):
-        count_processes(5)
+def test_every_gpu_gets_a_process_and_a_cpu_as_many_as_are_wanted():
+    assert (count_processes("auto", gpus=0), count_processes(3, gpus=0)) == (1, 3)
+    assert (count_processes("auto", gpus=4), count_processes(3, gpus=4)) == (4, 3)
+    with pytest.raises(DeepmarkError, match=r"train_processes is 5, and there are 4 GPU\(s\)\. Lower it"):
+        count_processes(5, gpus=4)
 
 
 @pytest.mark.parametrize(

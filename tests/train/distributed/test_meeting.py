@@ -75,9 +75,9 @@ def test_the_interface_towards_a_loopback_address_is_that_of_the_way_out():
 
 def test_an_interface_that_the_environment_names_is_kept(monkeypatch):
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "mine")
-    monkeypatch.setattr("deepmark.train.distributed.meeting.interface_towards", lambda host: "eth7")
     monkeypatch.delenv("NCCL_SOCKET_IFNAME", raising=False)
-    use_interface("alpha")
+    use_interface(None)
+    use_interface("eth7")
 
     assert (os.environ["GLOO_SOCKET_IFNAME"], os.environ["NCCL_SOCKET_IFNAME"]) == ("mine", "eth7")
     monkeypatch.delenv("NCCL_SOCKET_IFNAME")
