@@ -154,6 +154,18 @@ def _explain(error: Exception, address: str) -> str:
     return f"the Ray cluster at {address} cannot be used from here ({text[:300]}). {JOIN}"
 
 
+def head_answers() -> bool:
+    """Whether the head of the joined cluster accepts a connection."""
+    import ray
+
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
 def _call(function: Any) -> Any:
     return function()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deepmark.compute.engine import Place
-from deepmark.compute.ray_cluster import Machine, connect, machines, warn
+from deepmark.compute.ray_cluster import Machine, connect, head_answers, machines, warn
 from deepmark.compute.software import differences, software
 from deepmark.errors import DeepmarkError
 from deepmark.params import ComputeParams
@@ -31,6 +31,9 @@ LOSSES = 20
 
 NO_CORES_SECONDS = 600
 """How long to wait for a machine with a core, where the last one was lost: a scheduler may bring another."""
+
+HEAD_SECONDS = 20
+"""How long the head may be silent."""
 
 IDLE_SECONDS = 60
 """How long to wait, at an early end, for the pieces under way."""
@@ -79,15 +82,16 @@ class Ray:
         waiting: deque[Any] = deque()
         try:
             for item in items:
+                crew.wait_for_a_place(waiting)
                 waiting.append(task.remote(shared[0], item, *shared[1:]))
                 while len(waiting) > AHEAD * crew.size:
                     yield crew.result_of(waiting.popleft())
             while waiting:
                 yield crew.result_of(waiting.popleft())
         finally:
-            for ref in waiting:
-                ray.cancel(ref)
-            if waiting:
+            if waiting and crew.has_head:
+                for ref in waiting:
+                    ray.cancel(ref)
                 ray.wait(list(waiting), num_returns=len(waiting), timeout=IDLE_SECONDS, fetch_local=False)
 
 
@@ -104,7 +108,8 @@ class _Crew:
                 "in the last bits. Start Ray with --num-gpus=0 on the machines of one kind."
             )
         self.needs: dict[str, Any] = {"num_gpus": 1, "num_cpus": 0} if self.on_gpus else {"num_cpus": 1}
-        self.size, self.since, self.looked = 1, time.monotonic(), time.monotonic()
+        self.size, self.has_head = 1, True
+        self.since = self.looked = self.heard = time.monotonic()
         self.known: dict[str, Machine] = {}
         self._count(found)
 
@@ -125,18 +130,45 @@ class _Crew:
                 "Start Ray on its machines again, then run the same command again; `deepmark cluster check` shows them."
             )
 
+    def _look(self) -> None:
+        """Look which machines there are, once in `LOOK_SECONDS`; raises DeepmarkError where the head is lost.
+
+        Ray itself would end this process a minute after the loss, with no more than a line of its log.
+        """
+        now = time.monotonic()
+        if now - self.looked < LOOK_SECONDS:
+            return
+        self.looked = now
+        if head_answers():
+            self.heard = now
+            self._count(machines())
+        elif now - self.heard > HEAD_SECONDS:
+            self.has_head = False
+            raise DeepmarkError(
+                f"the head of the Ray cluster has not answered for {HEAD_SECONDS} seconds. Start Ray on all machines "
+                "again, then run the same command again."
+            )
+
+    def wait_for_a_place(self, waiting: Iterable[Any]) -> None:
+        """Wait until fewer pieces than `compute.workers` are under way."""
+        import ray
+
+        unfinished = list(waiting)
+        while self.workers and len(unfinished) >= self.workers:
+            _, unfinished = ray.wait(
+                unfinished, num_returns=len(unfinished) - self.workers + 1, timeout=LOOK_SECONDS, fetch_local=False
+            )
+            self._look()
+
     def result_of(self, ref: Any) -> Any:
         """The result of a piece, or the exception of its function; meanwhile looks which machines there are."""
         import ray
         import ray.exceptions as gone
 
-        while True:
+        ready: list[Any] = []
+        while not ready:
             ready, _ = ray.wait([ref], timeout=LOOK_SECONDS)
-            if time.monotonic() - self.looked >= LOOK_SECONDS:
-                self.looked = time.monotonic()
-                self._count(machines())
-            if ready:
-                break
+            self._look()
         try:
             return ray.get(ref)
         except gone.RayTaskError as error:

@@ -1,5 +1,6 @@
 """The Ray engine on a cluster of this machine alone; tests/cluster has clusters of several machines that are lost."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,6 +79,17 @@ print(len(taken), made == len(list(Path.cwd().iterdir())) < 5)
 
 
 @pytest.mark.slow
+def test_no_more_pieces_are_under_way_than_workers(head, tmp_path):
+    program = """
+engine = engine_of(ComputeParams(engine='ray', workers=1))
+print(max(engine.map_in_order(pieces.count_at_work, [str(Path.cwd())] * 6)))
+engine = engine_of(ComputeParams(engine='ray'))
+print(max(engine.map_in_order(pieces.count_at_work, [str(Path.cwd())] * 6)))
+"""
+    assert said(head, tmp_path, program).split() == ["1", "2"]
+
+
+@pytest.mark.slow
 def test_a_piece_whose_process_dies_is_done_again(head, tmp_path):
     program = "print(list(engine.map_in_order(pieces.die_once, [(str(Path.cwd()), n) for n in range(4)])))"
 
@@ -149,6 +161,32 @@ def test_a_stage_on_a_cluster_writes_the_bytes_that_it_writes_here(head, sharded
         assert done.returncode == 0, done.stderr
 
     assert {file: file.read_bytes() for file in before} == before
+
+
+@pytest.mark.slow
+def test_a_head_that_is_lost_ends_the_stage_with_one_message(tmp_path):
+    program = """
+from deepmark.compute import ray_engine
+from deepmark.errors import DeepmarkError
+ray_engine.HEAD_SECONDS = 3
+try:
+    for place in engine.map_in_order(pieces.touch, [('one', 0.2)] * 1000):
+        print(place, flush=True)
+except DeepmarkError as error:
+    print(error, flush=True)
+"""
+    with ray_head(1) as started:
+        command = [sys.executable, "-c", PREPARE + program]
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=started.variables, stdout=subprocess.PIPE, text=True
+        ) as driver:
+            assert driver.stdout is not None
+            driver.stdout.readline()
+            started.end_gcs()
+            lines = [line for line in iter(driver.stdout.readline, "") if line.strip() != str(tmp_path)]
+            driver.send_signal(signal.SIGKILL)  # it waits for the head as it ends
+
+    assert lines[0].startswith("the head of the Ray cluster has not answered for 3 seconds. Start Ray on all machines")
 
 
 def test_without_ray_the_engine_ray_is_one_message(sharded_once, tmp_path):

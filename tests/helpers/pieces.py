@@ -42,3 +42,14 @@ def touch(item: tuple[str, float]) -> str:
     time.sleep(item[1])
     Path(item[0]).touch()
     return str(Path.cwd())
+
+
+def count_at_work(folder: str) -> int:
+    """How many of these pieces are at work, this one included."""
+    mark = Path(folder) / f"at-work-{os.getpid()}-{time.monotonic_ns()}"
+    mark.touch()
+    time.sleep(0.5)
+    count = len(list(Path(folder).glob("at-work-*")))
+    time.sleep(0.2)
+    mark.unlink()
+    return count

@@ -66,6 +66,13 @@ class Head:
         """The environment of a driver."""
         return ray_variables(self.folder) | {"RAY_ADDRESS": self.address}
 
+    def end_gcs(self) -> None:
+        """End the process of the head that knows the cluster."""
+        for process in psutil.process_iter(["name", "cmdline"]):
+            words = process.info["cmdline"] or [""]
+            if words[0].endswith("gcs_server") and any(str(self.folder) in word for word in words):
+                process.kill()
+
     def run(self, program: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
         """A program in Python as a driver of this cluster."""
         words = [sys.executable, "-c", program]
