@@ -33,8 +33,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from cluster import Cluster, cluster
 from workspaces import set_params
 
-TRAIN, VALIDATION, DIFFERENT = 3000, 1536, 8
-"""Images of the splits, and different ones among them: the rest are links."""
+CONVERTED, TRAINED = (3000, 1536), (640, 64)
+"""Images of the training and of the validation split, for training and for all other stages."""
+
+DIFFERENT = 8
+"""Different images among them: the rest are links."""
 
 KILLS, CUTS = 8, 3
 """Of each stage."""
@@ -46,10 +49,10 @@ COMMANDS = {
     "train": ("train", "--fresh"),
 }
 MADE = {
-    "ingest": "data/records/train.*",
-    "shard": "data/shards/train/*",
-    "predict": "data/predictions/none.parquet",
-    "train": "data/checkpoint/model.safetensors",
+    "ingest": ("data/records/train.*",),
+    "shard": ("data/shards/train/*",),
+    "predict": ("data/predictions/none.parquet",),
+    "train": ("data/checkpoint/model.safetensors", "plots/losses.csv"),
 }
 PREPARED = (
     ("ingest", "--split", "validation"),
@@ -80,42 +83,43 @@ def plan(stage: str, seed: int) -> list[Fault]:
     ]
 
 
-def prepare(folder: Path) -> Workspace:
-    """A workspace with raw data, made once."""
+def prepare(folder: Path, train: int, validation: int) -> Workspace:
+    """A workspace with raw data of so many images, made once."""
     if (folder / "ready").exists():
         return Workspace(folder / "workspace")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     workspace = init_workspace(folder / "workspace", "demo")
     draw_dataset(folder / "drawn", train=DIFFERENT, validation=DIFFERENT, seed=3, engine=Local(2))
-    for split, count in (("train", TRAIN), ("validation", VALIDATION)):
+    for split, count in (("train", train), ("validation", validation)):
         for kind, suffix in (("image", "jpg"), ("annos", "json")):
             (workspace.raw / split / kind).mkdir(parents=True)
             for number in range(1, count + 1):
                 source = folder / f"drawn/{split}/{kind}/{number % DIFFERENT + 1:06d}.{suffix}"
                 os.link(source, workspace.raw / split / kind / f"{number:06d}.{suffix}")
-    small = {"epochs": 2, "batch_size": 16, "checkpoint_steps": 20, "evaluate_every": 0}
     workspace = set_params(
         workspace,
         shard={"target_mib": 4},
         model={"input_size": [64, 64]},
-        train=small,
-        compute={"train_processes": 2, "workers": 2},
+        train={"epochs": 2, "batch_size": 16, "checkpoint_steps": 10, "evaluate_every": 0},
+        compute={"train_processes": 2},
     )
     (folder / "ready").touch()
     return workspace
 
 
-def places(three: Cluster, workspace: Workspace) -> dict[str, Workspace]:
-    """The workspace of each stage, with all that it reads; training has its own, for predictions name the run."""
-    training = Workspace(workspace.root.with_name("training"))
-    if not training.root.exists():
-        set_params(workspace, compute={"engine": "local"})
-        for words in PREPARED:
-            good, told = ended(run(three, workspace, *words))
-            assert good, told
-        shutil.copytree(workspace.root, training.root, ignore=shutil.ignore_patterns("raw"))
-    return {**dict.fromkeys(COMMANDS, workspace), "train": training}
+def places(three: Cluster, folder: Path, stages: list[str]) -> dict[str, Workspace]:
+    """The workspace of each stage, with all that it reads; training has its own, for predictions name their run."""
+    found = {}
+    for stage in stages:
+        name, counts = ("training", TRAINED) if stage == "train" else ("conversion", CONVERTED)
+        found[stage] = prepare(folder / name, *counts)
+        if not (folder / name / "whole").exists():
+            for words in PREPARED:
+                good, told = ended(run(three, found[stage], *words))
+                assert good, told
+            (folder / name / "whole").touch()
+    return found
 
 
 def run(three: Cluster, workspace: Workspace, *words: str) -> Any:
@@ -127,8 +131,12 @@ def ended(process: Any) -> tuple[bool, str]:
     return process.returncode == 0, told or out
 
 
+def made(workspace: Workspace, stage: str) -> list[Path]:
+    return sorted(file for pattern in MADE[stage] for file in workspace.root.glob(pattern))
+
+
 def clear(workspace: Workspace, stage: str) -> None:
-    for file in workspace.root.glob(MADE[stage]):
+    for file in made(workspace, stage):
         file.unlink()
     shutil.rmtree(workspace.parts, ignore_errors=True)
 
@@ -136,7 +144,7 @@ def clear(workspace: Workspace, stage: str) -> None:
 def digest(workspace: Workspace, stage: str) -> str:
     """The sha256 over names and bytes of all that the stage made."""
     total = hashlib.sha256()
-    for file in sorted(workspace.root.glob(MADE[stage])):
+    for file in made(workspace, stage):
         total.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()
 
@@ -180,10 +188,9 @@ def disturbed(three: Cluster, workspace: Workspace, fault: Fault, usual: float) 
 
 def campaign(folder: Path, stages: list[str], seed: int) -> Iterator[dict[str, Any]]:
     """Each run that had not been made yet, as it ends."""
-    workspace, log = prepare(folder), folder / "faults.jsonl"
-    rows = read(log)
+    rows = read(folder / "faults.jsonl")
     with cluster() as three:
-        own = places(three, workspace)
+        own = places(three, folder, stages)
         for stage in stages:
             for engine in ("local", "ray"):
                 if not any(row["stage"] == stage and row["run"] == engine for row in rows):
