@@ -141,10 +141,10 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     """
     from deepmark.data.predictions import read_predictions
     from deepmark.data.records import read_records
-    from deepmark.eval.analysis.analyse import STEPS, diagnose, write_tables
+    from deepmark.eval.analysis.analyse import STEPS, diagnose_columns, write_tables
     from deepmark.eval.analysis.nms_kinds import by_nms_kind
-    from deepmark.eval.metric.evaluate import PASSES
-    from deepmark.eval.metric.evaluate import evaluate as measure
+    from deepmark.eval.metric.columns import detection_columns, truth_columns
+    from deepmark.eval.metric.evaluate import PASSES, evaluate_columns
     from deepmark.eval.metric.metrics_file import read_metrics
     from deepmark.files import new_folder, write_text
     from deepmark.tracking.metric_names import evaluation_metrics
@@ -153,15 +153,17 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     predictions_file = workspace.predictions_file(strategy)
     found, facts = read_predictions(predictions_file)
     records_file = require_file(workspace.records_file("validation"), "deepmark ingest --split validation")
-    records = list(read_records(records_file))
-    predictions = list(found)
+    truth = truth_columns(read_records(records_file))
+    results = detection_columns(found, truth)
     params = workspace.params.evaluate
     with progress(f"evaluate {strategy}", PASSES + STEPS) as advance:
-        report = measure(records, predictions, resamples=params.resamples, seed=params.seed, progress=advance)
-        diagnosis = diagnose(records, predictions, progress=advance)
-    metrics = {**report.headline(), **_earlier_timing(facts), "images": len(predictions)}
+        report = evaluate_columns(truth, results, resamples=params.resamples, seed=params.seed, progress=advance)
+        diagnosis = diagnose_columns(truth, results, progress=advance)
+    metrics = {**report.headline(), **_earlier_timing(facts), "images": len(truth.images)}
     if params.nms_kinds and strategy == "none":
-        metrics["nms_kinds"] = by_nms_kind(records, predictions, workspace.params.predict)
+        metrics["nms_kinds"] = by_nms_kind(
+            truth, lambda: read_predictions(predictions_file)[0], workspace.params.predict
+        )
     tables, plot = workspace.tables(strategy), workspace.plot_file(strategy)
     with new_folder(tables) as draft:
         write_tables(draft, {"ap": report.to_frame(), "resamples": report.resamples_frame(), **diagnosis})

@@ -51,6 +51,15 @@ def told_as_damage(path: Path, maker: str) -> Iterator[None]:
         raise _damaged(path, maker, error) from None
 
 
+def iter_batches(file: pq.ParquetFile, rows: int) -> Iterator[pa.RecordBatch]:
+    """The rows in batches of at most so many, a row group after the other.
+
+    One iterator of Arrow over all row groups would hold all that it has read, in the end the whole file.
+    """
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(batch_size=rows, row_groups=[group])
+
+
 def read_table(path: Path, maker: str) -> pa.Table:
     """A whole file; raises DeepmarkError as `open_parquet` does."""
     with open_parquet(path, maker) as file, told_as_damage(path, maker):

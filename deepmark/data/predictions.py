@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from deepmark.data.parquet import open_parquet, parquet_writer, told_as_damage
+from deepmark.data.parquet import iter_batches, open_parquet, parquet_writer, told_as_damage
 from deepmark.errors import DeepmarkError, as_path
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS, STRATEGIES, Kind
 from deepmark.types import Detections, Prediction
@@ -117,7 +117,7 @@ def _maker(path: Path) -> str:
 
 def _rows(path: Path, file: pq.ParquetFile) -> Iterator[Prediction]:
     with file, told_as_damage(path, _maker(path)):
-        for batch in file.iter_batches(batch_size=ROWS):
+        for batch in iter_batches(file, ROWS):
             yield from from_batch(batch)
 
 

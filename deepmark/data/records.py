@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from deepmark.data.parquet import open_parquet, parquet_writer, told_as_damage
+from deepmark.data.parquet import iter_batches, open_parquet, parquet_writer, told_as_damage
 from deepmark.data.record_fields import PLAIN_GARMENT, PLAIN_RECORD
 from deepmark.errors import DeepmarkError, as_path
 from deepmark.schema import SPLITS
@@ -212,7 +212,7 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
     """
     path = Path(path)
     with open_records(path) as file, told_as_damage(path, maker_of(path)):
-        yield from file.iter_batches(batch_size=ROWS)
+        yield from iter_batches(file, ROWS)
 
 
 def read_records(path: str | PathLike[str]) -> Iterator[ImageRecord]:

@@ -14,7 +14,7 @@ from deepmark.eval.analysis.items import item_table
 from deepmark.eval.analysis.landmark_error import landmark_table
 from deepmark.eval.analysis.tide_errors import error_table
 from deepmark.eval.metric.average_precision import precision
-from deepmark.eval.metric.columns import detection_columns, truth_columns
+from deepmark.eval.metric.columns import DetectionColumns, Truth, detection_columns, truth_columns
 from deepmark.eval.metric.figures import matchings
 from deepmark.eval.metric.names import KINDS
 from deepmark.types import ImageRecord, Prediction
@@ -36,9 +36,14 @@ def diagnose(
 
     Raises DeepmarkError if records and predictions are not of the same images.
     """
-    records = list(records)
     truth = truth_columns(records)
-    results = detection_columns(predictions, truth)
+    return diagnose_columns(truth, detection_columns(predictions, truth), progress=progress)
+
+
+def diagnose_columns(
+    truth: Truth, results: DetectionColumns, *, progress: Callable[[int], None] = lambda count: None
+) -> dict[str, "pd.DataFrame"]:
+    """As `diagnose`, of labels and detections that are columns already."""
     tables, precisions = {}, {}
     for kind, matching in matchings(truth, results):
         matches = matching.match()
@@ -46,12 +51,13 @@ def diagnose(
         if kind == "box":
             tables["errors"] = error_table(truth, results, matches)
             tables["calibration"] = calibration_table(matches)
+        del matching, matches  # before those of the next kind are made
         progress(1)
     found = assign_detections(truth, results)
     tables["confusion"] = confusion_table(truth, results, found)
     tables["landmarks"] = landmark_table(truth, results, found)
     tables["curves"] = curve_table(precisions)
-    tables["items"] = item_table(records, truth, results, found)
+    tables["items"] = item_table(truth, results, found)
     progress(1)
     return tables
 

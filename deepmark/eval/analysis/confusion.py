@@ -27,7 +27,7 @@ def confusion_table(
     import pandas as pd
 
     size = len(CATEGORIES) + 1
-    shown = results.scores >= min_score
+    shown = results.scores.astype(np.float64) >= min_score
     has = found >= 0
     has[has] = shown[found[has]]
     of_item = np.full(len(truth), size - 1)

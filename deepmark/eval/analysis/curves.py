@@ -56,7 +56,7 @@ def calibration_table(matches: Matches) -> "pd.DataFrame":
     import pandas as pd
 
     counted = matches.counted[0]
-    scores, right = matches.scores[counted], matches.item[0, counted] >= 0
+    scores, right = matches.scores[counted].astype(np.float64), matches.found[0, counted]
     bins = np.minimum((scores * BINS).astype(np.int64), BINS - 1)
     detections = np.bincount(bins, minlength=BINS)
 

@@ -1,23 +1,19 @@
 """A table of every labelled garment with the detection that is assigned to it."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.eval.metric.overlaps import box_overlap, landmark_overlap
-from deepmark.schema import CATEGORIES, SUBSETS
+from deepmark.schema import CATEGORIES, SOURCES, SUBSETS
 from deepmark.shapes import Float64, Int64
-from deepmark.types import ImageRecord
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def item_table(
-    records: Iterable[ImageRecord], truth: Truth, results: DetectionColumns, found: Int64[np.ndarray, " n"]
-) -> "pd.DataFrame":
+def item_table(truth: Truth, results: DetectionColumns, found: Int64[np.ndarray, " n"]) -> "pd.DataFrame":
     """A row for each garment: image_id, item (its key), category, source, scale, occlusion, zoom_in, viewpoint, ….
 
     And of the detection assigned to it (`assign_detections`): found_category, score, detection (its place among the
@@ -29,8 +25,6 @@ def item_table(
     """
     import pandas as pd
 
-    ordered = sorted(records, key=lambda record: record.id)
-    garments = [(record, garment) for record in ordered for garment in record.garments]
     names = np.array([category.name for category in CATEGORIES], object)
     has = np.flatnonzero(found >= 0)
     rows = found[has]
@@ -41,28 +35,31 @@ def item_table(
         column[where] = values
         return column
 
-    def oks(of: Truth) -> Float64[np.ndarray, " n"]:
-        asked = same & of.labelled[has].any(1)
+    def oks(kind: str) -> Float64[np.ndarray, " n"]:
+        asked = same & truth.labelled(kind)[has]
         item, row = has[asked], rows[asked]
-        overlap = landmark_overlap(of.category[item], of.boxes[item], of.landmarks[item], results.landmarks[row])
+        labels = truth.landmarks_of(item, kind)
+        overlap = landmark_overlap(truth.category[item], truth.boxes[item], labels, results.landmarks_of(row))
         return spread(overlap, item)
 
     found_category = np.full(len(truth), None, object)
     found_category[has] = names[results.category[rows]]
     first_of_image = np.searchsorted(results.image, results.image[rows], "left")
-    fields = {field: [words[getattr(garment, field)] for _, garment in garments] for field, words in SUBSETS.items()}
+    fields = {}
+    for place, (field, words) in enumerate(SUBSETS.items()):
+        fields[field] = [words[value] for value in truth.subsets[:, place].tolist()]
     return pd.DataFrame(
         {
             "image_id": truth.images[truth.image],
-            "item": [garment.item for _, garment in garments],
+            "item": truth.item,
             "category": names[truth.category],
-            "source": [record.source for record, _ in garments],
+            "source": np.array(list(SOURCES), object)[truth.source],
             **fields,
             "found_category": found_category,
             "score": spread(results.scores[rows]),
             "detection": pd.array(spread(rows - first_of_image), "Int64"),
-            "iou": spread(box_overlap(truth.boxes[has], results.boxes[rows])),
-            "oks": oks(truth),
-            "oks_visible": oks(truth.visible_only()),
+            "iou": spread(box_overlap(truth.boxes[has], results.boxes[rows].astype(np.float64))),
+            "oks": oks("landmark"),
+            "oks_visible": oks("landmark_visible"),
         }
     )

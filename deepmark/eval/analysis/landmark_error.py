@@ -33,8 +33,9 @@ def landmark_table(truth: Truth, results: DetectionColumns, found: Int64[np.ndar
 
     asked = np.flatnonzero(found >= 0)
     asked = asked[results.category[found[asked]] == truth.category[asked]]
-    offsets = results.landmarks[found[asked]].astype(np.float64) - truth.landmarks[asked, :, :2]
-    distances = np.where(truth.labelled[asked], np.hypot(offsets[:, :, 0], offsets[:, :, 1]), np.nan)
+    labels = truth.landmarks[asked]
+    offsets = results.landmarks_of(found[asked]).astype(np.float64) - labels[:, :, :2]
+    distances = np.where(labels[:, :, 2] > 0, np.hypot(offsets[:, :, 0], offsets[:, :, 1]), np.nan)
     sizes = truth.boxes[asked, 2:] - truth.boxes[asked, :2]
     categories = truth.category[asked]
     return pd.concat(

@@ -1,30 +1,30 @@
 """The figures of the strategy nms by hard and by soft NMS, from the detections before it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, get_args
 
-from deepmark.eval.metric.evaluate import evaluate
+from deepmark.eval.metric.columns import Truth, detection_columns
+from deepmark.eval.metric.evaluate import evaluate_columns
 from deepmark.params import PredictParams
 from deepmark.runtime.nms import select
-from deepmark.types import ImageRecord, Prediction
+from deepmark.types import Prediction
 
 KINDS: tuple[str, ...] = get_args(PredictParams.model_fields["nms"].annotation)
 
 
 def by_nms_kind(
-    records: Sequence[ImageRecord], predictions: Sequence[Prediction], predict: PredictParams
+    truth: Truth, read: Callable[[], Iterable[Prediction]], predict: PredictParams
 ) -> dict[str, dict[str, Any]]:
     """For each kind of NMS what metrics/nms.json would hold, without milliseconds.
 
-    `predictions` are those of the strategy none. For one scale NMS is all that it lacks, so nothing is predicted again.
+    `read` gives the predictions of the strategy none, anew for each kind. For one scale NMS is all that they lack, so
+    nothing is predicted again.
     """
-    return {kind: _figures(records, predictions, predict, kind) for kind in KINDS}
+    return {kind: _figures(truth, read(), predict, kind) for kind in KINDS}
 
 
-def _figures(
-    records: Sequence[ImageRecord], predictions: Sequence[Prediction], predict: PredictParams, kind: str
-) -> dict[str, Any]:
-    kept = [
+def _figures(truth: Truth, predictions: Iterable[Prediction], predict: PredictParams, kind: str) -> dict[str, Any]:
+    kept = (
         one._replace(
             detections=select(
                 one.detections,
@@ -36,5 +36,5 @@ def _figures(
             )
         )
         for one in predictions
-    ]
-    return evaluate(records, kept, by_subset=False).headline()
+    )
+    return evaluate_columns(truth, detection_columns(kept, truth), by_subset=False).headline()

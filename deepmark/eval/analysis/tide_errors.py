@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepmark.eval.metric.average_precision import precision
+from deepmark.eval.metric.average_precision import precision_at
 from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.eval.metric.matching import OVERLAPS, Matches
 from deepmark.eval.metric.overlaps import box_overlap, pairs_of
 from deepmark.schema import SHOWN_SCORE
-from deepmark.shapes import Bool, Float64, Int64
+from deepmark.shapes import Bool, Float64, Int8, Int32, Int64
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,19 +58,18 @@ def error_table(truth: Truth, results: DetectionColumns, matches: Matches) -> "p
     missed = _missed(matches, kinds, about)
     before = _ap50(matches)
     counts = [int((kinds == kind).sum()) for kind in range(MISSED)] + [int(missed.sum())]
-    mended = [_without(matches, kinds, about, kind) for kind in range(MISSED)]
-    mended.append(replace(matches, to_find=matches.to_find & ~missed))
-    costs = [_gain(before, _ap50(after)) for after in mended]
-    shown = np.bincount(kinds[(kinds >= 0) & (matches.scores >= SHOWN_SCORE)], minlength=MISSED)
+    costs = [_gain(before, _ap50(_without(matches, kinds, about, kind))) for kind in range(MISSED)]
+    costs.append(_gain(before, _ap50(replace(matches, to_find=matches.to_find & ~missed))))
+    shown = np.bincount(kinds[(kinds >= 0) & (matches.scores.astype(np.float64) >= SHOWN_SCORE)], minlength=MISSED)
     return pd.DataFrame({"kind": ERRORS, "count": counts, "shown": [*shown.tolist(), counts[MISSED]], "ap_cost": costs})
 
 
 def _classify(
     truth: Truth, results: DetectionColumns, matches: Matches
-) -> tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]:
+) -> tuple[Int8[np.ndarray, " m"], Int32[np.ndarray, " m"]]:
     """The kind of every detection (-1 if it is correct or does not count), and the garment that it is about, or -1."""
-    kinds, about = np.full(len(matches.result), -1), np.full(len(matches.result), -1)
-    wrong = np.flatnonzero((matches.item[0] < 0) & matches.counted[0])
+    kinds, about = np.full(len(matches.result), -1, np.int8), np.full(len(matches.result), -1, np.int32)
+    wrong = np.flatnonzero((matches.item < 0) & matches.counted[0])
     for i in range(0, len(wrong), _CHUNK):
         rows = wrong[i : i + _CHUNK]
         own, own_overlap, other, other_overlap = _nearest(truth, results, matches.result[rows])
@@ -86,11 +85,11 @@ def _classify(
 
 
 def _nearest(
-    truth: Truth, results: DetectionColumns, rows: Int64[np.ndarray, " m"]
+    truth: Truth, results: DetectionColumns, rows: Int32[np.ndarray, " m"]
 ) -> tuple[Int64[np.ndarray, " m"], Float64[np.ndarray, " m"], Int64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
     """The garments of the detection's category and of others that it overlaps most, and the overlaps; 0 below .1."""
     detection, item = pairs_of(results.image[rows], truth.image)
-    overlap = box_overlap(results.boxes[rows[detection]], truth.boxes[item])
+    overlap = box_overlap(results.boxes[rows[detection]].astype(np.float64), truth.boxes[item])
     near = overlap >= NEAR
     detection, item, overlap = detection[near], item[near], overlap[near]
     is_own = results.category[rows[detection]] == truth.category[item]
@@ -105,16 +104,16 @@ def _nearest(
     return *best(is_own), *best(~is_own)
 
 
-def _missed(matches: Matches, kinds: Int64[np.ndarray, " m"], about: Int64[np.ndarray, " m"]) -> Bool[np.ndarray, " n"]:
+def _missed(matches: Matches, kinds: Int8[np.ndarray, " m"], about: Int32[np.ndarray, " m"]) -> Bool[np.ndarray, " n"]:
     missed = matches.to_find.copy()
-    missed[matches.item[0][matches.item[0] >= 0]] = False
+    missed[matches.item[matches.item >= 0]] = False
     missed[about[(kinds == BADLY_PLACED) | (kinds == WRONG_CATEGORY)]] = False
     return missed
 
 
-def _without(matches: Matches, kinds: Int64[np.ndarray, " m"], about: Int64[np.ndarray, " m"], kind: int) -> Matches:
+def _without(matches: Matches, kinds: Int8[np.ndarray, " m"], about: Int32[np.ndarray, " m"], kind: int) -> Matches:
     """The matches after the errors of one kind of detection are corrected."""
-    gone, item, category = kinds == kind, matches.item[0].copy(), matches.category.copy()
+    gone, item, category = kinds == kind, matches.item.copy(), matches.category.copy()
     found = np.zeros(len(matches.to_find), bool)
     found[item[item >= 0]] = True
     able = np.flatnonzero((kinds == kind) & (about >= 0))
@@ -128,9 +127,9 @@ def _without(matches: Matches, kinds: Int64[np.ndarray, " m"], about: Int64[np.n
 
 def _ranked(
     matches: Matches,
-    item: Int64[np.ndarray, " m"],
+    item: Int32[np.ndarray, " m"],
     counted: Bool[np.ndarray, " m"],
-    category: Int64[np.ndarray, " m"],
+    category: Int32[np.ndarray, " m"],
 ) -> Matches:
     order = np.lexsort((-matches.scores, category))
     order = order[counted[order]]
@@ -140,14 +139,15 @@ def _ranked(
         image=matches.image[order],
         category=category[order],
         scores=matches.scores[order],
-        item=np.broadcast_to(item[order], (len(OVERLAPS), len(order))),
-        counted=np.ones((len(OVERLAPS), len(order)), bool),
+        item=item[order],
+        found=np.broadcast_to(item[order] >= 0, (len(OVERLAPS), len(order))),
+        counted=np.broadcast_to(True, (len(OVERLAPS), len(order))),
     )
 
 
 def _ap50(matches: Matches) -> Float64[np.ndarray, "13"]:
     """By category; NaN where nothing is labelled."""
-    values = precision(matches)[0].mean(axis=0)
+    values = precision_at(matches, 0).mean(axis=0)
     return np.where(values < 0, np.nan, values)
 
 

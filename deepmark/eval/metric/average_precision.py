@@ -17,18 +17,22 @@ def precision(matches: Matches) -> Float64[np.ndarray, "10 101 13"]:
 
     At each recall the best precision of that recall or a higher one. Source: pycocotools, COCOeval.accumulate.
     """
-    table = np.full((len(OVERLAPS), len(RECALLS), len(CATEGORIES)), -1.0)
+    return np.stack([precision_at(matches, threshold) for threshold in range(len(OVERLAPS))])
+
+
+def precision_at(matches: Matches, threshold: int) -> Float64[np.ndarray, "101 13"]:
+    """The same at one of the overlap thresholds."""
+    table = np.full((len(RECALLS), len(CATEGORIES)), -1.0)
     for category, to_find, rows in _categories(matches):
-        table[:, :, category] = 0
-        found = matches.item[:, rows] >= 0
-        right = np.cumsum(found & matches.counted[:, rows], axis=1).astype(np.float64)
-        wrong = np.cumsum(~found & matches.counted[:, rows], axis=1).astype(np.float64)
+        table[:, category] = 0
+        found, counted = matches.found[threshold, rows], matches.counted[threshold, rows]
+        right = np.cumsum(found & counted).astype(np.float64)
+        wrong = np.cumsum(~found & counted).astype(np.float64)
         exact = right / (wrong + right + np.spacing(1))
-        best = np.maximum.accumulate(exact[:, ::-1], axis=1)[:, ::-1]
-        for threshold, recall in enumerate(right / to_find):
-            place = np.searchsorted(recall, RECALLS, "left")
-            reached = place < len(recall)
-            table[threshold, reached, category] = best[threshold, place[reached]]
+        best = np.maximum.accumulate(exact[::-1])[::-1]
+        place = np.searchsorted(right / to_find, RECALLS, "left")
+        reached = place < len(right)
+        table[reached, category] = best[place[reached]]
     return table
 
 

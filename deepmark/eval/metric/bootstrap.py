@@ -16,7 +16,7 @@ import numpy as np
 from deepmark.eval.metric.average_precision import RECALLS
 from deepmark.eval.metric.matching import OVERLAPS, Matches
 from deepmark.schema import CATEGORIES
-from deepmark.shapes import Float64, Int32, Int64
+from deepmark.shapes import Float64, Int32, Int64, UInt8
 
 CONFIDENCE = 0.95
 """The share of the resamples that lie inside an interval."""
@@ -33,16 +33,18 @@ class Interval:
     high: float
 
 
-def draws(images: int, *, resamples: int, seed: int) -> Int32[np.ndarray, "b p"]:
+def draws(images: int, *, resamples: int, seed: int) -> UInt8[np.ndarray, "b p"]:
     """How often each image is in each resample; every row sums to `images`."""
     rng = np.random.default_rng(seed)
-    counts = np.empty((resamples, images), np.int32)
+    counts = np.empty((resamples, images), np.uint8)
     for row in counts:
-        row[:] = np.bincount(rng.integers(0, images, images), minlength=images)
+        drawn = np.bincount(rng.integers(0, images, images), minlength=images)
+        assert drawn.max(initial=0) < 256  # a Poisson number of mean 1: one in 1e500 is more
+        row[:] = drawn
     return counts
 
 
-def resampled_ap(matches: Matches, counts: Int32[np.ndarray, "b p"]) -> Float64[np.ndarray, "b 10 13"]:
+def resampled_ap(matches: Matches, counts: UInt8[np.ndarray, "b p"]) -> Float64[np.ndarray, "b 10 13"]:
     """Average precision in every resample, by overlap threshold and category; NaN without labelled garments.
 
     With every count 1 this is the mean over recalls of `precision(matches)`.
@@ -70,7 +72,7 @@ class _Curve:
     """One category's detections as running sums need them."""
 
     category: int
-    image: Int64[np.ndarray, " m"]
+    image: Int32[np.ndarray, " m"]
     ignored: list[Int64[np.ndarray, " _"]]
     """At each threshold, the few detections that do not count."""
 
@@ -81,14 +83,14 @@ class _Curve:
 
 
 def _jobs(
-    matches: Matches, category: int, counts: Int32[np.ndarray, "b p"]
-) -> Iterator[tuple[_Curve, slice, Int32[np.ndarray, "_ p"]]]:
+    matches: Matches, category: int, counts: UInt8[np.ndarray, "b p"]
+) -> Iterator[tuple[_Curve, slice, UInt8[np.ndarray, "_ p"]]]:
     rows = matches.in_category(category)
     item_image = matches.item_image[matches.to_find & (matches.item_category == category)]
     if not item_image.size:
         return
     counted = matches.counted[:, rows]
-    found = matches.item[:, rows] >= 0
+    found = matches.found[:, rows]
     # Nothing after the last item found moves the curve.
     end = int(np.flatnonzero((found & counted).any(0)).max(initial=-1)) + 1
     counted, found = counted[:, :end], found[:, :end]
@@ -106,10 +108,10 @@ def _jobs(
 
 
 def _resample(
-    job: tuple[_Curve, slice, Int32[np.ndarray, "b p"]],
+    job: tuple[_Curve, slice, UInt8[np.ndarray, "b p"]],
 ) -> tuple[int, slice, Float64[np.ndarray, "b 10"]]:
     curve, part, counts = job
-    to_find = counts[:, curve.item_image].sum(1)
+    to_find = counts[:, curve.item_image].sum(1, dtype=np.int64)
     weights = counts[:, curve.image]
     all_seen = np.cumsum(weights, axis=1, dtype=np.int32)
     figures = np.zeros((len(counts), len(OVERLAPS)))
@@ -119,7 +121,7 @@ def _resample(
         seen = all_seen[:, right]
         if ignored.size:
             unseen = np.zeros((len(counts), len(ignored) + 1), np.int32)
-            np.cumsum(weights[:, ignored], axis=1, out=unseen[:, 1:])
+            np.cumsum(weights[:, ignored], axis=1, dtype=np.int32, out=unseen[:, 1:])
             seen -= unseen[:, np.searchsorted(ignored, right)]
         found = np.cumsum(weights[:, right], axis=1, dtype=np.int32)
         figures[:, threshold] = _average(found, seen, to_find)

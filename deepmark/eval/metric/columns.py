@@ -1,18 +1,29 @@
 """Labels and detections as columns: one row for each garment or detection, images in rising order of their ids.
 
-The whole validation set with 20 detections an image takes 0.3 GB in this form, and 28 GB as COCO's dictionaries.
+Records and predictions are read batch by batch and not kept. Of the landmarks that were detected only those of the few
+detections that another table asks for stay: how much the others overlap is computed while their batch is at hand. A
+detection takes 40 bytes then, and 500 as it is predicted.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from sys import intern
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from deepmark.errors import DeepmarkError
-from deepmark.schema import MOST_LANDMARKS, Kind
-from deepmark.shapes import Bool, Float32, Float64, Int64
+from deepmark.eval.metric.names import KINDS
+from deepmark.eval.metric.overlaps import OVERLAPS, box_overlap, landmark_overlap, pairs_of
+from deepmark.schema import CATEGORIES, FOUND_SCORE, MOST_LANDMARKS, SOURCES, SUBSETS, Kind
+from deepmark.shapes import Bool, Float32, Float64, Int8, Int32, Int64
 from deepmark.types import Detections, GarmentColumns, ImageRecord, Prediction, garment_columns
+
+_BATCH = 1024
+"""Images that are read at a time: 40 MB of detections, where each image has 100."""
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,46 +36,99 @@ class Truth(GarmentColumns):
     image: Int64[np.ndarray, " n"]
     """The image that holds the garment, a row of `images`; never falling."""
 
-    @property
-    def labelled(self) -> Bool[np.ndarray, "n 39"]:
-        """Which landmarks are labelled."""
-        return self.landmarks[:, :, 2] > 0
+    item: np.ndarray
+    """The key of the garment in its annotation, "item1"."""
 
-    def visible_only(self) -> "Truth":
-        """The same garments with occluded landmarks as not labelled: v = 1 becomes 0."""
-        return replace(self, landmarks=np.where(self.landmarks[:, :, 2:] > 1, self.landmarks, 0.0))
+    source: Int8[np.ndarray, " n"]
+    """Of the garment's image: its place in `schema.SOURCES`."""
+
+    subsets: Int8[np.ndarray, "n 4"]
+    """The garment's values of the fields of `schema.SUBSETS`, 1..3 each."""
+
+    def labelled(self, kind: str = "landmark") -> Bool[np.ndarray, " n"]:
+        """Which garments have landmarks that this one of `names.KINDS` looks at."""
+        return np.any(self.landmarks[:, :, 2] > (1 if kind == "landmark_visible" else 0), axis=1)
+
+    def landmarks_of(self, items: Int64[np.ndarray, " k"], kind: str = "landmark") -> Float64[np.ndarray, "k 39 3"]:
+        """The landmarks of some garments; by "landmark_visible", occluded ones are as not labelled."""
+        landmarks = self.landmarks[items]
+        return np.where(landmarks[:, :, 2:] > 1, landmarks, 0.0) if kind == "landmark_visible" else landmarks
+
+
+class Near(NamedTuple):
+    """Pairs of a detection and a garment of its image and category that overlap by the least of `OVERLAPS` or more."""
+
+    detection: Int32[np.ndarray, " q"]
+    item: Int32[np.ndarray, " q"]
+    overlap: Float64[np.ndarray, " q"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DetectionColumns:
     """The detections in the same images; within an image, best first."""
 
-    image: Int64[np.ndarray, " m"]
+    image: Int32[np.ndarray, " m"]
     """The image, a row of `Truth.images`; never falling."""
 
-    category: Int64[np.ndarray, " m"]
-    boxes: Float64[np.ndarray, "m 4"]
-    scores: Float64[np.ndarray, " m"]
+    category: Int32[np.ndarray, " m"]
+    boxes: Float32[np.ndarray, "m 4"]
+    scores: Float32[np.ndarray, " m"]
     """Of the garment, by which boxes are ranked."""
 
-    pose_scores: Float64[np.ndarray, " m"]
+    pose_scores: Float32[np.ndarray, " m"]
     """Of its landmarks as one result, by which these are ranked; the same without `predict.rescore`."""
 
-    landmarks: Float32[np.ndarray, "m 39 2"]
+    near: Mapping[str, Near]
+    """By each of `names.KINDS`."""
+
+    kept: Int32[np.ndarray, " k"]
+    """The detections, rising, whose landmarks are kept: those that can be assigned to a garment of their category."""
+
+    landmarks: Float32[np.ndarray, "k 39 2"]
 
     def __len__(self) -> int:
         return len(self.image)
 
+    def landmarks_of(self, rows: Int64[np.ndarray, " r"]) -> Float32[np.ndarray, "r 39 2"]:
+        """The landmarks of some of the detections in `kept`."""
+        return self.landmarks[np.searchsorted(self.kept, rows)]
+
+
+def _batches(values: Iterable[_T]) -> Iterator[list[_T]]:
+    rest = iter(values)
+    return iter(lambda: list(islice(rest, _BATCH)), [])
+
+
+def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The columns of all parts, which are emptied, because each column may be large."""
+    return {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}
+
 
 def truth_columns(records: Iterable[ImageRecord]) -> Truth:
     """The labelled garments of these images."""
-    ordered = sorted(records, key=lambda record: record.id)
-    garments = [garment for record in ordered for garment in record.garments]
-    return Truth(
-        images=np.array([record.id for record in ordered], np.int64),
-        image=np.repeat(np.arange(len(ordered)), [len(record.garments) for record in ordered]),
+    columns = _joined([_truth_part([]), *map(_truth_part, _batches(records))])
+    counts, images = columns.pop("count"), columns.pop("images")
+    order = np.argsort(images, kind="stable")
+    image = np.repeat(np.argsort(order), counts)
+    if (np.diff(image) < 0).any():
+        by_image = np.argsort(image, kind="stable")
+        columns, image = {name: column[by_image] for name, column in columns.items()}, image[by_image]
+    return Truth(images=images[order], image=image, **columns)
+
+
+def _truth_part(records: list[ImageRecord]) -> dict[str, np.ndarray]:
+    garments = [garment for record in records for garment in record.garments]
+    counts = np.array([len(record.garments) for record in records], np.int64)
+    sources = np.array([list(SOURCES).index(record.source) for record in records], np.int8)
+    values = [[getattr(garment, field) for field in SUBSETS] for garment in garments]
+    return {
+        "images": np.array([record.id for record in records], np.int64),
+        "count": counts,
+        "item": np.array([intern(garment.item) for garment in garments], object),
+        "source": np.repeat(sources, counts),
+        "subsets": np.array(values, np.int8).reshape(-1, len(SUBSETS)),
         **garment_columns(garments),
-    )
+    }
 
 
 def detection_columns(predictions: Iterable[Prediction], truth: Truth) -> DetectionColumns:
@@ -72,35 +136,103 @@ def detection_columns(predictions: Iterable[Prediction], truth: Truth) -> Detect
 
     Raises DeepmarkError if predictions and truth are not of the same images.
     """
-    ordered = sorted(predictions, key=lambda prediction: prediction.image_id)
-    _check_images(truth.images.tolist(), [prediction.image_id for prediction in ordered])
-    found = [prediction.detections for prediction in ordered]
-    none = Detections(
-        boxes=np.empty((0, 4), np.float32),
-        scores=np.empty(0, np.float32),
-        categories=np.empty(0, np.int64),
-        landmarks=np.empty((0, MOST_LANDMARKS, 2), np.float32),
-        landmark_scores=np.empty((0, MOST_LANDMARKS), np.float32),
-    )
-    parts = found or [none]
-    return DetectionColumns(
-        image=np.repeat(np.arange(len(found)), [len(detections) for detections in found]),
-        category=np.concatenate([detections.categories for detections in parts]),
-        boxes=np.concatenate([detections.boxes for detections in parts]).astype(np.float64),
-        scores=np.concatenate([detections.scores for detections in parts]).astype(np.float64),
-        pose_scores=np.concatenate([one.scores_of(Kind.KEYPOINTS) for one in parts]).astype(np.float64),
-        landmarks=np.concatenate([detections.landmarks for detections in parts]),
-    )
+    cells = _Cells(truth)
+    parts = [_detection_part([], truth, cells)]
+    for batch in _batches(predictions):
+        parts.append(_detection_part(batch, truth, cells))
+    _check_images(truth.images, np.concatenate([part.pop("images") for part in parts]))
+    starts = np.cumsum([0, *(len(part["image"]) for part in parts[:-1])])
+    for start, part in zip(starts, parts, strict=True):
+        for name in ("kept", *(f"{kind} detection" for kind in KINDS)):
+            part[name] = (part[name] + start).astype(np.int32)
+    columns = _joined(parts)
+    order = np.argsort(columns["image"], kind="stable").astype(np.int32)
+    row = np.empty_like(order)
+    row[order] = np.arange(len(order), dtype=np.int32)
+    near = {
+        kind: Near(row[columns.pop(f"{kind} detection")], columns.pop(f"{kind} item"), columns.pop(f"{kind} overlap"))
+        for kind in KINDS
+    }
+    kept = row[columns.pop("kept")]
+    by_row = np.argsort(kept)
+    landmarks = columns.pop("landmarks")[by_row]
+    for name in list(columns):
+        columns[name] = columns[name][order]
+    if (columns["scores"] == columns["pose_scores"]).all():
+        columns["pose_scores"] = columns["scores"]
+    return DetectionColumns(near=near, kept=kept[by_row], landmarks=landmarks, **columns)
 
 
-def _check_images(known: list[int], predicted: list[int]) -> None:
+class _Cells:
+    """The garments of a truth by image and category."""
+
+    def __init__(self, truth: Truth) -> None:
+        cells = truth.image * len(CATEGORIES) + truth.category
+        self._items = np.argsort(cells, kind="stable")
+        self._cells = cells[self._items]
+
+    def pairs(
+        self, image: Int64[np.ndarray, " m"], category: Int64[np.ndarray, " m"]
+    ) -> tuple[Int64[np.ndarray, " p"], Int64[np.ndarray, " p"]]:
+        """All pairs of a detection and a garment of its image and category."""
+        row, place = pairs_of(image * len(CATEGORIES) + category, self._cells)
+        return row, self._items[place]
+
+
+_NONE = Detections(
+    boxes=np.empty((0, 4), np.float32),
+    scores=np.empty(0, np.float32),
+    categories=np.empty(0, np.int64),
+    landmarks=np.empty((0, MOST_LANDMARKS, 2), np.float32),
+    landmark_scores=np.empty((0, MOST_LANDMARKS), np.float32),
+)
+
+
+def _detection_part(predictions: list[Prediction], truth: Truth, cells: _Cells) -> dict[str, np.ndarray]:
+    images = np.array([prediction.image_id for prediction in predictions], np.int64)
+    places = np.searchsorted(truth.images, images)
+    known = np.isin(images, truth.images)
+    found = [one.detections for one, is_known in zip(predictions, known, strict=True) if is_known]
+    parts = found or [_NONE]
+    image = np.repeat(places[known], [len(detections) for detections in found])
+    category = np.concatenate([detections.categories for detections in parts])
+    boxes = np.concatenate([detections.boxes for detections in parts])
+    scores = np.concatenate([detections.scores for detections in parts])
+    landmarks = np.concatenate([detections.landmarks for detections in parts])
+    row, item = cells.pairs(image, category)
+    overlaps = {"box": box_overlap(boxes[row].astype(np.float64), truth.boxes[item])}
+    for kind in KINDS[1:]:
+        labels = truth.landmarks_of(item, kind)
+        overlaps[kind] = landmark_overlap(truth.category[item], truth.boxes[item], labels, landmarks[row])
+    assignable = overlaps["box"] >= OVERLAPS[0]
+    kept = np.unique(row[assignable & (scores[row].astype(np.float64) >= FOUND_SCORE)])
+    columns = {
+        "images": images,
+        "image": image.astype(np.int32),
+        "category": category.astype(np.int32),
+        "boxes": boxes,
+        "scores": scores,
+        "pose_scores": np.concatenate([one.scores_of(Kind.KEYPOINTS) for one in parts]),
+        "kept": kept,
+        "landmarks": landmarks[kept],
+    }
+    for kind, overlap in overlaps.items():
+        near = np.flatnonzero(overlap >= OVERLAPS[0])
+        columns[f"{kind} detection"] = row[near]
+        columns[f"{kind} item"] = item[near].astype(np.int32)
+        columns[f"{kind} overlap"] = overlap[near]
+    return columns
+
+
+def _check_images(known: Int64[np.ndarray, " p"], predicted: Int64[np.ndarray, " q"]) -> None:
+    ids, counts = np.unique(predicted, return_counts=True)
     faults = {
-        "without predictions": set(known) - set(predicted),
-        "predicted but not in the records": set(predicted) - set(known),
-        "predicted twice": {a for a, b in pairwise(predicted) if a == b},
+        "without predictions": np.setdiff1d(known, ids),
+        "predicted but not in the records": np.setdiff1d(ids, known),
+        "predicted twice": ids[counts > 1],
     }
     for fault, images in faults.items():
-        if images:
+        if images.size:
             raise DeepmarkError(
                 f"predictions: {len(images)} of {len(known)} images {fault} (the first is {min(images)}). "
                 "Predictions and records are of different data: run `deepmark predict` again."

@@ -66,10 +66,9 @@ def compare(
 
     Raises DeepmarkError if one of them is not of the records' images.
     """
-    records = list(records)
     truth = truth_columns(records)
     counts = draws(len(truth.images), resamples=resamples, seed=seed)
-    scopes = {"all": None, **subset_items(records)}
+    scopes = {"all": None, **subset_items(truth)}
     both = (matchings(truth, detection_columns(predictions, truth)) for predictions in (a, b))
     found: list[Difference] = []
     for (kind, of_a), (_, of_b) in zip(*both, strict=True):

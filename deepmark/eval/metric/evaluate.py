@@ -5,7 +5,7 @@ each with a 95% interval by resampling the images.
 Source: the DeepFashion2 challenge, stock COCO evaluation with its 294 sigmas; equal to pycocotools by test.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.bootstrap import Interval, draws, interval
-from deepmark.eval.metric.columns import detection_columns, truth_columns
+from deepmark.eval.metric.columns import DetectionColumns, Truth, detection_columns, truth_columns
 from deepmark.eval.metric.figures import Figures, matchings
 from deepmark.eval.metric.names import HEADLINE, KINDS, MAIN, METRICS, THRESHOLDS, Metric
 from deepmark.eval.metric.subsets import SCOPES, subset_items
@@ -111,13 +111,13 @@ def _rows(kind: str, scope: str, figures: Figures, categories: slice = slice(Non
     ]
 
 
-def _all_of(values: Iterable[_T], kind: type[_T], expected: str) -> list[_T]:
-    """The values as a list, if all are of this kind."""
-    found = list(values) if isinstance(values, Iterable) else [values]
-    strange = next((type(value).__name__ for value in found if not isinstance(value, kind)), None)
-    if strange is not None:
-        raise DeepmarkError(f"evaluate: {expected}, found {type(values).__name__} with {strange}.")
-    return found
+def _each(values: Iterable[_T], kind: type[_T], expected: str) -> Iterator[_T]:
+    """The values one by one, if all are of this kind."""
+    for value in values if isinstance(values, Iterable) else [values]:
+        if not isinstance(value, kind):
+            found = f"{type(values).__name__} with {type(value).__name__}"
+            raise DeepmarkError(f"evaluate: {expected}, found {found}.")
+        yield value
 
 
 def evaluate(
@@ -132,21 +132,33 @@ def evaluate(
     """The official figures of these predictions, over everything, by category and, if wanted, by subset.
 
     Every image needs a prediction, even one without detections; records and predictions may come in any order. With
-    `resamples`, every figure has an interval.
+    `resamples`, every figure has an interval. Both are read once and not kept.
 
     Raises DeepmarkError if records and predictions are not of the same images, or something else.
     """
-    records = _all_of(records, ImageRecord, "records: expected what `read_records(path)` reads")
-    found = _all_of(
+    if not isinstance(resamples, int) or resamples < 0:
+        raise DeepmarkError(f"evaluate: resamples is {resamples!r}. Give a whole number, 0 or more.")
+    truth = truth_columns(_each(records, ImageRecord, "records: expected what `read_records(path)` reads"))
+    found = _each(
         predictions,
         Prediction,
         "predictions: expected the first of the two that `predictions, facts = read_predictions(path)` returns",
     )
-    if not isinstance(resamples, int) or resamples < 0:
-        raise DeepmarkError(f"evaluate: resamples is {resamples!r}. Give a whole number, 0 or more.")
-    truth = truth_columns(records)
     results = detection_columns(found, truth)
-    subsets = subset_items(records) if by_subset else {}
+    return evaluate_columns(truth, results, by_subset=by_subset, resamples=resamples, seed=seed, progress=progress)
+
+
+def evaluate_columns(
+    truth: Truth,
+    results: DetectionColumns,
+    *,
+    by_subset: bool = True,
+    resamples: int = 0,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda count: None,
+) -> EvalReport:
+    """As `evaluate`, of labels and detections that are columns already."""
+    subsets = subset_items(truth) if by_subset else {}
     counts = draws(len(truth.images), resamples=resamples, seed=seed)
     rows: list[Row] = []
     resampled: dict[str, Float64[np.ndarray, " b"]] = {}
@@ -159,7 +171,9 @@ def evaluate(
         for category in CATEGORIES:
             rows += _rows(kind, f"category:{category.name}", figures, slice(category.index, category.index + 1))
         progress(1)
+        del figures  # its matches take memory
         for scope, items in subsets.items():
             rows += _rows(kind, scope, Figures(matching, counts, items))
             progress(1)
+        del matching
     return EvalReport(rows=tuple(rows), resamples=resampled)

@@ -9,23 +9,21 @@ from deepmark.eval.metric.average_precision import average_precision, precision
 from deepmark.eval.metric.bootstrap import resampled_ap
 from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.eval.metric.matching import Matching
-from deepmark.eval.metric.names import THRESHOLDS
-from deepmark.schema import Kind
-from deepmark.shapes import Bool, Float64, Int32
+from deepmark.eval.metric.names import KINDS, THRESHOLDS
+from deepmark.shapes import Bool, Float64, UInt8
 
 
 def matchings(truth: Truth, results: DetectionColumns) -> Iterable[tuple[str, Matching]]:
     """The results matched to the truth by each of `names.KINDS`, one after the other."""
-    yield "box", Matching(truth, results, Kind.BBOX)
-    yield "landmark_visible", Matching(truth.visible_only(), results, Kind.KEYPOINTS)
-    yield "landmark", Matching(truth, results, Kind.KEYPOINTS)
+    for kind in KINDS:
+        yield kind, Matching(truth, results, kind)
 
 
 class Figures:
     """AP, AP50 and AP75 of matches, of one category or of all, and the same in every resample."""
 
     def __init__(
-        self, matching: Matching, counts: Int32[np.ndarray, "b p"], items: Bool[np.ndarray, " n"] | None = None
+        self, matching: Matching, counts: UInt8[np.ndarray, "b p"], items: Bool[np.ndarray, " n"] | None = None
     ) -> None:
         self._matches, self._counts = matching.match(items), counts
         self._precision = precision(self._matches)

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepmark.eval.metric.columns import DetectionColumns, Truth
-from deepmark.eval.metric.overlaps import box_overlap, landmark_overlap, pairs_of
+from deepmark.eval.metric.overlaps import OVERLAPS
 from deepmark.schema import CATEGORIES, Kind
-from deepmark.shapes import Bool, Float64, Int64
-
-OVERLAPS: Float64[np.ndarray, "10"] = np.linspace(0.5, 0.95, 10)
-"""The thresholds .50, .55 … .95."""
+from deepmark.shapes import Bool, Float32, Int32, Int64
 
 MAX_DETECTIONS: dict[Kind, int] = {Kind.BBOX: 100, Kind.KEYPOINTS: 20}
 """Detections that count in an image and category, the best ones first; COCO's limits."""
@@ -31,15 +28,18 @@ class Matches:
     image_count: int
     """How many images there are, including those without garments or detections."""
 
-    result: Int64[np.ndarray, " m"]
+    result: Int32[np.ndarray, " m"]
     """The row of `DetectionColumns`."""
 
-    image: Int64[np.ndarray, " m"]
-    category: Int64[np.ndarray, " m"]
-    scores: Float64[np.ndarray, " m"]
+    image: Int32[np.ndarray, " m"]
+    category: Int32[np.ndarray, " m"]
+    scores: Float32[np.ndarray, " m"]
 
-    item: Int64[np.ndarray, "10 m"]
-    """The row of `Truth` that it is matched to at each threshold of `OVERLAPS`; -1 for none."""
+    item: Int32[np.ndarray, " m"]
+    """The row of `Truth` that it is matched to at the first threshold of `OVERLAPS`; -1 for none."""
+
+    found: Bool[np.ndarray, "10 m"]
+    """Whether it is matched to an item at each threshold."""
 
     counted: Bool[np.ndarray, "10 m"]
     """False if it is matched to an ignored garment, or to none while its own area is out of COCO's range."""
@@ -56,42 +56,24 @@ class Matches:
 
 
 class Matching:
-    """The matching of detections to truth; by landmarks, a garment without labelled ones is ignored."""
+    """The matching of detections to truth by one of `names.KINDS`; by landmarks, a garment without any is ignored."""
 
-    def __init__(self, truth: Truth, results: DetectionColumns, kind: Kind) -> None:
+    def __init__(self, truth: Truth, results: DetectionColumns, kind: str) -> None:
         self._truth = truth
-        self._ignored = np.zeros(len(truth), bool)
-        if kind == "keypoints":
-            self._ignored[:] = ~truth.labelled.any(1)
-        cells = results.image * len(CATEGORIES) + results.category
-        scores = results.scores if kind == "bbox" else results.pose_scores
-        order = np.lexsort((-scores, cells))
-        rank = np.arange(len(order)) - np.searchsorted(cells[order], cells[order], "left")
-        kept = rank < MAX_DETECTIONS[kind]
-        order, rank = order[kept], rank[kept]
-        by_score = np.lexsort((-scores[order], results.category[order]))
-        self._result, self._rank = order[by_score], rank[by_score]
+        of = Kind.BBOX if kind == "box" else Kind.KEYPOINTS
+        self._ignored = np.zeros(len(truth), bool) if kind == "box" else ~truth.labelled(kind)
+        scores = results.scores if of is Kind.BBOX else results.pose_scores
+        self._result, self._rank = _ranked(results, scores, MAX_DETECTIONS[of])
         self._image, self._category = results.image[self._result], results.category[self._result]
         self._scores = scores[self._result]
-        area = np.prod(results.boxes[self._result, 2:] - results.boxes[self._result, :2], axis=1)
-        self._in_range = (area >= 0) & (area <= AREA_LIMIT)
-        self._near = self._overlaps(truth, results, kind)
-
-    def _overlaps(
-        self, truth: Truth, results: DetectionColumns, kind: Kind
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Detection, garment and overlap of every pair that may match."""
-        item_cells = truth.image * len(CATEGORIES) + truth.category
-        by_cell = np.argsort(item_cells, kind="stable")
-        row, place = pairs_of(self._image * len(CATEGORIES) + self._category, item_cells[by_cell])
-        item, result = by_cell[place], self._result[row]
-        if kind == "bbox":
-            overlap = box_overlap(results.boxes[result], truth.boxes[item])
-        else:
-            categories, boxes = truth.category[item], truth.boxes[item]
-            overlap = landmark_overlap(categories, boxes, truth.landmarks[item], results.landmarks[result])
-        near = overlap >= OVERLAPS[0]
-        return row[near], item[near], overlap[near]
+        width, height = (results.boxes[:, i + 2].astype(np.float64) - results.boxes[:, i] for i in range(2))
+        area = width * height
+        self._in_range = ((area >= 0) & (area <= AREA_LIMIT))[self._result]
+        row = np.full(len(results), -1, np.int32)
+        row[self._result] = np.arange(len(self._result), dtype=np.int32)
+        near = results.near[kind]
+        kept = row[near.detection] >= 0
+        self._near = row[near.detection[kept]], near.item[kept], near.overlap[kept]
 
     def match(self, items: Bool[np.ndarray, " n"] | None = None) -> Matches:
         """The matches of all garments or, with `items`, of a subset.
@@ -106,33 +88,49 @@ class Matching:
             holds[:] = False
             holds[truth.image[items]] = True
             ignored[~items] = True
-        rows = np.flatnonzero(holds[self._image])
-        matched = self._match(ignored)[:, rows]
+        # Most detections overlap no garment, and are matched to none at any threshold.
+        near, matched = self._match(ignored)
+        rows: slice | np.ndarray = slice(None)
+        place = near
+        if items is not None:
+            held, chosen = holds[self._image[near]], np.flatnonzero(holds[self._image])
+            rows, place, matched = chosen, np.searchsorted(chosen, near[held]), matched[held]
+        matched = matched.T
+        image, in_range = self._image[rows], self._in_range[rows]
+        item = np.full(len(image), -1, np.int32)
+        found = np.zeros((len(OVERLAPS), len(image)), bool)
+        counted = np.tile(in_range, (len(OVERLAPS), 1))
+        item[place] = matched[0]
+        found[:, place] = matched >= 0
+        counted[:, place] = np.where(matched < 0, in_range[place], ~np.append(ignored, True)[matched])
         return Matches(
             image_count=len(truth.images),
             result=self._result[rows],
-            image=self._image[rows],
+            image=image,
             category=self._category[rows],
             scores=self._scores[rows],
-            item=matched,
-            counted=np.where(matched < 0, self._in_range[rows], ~np.append(ignored, True)[matched]),
+            item=item,
+            found=found,
+            counted=counted,
             to_find=~ignored,
             item_image=truth.image,
             item_category=truth.category,
         )
 
-    def _match(self, ignored: Bool[np.ndarray, " n"]) -> Int64[np.ndarray, "10 m"]:
-        row, item, overlap = self._near
+    def _match(self, ignored: Bool[np.ndarray, " n"]) -> tuple[Int32[np.ndarray, " d"], Int32[np.ndarray, "d 10"]]:
+        """The detections that overlap a garment, and the garments that they are matched to."""
+        near, item, overlap = self._near
+        detections, row = np.unique(near, return_inverse=True)
         # A detection tries its garments in turn, ignored ones last; of two equal overlaps the later garment wins.
         by_turn = np.lexsort((item, ignored[item], row))
         starts = np.flatnonzero(np.diff(row[by_turn], prepend=-1))
         turn = np.empty_like(row)
         turn[by_turn] = np.arange(len(row)) - np.repeat(starts, np.diff(starts, append=len(row)))
 
-        matched = np.full((len(self._result), len(OVERLAPS)), -1)
-        best = np.tile(np.minimum(OVERLAPS, 1 - 1e-10), (len(self._result), 1))
+        matched = np.full((len(detections), len(OVERLAPS)), -1, np.int32)
+        best = np.tile(np.minimum(OVERLAPS, 1 - 1e-10), (len(detections), 1))
         taken = np.zeros((len(ignored), len(OVERLAPS)), bool)
-        for of_rank in _groups(self._rank[row]):
+        for of_rank in _groups(self._rank[near]):
             for pairs in _groups(turn[of_rank], of_rank):
                 r, i = row[pairs], item[pairs]
                 held, offered = matched[r], overlap[pairs, None]
@@ -142,11 +140,25 @@ class Matching:
             chosen = matched[row[of_rank]]
             detection, threshold = np.nonzero(chosen >= 0)
             taken[chosen[detection, threshold], threshold] = True
-        return np.ascontiguousarray(matched.T)
+        return detections, matched
+
+
+def _ranked(
+    results: DetectionColumns, scores: Float32[np.ndarray, " m"], most: int
+) -> tuple[Int32[np.ndarray, " k"], Int32[np.ndarray, " k"]]:
+    """The best detections of each image and category, by category and score, and their ranks in the image."""
+    cells = results.image.astype(np.int64) * len(CATEGORIES) + results.category
+    order = np.lexsort((-scores, cells)).astype(np.int32)
+    cells = cells[order]
+    rank = np.arange(len(order)) - np.searchsorted(cells, cells, "left")
+    kept = rank < most
+    order, rank = order[kept], rank[kept].astype(np.int32)
+    by_score = np.lexsort((-scores[order], results.category[order]))
+    return order[by_score], rank[by_score]
 
 
 def _groups(
-    values: Int64[np.ndarray, " n"], of: Int64[np.ndarray, " n"] | None = None
+    values: Int32[np.ndarray, " n"] | Int64[np.ndarray, " n"], of: Int64[np.ndarray, " n"] | None = None
 ) -> list[Int64[np.ndarray, " _"]]:
     """Groups of equal values, by rising value: the members of `of`, or the indices if it is None."""
     order = np.argsort(values, kind="stable")

@@ -7,7 +7,10 @@ threshold give the same answers; geometry.box_iou computes the matrix of all box
 import numpy as np
 
 from deepmark.schema import CATEGORIES, LANDMARKS, MOST_LANDMARKS, SIGMAS
-from deepmark.shapes import Float, Float64, Int64
+from deepmark.shapes import Float, Float64, Int, Int64
+
+OVERLAPS: Float64[np.ndarray, "10"] = np.linspace(0.5, 0.95, 10)
+"""The thresholds .50, .55 … .95."""
 
 _CHUNK = 1 << 15
 """Pairs whose landmarks are compared at a time: 10 MB a temporary array."""
@@ -16,7 +19,7 @@ _TINY = np.spacing(1)
 
 
 def pairs_of(
-    keys: Int64[np.ndarray, " m"], sorted_keys: Int64[np.ndarray, " n"]
+    keys: Int[np.ndarray, " m"], sorted_keys: Int64[np.ndarray, " n"]
 ) -> tuple[Int64[np.ndarray, " p"], Int64[np.ndarray, " p"]]:
     """All (i, j) with keys[i] == sorted_keys[j], ordered by i, then j."""
     first = np.searchsorted(sorted_keys, keys, "left")
@@ -36,7 +39,7 @@ def box_overlap(a: Float64[np.ndarray, "p 4"], b: Float64[np.ndarray, "p 4"]) ->
 
 
 def landmark_overlap(
-    categories: Int64[np.ndarray, " p"],
+    categories: Int[np.ndarray, " p"],
     boxes: Float64[np.ndarray, "p 4"],
     truth: Float64[np.ndarray, "p 39 3"],
     found: Float[np.ndarray, "p 39 2"],
@@ -69,7 +72,7 @@ _OTHERS = np.array([[not c.start <= i < c.start + c.landmarks for i in range(LAN
 
 
 def _chunk_overlap(
-    categories: Int64[np.ndarray, " p"],
+    categories: Int[np.ndarray, " p"],
     boxes: Float64[np.ndarray, "p 4"],
     truth: Float64[np.ndarray, "p 39 3"],
     found: Float[np.ndarray, "p 39 2"],
@@ -87,7 +90,7 @@ def _chunk_overlap(
 
 
 def _unlabelled_overlap(
-    categories: Int64[np.ndarray, " p"],
+    categories: Int[np.ndarray, " p"],
     boxes: Float64[np.ndarray, "p 4"],
     area: Float64[np.ndarray, "p 1"],
     found: Float[np.ndarray, "p 39 2"],

@@ -87,7 +87,7 @@ def found_one_by_one(truth, results) -> list[int]:
             continue
         best: tuple[bool, float] | None = None
         for item in np.flatnonzero(truth.image == results.image[row]).tolist():
-            (overlap,) = box_overlap(results.boxes[[row]], truth.boxes[[item]])
+            (overlap,) = box_overlap(results.boxes[[row]].astype(np.float64), truth.boxes[[item]])
             offer = (bool(truth.category[item] == results.category[row]), float(overlap))
             if found[item] < 0 and overlap >= 0.5 and (best is None or offer > best):
                 best, chosen = offer, item
@@ -116,7 +116,7 @@ def test_no_detection_belongs_to_two_items_and_each_overlaps_its_own(seed):
     taken = found[found >= 0]
     assert len(set(taken.tolist())) == len(taken)
     assert (results.image[taken] == truth.image[found >= 0]).all()
-    assert (box_overlap(results.boxes[taken], truth.boxes[found >= 0]) >= 0.5).all()
+    assert (box_overlap(results.boxes[taken].astype(np.float64), truth.boxes[found >= 0]) >= 0.5).all()
 
 
 def table(*pictures: tuple[list[Garment], Detections]):

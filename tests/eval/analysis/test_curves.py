@@ -9,12 +9,11 @@ from deepmark.eval.metric.average_precision import precision
 from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.eval.metric.matching import Matching
-from deepmark.schema import Kind
 
 
 def matched(records, predictions):
     truth = truth_columns(records)
-    return Matching(truth, detection_columns(predictions, truth), Kind.BBOX).match()
+    return Matching(truth, detection_columns(predictions, truth), "box").match()
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -63,4 +62,4 @@ def test_all_bins_together_hold_every_detection_and_every_match(seed):
     rows = calibration_table(matches)
 
     assert rows["detections"].sum() == matches.counted[0].sum()
-    assert (rows["right"] * rows["detections"]).sum() == pytest.approx((matches.item[0] >= 0).sum())
+    assert (rows["right"] * rows["detections"]).sum() == pytest.approx(matches.found[0].sum())

@@ -17,7 +17,7 @@ FAR: Box = (200, 200, 300, 300)
 def table(records, predictions):
     truth = truth_columns(records)
     results = detection_columns(predictions, truth)
-    return item_table(records, truth, results, assign_detections(truth, results))
+    return item_table(truth, results, assign_detections(truth, results))
 
 
 def test_an_item_is_described_in_the_words_of_the_schema():
@@ -83,7 +83,7 @@ def test_counting_the_items_gives_the_confusion(seed):
     truth = truth_columns(records)
     results = detection_columns(predictions, truth)
     found = assign_detections(truth, results)
-    rows = item_table(records, truth, results, found)
+    rows = item_table(truth, results, found)
     cells = confusion_table(truth, results, found).set_index(["truth", "predicted"])["count"]
 
     rows["predicted"] = np.where(rows["score"] >= SHOWN_SCORE, rows["found_category"], MISSED)

@@ -6,6 +6,7 @@ import pytest
 from eval_samples import random_case
 
 from deepmark.eval.analysis.nms_kinds import KINDS, by_nms_kind
+from deepmark.eval.metric.columns import truth_columns
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
 from deepmark.runtime.nms import hard_nms, soft_nms
@@ -27,7 +28,9 @@ def case():
 
 def test_both_kinds_are_measured_as_the_strategy_would_be(case):
     records, before = case
-    found = by_nms_kind(records, before, PROFILE_PREDICT_PARAMS.model_copy(update={"max_detections": 1000}))
+    found = by_nms_kind(
+        truth_columns(records), lambda: before, PROFILE_PREDICT_PARAMS.model_copy(update={"max_detections": 1000})
+    )
     hard = [one._replace(detections=hard_nms(one.detections, iou=0.5)) for one in before]
     soft = [one._replace(detections=soft_nms(one.detections, sigma=0.5)) for one in before]
 
@@ -41,4 +44,6 @@ def test_parameters_of_prediction_count(case):
     records, before = case
     strict = PROFILE_PREDICT_PARAMS.model_copy(update={"max_detections": 1})
 
-    assert by_nms_kind(records, before, strict) != by_nms_kind(records, before, PROFILE_PREDICT_PARAMS)
+    assert by_nms_kind(truth_columns(records), lambda: before, strict) != by_nms_kind(
+        truth_columns(records), lambda: before, PROFILE_PREDICT_PARAMS
+    )

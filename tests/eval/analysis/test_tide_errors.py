@@ -12,7 +12,7 @@ from deepmark.eval.analysis.tide_errors import ERRORS, error_table
 from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.eval.metric.matching import Matching
-from deepmark.schema import CATEGORIES, Kind
+from deepmark.schema import CATEGORIES
 
 HERE: Box = (0, 0, 100, 100)
 FAR: Box = (200, 200, 300, 300)
@@ -36,7 +36,7 @@ def table(*pictures: tuple[list[Item], list[Found]]):
 def errors_of(records, predictions):
     truth = truth_columns(records)
     results = detection_columns(predictions, truth)
-    return error_table(truth, results, Matching(truth, results, Kind.BBOX).match())
+    return error_table(truth, results, Matching(truth, results, "box").match())
 
 
 def counts(found) -> dict[str, int]:

@@ -10,7 +10,6 @@ from deepmark.eval.metric.compare import Difference, compare
 from deepmark.eval.metric.evaluate import PASSES, evaluate
 from deepmark.eval.metric.figures import Figures
 from deepmark.eval.metric.matching import Matching
-from deepmark.schema import Kind
 from deepmark.types import ImageRecord
 
 
@@ -92,7 +91,7 @@ def test_detectors_that_are_equally_good_are_rarely_called_different():
 
     def resamples() -> np.ndarray:
         results = detection_columns(finding(records, rng.random(80) < 0.5), truth)
-        return Figures(Matching(truth, results, Kind.BBOX), counts).resamples("AP")
+        return Figures(Matching(truth, results, "box"), counts).resamples("AP")
 
     spans = [interval(resamples() - resamples()) for _ in range(200)]
     assert 1 <= sum(not span.low <= 0 <= span.high for span in spans) <= 20

@@ -105,7 +105,7 @@ def test_the_precisions_and_every_figure_are_those_of_stock_pycocotools(number, 
 
     truth = truth_columns(records)
     results = detection_columns(predictions, truth)
-    matches = Matching(truth.visible_only() if visible_only else truth, results, kind).match()
+    matches = Matching(truth, results, metric).match()
     report = evaluate(records, predictions, by_subset=False)
 
     np.testing.assert_allclose(precision(matches), expected.eval["precision"][:, :, :, 0, -1], rtol=0, atol=1e-12)

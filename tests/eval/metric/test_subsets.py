@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from eval_samples import detections, garment, prediction, random_case, record, truth_as_detections
 
+from deepmark.eval.metric.columns import truth_columns
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.eval.metric.subsets import SCOPES, subset_items
 
@@ -12,7 +13,7 @@ LEFT, RIGHT, BELOW = (10, 10, 90, 110), (200, 10, 280, 110), (10, 200, 90, 300)
 
 def test_every_item_is_in_one_scope_of_each_field():
     records, _ = random_case(5)
-    items = subset_items(records)
+    items = subset_items(truth_columns(records))
 
     assert tuple(items) == SCOPES
     assert len(SCOPES) == 14
@@ -22,7 +23,9 @@ def test_every_item_is_in_one_scope_of_each_field():
 
 
 def test_a_subset_is_named_by_the_words_of_the_data_set():
-    items = subset_items([record(1, garment(scale=1, occlusion=3, zoom_in=1, viewpoint=3), source="user")])
+    items = subset_items(
+        truth_columns([record(1, garment(scale=1, occlusion=3, zoom_in=1, viewpoint=3), source="user")])
+    )
 
     assert [scope for scope, own in items.items() if own.any()] == [
         "scale:small",
