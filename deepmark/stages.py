@@ -52,37 +52,10 @@ def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
 
 
 def shard(workspace: Workspace, *, split: str) -> dict[str, Any]:
-    """Records and raw images -> data/shards/{split}.
+    """Records and raw images -> data/shards/{split}, or the URL in params.yaml; then that gets a copy of the index."""
+    from deepmark.workspace.shard_split import shard_split
 
-    Where params.yaml names a URL as storage.shards, the shards are written there, and data/shards/{split} gets a copy
-    of their index, by which DVC knows them.
-    """
-    from deepmark.compute.choose import engine_of
-    from deepmark.data.records import open_records
-    from deepmark.data.shards.index import INDEX_FILE
-    from deepmark.data.shards.writer import write_shards
-    from deepmark.files import new_folder
-    from deepmark.workspace.inputs import remote_shards
-
-    records = require_file(workspace.records_file(split), f"deepmark ingest --split {split}")
-    params, remote = workspace.params.shard, remote_shards(workspace, split)
-    with open_records(records) as file:
-        images = file.metadata.num_rows
-    with progress(f"shard {split}", images) as advance:
-        facts = write_shards(
-            records,
-            workspace.raw,
-            remote or workspace.shards(split),
-            split=split,
-            seed=params.seed,
-            target_mib=params.target_mib,
-            engine=engine_of(workspace.params.compute),
-            progress=advance,
-        )
-    if remote is not None:
-        with new_folder(workspace.shards(split)) as draft:
-            (draft / INDEX_FILE).write_bytes(remote.read(INDEX_FILE))
-    return facts
+    return shard_split(workspace, split)
 
 
 def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None:
@@ -103,7 +76,8 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None
     cluster = connect(compute) if compute.engine == "ray" and not rank else []
     gpus = int(sum(machine.gpus for machine in cluster)) if cluster else torch.cuda.device_count()
     processes = rank.world_size if rank else count_processes(compute.train_processes, gpus=gpus)
-    check_shards(workspace, processes=processes, verify=rank is None or rank.local_rank == 0)  # once a machine
+    once_a_machine = rank is None or rank.local_rank == 0
+    check_shards(workspace, processes=processes, verify=once_a_machine, fresh=fresh)
     if rank is None:
         check_space(workspace)
     folder = run_folder(workspace)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from deepmark.data.sampling import batch_bounds
+from deepmark.data.shards.verified import VerifiedShards, read_verified, write_verified
 from deepmark.errors import DeepmarkError
 from deepmark.files import require_space
 from deepmark.model.detector import build_detector
@@ -19,14 +20,19 @@ from deepmark.workspace.layout import Workspace
 _log = logging.getLogger(__name__)
 
 
-def check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None:
-    """Raise DeepmarkError where a batch is too small for so many processes, or a shard differs from its checksum."""
+def check_shards(workspace: Workspace, *, processes: int, verify: bool, fresh: bool = False) -> None:
+    """Raise DeepmarkError where a batch is too small for so many processes, or a shard differs from its checksum.
+
+    Shards that were intact at an earlier start and have not changed since are not read again (`data.shards.verified`),
+    unless this start is `fresh`.
+    """
     batch_size = workspace.params.train.batch_size
     if batch_size < processes:
         raise DeepmarkError(
             f"params.yaml: train: batch_size {batch_size} is the total over {processes} processes, and must "
             "give each at least one image. Raise it, or lower compute.train_processes."
         )
+    verified = VerifiedShards() if fresh else read_verified(workspace.verified_file)
     for split in SPLITS:
         reader = open_shards(workspace, split)
         smallest = min((stop - start for start, stop in batch_bounds(len(reader), batch_size)), default=0)
@@ -38,7 +44,8 @@ def check_shards(workspace: Workspace, *, processes: int, verify: bool) -> None:
             )
         if verify:
             with progress(f"verify {split}", len(reader)) as advance:
-                reader.verify(progress=advance)
+                reader.verify(advance, verified=verified)
+            write_verified(workspace.verified_file, verified)
 
 
 def check_space(workspace: Workspace) -> None:

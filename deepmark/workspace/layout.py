@@ -160,6 +160,11 @@ class Workspace:
         """Parts of unfinished predictions, from which the next one goes on."""
         return self.runs / "predict"
 
+    @property
+    def verified_file(self) -> Path:
+        """Which shards were found intact, and what their files were then."""
+        return self.runs / "verified.json"
+
 
 def workspace_of_model(model: Path) -> Workspace | None:
     """The workspace whose `model_file` this is; None for a model that lies elsewhere."""

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsIndex, TypeVar, overload
 
@@ -18,6 +18,7 @@ from deepmark.data.shards.index import Shard, jpeg_of, json_of, sample_table
 from deepmark.data.shards.record_json import record_from_json
 from deepmark.data.shards.remote import is_url
 from deepmark.data.shards.source import LocalShards, RemoteShards
+from deepmark.data.shards.verified import VerifiedShards
 from deepmark.errors import DeepmarkError, as_path
 from deepmark.types import ImageRecord
 
@@ -172,35 +173,50 @@ class ShardReader(_Samples):
         name = self._source.name(self._shards[self._samples.shards[position]])
         return DeepmarkError(f"{name}: sample '{self.key(position)}' {fault}. {self._source.remedy}")
 
-    def verify(self, progress: Callable[[int], None] = lambda count: None) -> None:
+    def verify(
+        self, progress: Callable[[int], None] = lambda count: None, *, verified: VerifiedShards | None = None
+    ) -> None:
         """Compare the sha256 of every local shard with the index.
 
         `progress` is called with the number of further samples that are intact. A shard of other storage that has not
-        been fetched yet is compared when it is fetched.
+        been fetched yet is compared when it is fetched. Shards of a local folder that `verified` knows are not read,
+        and those that are intact are added to it.
 
         Raises DeepmarkError, which names the first shard that differs.
         """
+        check = partial(self._is_intact, verified=verified)
         with ThreadPoolExecutor(min(os.cpu_count() or 1, self._most_open)) as pool:
-            digests = pool.map(self._sha256, range(len(self._shards)))
-            for shard, digest in zip(self._shards, digests, strict=True):
-                if digest not in (None, shard.sha256):
+            for shard, is_intact in zip(self._shards, pool.map(check, range(len(self._shards))), strict=True):
+                if not is_intact:
                     name, remedy = self._source.name(shard), self._source.remedy
                     raise DeepmarkError(f"{name}: its sha256 differs from the index. {remedy}")
                 progress(shard.count)
 
-    def _sha256(self, number: int) -> str | None:
+    def _is_intact(self, number: int, *, verified: VerifiedShards | None) -> bool:
+        """Whether the shard is that of the index, or is not on this machine."""
         # By descriptor, because the path may name another file by now.
-        digest, position = hashlib.sha256(), 0
         with self._opened(number, self._source.find) as descriptor:
             if descriptor is None:
-                return None
-            try:
-                while block := os.pread(descriptor, 2**20, position):
-                    digest.update(block)
-                    position += len(block)
-            except OSError as error:
-                name = self._source.name(self._shards[number])
-                raise DeepmarkError(f"{name}: cannot be read ({error.strerror}). {self._source.remedy}") from None
+                return True
+            shard = self._shards[number]
+            name, status = self._source.name(shard), os.fstat(descriptor)
+            if isinstance(self._source, RemoteShards):
+                verified = None  # the cache sets the time of a shard whenever it is used
+            if verified is not None and verified.knows(name, status, shard.sha256):
+                return True
+            is_intact = self._sha256(descriptor, name) == shard.sha256
+            if is_intact and verified is not None:
+                verified.add(name, status, shard.sha256)
+            return is_intact
+
+    def _sha256(self, descriptor: int, name: str) -> str:
+        digest, position = hashlib.sha256(), 0
+        try:
+            while block := os.pread(descriptor, 2**20, position):
+                digest.update(block)
+                position += len(block)
+        except OSError as error:
+            raise DeepmarkError(f"{name}: cannot be read ({error.strerror}). {self._source.remedy}") from None
         return digest.hexdigest()
 
 

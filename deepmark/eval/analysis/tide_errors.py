@@ -131,8 +131,8 @@ def _ranked(
     counted: Bool[np.ndarray, " m"],
     category: Int32[np.ndarray, " m"],
 ) -> Matches:
-    order = np.lexsort((-matches.scores, category))
-    order = order[counted[order]]
+    rows = np.flatnonzero(counted).astype(np.int32)
+    order = rows[np.lexsort((-matches.scores[rows], category[rows]))]
     return replace(
         matches,
         result=matches.result[order],
