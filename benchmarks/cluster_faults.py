@@ -2,12 +2,12 @@
 
     python benchmarks/cluster_faults.py --folder runs/faults [--stages ingest shard predict train] [--seed 1]
 
-The machines are network namespaces of this one (tests/helpers/cluster.py): a head, and two with a core each. Each
-stage is first run by two local processes and by Ray undisturbed. Then, for every fault, it runs again from nothing as
-the command that people call, and at a random moment of its time a random machine is killed (SIGKILL of all processes)
-or its cable is cut and stays so. Nobody touches anything. Every file that the stage makes is compared by sha256 with
-that of the local run. Results are kept in FOLDER/faults.jsonl, a line a run, and a campaign that was ended goes on.
-Exits with 1 where a file differs or a command fails.
+The machines are network namespaces of this one (tests/helpers/cluster.py): a head, and two with a core each, or two
+cores for training. Each stage is first run by two local processes and by Ray undisturbed. Then, for every fault, it
+runs again from nothing as the command that people call, and at a random moment of its time a random machine is killed
+(SIGKILL of all processes) or its cable is cut and stays so. Nobody touches anything. Every file that the stage makes
+is compared by sha256 with that of the local run. Results are kept in FOLDER/faults.jsonl, a line a run, and a
+campaign that was ended goes on. Exits with 1 where a file differs or a command fails.
 """
 
 import argparse
@@ -189,7 +189,7 @@ def disturbed(three: Cluster, workspace: Workspace, fault: Fault, usual: float) 
 def campaign(folder: Path, stages: list[str], seed: int) -> Iterator[dict[str, Any]]:
     """Each run that had not been made yet, as it ends."""
     rows = read(folder / "faults.jsonl")
-    with cluster() as three:
+    with cluster(cores=2 if "train" in stages else 1) as three:  # a training goes on with as many processes on one
         own = places(three, folder, stages)
         for stage in stages:
             for engine in ("local", "ray"):
