@@ -70,10 +70,10 @@ def test_the_papers_recipe_is_the_papers():
         ("target_mib:", "target_mb:", "shard: 'target_mb' is not a parameter. Did you mean 'target_mib'?"),
         ("shard:\n", "shards:\n", "'shards' is not a parameter. Did you mean 'shard'?"),
         ("    size: 0.1", "    sizes: 0.1", "train: loss_weights: 'sizes' is not a parameter. Did you mean 'size'?"),
-        ("  epochs: 10\n", "", "train: 'epochs' is missing"),
-        ("epochs: 10", "epochs: 0", "train: epochs: Input should be greater than or equal to 1 (found: 0)"),
-        ("epochs: 10", "epochs: many", "train: epochs: Input should be a valid integer"),
-        ("learning_rate: 4.0e-3", "learning_rate: .nan", "train: learning_rate: Input should be a finite number"),
+        ("  epochs: 5\n", "", "train: 'epochs' is missing"),
+        ("epochs: 5", "epochs: 0", "train: epochs: Input should be greater than or equal to 1 (found: 0)"),
+        ("epochs: 5", "epochs: many", "train: epochs: Input should be a valid integer"),
+        ("learning_rate: 1.0e-2", "learning_rate: .nan", "train: learning_rate: Input should be a finite number"),
         (
             "backbone: mobile",
             "backbone: resnet",
@@ -81,7 +81,7 @@ def test_the_papers_recipe_is_the_papers():
         ),
         ("[128, 96]", "[100, 96]", "input_size [100, 96] must be multiples of 32 for backbone mobile"),
         ("backbone: mobile", "backbone: hourglass104", "[128, 96] must be multiples of 128 for backbone hourglass104"),
-        ("train_processes: 2", "train_processes: 0", "compute: train_processes: "),
+        ("train_processes: 1", "train_processes: 0", "compute: train_processes: "),
         ("restarts: 20", "restarts: -1", "compute: restarts: Input should be greater than or equal to 0 (found: -1)"),
         ("engine: local", "engine: slurm", "compute: engine: Input should be 'local'"),
         ("mirror: 0.5", "mirror: 1.5", "augment: mirror: Input should be less than or equal to 1"),
@@ -98,7 +98,7 @@ def test_a_mistake_is_named_with_its_section_and_key(params_file, old, new, mess
 
 
 def test_several_mistakes_are_named_at_once(params_file):
-    edit(params_file, "epochs: 10", "epochs: 0")
+    edit(params_file, "epochs: 5", "epochs: 0")
     edit(params_file, "mirror: 0.5", "mirror: 2")
     with pytest.raises(DeepmarkError, match=r"(?s)mirror.*epochs"):
         load_params(params_file)

@@ -13,7 +13,6 @@ ADDED: dict[str, Any] = {
     "compute.workers": None,
     "compute.train_processes": "auto",
     "compute.restarts": 20,
-    "compute.silent_seconds": 15,
     "compute.timeout_seconds": 600,
     "model.deformable": True,
     "model.landmark_maps": "separate",

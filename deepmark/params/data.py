@@ -65,8 +65,5 @@ class ComputeParams(Section):
     restarts: Annotated[int, Field(ge=0)] = 20
     """How often a training on a cluster starts again from its last checkpoint, after it lost machines or processes."""
 
-    silent_seconds: Positive = 15
-    """How long a machine of a cluster may be silent before it counts as lost."""
-
     timeout_seconds: Positive = 600
     """How long the processes of a training wait for each other, when they meet and in every exchange."""
