@@ -1,4 +1,4 @@
-"""Measures what more workers do not make faster: the driver of ingest and of shard.
+"""Measures what more workers do not help: the driver of ingest and of shard, and the memory of evaluate.
 
 The driver is the process that gives pieces of work to others and puts their results down in order. Beside ours runs a
 plain one: workers return records, which the driver counts and converts, and the records of a shard are sent to the
@@ -6,6 +6,10 @@ process that writes it. Both write the same bytes. CPU time is the driver's alon
 is what each further image costs, by the difference of two sizes, and the start of workers is told beside it.
 
     python benchmarks/scale.py
+    python benchmarks/scale.py --evaluate 20000    # the memory of evaluate alone, at half as many images and at all
+
+The memory of evaluate is the peak of a process that does what `deepmark evaluate` does, from the files to the tables;
+"an image" is the difference of two sizes again.
 """
 
 import argparse
@@ -21,12 +25,18 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+from evaluate import make_pictures
 from scale_plain import MEGAPIXELS, MIB, plain_ingest, plain_shard
 from shards import draw, item
 
 from deepmark.compute.local import Local
 from deepmark.data.ingest.ingest import ingest_split
+from deepmark.data.predictions import read_predictions, write_predictions
+from deepmark.data.records import read_records, write_records
 from deepmark.data.shards.writer import write_shards
+from deepmark.eval.analysis.analyse import diagnose_columns, write_tables
+from deepmark.eval.metric.columns import detection_columns, truth_columns
+from deepmark.eval.metric.evaluate import evaluate_columns
 from deepmark.params import IngestParams
 
 IMAGES = 32
@@ -74,6 +84,41 @@ def measure(work: Callable[[Path, int], None], folder: Path, workers: int) -> tu
     return found
 
 
+def predicted(folder: Path, count: int, detections: int) -> None:
+    """Files of records and of predictions, these in another order, as shards have."""
+    folder.mkdir()
+    records, predictions = make_pictures(count, detections)
+    order = np.random.default_rng(3).permutation(count)
+    write_records(folder / "records.parquet", records)
+    rows = ((predictions[i].image_id, predictions[i].file, predictions[i].detections) for i in order)
+    write_predictions(folder / "none.parquet", rows, {})
+
+
+def evaluated(folder: Path, resamples: int) -> None:
+    truth = truth_columns(read_records(folder / "records.parquet"))
+    results = detection_columns(read_predictions(folder / "none.parquet")[0], truth)
+    report = evaluate_columns(truth, results, resamples=resamples)
+    tables = {"ap": report.to_frame(), **diagnose_columns(truth, results)}
+    (folder / "tables").mkdir()
+    write_tables(folder / "tables", tables)
+
+
+def measure_evaluate(folder: Path, count: int, detections: int, resamples: int) -> None:
+    """Print by how much the memory of evaluate grows with each image."""
+    peaks = []
+    for part in (count // 2, count):
+        place = folder / str(part)
+        process = multiprocessing.get_context("spawn").Process(target=predicted, args=(place, part, detections))
+        process.start()  # so that the memory of drawing is not counted
+        process.join()
+        peaks.append(measure(evaluated, place, resamples)[1])
+    each = (peaks[1] - peaks[0]) * 2**10 / (count - count // 2)
+    print(
+        f"evaluate, {detections} detections an image, {resamples} resamples: {each:.1f} KB an image; memory grew by "
+        f"{peaks[0]:,.0f} MB for {count // 2:,} and {peaks[1]:,.0f} MB for {count:,}"
+    )
+
+
 def digests(folder: Path) -> dict[str, str]:
     """The sha256 of the records and of the tars."""
     files = [folder / "train.parquet", *(folder / "shards").glob("*.tar")]
@@ -85,7 +130,14 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=12_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where the files go, 160 KB a picture")
+    parser.add_argument("--evaluate", type=int, metavar="IMAGES", help="measure the memory of evaluate instead")
+    parser.add_argument("--detections", type=int, default=81, help="in each image, for --evaluate")
+    parser.add_argument("--resamples", type=int, default=10, help="for --evaluate; each takes a byte an image")
     args = parser.parse_args()
+    if args.evaluate:
+        with tempfile.TemporaryDirectory(dir=args.folder) as name:
+            measure_evaluate(Path(name), args.evaluate, args.detections, args.resamples)
+        return
     counts = args.pictures // 4, args.pictures
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folders = [Path(name) / str(count) for count in counts]
