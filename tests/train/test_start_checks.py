@@ -1,4 +1,4 @@
-"""The number of processes that began a run is noted in its checkpoints, and another one is refused."""
+"""What is checked before a training: the number of processes that began it, and that shards are intact."""
 
 import json
 import logging
@@ -7,12 +7,13 @@ import pytest
 from one_process import ALONE
 from workspaces import copied, set_params
 
+from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
 from deepmark.train.checkpoint import fingerprint
 from deepmark.train.distributed.stop_signal import StopSignal
 from deepmark.train.run import train_rank
 from deepmark.train.run_id import run_folder
-from deepmark.train.start_checks import check_processes
+from deepmark.train.start_checks import check_processes, check_shards
 
 
 def test_the_number_that_began_a_run_goes_on_and_another_is_refused(tmp_path, caplog):
@@ -48,3 +49,17 @@ def test_checkpoints_note_the_number_and_those_that_do_not_go_on(trained_once, t
     assert caplog.text.count("did not note how many processes trained") == 1
     newest = max(folder.glob("epoch-*/state.json"))
     assert json.loads(newest.read_text("utf-8"))["facts"]["processes"] == 1
+
+
+def test_shards_are_verified_once_and_again_for_a_fresh_start(sharded, monkeypatch):
+    read: list[str] = []
+    sha256 = ShardReader._sha256
+    monkeypatch.setattr(ShardReader, "_sha256", lambda *given: read.append(given[2]) or sha256(*given))
+    check_shards(sharded, processes=1, verify=True)
+    count = len(read)
+    assert count >= 2  # of both splits
+
+    check_shards(sharded, processes=1, verify=True)
+    assert len(read) == count
+    check_shards(sharded, processes=1, verify=True, fresh=True)
+    assert len(read) == 2 * count

@@ -1,7 +1,7 @@
 """Which record goes into which shard, and the way of the records to the processes that write shards.
 
-The plan needs of every record its number and the size of its JPEG, 16 bytes. The records themselves are unpacked once
-from Parquet into Arrow files that are mapped, not read: a process looks at the rows of its shard and at no others.
+The plan needs of every record its place and the size of its JPEG, 40 bytes at most. The records themselves are unpacked
+once from Parquet into Arrow files that are mapped, not read: a process looks at the rows of its shard and at no others.
 """
 
 from dataclasses import dataclass
