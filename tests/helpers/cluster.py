@@ -40,6 +40,8 @@ class Host:
     name: str
     address: str
     holder: int
+    network: int
+    """The number of its network namespace, by which its processes are known also after the holder has ended."""
 
     def command(self, *words: object) -> list[str]:
         return ["nsenter", *_user(self.holder), "--net", "--uts", "--", *map(str, words)]
@@ -50,10 +52,10 @@ class Host:
 
     def processes(self) -> list[int]:
         """The ids of all processes on this machine, but for the one that holds it."""
-        network, found = Path(f"/proc/{self.holder}/ns/net").stat().st_ino, []
+        found = []
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):  # it has ended, or is another user's
-                if (folder / "ns/net").stat().st_ino == network and int(folder.name) != self.holder:
+                if (folder / "ns/net").stat().st_ino == self.network and int(folder.name) != self.holder:
                     found.append(int(folder.name))
         return found
 
@@ -147,17 +149,18 @@ def _holding(name: str, address: str, beside: Host | None) -> Iterator[Host]:
         words[1:1] = ["--user", "--map-root-user"]
     elif beside is not None and os.geteuid() != 0:
         words = ["nsenter", *_user(beside.holder), "--", *words]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as holder:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as holder:
         assert holder.stdout is not None
         assert holder.stderr is not None
-        host = Host(name=name, address=address, holder=holder.pid)
         try:
             if holder.stdout.readline().strip() != "held":
                 pytest.skip(f"this machine allows no network namespaces: {holder.stderr.read().strip()}")
+            network = Path(f"/proc/{holder.pid}/ns/net").stat().st_ino
+            host = Host(name=name, address=address, holder=holder.pid, network=network)
             yield host
+            host.kill()
         finally:
-            if holder.poll() is None:
-                host.kill()
             holder.kill()
 
 
