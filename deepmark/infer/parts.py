@@ -6,7 +6,7 @@ started again: parts that were made are kept until all of them are there.
 """
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from deepmark.data.predictions import to_table
 from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
+from deepmark.infer.batches import one_thread
 from deepmark.infer.exported_predictor import ExportedPredictor
 from deepmark.infer.part_files import Part, read_part, write_part
 from deepmark.infer.predict import Predictor, Timing, best_device, predict_shards
@@ -113,9 +114,10 @@ class ShardParts:
                 notes = (str(error),)
         advance = self.progress or (lambda count: None)
         predictor, size = self.model.predictor(), self.model.params.batch_size
-        part = made_part(
-            predictor, predict_shards(self.reader, predictor, batch_size=size, positions=positions, progress=advance)
-        )
+        with at_once(predictor) as count:
+            work = {"batch_size": size, "at_once": count}
+            found = predict_shards(self.reader, predictor, positions=positions, progress=advance, **work)
+            part = made_part(predictor, found, count)
         if file:
             write_part(file, part)
         return replace(part, notes=notes, waiting=0 if self.progress else len(positions))
@@ -125,11 +127,16 @@ def _shard_parts(model: Model, reader: ShardReader, folder: Path | None) -> Shar
     return ShardParts(model=model, reader=reader, folder=folder)
 
 
-def made_part(predictor: Predictor | ExportedPredictor, predictions: Iterable[Prediction]) -> Part:
-    """The part that a predictor makes as these predictions are consumed, with the time that it takes."""
+def at_once(predictor: Predictor | ExportedPredictor) -> AbstractContextManager[int]:
+    """How many batches of a part are predicted at the same time; onnxruntime has threads of its own."""
+    return nullcontext(1) if isinstance(predictor, ExportedPredictor) else one_thread(predictor.device)
+
+
+def made_part(predictor: Predictor | ExportedPredictor, predictions: Iterable[Prediction], count: int) -> Part:
+    """The part that a predictor makes as these predictions are consumed, `count` batches at once; with its time."""
     predictor.timing = Timing()
     table = to_table(list(predictions))
-    return Part(table=table, timing=predictor.timing, device=str(predictor.device))
+    return Part(table=table, timing=predictor.timing.shared(count), device=str(predictor.device))
 
 
 def run_parts(

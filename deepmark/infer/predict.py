@@ -4,6 +4,7 @@ Each image is laid on one canvas per scale of the strategy, the network sees the
 detections come back in pixels of the original image.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,6 +19,7 @@ from deepmark.data.jpeg import decode_and_warp, warp, warp_opened
 from deepmark.data.loader import default_threads, load_batches
 from deepmark.errors import DeepmarkError
 from deepmark.images import OpenedImage
+from deepmark.infer.batches import map_at_once
 from deepmark.infer.decode import decode
 from deepmark.infer.tta import flipped_and_averaged, letterbox_at_scale
 from deepmark.model.autocast import autocast_dtype
@@ -71,6 +73,10 @@ class Timing:
             decode_ms=self.decode_ms + other.decode_ms,
         )
 
+    def shared(self, at_once: int) -> "Timing":
+        """What the network and the decoding took of the machine, where so many batches were at it at the same time."""
+        return replace(self, network_ms=self.network_ms / at_once, decode_ms=self.decode_ms / at_once)
+
     def per_image(self) -> dict[str, float]:
         """Mean milliseconds: read, network, decode."""
         count = max(1, self.images)
@@ -120,6 +126,8 @@ class Predictor:
         self.timing = Timing()
         """Of everything that this predictor has done so far."""
 
+        self._lock = threading.Lock()
+
     def __call__(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> list[Detections]:
         """The detections of each image, best first. All images make one batch, however many there are."""
         return self.detect([self.prepare(image) for image in images])
@@ -158,20 +166,20 @@ class Predictor:
         """The detections of each prepared image, best first."""
         if not images:
             return []
-        by_scale = []
+        by_scale, spent = [], Timing(images=len(images), read_ms=sum(image.read_ms for image in images))
         for number in range(len(self.scales)):
             start = self._now()
             maps = self._maps(np.stack([image.canvases[number] for image in images]))
             middle = self._now()
             affines, sizes = [image.affines[number] for image in images], [image.size for image in images]
             by_scale.append(self._decode(maps, affines, sizes))
-            self.timing.network_ms += middle - start
-            self.timing.decode_ms += self._now() - middle
+            spent.network_ms += middle - start
+            spent.decode_ms += self._now() - middle
         start = self._now()
         merged = [self._merge(parts) for parts in zip(*by_scale, strict=True)]
-        self.timing.decode_ms += self._now() - start
-        self.timing.read_ms += sum(image.read_ms for image in images)
-        self.timing.images += len(images)
+        spent.decode_ms += self._now() - start
+        with self._lock:
+            self.timing += spent
         return merged
 
     def _maps(self, canvases: UInt8[np.ndarray, "b h w 3"]) -> HeadMaps:
@@ -238,11 +246,13 @@ def predict_shards(
     *,
     batch_size: int,
     positions: range | None = None,
+    at_once: int = 1,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Iterator[Prediction]:
     """The detections of every image of the shards, or of those at `positions`, in order; threads read images ahead.
 
-    `progress` is called after each batch with the number of its images.
+    `at_once` is how many batches the network sees at the same time, and `progress` is called after each batch with the
+    number of its images.
     """
 
     def read(position: int) -> tuple[int, str, PreparedImage]:
@@ -252,7 +262,8 @@ def predict_shards(
         return record.id, record.file, replace(prepared, read_ms=1e3 * (time.perf_counter() - start))
 
     images = range(len(reader)) if positions is None else positions
-    return predict_positions(images, read, predictor.detect, batch_size=batch_size, progress=progress)
+    work = {"batch_size": batch_size, "at_once": at_once}
+    return predict_positions(images, read, predictor.detect, **work, progress=progress)
 
 
 def predict_positions(
@@ -261,6 +272,7 @@ def predict_positions(
     detect: Callable[[Sequence[PreparedImage]], list[Detections]],
     *,
     batch_size: int,
+    at_once: int,
     progress: Callable[[int], None],
 ) -> Iterator[Prediction]:
     """The predictions of the images at these positions, each of which `read` gives as its id, name and canvases.
@@ -268,9 +280,12 @@ def predict_positions(
     Those for which `read` gives None are left out.
     """
     batches = (positions[start : start + batch_size] for start in range(0, len(positions), batch_size))
-    for batch in load_batches(batches, read, threads=default_threads()):
+
+    def detected(batch: list[tuple[int, str, PreparedImage] | None]) -> list[Prediction]:
         images = [image for image in batch if image is not None]
         results = detect([prepared for *_, prepared in images])
-        for (image_id, file, _), detections in zip(images, results, strict=True):
-            yield Prediction(image_id, file, detections)
+        return [Prediction(image_id, file, found) for (image_id, file, _), found in zip(images, results, strict=True)]
+
+    for batch, predictions in map_at_once(detected, load_batches(batches, read, threads=default_threads()), at_once):
+        yield from predictions
         progress(len(batch))

@@ -17,7 +17,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.images import open_image
 from deepmark.infer.find_images import Source, find_images
 from deepmark.infer.part_files import Part
-from deepmark.infer.parts import Model, ShardParts, made_part, part_bounds, run_parts
+from deepmark.infer.parts import Model, ShardParts, at_once, made_part, part_bounds, run_parts
 from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, PreparedImage, predict_positions
 from deepmark.model.detector import read_detector
 from deepmark.params import PredictParams
@@ -133,8 +133,10 @@ class FileParts:
             return first + position, os.fspath(file), replace(prepared, read_ms=read_ms)
 
         advance = self.progress or (lambda count: None)
-        found = predict_positions(range(len(files)), read, predictor.detect, batch_size=size, progress=advance)
-        part = made_part(predictor, found)
+        with at_once(predictor) as count:
+            work = {"batch_size": size, "at_once": count}
+            found = predict_positions(range(len(files)), read, predictor.detect, **work, progress=advance)
+            part = made_part(predictor, found, count)
         return replace(part, notes=tuple(sorted(notes)), waiting=0 if self.progress else len(files))
 
 

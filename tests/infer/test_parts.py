@@ -7,6 +7,7 @@ import sys
 import textwrap
 
 import pytest
+import torch
 from registered import flip_bit
 
 from deepmark.compute.local import Local
@@ -16,6 +17,7 @@ from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
 from deepmark.infer import parts
+from deepmark.infer.batches import map_at_once
 from deepmark.infer.part_files import kept_parts
 from deepmark.infer.parts import LEAST, Model, part_bounds
 from deepmark.infer.predict import Predictor, predict_shards
@@ -195,6 +197,32 @@ def test_parts_stay_where_a_later_image_is_damaged(workspace, predicted):
     predict(workspace)
 
     assert predicted == EVERY[2:]
+
+
+def test_the_number_of_threads_changes_no_digit_and_stays_as_it_was(workspace, monkeypatch):
+    monkeypatch.setattr(parts, "LEAST", 6)
+    before, found = torch.get_num_threads(), set()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.add(predict(workspace))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+    assert len(found) == 1
+
+
+def test_batches_at_once_come_in_order_and_an_error_ends_them():
+    def half(number):
+        if number == 7:
+            raise DeepmarkError("seven")
+        return number // 2
+
+    assert list(map_at_once(half, range(6), 3)) == [(number, number // 2) for number in range(6)]
+    assert list(map_at_once(half, [], 3)) == []
+    with pytest.raises(DeepmarkError, match="seven"):
+        list(map_at_once(half, range(20), 3))
 
 
 def test_a_model_that_is_replaced_meanwhile_predicts_nothing(workspace):
