@@ -181,7 +181,10 @@ def _end_of(trainer: TorchTrainer, params: ComputeParams) -> Exception | None:
         cause = error.controller_failure
         if isinstance(cause, DeepmarkError):
             return cause
-        return DeepmarkError(f"the cluster could not start the processes of the training ({_line(cause)}).")
+        return DeepmarkError(
+            f"the cluster could not start the processes of the training ({_line(cause)}). `deepmark cluster check` "
+            "shows what it has; then run the same command again."
+        )
     except TrainingFailedError as error:
         return DeepmarkError(
             f"the training lost machines or processes more than {params.restarts} times (compute.restarts), the last "
