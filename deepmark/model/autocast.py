@@ -24,7 +24,8 @@ def number_format(precision: str, device: torch.device) -> str:
 
 def _cpu_has_bf16() -> bool:
     """Whether the processor multiplies in bf16 (AVX-512 BF16 or AMX); others imitate it, in three times the time."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:

@@ -146,7 +146,8 @@ def test_a_loss_scale_that_falls_and_falls_stops_the_run(sharded):
 
 
 def test_the_first_steps_of_fp16_may_overflow_until_the_loss_scale_fits(sharded):
-    workspace = set_params(sharded, train={"ema": 0.9, "epochs": 3})
+    adamw = {"optimizer": "adamw", "learning_rate": 4e-3}  # by which gradients grow above 1
+    workspace = set_params(sharded, train={"ema": 0.9, "epochs": 3, **adamw})
     stepper, state = fp16_stepper(workspace, scale=3e38), TrainState()
 
     reports = train(workspace, stepper, state)
