@@ -77,9 +77,9 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None
     gpus = int(sum(machine.gpus for machine in cluster)) if cluster else torch.cuda.device_count()
     processes = rank.world_size if rank else count_processes(compute.train_processes, gpus=gpus)
     once_a_machine = rank is None or rank.local_rank == 0
-    check_shards(workspace, processes=processes, verify=once_a_machine, fresh=fresh)
     if rank is None:
         check_space(workspace)
+    check_shards(workspace, processes=processes, verify=once_a_machine, fresh=fresh)
     folder = run_folder(workspace)
     if fresh and (rank is None or rank.rank == 0):
         shutil.rmtree(folder, ignore_errors=True)

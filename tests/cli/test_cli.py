@@ -193,8 +193,17 @@ def test_the_version_is_that_of_the_package(deepmark):
     assert (done.code, done.out) == (0, f"deepmark {__version__}\n")
 
 
+def sub_commands(command) -> dict:
+    return getattr(command, "commands", {})
+
+
 def test_every_command_takes_json_as_a_flag():
-    for name, command in typer.main.get_command(app).commands.items():
+    commands = dict(typer.main.get_command(app).commands)
+    below = {f"{name} {inner}": each for name in [*commands] for inner, each in sub_commands(commands[name]).items()}
+    groups = {name.split()[0] for name in below}
+    for name, command in (commands | below).items():
+        if name in groups:
+            continue
         (option,) = [one for one in command.params if "--json" in one.opts]
         assert option.is_flag, name
 

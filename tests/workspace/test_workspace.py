@@ -26,7 +26,7 @@ from pipelines.code_location import build_definitions
 
 COMMANDS = typer.main.get_command(cli.app).commands
 NOT_STAGES = {"init", "synth", "compare", "detect", "demo", "import-checkpoint", "model", "score", "convert"}
-NOT_STAGES |= {"measure", "serve", "upgrade"}
+NOT_STAGES |= {"measure", "serve", "upgrade", "cluster"}
 RELEASE = {"register", "promote", "rollback", "models"}
 """What changes which model serves, and nothing in the workspace: no stage of dvc.yaml."""
 
@@ -240,7 +240,7 @@ def test_a_stage_is_made_again_when_a_section_that_it_reads_changes(trained):
         return recorded.used - {"compute"}  # on which no result depends
 
     assert used("ingest", split="validation") == declared["ingest"]
-    assert used("shard", split="validation") == declared["shard"]
+    assert used("shard", split="validation") - {"storage"} == declared["shard"]  # where shards go, not what they are
     for strategy in STRATEGIES:
         assert used("predict", strategy=strategy) == declared["predict"]
         assert used("evaluate", strategy=strategy) == declared["evaluate"]
