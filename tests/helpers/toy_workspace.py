@@ -76,6 +76,7 @@ def train():
 
 def predict(strategy):
     write(f"data/predictions/{strategy}.parquet", strategy)
+    write(f"metrics/timing/{strategy}.json", {"images": 3, "ms": {"total": 12.5}, "device": "cpu"})
 
 def evaluate(strategy):
     part = {"AP": 0.5, "AP50": 0.75, "AP75": 0.25}

@@ -158,6 +158,9 @@ def _join(info: RankInfo, master: tuple[str, int], backend: str, seconds: float)
         dist.init_process_group(
             backend, store=store, rank=info.rank, world_size=info.world_size, timeout=timedelta(seconds=seconds)
         )
+        # Nobody goes on, and perhaps fails, before all are connected: gloo tries to reach one that has ended for as
+        # long as it may, but a connection that ends is told at once.
+        dist.all_reduce(torch.zeros(1))
     except RuntimeError as error:
         raise DeepmarkError(
             f"rank {info.rank} of {info.world_size} met the others at {master[0]}:{master[1]}, but they do not reach "
