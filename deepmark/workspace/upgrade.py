@@ -5,14 +5,10 @@ learns of both, so that DVC runs nothing again. Nothing else that is there is ch
 """
 
 import difflib
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from deepmark.errors import DeepmarkError, check_merged
 from deepmark.files import write_text
@@ -20,7 +16,7 @@ from deepmark.params import check_params
 from deepmark.params.added import ADDED, GONE, values_of_launch
 from deepmark.workspace.init import dvc_yaml, profile_file
 from deepmark.workspace.upgrade_timing import missing_timings, with_locked_timings, with_timing_files
-from deepmark.workspace.yaml_lines import insert_block, remove_entry, spans, with_value
+from deepmark.workspace.yaml_lines import edited_yaml, insert_block, load_yaml, remove_entry, spans, with_value
 
 _FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
 """In the order in which they are written: after a kill in between, the next upgrade completes what is missing."""
@@ -60,12 +56,12 @@ def plan_upgrade(root: Path) -> Upgrade:
     Raises DeepmarkError where there is no workspace, and where more is wrong with its params.yaml than what is missing.
     """
     before = {name: _read(root / name) for name in _FILES if name != "dvc.lock" or (root / name).is_file()}
-    values = _load(before["params.yaml"])
+    values = load_yaml(before["params.yaml"])
     removed = [GONE] if _has(values, GONE) else []
     moved = values_of_launch(_get(values, GONE)) if removed else {}
     missing = {name: moved.get(name, value) for name, value in ADDED.items() if not _has(values, name)}
-    known = _load(before["dvc.yaml"]).get("stages") or {}
-    stages = [name for name in _load(_read(dvc_yaml()))["stages"] if name not in known]
+    known = load_yaml(before["dvc.yaml"]).get("stages") or {}
+    stages = [name for name in load_yaml(_read(dvc_yaml()))["stages"] if name not in known]
     after = {
         "dvc.yaml": _with_stages(before["dvc.yaml"], stages),
         "params.yaml": _with_parameters(root / "params.yaml", before["params.yaml"], missing, removed),
@@ -85,17 +81,9 @@ def _read(file: Path) -> str:
         raise DeepmarkError(f"{file}: no such file. `deepmark init DIR` makes a workspace, `--workspace DIR` names it.")
     text = file.read_text("utf-8")
     check_merged(file, text)
-    if not isinstance(_load(text), dict):
+    if not isinstance(load_yaml(text), dict):
         raise DeepmarkError(f"{file}: not YAML with sections. Correct it first; nothing was changed.")
     return text
-
-
-def _load(text: str) -> Any:
-    """What a text of YAML says; None where it is none."""
-    try:
-        return YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
-        return None
 
 
 def _has(values: Any, name: str) -> bool:
@@ -127,7 +115,7 @@ def _put(tree: Any, name: str, value: Any) -> None:
 
 def _with_parameters(file: Path, text: str, missing: dict[str, Any], removed: list[str]) -> str:
     """The text of a params.yaml with more parameters, at the places and with the comments of a new one."""
-    expected, lines = _load(text), text.splitlines()
+    expected, lines = load_yaml(text), text.splitlines()
     model = _read(profile_file("paper")).splitlines()
     order = spans(model)
     for name, value in missing.items():
@@ -141,7 +129,7 @@ def _with_parameters(file: Path, text: str, missing: dict[str, Any], removed: li
         _drop(expected, name)
         remove_entry(lines, name)
     added = "\n".join(lines) + "\n" if missing or removed else text
-    if _load(added) != expected:
+    if load_yaml(added) != expected:
         wanted = ", ".join(f"{name}: {_as_yaml(value)}" for name, value in missing.items())
         without = f" Remove {', '.join(removed)}." if removed else ""
         raise DeepmarkError(
@@ -168,16 +156,15 @@ def _with_stages(text: str, stages: list[str]) -> str:
 
 def _with_locked_parameters(text: str, missing: dict[str, Any], removed: list[str]) -> str:
     """The text of a dvc.lock whose stages have been run with these values, as in truth they were."""
-    yaml = YAML()
-    yaml.width = 2**16
-    lock = yaml.load(text)
-    for stage in (lock or {}).get("stages", {}).values():
-        for tracked in (stage.get("params") or {}).values():
-            for name, value in missing.items():
-                if name.partition(".")[0] in tracked:
-                    _put(tracked, name, value)
-            for name in removed:
-                _drop(tracked, name)
-    out = io.StringIO()
-    yaml.dump(lock, out)
-    return out.getvalue() if missing or removed else text
+
+    def edit(lock: Any) -> bool:
+        for stage in (lock or {}).get("stages", {}).values():
+            for tracked in (stage.get("params") or {}).values():
+                for name, value in missing.items():
+                    if name.partition(".")[0] in tracked:
+                        _put(tracked, name, value)
+                for name in removed:
+                    _drop(tracked, name)
+        return bool(missing or removed)
+
+    return edited_yaml(text, edit)

@@ -5,22 +5,18 @@ writes those that it can take from the predictions, and tells dvc.lock, so that 
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from deepmark.data.predictions import prediction_facts
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.timing_file import timing_of, write_timing
 from deepmark.schema import STRATEGIES
 from deepmark.workspace.layout import Workspace
-from deepmark.workspace.yaml_lines import spans
+from deepmark.workspace.yaml_lines import edited_yaml, load_yaml, spans
 
 _READ = {"export": ("none", "flip"), "report": STRATEGIES}
 """The strategies whose timing a stage reads."""
@@ -53,7 +49,7 @@ def with_timing_files(text: str, file: Path) -> str:
 
     Raises DeepmarkError, naming `file`, where a stage is written in another way than that of a new workspace.
     """
-    lines, expected = text.splitlines(), _load(text)
+    lines, expected = text.splitlines(), load_yaml(text)
     stages = (expected or {}).get("stages") or {}
     for name, strategies in _READ.items():
         if name in stages:
@@ -69,8 +65,8 @@ def with_timing_files(text: str, file: Path) -> str:
             first, end = there["stages.predict.do.outs"]
             lines.insert(end, f"{_indent(lines[first])}metrics:")
         _append(lines, "stages.predict.do.metrics", [f"- {_OUT}:", "    cache: false"])
-    after = "\n".join(lines) + "\n" if expected != _load(text) else text
-    if not _says(after, expected):
+    after = "\n".join(lines) + "\n" if expected != load_yaml(text) else text
+    if load_yaml(after) != expected:
         raise DeepmarkError(
             f"{file}: new lines have no clear place in it. Name {_OUT}, with cache: false, under the metrics of "
             "predict, and these files under deps: those of none and flip in export, all in report."
@@ -93,34 +89,22 @@ def _indent(line: str) -> str:
 
 def with_locked_timings(text: str, contents: Mapping[str, bytes]) -> str:
     """The text of a dvc.lock that knows the timings of these strategies, of stages that it knows."""
-    yaml = YAML()
-    yaml.width = 2**16
-    lock = yaml.load(text)
-    stages, changed = (lock or {}).get("stages", {}), False
-    for strategy, content in contents.items():
-        entry = {
-            "path": _path(strategy),
-            "hash": "md5",
-            "md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
-            "size": len(content),
-        }
-        readers = [name for name, strategies in _READ.items() if strategy in strategies]
-        for stage, kind in ((f"predict@{strategy}", "outs"), *((name, "deps") for name in readers)):
-            known = stages.get(stage, {}).get(kind)
-            if known and entry["path"] not in [one["path"] for one in known]:
-                known.append(dict(entry))
-                changed = True
-    out = io.StringIO()
-    yaml.dump(lock, out)
-    return out.getvalue() if changed else text
 
+    def edit(lock: Any) -> bool:
+        stages, changed = (lock or {}).get("stages", {}), False
+        for strategy, content in contents.items():
+            entry = {
+                "path": _path(strategy),
+                "hash": "md5",
+                "md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
+                "size": len(content),
+            }
+            readers = [name for name, strategies in _READ.items() if strategy in strategies]
+            for stage, kind in ((f"predict@{strategy}", "outs"), *((name, "deps") for name in readers)):
+                known = stages.get(stage, {}).get(kind)
+                if known and entry["path"] not in [one["path"] for one in known]:
+                    known.append(dict(entry))
+                    changed = True
+        return changed
 
-def _says(text: str, expected: Any) -> bool:
-    try:
-        return bool(_load(text) == expected)
-    except YAMLError:
-        return False
-
-
-def _load(text: str) -> Any:
-    return YAML(typ="safe", pure=True).load(text)
+    return edited_yaml(text, edit)

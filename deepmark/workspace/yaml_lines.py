@@ -3,11 +3,35 @@
 For files in block style, such as params.yaml and dvc.yaml; the caller checks that the result says what it should.
 """
 
+import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 _KEY = re.compile(r"( *)([\w-]+):(?= |$)")
 _ENTRY = re.compile(r"(?P<key>\s*[\w-]+: *)(?P<value>.*?)(?P<comment>\s*#.*)?$")
+
+
+def load_yaml(text: str) -> Any:
+    """What a text of YAML says; None where it is none."""
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        return None
+
+
+def edited_yaml(text: str, edit: Callable[[Any], bool]) -> str:
+    """The text of a file that a program wrote, such as dvc.lock, after a change; `edit` returns whether it made one."""
+    yaml = YAML()
+    yaml.width = 2**16
+    tree, out = yaml.load(text), io.StringIO()
+    if not edit(tree):
+        return text
+    yaml.dump(tree, out)
+    return out.getvalue()
 
 
 def spans(lines: Sequence[str]) -> dict[str, tuple[int, int]]:

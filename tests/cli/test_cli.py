@@ -193,17 +193,16 @@ def test_the_version_is_that_of_the_package(deepmark):
     assert (done.code, done.out) == (0, f"deepmark {__version__}\n")
 
 
-def sub_commands(command) -> dict:
-    return getattr(command, "commands", {})
+def leaf_commands(group) -> dict:
+    """The commands that do something, those of groups below it included, by name."""
+    found = {}
+    for name, command in group.commands.items():
+        found |= leaf_commands(command) if hasattr(command, "commands") else {name: command}
+    return found
 
 
 def test_every_command_takes_json_as_a_flag():
-    commands = dict(typer.main.get_command(app).commands)
-    below = {f"{name} {inner}": each for name in [*commands] for inner, each in sub_commands(commands[name]).items()}
-    groups = {name.split()[0] for name in below}
-    for name, command in (commands | below).items():
-        if name in groups:
-            continue
+    for name, command in leaf_commands(typer.main.get_command(app)).items():
         (option,) = [one for one in command.params if "--json" in one.opts]
         assert option.is_flag, name
 
