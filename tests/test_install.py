@@ -61,7 +61,7 @@ def test_the_wheel_holds_three_packages_with_their_data_and_nothing_else(wheel):
         "deepmark/py.typed",
         "pipelines/py.typed",
         "assets/py.typed",
-        "deepmark/deepfashion2.json",
+        "deepmark/vocabulary/deepfashion2.json",
         "deepmark/report/templates/report.html",
         "deepmark/workspace/profiles/dvc.yaml",
         "deepmark/workspace/profiles/paper.yaml",
