@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from deepmark.audit.label_issue import LabelIssue
-from deepmark.schema import CATEGORIES, Category
 from deepmark.shapes import Bool, Complex, Float, Int64
 from deepmark.types import GarmentColumns, ImageRecord, garment_columns
+from deepmark.vocabulary import DEEPFASHION2, Category, Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +37,7 @@ class Labels(GarmentColumns):
             split=self.splits[row],
             image_id=int(self.image_ids[row]),
             item=self.items[row],
-            category=CATEGORIES[self.category[row]].name,
+            category=self.vocabulary.categories[self.category[row]].name,
             kind=kind,
             score=score,
             reason=reason,
@@ -45,14 +45,15 @@ class Labels(GarmentColumns):
         )
 
 
-def collect_labels(records: Mapping[str, Iterable[ImageRecord]]) -> Labels:
+def collect_labels(records: Mapping[str, Iterable[ImageRecord]], vocabulary: Vocabulary = DEEPFASHION2) -> Labels:
     """The items of all splits, in the order of the splits and their records."""
     rows = [(split, record, item) for split, each in records.items() for record in each for item in record.garments]
     garments = [item for _, _, item in rows]
     return Labels(
+        vocabulary=vocabulary,
         splits=[split for split, _, _ in rows],
         image_ids=np.array([record.id for _, record, _ in rows], np.int64),
         items=[item.item for item in garments],
         sizes=np.array([(record.width, record.height) for _, record, _ in rows], np.float64).reshape(-1, 2),
-        **garment_columns(garments),
+        **garment_columns(garments, vocabulary),
     )

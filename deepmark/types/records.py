@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepmark.schema import MOST_LANDMARKS
 from deepmark.shapes import Float, Float32, Float64, Int64, UInt8
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,22 +88,25 @@ class Sample:
 class GarmentColumns:
     """Labelled garments as columns, one row each: what the metric and the label audit compare with detections."""
 
+    vocabulary: Vocabulary
+    """What they are labelled by."""
+
     category: Int64[np.ndarray, " n"]
-    """0..12."""
+    """Index in the vocabulary's categories."""
 
     boxes: Float64[np.ndarray, "n 4"]
     """x0 y0 x1 y1, pixels."""
 
-    landmarks: Float64[np.ndarray, "n 39 3"]
+    landmarks: Float64[np.ndarray, "n most_landmarks 3"]
     """x, y in pixels and v; zeros where not labelled and beyond the category's landmarks."""
 
     def __len__(self) -> int:
         return len(self.category)
 
 
-def garment_columns(garments: Sequence[Garment]) -> dict[str, np.ndarray]:
-    """The fields of `GarmentColumns`."""
-    landmarks = np.zeros((len(garments), MOST_LANDMARKS, 3))
+def garment_columns(garments: Sequence[Garment], vocabulary: Vocabulary = DEEPFASHION2) -> dict[str, np.ndarray]:
+    """The arrays of `GarmentColumns`."""
+    landmarks = np.zeros((len(garments), vocabulary.most_landmarks, 3))
     for rows, garment in zip(landmarks, garments, strict=True):
         rows[: len(garment.landmarks)] = np.where(garment.landmarks[:, 2:] > 0, garment.landmarks, 0.0)
     return {

@@ -12,6 +12,7 @@ from deepmark.schema import CATEGORIES, SIGMAS
 from deepmark.train.loss import loss_names
 from deepmark.train.overlap_loss import diou_loss, giou_loss, oks_loss
 from deepmark.train.targets import collate, make_targets
+from deepmark.vocabulary import DEEPFASHION2
 
 ADDED = ("box_giou", "box_diou", "landmark_vectors_oks", "landmark_offset_oks")
 HEADS = ("center_heatmap", "size", "center_offset", "landmark_heatmap", "landmark_vectors", "landmark_offset")
@@ -85,7 +86,7 @@ def test_the_landmark_loss_is_what_lacks_of_the_metrics_similarity():
     truth[0, :count] = np.column_stack([rng.uniform(0, 40, (count, 2)), np.full(count, 2)])
     found[0, :count] = truth[0, :count, :2] + rng.normal(0, 2, (count, 2))
     box = np.array([[0.0, 0.0, 30.0, 40.0]])
-    wanted = landmark_overlap(np.array([7]), box, truth, found)
+    wanted = landmark_overlap(DEEPFASHION2, np.array([7]), box, truth, found)
 
     apart = torch.from_numpy(found[0, :count] - truth[0, :count, :2])
     flat = torch.arange(category.start, category.start + count)

@@ -18,6 +18,7 @@ from deepmark.eval.metric.columns import DetectionColumns, Truth, detection_colu
 from deepmark.eval.metric.figures import matchings
 from deepmark.eval.metric.names import KINDS
 from deepmark.types import ImageRecord, Prediction
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,13 +31,14 @@ def diagnose(
     records: Iterable[ImageRecord],
     predictions: Iterable[Prediction],
     *,
+    vocabulary: Vocabulary = DEEPFASHION2,
     progress: Callable[[int], None] = lambda count: None,
 ) -> dict[str, "pd.DataFrame"]:
     """Tables by name: errors, calibration, confusion, landmarks, curves, items.
 
     Raises DeepmarkError if records and predictions are not of the same images.
     """
-    truth = truth_columns(records)
+    truth = truth_columns(records, vocabulary)
     return diagnose_columns(truth, detection_columns(predictions, truth), progress=progress)
 
 
@@ -56,7 +58,7 @@ def diagnose_columns(
     found = assign_detections(truth, results)
     tables["confusion"] = confusion_table(truth, results, found)
     tables["landmarks"] = landmark_table(truth, results, found)
-    tables["curves"] = curve_table(precisions)
+    tables["curves"] = curve_table(truth.vocabulary, precisions)
     tables["items"] = item_table(truth, results, found)
     progress(1)
     return tables

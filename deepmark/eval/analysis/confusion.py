@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepmark.eval.metric.columns import DetectionColumns, Truth
-from deepmark.schema import CATEGORIES, SHOWN_SCORE
+from deepmark.schema import SHOWN_SCORE
 from deepmark.shapes import Int64
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ BACKGROUND, MISSED = "background", "missed"
 def confusion_table(
     truth: Truth, results: DetectionColumns, found: Int64[np.ndarray, " n"], *, min_score: float = SHOWN_SCORE
 ) -> "pd.DataFrame":
-    """Columns truth, predicted, count: a row for each pair of 13 categories, of background and of missed.
+    """Columns truth, predicted, count: a row for each pair of categories, of background and of missed.
 
     `found` is the result of `assign_detections`; detections below `min_score` are left out. The counts of a truth sum
     up to its garments, those of a prediction to its detections. A second detection of a garment is assigned to none:
@@ -26,7 +26,7 @@ def confusion_table(
     """
     import pandas as pd
 
-    size = len(CATEGORIES) + 1
+    size = len(truth.vocabulary.categories) + 1
     shown = results.scores.astype(np.float64) >= min_score
     has = found >= 0
     has[has] = shown[found[has]]
@@ -36,7 +36,7 @@ def confusion_table(
     alone[found[has]] = False
     counts = np.bincount(truth.category * size + of_item, minlength=size * size)
     counts += np.bincount((size - 1) * size + results.category[alone], minlength=size * size)
-    names = [category.name for category in CATEGORIES]
+    names = list(truth.vocabulary.by_name)
     frame = pd.DataFrame(
         {
             "truth": np.repeat([*names, BACKGROUND], size),

@@ -7,8 +7,8 @@ import numpy as np
 
 from deepmark.eval.metric.average_precision import RECALLS
 from deepmark.eval.metric.matching import Matches
-from deepmark.schema import CATEGORIES
 from deepmark.shapes import Float64
+from deepmark.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,9 @@ CURVES: dict[float, int] = {0.5: 0, 0.75: 5}
 BINS = 10
 
 
-def curve_table(precisions: Mapping[str, Float64[np.ndarray, "10 101 13"]]) -> "pd.DataFrame":
+def curve_table(
+    vocabulary: Vocabulary, precisions: Mapping[str, Float64[np.ndarray, "10 101 categories"]]
+) -> "pd.DataFrame":
     """Columns kind, category, overlap (.5, .75), recall, precision: 101 rows a curve, whose mean precision is its AP.
 
     At each recall the best precision of that recall or a higher one, as COCO reads it; 0 where it is not reached. A
@@ -38,7 +40,7 @@ def curve_table(precisions: Mapping[str, Float64[np.ndarray, "10 101 13"]]) -> "
             }
         )
         for kind, table in precisions.items()
-        for category in CATEGORIES
+        for category in vocabulary.categories
         for overlap, place in CURVES.items()
         if table[place, 0, category.index] >= 0
     ]

@@ -6,7 +6,7 @@ import numpy as np
 
 from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.eval.metric.overlaps import box_overlap, landmark_overlap
-from deepmark.schema import CATEGORIES, SOURCES, SUBSETS
+from deepmark.schema import SOURCES, SUBSETS
 from deepmark.shapes import Float64, Int64
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def item_table(truth: Truth, results: DetectionColumns, found: Int64[np.ndarray,
     """
     import pandas as pd
 
-    names = np.array([category.name for category in CATEGORIES], object)
+    names = np.array(list(truth.vocabulary.by_name), object)
     has = np.flatnonzero(found >= 0)
     rows = found[has]
     same = results.category[rows] == truth.category[has]
@@ -39,8 +39,8 @@ def item_table(truth: Truth, results: DetectionColumns, found: Int64[np.ndarray,
         asked = same & truth.labelled(kind)[has]
         item, row = has[asked], rows[asked]
         labels = truth.landmarks_of(item, kind)
-        overlap = landmark_overlap(truth.category[item], truth.boxes[item], labels, results.landmarks_of(row))
-        return spread(overlap, item)
+        category, found_landmarks = truth.category[item], results.landmarks_of(row)
+        return spread(landmark_overlap(truth.vocabulary, category, truth.boxes[item], labels, found_landmarks), item)
 
     found_category = np.full(len(truth), None, object)
     found_category[has] = names[results.category[rows]]

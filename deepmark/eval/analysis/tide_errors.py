@@ -145,13 +145,13 @@ def _ranked(
     )
 
 
-def _ap50(matches: Matches) -> Float64[np.ndarray, "13"]:
+def _ap50(matches: Matches) -> Float64[np.ndarray, " categories"]:
     """By category; NaN where nothing is labelled."""
     values = precision_at(matches, 0).mean(axis=0)
     return np.where(values < 0, np.nan, values)
 
 
-def _gain(before: Float64[np.ndarray, "13"], after: Float64[np.ndarray, "13"]) -> float:
+def _gain(before: Float64[np.ndarray, " categories"], after: Float64[np.ndarray, " categories"]) -> float:
     known = ~np.isnan(before)
     if not known.any():
         return float("nan")

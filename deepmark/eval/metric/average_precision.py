@@ -5,14 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from deepmark.eval.metric.matching import OVERLAPS, Matches
-from deepmark.schema import CATEGORIES
 from deepmark.shapes import Float, Float64
 
 RECALLS: Float64[np.ndarray, "101"] = np.linspace(0, 1, 101)
 """The recalls at which precision is read: .00, .01 … 1.00."""
 
 
-def precision(matches: Matches) -> Float64[np.ndarray, "10 101 13"]:
+def precision(matches: Matches) -> Float64[np.ndarray, "10 101 categories"]:
     """Precision by overlap threshold, recall and category; -1 for a category without labelled garments.
 
     At each recall the best precision of that recall or a higher one. Source: pycocotools, COCOeval.accumulate.
@@ -20,9 +19,9 @@ def precision(matches: Matches) -> Float64[np.ndarray, "10 101 13"]:
     return np.stack([precision_at(matches, threshold) for threshold in range(len(OVERLAPS))])
 
 
-def precision_at(matches: Matches, threshold: int) -> Float64[np.ndarray, "101 13"]:
+def precision_at(matches: Matches, threshold: int) -> Float64[np.ndarray, "101 categories"]:
     """The same at one of the overlap thresholds."""
-    table = np.full((len(RECALLS), len(CATEGORIES)), -1.0)
+    table = np.full((len(RECALLS), len(matches.vocabulary.categories)), -1.0)
     for category, to_find, rows in _categories(matches):
         table[:, category] = 0
         found, counted = matches.found[threshold, rows], matches.counted[threshold, rows]
@@ -44,6 +43,6 @@ def average_precision(precision: Float[np.ndarray, "t r k"]) -> float | None:
 
 def _categories(matches: Matches) -> Iterator[tuple[int, int, slice]]:
     """The categories with labelled garments, the number of garments, and the rows of the detections."""
-    counts = np.bincount(matches.item_category[matches.to_find], minlength=len(CATEGORIES))
+    counts = np.bincount(matches.item_category[matches.to_find], minlength=len(matches.vocabulary.categories))
     for category in np.flatnonzero(counts).tolist():
         yield category, int(counts[category]), matches.in_category(category)

@@ -15,7 +15,6 @@ import numpy as np
 
 from deepmark.eval.metric.average_precision import RECALLS
 from deepmark.eval.metric.matching import OVERLAPS, Matches
-from deepmark.schema import CATEGORIES
 from deepmark.shapes import Float64, Int32, Int64, UInt8
 
 CONFIDENCE = 0.95
@@ -44,13 +43,14 @@ def draws(images: int, *, resamples: int, seed: int) -> UInt8[np.ndarray, "b p"]
     return counts
 
 
-def resampled_ap(matches: Matches, counts: UInt8[np.ndarray, "b p"]) -> Float64[np.ndarray, "b 10 13"]:
+def resampled_ap(matches: Matches, counts: UInt8[np.ndarray, "b p"]) -> Float64[np.ndarray, "b 10 categories"]:
     """Average precision in every resample, by overlap threshold and category; NaN without labelled garments.
 
     With every count 1 this is the mean over recalls of `precision(matches)`.
     """
-    figures = np.full((len(counts), len(OVERLAPS), len(CATEGORIES)), np.nan)
-    jobs = [job for category in range(len(CATEGORIES)) for job in _jobs(matches, category, counts)]
+    categories = len(matches.vocabulary.categories)
+    figures = np.full((len(counts), len(OVERLAPS), categories), np.nan)
+    jobs = [job for category in range(categories) for job in _jobs(matches, category, counts)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for category, part, found in pool.map(_resample, jobs):
             figures[part, :, category] = found

@@ -16,9 +16,10 @@ import numpy as np
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.names import KINDS
 from deepmark.eval.metric.overlaps import OVERLAPS, box_overlap, landmark_overlap, pairs_of
-from deepmark.schema import CATEGORIES, FOUND_SCORE, MOST_LANDMARKS, SOURCES, SUBSETS, Kind
+from deepmark.schema import FOUND_SCORE, SOURCES, SUBSETS, Kind
 from deepmark.shapes import Bool, Float32, Float64, Int8, Int32, Int64
 from deepmark.types import Detections, GarmentColumns, ImageRecord, Prediction, garment_columns
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 _BATCH = 1024
 """Images that are read at a time: 40 MB of detections, where each image has 100."""
@@ -49,7 +50,9 @@ class Truth(GarmentColumns):
         """Which garments have landmarks that this one of `names.KINDS` looks at."""
         return np.any(self.landmarks[:, :, 2] > (1 if kind == "landmark_visible" else 0), axis=1)
 
-    def landmarks_of(self, items: Int64[np.ndarray, " k"], kind: str = "landmark") -> Float64[np.ndarray, "k 39 3"]:
+    def landmarks_of(
+        self, items: Int64[np.ndarray, " k"], kind: str = "landmark"
+    ) -> Float64[np.ndarray, "k most_landmarks 3"]:
         """The landmarks of some garments; by "landmark_visible", occluded ones are as not labelled."""
         landmarks = self.landmarks[items]
         return np.where(landmarks[:, :, 2:] > 1, landmarks, 0.0) if kind == "landmark_visible" else landmarks
@@ -65,7 +68,7 @@ class Near(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DetectionColumns:
-    """The detections in the same images; within an image, best first."""
+    """The detections in the same images, by the same vocabulary; within an image, best first."""
 
     image: Int32[np.ndarray, " m"]
     """The image, a row of `Truth.images`; never falling."""
@@ -84,12 +87,12 @@ class DetectionColumns:
     kept: Int32[np.ndarray, " k"]
     """The detections, rising, whose landmarks are kept: those that can be assigned to a garment of their category."""
 
-    landmarks: Float32[np.ndarray, "k 39 2"]
+    landmarks: Float32[np.ndarray, "k most_landmarks 2"]
 
     def __len__(self) -> int:
         return len(self.image)
 
-    def landmarks_of(self, rows: Int64[np.ndarray, " r"]) -> Float32[np.ndarray, "r 39 2"]:
+    def landmarks_of(self, rows: Int64[np.ndarray, " r"]) -> Float32[np.ndarray, "r most_landmarks 2"]:
         """The landmarks of some of the detections in `kept`."""
         return self.landmarks[np.searchsorted(self.kept, rows)]
 
@@ -104,19 +107,20 @@ def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}
 
 
-def truth_columns(records: Iterable[ImageRecord]) -> Truth:
-    """The labelled garments of these images."""
-    columns = _joined([_truth_part([]), *map(_truth_part, _batches(records))])
+def truth_columns(records: Iterable[ImageRecord], vocabulary: Vocabulary = DEEPFASHION2) -> Truth:
+    """The labelled garments of these images, which `vocabulary` names."""
+    parts = (_truth_part(batch, vocabulary) for batch in _batches(records))
+    columns = _joined([_truth_part([], vocabulary), *parts])
     counts, images = columns.pop("count"), columns.pop("images")
     order = np.argsort(images, kind="stable")
     image = np.repeat(np.argsort(order), counts)
     if (np.diff(image) < 0).any():
         by_image = np.argsort(image, kind="stable")
         columns, image = {name: column[by_image] for name, column in columns.items()}, image[by_image]
-    return Truth(images=images[order], image=image, **columns)
+    return Truth(vocabulary=vocabulary, images=images[order], image=image, **columns)
 
 
-def _truth_part(records: list[ImageRecord]) -> dict[str, np.ndarray]:
+def _truth_part(records: list[ImageRecord], vocabulary: Vocabulary) -> dict[str, np.ndarray]:
     garments = [garment for record in records for garment in record.garments]
     counts = np.array([len(record.garments) for record in records], np.int64)
     sources = np.array([list(SOURCES).index(record.source) for record in records], np.int8)
@@ -127,7 +131,7 @@ def _truth_part(records: list[ImageRecord]) -> dict[str, np.ndarray]:
         "item": np.array([intern(garment.item) for garment in garments], object),
         "source": np.repeat(sources, counts),
         "subsets": np.array(values, np.int8).reshape(-1, len(SUBSETS)),
-        **garment_columns(garments),
+        **garment_columns(garments, vocabulary),
     }
 
 
@@ -167,7 +171,8 @@ class _Cells:
     """The garments of a truth by image and category."""
 
     def __init__(self, truth: Truth) -> None:
-        cells = truth.image * len(CATEGORIES) + truth.category
+        self._categories = len(truth.vocabulary.categories)
+        cells = truth.image * self._categories + truth.category
         self._items = np.argsort(cells, kind="stable")
         self._cells = cells[self._items]
 
@@ -175,17 +180,19 @@ class _Cells:
         self, image: Int64[np.ndarray, " m"], category: Int64[np.ndarray, " m"]
     ) -> tuple[Int64[np.ndarray, " p"], Int64[np.ndarray, " p"]]:
         """All pairs of a detection and a garment of its image and category."""
-        row, place = pairs_of(image * len(CATEGORIES) + category, self._cells)
+        row, place = pairs_of(image * self._categories + category, self._cells)
         return row, self._items[place]
 
 
-_NONE = Detections(
-    boxes=np.empty((0, 4), np.float32),
-    scores=np.empty(0, np.float32),
-    categories=np.empty(0, np.int64),
-    landmarks=np.empty((0, MOST_LANDMARKS, 2), np.float32),
-    landmark_scores=np.empty((0, MOST_LANDMARKS), np.float32),
-)
+def _none(vocabulary: Vocabulary) -> Detections:
+    most = vocabulary.most_landmarks
+    return Detections(
+        boxes=np.empty((0, 4), np.float32),
+        scores=np.empty(0, np.float32),
+        categories=np.empty(0, np.int64),
+        landmarks=np.empty((0, most, 2), np.float32),
+        landmark_scores=np.empty((0, most), np.float32),
+    )
 
 
 def _detection_part(predictions: list[Prediction], truth: Truth, cells: _Cells) -> dict[str, np.ndarray]:
@@ -193,7 +200,7 @@ def _detection_part(predictions: list[Prediction], truth: Truth, cells: _Cells) 
     places = np.searchsorted(truth.images, images)
     known = np.isin(images, truth.images)
     found = [one.detections for one, is_known in zip(predictions, known, strict=True) if is_known]
-    parts = found or [_NONE]
+    parts = found or [_none(truth.vocabulary)]
     image = np.repeat(places[known], [len(detections) for detections in found])
     category = np.concatenate([detections.categories for detections in parts])
     boxes = np.concatenate([detections.boxes for detections in parts])
@@ -203,7 +210,8 @@ def _detection_part(predictions: list[Prediction], truth: Truth, cells: _Cells) 
     overlaps = {"box": box_overlap(boxes[row].astype(np.float64), truth.boxes[item])}
     for kind in KINDS[1:]:
         labels = truth.landmarks_of(item, kind)
-        overlaps[kind] = landmark_overlap(truth.category[item], truth.boxes[item], labels, landmarks[row])
+        pairs = truth.category[item], truth.boxes[item], labels, landmarks[row]
+        overlaps[kind] = landmark_overlap(truth.vocabulary, *pairs)
     assignable = overlaps["box"] >= OVERLAPS[0]
     kept = np.unique(row[assignable & (scores[row].astype(np.float64) >= FOUND_SCORE)])
     columns = {

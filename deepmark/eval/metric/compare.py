@@ -16,9 +16,9 @@ from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.figures import Figures, matchings
 from deepmark.eval.metric.names import THRESHOLDS, Metric
 from deepmark.eval.metric.subsets import subset_items
-from deepmark.schema import CATEGORIES
 from deepmark.shapes import Float64
 from deepmark.types import ImageRecord, Prediction
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +59,7 @@ def compare(
     b: Iterable[Prediction],
     *,
     resamples: int,
+    vocabulary: Vocabulary = DEEPFASHION2,
     seed: int = 0,
     progress: Callable[[int], None] = lambda count: None,
 ) -> list[Difference]:
@@ -66,7 +67,7 @@ def compare(
 
     Raises DeepmarkError if one of them is not of the records' images.
     """
-    truth = truth_columns(records)
+    truth = truth_columns(records, vocabulary)
     counts = draws(len(truth.images), resamples=resamples, seed=seed)
     scopes = {"all": None, **subset_items(truth)}
     both = (matchings(truth, detection_columns(predictions, truth)) for predictions in (a, b))
@@ -76,7 +77,7 @@ def compare(
             pair = Figures(of_a, counts, items), Figures(of_b, counts, items)
             found += _differences(kind, scope, pair)
             if items is None:
-                for category in CATEGORIES:
+                for category in truth.vocabulary.categories:
                     index = slice(category.index, category.index + 1)
                     found += _differences(kind, f"category:{category.name}", pair, index)
             progress(1)

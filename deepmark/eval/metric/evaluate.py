@@ -2,7 +2,7 @@
 
 AP over the overlaps .50:.05:.95, AP50 and AP75, mean over categories; the same for each category and each subset,
 each with a 95% interval by resampling the images.
-Source: the DeepFashion2 challenge, stock COCO evaluation with its 294 sigmas; equal to pycocotools by test.
+Source: the DeepFashion2 challenge, stock COCO evaluation with the vocabulary's sigmas; equal to pycocotools by test.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,9 +17,9 @@ from deepmark.eval.metric.columns import DetectionColumns, Truth, detection_colu
 from deepmark.eval.metric.figures import Figures, matchings
 from deepmark.eval.metric.names import HEADLINE, KINDS, MAIN, METRICS, THRESHOLDS, Metric
 from deepmark.eval.metric.subsets import SCOPES, subset_items
-from deepmark.schema import CATEGORIES
 from deepmark.shapes import Float64
 from deepmark.types import ImageRecord, Prediction
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,7 @@ class Row:
     """"all", "category:vest", "scale:small", "source:shop"."""
 
     value: float | None
-    """0..1; None if the scope has no labelled garments."""
+    """0..1; None if the scope has no labelled garments, as landmarks of a category that has none."""
 
     interval: Interval | None = None
     """At 95% confidence; None without a value, or without resamples."""
@@ -50,6 +50,8 @@ class Row:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvalReport:
     """All figures of one set of predictions, not rounded."""
+
+    vocabulary: Vocabulary
 
     rows: tuple[Row, ...]
 
@@ -94,7 +96,7 @@ class EvalReport:
         """Columns category, box_ap, landmark_ap, for a plot."""
         import pandas as pd
 
-        names = [category.name for category in CATEGORIES]
+        names = list(self.vocabulary.by_name)
         columns = {metric: [self.value(metric, f"category:{name}") for name in names] for metric in MAIN}
         return pd.DataFrame({"category": names, **columns}).astype(dict.fromkeys(MAIN, "float64"))
 
@@ -124,6 +126,7 @@ def evaluate(
     records: Iterable[ImageRecord],
     predictions: Iterable[Prediction],
     *,
+    vocabulary: Vocabulary = DEEPFASHION2,
     by_subset: bool = True,
     resamples: int = 0,
     seed: int = 0,
@@ -138,7 +141,7 @@ def evaluate(
     """
     if not isinstance(resamples, int) or resamples < 0:
         raise DeepmarkError(f"evaluate: resamples is {resamples!r}. Give a whole number, 0 or more.")
-    truth = truth_columns(_each(records, ImageRecord, "records: expected what `read_records(path)` reads"))
+    truth = truth_columns(_each(records, ImageRecord, "records: expected what `read_records(path)` reads"), vocabulary)
     found = _each(
         predictions,
         Prediction,
@@ -168,7 +171,7 @@ def evaluate_columns(
             name: figures.resamples(METRICS[name].threshold) for name in HEADLINE if METRICS[name].kind == kind
         }
         rows += _rows(kind, "all", figures)
-        for category in CATEGORIES:
+        for category in truth.vocabulary.categories:
             rows += _rows(kind, f"category:{category.name}", figures, slice(category.index, category.index + 1))
         progress(1)
         del figures  # its matches take memory
@@ -176,4 +179,4 @@ def evaluate_columns(
             rows += _rows(kind, scope, Figures(matching, counts, items))
             progress(1)
         del matching
-    return EvalReport(rows=tuple(rows), resamples=resampled)
+    return EvalReport(vocabulary=truth.vocabulary, rows=tuple(rows), resamples=resampled)

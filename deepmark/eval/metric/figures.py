@@ -29,7 +29,7 @@ class Figures:
         self._precision = precision(self._matches)
 
     @cached_property
-    def _resampled(self) -> Float64[np.ndarray, "b 10 13"]:
+    def _resampled(self) -> Float64[np.ndarray, "b 10 categories"]:
         return resampled_ap(self._matches, self._counts)
 
     def value(self, figure: str, categories: slice = slice(None)) -> float | None:

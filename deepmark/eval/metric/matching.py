@@ -11,8 +11,9 @@ import numpy as np
 
 from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.eval.metric.overlaps import OVERLAPS
-from deepmark.schema import CATEGORIES, Kind
+from deepmark.schema import Kind
 from deepmark.shapes import Bool, Float32, Int32, Int64
+from deepmark.vocabulary import Vocabulary
 
 MAX_DETECTIONS: dict[Kind, int] = {Kind.BBOX: 100, Kind.KEYPOINTS: 20}
 """Detections that count in an image and category, the best ones first; COCO's limits."""
@@ -24,6 +25,8 @@ AREA_LIMIT = 1e10
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Matches:
     """The match of every detection and garment; detections are sorted by category, then best first."""
+
+    vocabulary: Vocabulary
 
     image_count: int
     """How many images there are, including those without garments or detections."""
@@ -63,7 +66,7 @@ class Matching:
         of = Kind.BBOX if kind == "box" else Kind.KEYPOINTS
         self._ignored = np.zeros(len(truth), bool) if kind == "box" else ~truth.labelled(kind)
         scores = results.scores if of is Kind.BBOX else results.pose_scores
-        self._result, self._rank = _ranked(results, scores, MAX_DETECTIONS[of])
+        self._result, self._rank = _ranked(results, scores, MAX_DETECTIONS[of], len(truth.vocabulary.categories))
         self._image, self._category = results.image[self._result], results.category[self._result]
         self._scores = scores[self._result]
         width, height = (results.boxes[:, i + 2].astype(np.float64) - results.boxes[:, i] for i in range(2))
@@ -104,6 +107,7 @@ class Matching:
         found[:, place] = matched >= 0
         counted[:, place] = np.where(matched < 0, in_range[place], ~np.append(ignored, True)[matched])
         return Matches(
+            vocabulary=truth.vocabulary,
             image_count=len(truth.images),
             result=self._result[rows],
             image=image,
@@ -144,10 +148,10 @@ class Matching:
 
 
 def _ranked(
-    results: DetectionColumns, scores: Float32[np.ndarray, " m"], most: int
+    results: DetectionColumns, scores: Float32[np.ndarray, " m"], most: int, categories: int
 ) -> tuple[Int32[np.ndarray, " k"], Int32[np.ndarray, " k"]]:
     """The best detections of each image and category, by category and score, and their ranks in the image."""
-    cells = results.image.astype(np.int64) * len(CATEGORIES) + results.category
+    cells = results.image.astype(np.int64) * categories + results.category
     order = np.lexsort((-scores, cells)).astype(np.int32)
     cells = cells[order]
     rank = np.arange(len(order)) - np.searchsorted(cells, cells, "left")

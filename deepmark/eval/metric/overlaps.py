@@ -4,10 +4,13 @@ Computed for pairs, in double precision and in the order of operations of pycoco
 threshold give the same answers; geometry.box_iou computes the matrix of all boxes with all.
 """
 
+from functools import lru_cache
+from typing import NamedTuple
+
 import numpy as np
 
-from deepmark.schema import CATEGORIES, LANDMARKS, MOST_LANDMARKS, SIGMAS
-from deepmark.shapes import Float, Float64, Int, Int64
+from deepmark.shapes import Bool, Float, Float64, Int, Int64
+from deepmark.vocabulary import Vocabulary
 
 OVERLAPS: Float64[np.ndarray, "10"] = np.linspace(0.5, 0.95, 10)
 """The thresholds .50, .55 … .95."""
@@ -39,61 +42,74 @@ def box_overlap(a: Float64[np.ndarray, "p 4"], b: Float64[np.ndarray, "p 4"]) ->
 
 
 def landmark_overlap(
+    vocabulary: Vocabulary,
     categories: Int[np.ndarray, " p"],
     boxes: Float64[np.ndarray, "p 4"],
-    truth: Float64[np.ndarray, "p 39 3"],
-    found: Float[np.ndarray, "p 39 2"],
+    truth: Float64[np.ndarray, "p most_landmarks 3"],
+    found: Float[np.ndarray, "p most_landmarks 2"],
 ) -> Float64[np.ndarray, " p"]:
     """Object keypoint similarity of a garment and a detection of the same category.
 
     The mean of exp(-d² / (2 area (2 sigma)²)) over the labelled landmarks, area being the item's box. An item without
-    any is compared by all 294 points of the detection, zeros of the other categories included, and by their distance to
-    its box enlarged by its size on every side: nothing can be won by it, but matched to it, a detection is ignored.
+    any is compared by the points of the whole flat list, zeros of the other categories included, and by their distance
+    to its box enlarged by its size on every side: nothing can be won by it, but matched to it, a detection is ignored.
     Source: pycocotools, COCOeval.computeOks.
     """
-    parts = [
-        _chunk_overlap(categories[i : i + _CHUNK], boxes[i : i + _CHUNK], truth[i : i + _CHUNK], found[i : i + _CHUNK])
-        for i in range(0, len(categories), _CHUNK)
-    ]
+    known, parts = _variances(vocabulary), []
+    for start in range(0, len(categories), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        parts.append(_chunk_overlap(known, categories[part], boxes[part], truth[part], found[part]))
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def _padded_variances() -> Float64[np.ndarray, "13 39"]:
-    variances = np.full((len(CATEGORIES), MOST_LANDMARKS), np.inf)
-    for category in CATEGORIES:
-        variances[category.index, : category.landmarks] = (np.array(category.sigmas) * 2) ** 2
-    return variances
+class _Variances(NamedTuple):
+    """(2 sigma)² of the landmarks of a vocabulary."""
+
+    own: Float64[np.ndarray, "categories most_landmarks"]
+    """Infinite beyond the category's landmarks."""
+
+    flat: Float64[np.ndarray, " landmarks"]
+    """Of the flat list."""
+
+    of_others: Bool[np.ndarray, "categories landmarks"]
+    """Which landmarks of the flat list are of other categories."""
 
 
-_VARIANCES = _padded_variances()
-_OWN = np.isfinite(_VARIANCES)
-_FLAT_VARIANCES = (np.array(SIGMAS) * 2) ** 2
-_OTHERS = np.array([[not c.start <= i < c.start + c.landmarks for i in range(LANDMARKS)] for c in CATEGORIES])
+@lru_cache(maxsize=4)
+def _variances(vocabulary: Vocabulary) -> _Variances:
+    own, flat = np.full(vocabulary.own_landmarks.shape, np.inf), (np.array(vocabulary.sigmas) * 2) ** 2
+    of_others = np.ones((len(own), len(flat)), bool)
+    for category in vocabulary.categories:
+        own[category.index, : category.landmarks] = flat[category.span]
+        of_others[category.index, category.span] = False
+    return _Variances(own, flat, of_others)
 
 
 def _chunk_overlap(
+    known: _Variances,
     categories: Int[np.ndarray, " p"],
     boxes: Float64[np.ndarray, "p 4"],
-    truth: Float64[np.ndarray, "p 39 3"],
-    found: Float[np.ndarray, "p 39 2"],
+    truth: Float64[np.ndarray, "p most_landmarks 3"],
+    found: Float[np.ndarray, "p most_landmarks 2"],
 ) -> Float64[np.ndarray, " p"]:
     area = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) + _TINY)[:, None]
     labelled = truth[:, :, 2] > 0
     distance = ((found.astype(np.float64) - truth[:, :, :2]) ** 2).sum(2)
     counts = labelled.sum(1)
-    similar = np.exp(-(distance / _VARIANCES[categories] / area / 2))
+    similar = np.exp(-(distance / known.own[categories] / area / 2))
     overlap = np.where(labelled, similar, 0.0).sum(1) / np.maximum(counts, 1)
     empty = np.flatnonzero(counts == 0)
     if empty.size:
-        overlap[empty] = _unlabelled_overlap(categories[empty], boxes[empty], area[empty], found[empty])
+        overlap[empty] = _unlabelled_overlap(known, categories[empty], boxes[empty], area[empty], found[empty])
     return overlap
 
 
 def _unlabelled_overlap(
+    known: _Variances,
     categories: Int[np.ndarray, " p"],
     boxes: Float64[np.ndarray, "p 4"],
     area: Float64[np.ndarray, "p 1"],
-    found: Float[np.ndarray, "p 39 2"],
+    found: Float[np.ndarray, "p most_landmarks 2"],
 ) -> Float64[np.ndarray, " p"]:
     size = boxes[:, 2:] - boxes[:, :2]
     low, high = (boxes[:, :2] - size)[:, None], (boxes[:, :2] + size * 2)[:, None]
@@ -101,7 +117,7 @@ def _unlabelled_overlap(
     def distance(points: Float64[np.ndarray, "p k 2"]) -> Float64[np.ndarray, "p k"]:
         return ((np.maximum(0, low - points) + np.maximum(0, points - high)) ** 2).sum(2)
 
-    own = np.exp(-(distance(found.astype(np.float64)) / _VARIANCES[categories] / area / 2))
-    at_zero = np.exp(-(distance(np.zeros((len(boxes), 1, 2))) / _FLAT_VARIANCES / area / 2))
-    total = np.where(_OWN[categories], own, 0).sum(1) + np.where(_OTHERS[categories], at_zero, 0).sum(1)
-    return total / LANDMARKS
+    own = np.exp(-(distance(found.astype(np.float64)) / known.own[categories] / area / 2))
+    at_zero = np.exp(-(distance(np.zeros((len(boxes), 1, 2))) / known.flat / area / 2))
+    of_own = np.where(np.isfinite(known.own[categories]), own, 0).sum(1)
+    return (of_own + np.where(known.of_others[categories], at_zero, 0).sum(1)) / len(known.flat)

@@ -9,6 +9,7 @@ from deepmark.eval.metric.average_precision import precision
 from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.eval.metric.matching import Matching
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def matched(records, predictions):
@@ -21,7 +22,7 @@ def test_the_mean_of_a_curve_is_its_ap(seed):
     records, predictions = random_case(seed)
     report = evaluate(records, predictions, by_subset=False)
 
-    curves = curve_table({"box": precision(matched(records, predictions))})
+    curves = curve_table(DEEPFASHION2, {"box": precision(matched(records, predictions))})
 
     present = sorted({garment.category for one in records for garment in one.garments})
     assert len(curves) == len(present) * 2 * 101
@@ -33,7 +34,7 @@ def test_the_mean_of_a_curve_is_its_ap(seed):
 
 
 def test_without_items_there_are_columns_and_no_curves():
-    curves = curve_table({"box": precision(matched([record(1)], [prediction(1, detections())]))})
+    curves = curve_table(DEEPFASHION2, {"box": precision(matched([record(1)], [prediction(1, detections())]))})
 
     assert list(curves.columns) == ["kind", "category", "overlap", "recall", "precision"]
     assert curves.empty
