@@ -23,13 +23,14 @@ from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.loop import TrainState
 from deepmark.train.optim import build_optimizer
 from deepmark.train.step import Stepper, make_stepper
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.init import profile_file
 
 
 def full_stepper(backbone: str) -> tuple[Stepper, TrainState]:
     """A network after one step of gradients that are all zero."""
     params = load_params(profile_file("modern")).train
-    detector = build_detector(ModelParams(backbone=backbone, input_size=(512, 512)), seed=1)
+    detector = build_detector(ModelParams(backbone=backbone, input_size=(512, 512)), DEEPFASHION2, seed=1)
     group = ProcessGroup(rank=0, world_size=1, local_world_size=1, device=torch.device("cpu"))
     stepper = make_stepper(detector, build_optimizer(detector, params), params, group)
     for weight in detector.parameters():

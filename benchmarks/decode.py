@@ -21,6 +21,7 @@ from deepmark.model.heads import HeadMaps
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from head_maps import channels_last, realistic_maps
+from layouts import SEPARATE
 from reference import decode_plainly
 
 AFFINE, SIZE = np.array([[0.5, 0.0, 64.0], [0.0, 0.5, 0.0]]), (1024, 768)
@@ -39,7 +40,7 @@ def milliseconds(work: Callable[[], object], repeats: int) -> float:
 
 
 def ours(maps: HeadMaps) -> object:
-    return decode(maps, affines=[AFFINE], sizes=[SIZE], **KNOBS)
+    return decode(maps, layout=SEPARATE, affines=[AFFINE], sizes=[SIZE], **KNOBS)
 
 
 def published(maps: HeadMaps) -> object:

@@ -27,6 +27,7 @@ import numpy as np
 
 from deepmark.compute.local import Local
 from deepmark.runtime.contract import FILES
+from deepmark.vocabulary import DEEPFASHION2
 
 RUNNERS = {
     "torch eager": "eager",
@@ -83,7 +84,7 @@ def new_network(backbone: str, size: tuple[int, int], *, deformable: bool = True
     from deepmark.params import model_params
 
     params = model_params(backbone=backbone, input_size=size, deformable=deformable)
-    detector = build_detector(params, seed=1).eval()
+    detector = build_detector(params, DEEPFASHION2, seed=1).eval()
     with torch.no_grad():
         for name in ("center_heatmap", "landmark_heatmap"):
             getattr(detector.heads, name).convolutions[1].bias.fill_(_HEATMAP_BIAS)

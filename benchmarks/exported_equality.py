@@ -23,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "export"))
 from exported import canvases
 from test_networks import NETWORKS, with_distinct_peaks
 
+from deepmark.vocabulary import DEEPFASHION2
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -35,7 +37,7 @@ def main() -> None:
     for name in given.network:
         backbone, deformable, size = NETWORKS[name]
         params = model_params(backbone=backbone, deformable=deformable, input_size=size)
-        detector = with_distinct_peaks(build_detector(params, seed=1).eval(), size)
+        detector = with_distinct_peaks(build_detector(params, DEEPFASHION2, seed=1).eval(), size)
         batches = np.array_split(canvases(given.images, size), -(-given.images // 8))
         with tempfile.TemporaryDirectory(prefix="deepmark-equality-") as folder:
             file = Path(folder) / "model.onnx"

@@ -17,10 +17,10 @@ from statistics import median
 import numpy as np
 import torch
 import torch.nn.functional as F
+from layouts import LAYOUTS
 from torch import Tensor
 
 from deepmark.model.heads import CellIndex
-from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.schema import CATEGORIES
 from deepmark.train.gaussians import Peaks, draw_cells
 from deepmark.train.loss import focal_loss
@@ -29,6 +29,8 @@ from deepmark.types import Sample
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from head_maps import draw_heatmap
+
+from deepmark.vocabulary import DEEPFASHION2
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "4000000000"}
 """As in a training; else each call takes page faults for its maps, the plain way the more of them."""
@@ -136,7 +138,7 @@ def main() -> None:
     print(f"{options.pictures} pictures of {options.garments} garments, {options.side} x {options.side} cells")
     print(f"{'forward and backward, CPU time':34} {'plain':>9} {'ours':>9}")
     for landmark_maps in LAYOUTS:
-        run(make_targets(collate(samples)), landmark_maps, options.repeats)
+        run(make_targets(collate(samples), DEEPFASHION2), landmark_maps, options.repeats)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from deepmark.infer.predict_file import predict_file
 from deepmark.model.detector import build_detector, load_network, save_detector
 from deepmark.params import model_params
 from deepmark.synthetic import draw_dataset
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
 
@@ -85,7 +86,7 @@ def main() -> None:
         stages.ingest(workspace, split="validation")
         stages.shard(workspace, split="validation")
         params = model_params(backbone=args.backbone, input_size=tuple(args.size))
-        save_detector(build_detector(params, seed=1), workspace.root / "model.safetensors")
+        save_detector(build_detector(params, DEEPFASHION2, seed=1), workspace.root / "model.safetensors")
         command = [sys.executable, __file__, "--strategy", args.strategy, "--folder", str(workspace.root), "--way"]
         for _ in range(args.rounds):
             for way in ways:

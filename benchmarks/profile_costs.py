@@ -10,12 +10,13 @@ import sys
 
 from deepmark.model.cost import SUSTAINED, cost, training_cost
 from deepmark.params import load_params
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.init import profile_file, profiles
 
 IMAGES = {"demo": 4500}
 """That a profile is made to learn; the others learn DeepFashion2's training set."""
 
-DEEPFASHION2 = 191_961
+_TRAINING_SET = 191_961
 
 BEGIN = "# Computed, not measured (python benchmarks/profile_costs.py):"
 _LINES = re.compile(rf"{re.escape(BEGIN)}.*?\n(?:#   .*\n)*")
@@ -24,8 +25,8 @@ _LINES = re.compile(rf"{re.escape(BEGIN)}.*?\n(?:#   .*\n)*")
 def computed_lines(profile: str) -> str:
     """Of its header."""
     params = load_params(profile_file(profile))
-    network = cost(params.model)
-    takes = training_cost(params.model, params.train, images=IMAGES.get(profile, DEEPFASHION2))
+    network = cost(params.model, DEEPFASHION2)
+    takes = training_cost(params.model, DEEPFASHION2, params.train, images=IMAGES.get(profile, _TRAINING_SET))
     batch = min(params.train.device_batch or params.train.batch_size, params.train.batch_size)
     return (
         f"{BEGIN} {network['parameters'] / 1e6:.1f} million weights,\n"

@@ -40,6 +40,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from bad_images import bad_images, blank
 from model_server import ModelServer, served
 
+from deepmark.vocabulary import DEEPFASHION2
+
 GOOD_IMAGES = 40
 BAD_SHARE = 0.25
 MEGAPIXELS = 2
@@ -79,7 +81,7 @@ def make_model(folder: Path) -> tuple[str, str]:
     text = (folder / "params.yaml").read_text("utf-8").replace("max_megapixels: 50", f"max_megapixels: {MEGAPIXELS}")
     (folder / "params.yaml").write_text(text.replace("min_score: 0.3", "min_score: 0.0"), "utf-8")
     draw_dataset(workspace.raw, train=0, validation=GOOD_IMAGES, seed=5)
-    detector = build_detector(ModelParams(backbone="mobile", input_size=(128, 96)), seed=1)
+    detector = build_detector(ModelParams(backbone="mobile", input_size=(128, 96)), DEEPFASHION2, seed=1)
     save_detector(detector, folder / "model.safetensors")
     tracker = Tracker.start(folder, params={}, tags={})
     uri = tracker.log_model(folder / "model.safetensors", images(folder)[0])

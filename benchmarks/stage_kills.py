@@ -49,6 +49,8 @@ from deepmark.workspace.layout import Workspace
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from published import DLA
 
+from deepmark.vocabulary import DEEPFASHION2
+
 SECONDS = 20.0
 """How long processes below a killed one may take to end."""
 
@@ -140,7 +142,7 @@ def run(root: Path, command: Command) -> None:
 def make_evaluated(root: Path) -> None:
     """A workspace whose champion is version 1, and whose new checkpoint is evaluated."""
     workspace = make_workspace(root)
-    save_detector(build_detector(workspace.params.model, seed=7), workspace.model_file)
+    save_detector(build_detector(workspace.params.model, DEEPFASHION2, seed=7), workspace.model_file)
     for strategy in STRATEGIES:
         stages.predict(workspace, strategy=strategy)
         stages.evaluate(workspace, strategy=strategy)

@@ -47,6 +47,8 @@ from deepmark.workspace.init import profile_file
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from saved_bytes import saved_bytes
 
+from deepmark.vocabulary import DEEPFASHION2
+
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "4000000000"}
 """As in a training; else each step takes page faults for its maps."""
 
@@ -86,7 +88,7 @@ def forward(stepper: Stepper, batch: Batch, clock: Clock) -> tuple[tuple[Tensor,
     """The features of every stack, the same cut off from the backbone, and the total loss of these."""
     detector, params, device = stepper.detector, stepper.params, stepper.group.device
     with clock("targets"):
-        targets = make_targets(batch, landmark_radius=params.landmark_radius)
+        targets = make_targets(batch, DEEPFASHION2, landmark_radius=params.landmark_radius)
         counts = targets.counts
     dtype = autocast_dtype(params.precision, device)
     with torch.autocast(device.type, dtype, enabled=dtype is not None):
@@ -99,7 +101,9 @@ def forward(stepper: Stepper, batch: Batch, clock: Clock) -> tuple[tuple[Tensor,
             stacks = [each.gather_at(seen, *targets.cells) for each, seen in zip(heads, cut, strict=True)]
     with clock("loss"):
         channels = {"weights": params.loss_weights, "landmark_channels": params.landmark_channels}
-        total = mean_losses(losses(each, targets, counts=counts, **channels) for each in stacks).total
+        total = mean_losses(
+            losses(each, targets, layout=detector.layout, counts=counts, **channels) for each in stacks
+        ).total
     return features, cut, total
 
 

@@ -38,6 +38,7 @@ from deepmark.train.optim import build_optimizer
 from deepmark.train.prefetch import on_device
 from deepmark.train.targets import Batch, collate
 from deepmark.types import Sample
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.init import profile_file
 
 GOALS = {"dla34": 650, "hourglass104": 140}
@@ -75,7 +76,7 @@ def load(
 
 
 def new_stepper(model: ModelParams, params: TrainParams, device: torch.device) -> step.Stepper:
-    detector = build_detector(model, seed=1, channels_last=params.channels_last)
+    detector = build_detector(model, DEEPFASHION2, seed=1, channels_last=params.channels_last)
     detector.to(device).train()
     group = ProcessGroup(rank=0, world_size=1, local_world_size=1, device=device)
     return step.make_stepper(detector, build_optimizer(detector, params), params, group)

@@ -15,6 +15,7 @@ from deepmark.infer.load_detector import LoadedDetector
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams
 from deepmark.runtime.onnx_detector import OnnxDetector
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.init import profile_file
 
 WHITE = np.full((64, 128, 3), 255, np.uint8)
@@ -25,7 +26,7 @@ def folder(tmp_path):
     """A workspace with a checkpoint, as far as detection looks at one."""
     shutil.copy(profile_file("demo"), tmp_path / "params.yaml")
     (tmp_path / "data/checkpoint").mkdir(parents=True)
-    network = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1)
+    network = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), DEEPFASHION2, seed=1)
     save_detector(network, tmp_path / "data/checkpoint/model.safetensors")
     return tmp_path
 

@@ -18,6 +18,7 @@ from deepmark.cli.app import app
 from deepmark.files import write_json
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams
+from deepmark.vocabulary import DEEPFASHION2
 
 pytestmark = pytest.mark.system
 
@@ -149,7 +150,7 @@ def test_the_extra_train_draws_and_converts(train, tmp_path, sharded_once):
 
 
 def test_the_extra_train_detects_with_a_checkpoint(train, tmp_path):
-    network = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1)
+    network = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), DEEPFASHION2, seed=1)
     save_detector(network, tmp_path / "model.safetensors")
     Image.new("RGB", (128, 64), "white").save(tmp_path / "photo.jpg")
     options = ("--model", "model.safetensors", "--min-score", 0, "--json")

@@ -15,6 +15,7 @@ from PIL import Image
 import deepmark
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams
+from deepmark.vocabulary import DEEPFASHION2
 
 HEAVY = ("torch", "mlflow", "dagster", "pandas", "pyarrow", "numpy", "cv2", "pydantic", "PIL", "webdataset")
 SOURCE = Path(deepmark.__file__).read_text("utf-8")
@@ -153,7 +154,7 @@ def test_every_package_says_that_it_is_typed():
 def test_the_readme_s_example_runs_as_it_stands(tmp_path, monkeypatch, capsys):
     readme = (Path(deepmark.__file__).parents[1] / "README.md").read_text("utf-8")
     (example,) = re.findall(r"^```python\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
-    network = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1)
+    network = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), DEEPFASHION2, seed=1)
     torch.nn.init.constant_(network.heads.center_heatmap[-1].bias, 1.0)  # untrained, and sure of everything
     save_detector(network, tmp_path / "model.safetensors")
     Image.new("RGB", (120, 90), "grey").save(tmp_path / "street.jpg")

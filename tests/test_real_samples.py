@@ -19,6 +19,7 @@ from deepmark.data.shards.writer import write_shards
 from deepmark.params import AugmentParams, IngestParams
 from deepmark.schema import CATEGORIES, SPLITS
 from deepmark.train.targets import collate, make_targets
+from deepmark.vocabulary import DEEPFASHION2
 
 FOLDER = os.environ.get("DEEPMARK_REAL_SAMPLES")
 CANVAS = (256, 256)
@@ -72,7 +73,7 @@ def test_real_pictures_become_samples_and_targets(readers, augment):
             record, jpeg = reader[position]
             rng = np.random.default_rng(position)
             samples.append(make_sample(record, jpeg, canvas=CANVAS, augment=augment, rng=rng))
-        targets = make_targets(collate(samples))
+        targets = make_targets(collate(samples), DEEPFASHION2)
 
         garments, landmarks = targets.counts.tolist()
         assert garments == sum(len(sample.categories) for sample in samples)

@@ -33,6 +33,7 @@ from deepmark.cli.options import (
 from deepmark.cli.outputs import CSV, IMPORTED, check_folder, check_new_file
 from deepmark.schema import Backbone, Statistics
 from deepmark.version import __version__
+from deepmark.vocabulary import DEEPFASHION2
 
 app = typer.Typer(
     name="deepmark",
@@ -265,9 +266,9 @@ def model(
 
     params = open_workspace(workspace).params
     chosen = model_params(**params.model.model_dump() | ({"backbone": backbone.value} if backbone else {}))
-    facts = cost(chosen)
+    facts = cost(chosen, DEEPFASHION2)
     if time:
-        facts |= measured_time(chosen, precision=params.predict.precision, device=best_device())
+        facts |= measured_time(chosen, DEEPFASHION2, precision=params.predict.precision, device=best_device())
     print_facts(facts, as_json)
 
 

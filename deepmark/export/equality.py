@@ -18,7 +18,6 @@ from deepmark.params import PredictParams
 from deepmark.runtime.onnx_detector import OnnxDetector, PlacedImage
 from deepmark.shapes import UInt8
 from deepmark.types import Detections
-from deepmark.types.detections import OWN_LANDMARKS
 
 BOX_PIXELS, SCORE, LANDMARK_PIXELS = 0.1, 1e-4, 0.1
 """The largest differences of a float32 file."""
@@ -70,7 +69,7 @@ class Equality:
         self.images += 1
         self.garments += len(torch_)
         self.missing += _unexplained(torch_, rows) + _unexplained(file, columns)
-        a, b, own = torch_[rows], file[columns], OWN_LANDMARKS[torch_.categories[rows]]
+        a, b, own = torch_[rows], file[columns], torch_.vocabulary.own_landmarks[torch_.categories[rows]]
         apart = np.abs(a.landmarks - b.landmarks).max(axis=2)[own]
         self.box = max(self.box, _most(a.boxes - b.boxes))
         self.score = max(self.score, _most(a.scores - b.scores))
@@ -109,6 +108,7 @@ def _by_torch(
     maps = flipped_and_averaged(detector, images) if flip else detector(images)
     return decode(
         maps,
+        layout=detector.layout,
         affines=[np.eye(2, 3)] * len(canvases),
         sizes=[canvases.shape[1:3]] * len(canvases),
         max_detections=predict.max_detections,

@@ -11,15 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from deepmark.infer.decode import MAX_PEAK_DISTANCE, channels_by_category
+from deepmark.infer.decode import MAX_PEAK_DISTANCE
 from deepmark.model.backbones.deform import TAPS, DeformConv2d, deform_conv2d
 from deepmark.model.backbones.dla import DeformConvBlock
 from deepmark.model.detector import Detector
 from deepmark.model.heads import STRIDE
-from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.params import PredictParams
 from deepmark.shapes import Float, Int64, UInt8
-from deepmark.types.detections import OWN_LANDMARKS
 
 _STEEP = 1e30
 """Turns the least difference of two logits into a logit whose probability is 0."""
@@ -82,10 +80,9 @@ class DetectorGraph(nn.Module):
                 self.detector.set_submodule(name, _DeformConvReLU(module.conv, norm))
         self.rows, self.peaks, self.blend = predict.max_detections, peaks, predict.landmark_blend
         self.bound = float(torch.logit(torch.tensor(predict.landmark_threshold)))
-        self.register_buffer("own", torch.from_numpy(OWN_LANDMARKS))
-        layout = LAYOUTS[detector.params.landmark_maps]
-        self.register_buffer("channels", torch.from_numpy(channels_by_category(layout)))
-        self.register_buffer("mirror", torch.tensor(layout.mirror))
+        self.register_buffer("own", torch.from_numpy(detector.vocabulary.own_landmarks))
+        self.register_buffer("channels", torch.from_numpy(detector.layout.by_category))
+        self.register_buffer("mirror", torch.tensor(detector.layout.mirror))
 
     def forward(self, images: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         canvases = self.detector.normalize(images)
@@ -162,10 +159,10 @@ class DetectorGraph(nn.Module):
 
 def _refine(
     boxes: Float[Tensor, "b n 4"],
-    coarse: Float[Tensor, "b n 39 2"],
-    points: Float[Tensor, "b n 39 k 2"],
-    scores: Float[Tensor, "b n 39 k"],
-) -> tuple[Float[Tensor, "b n 39 2"], Float[Tensor, "b n 39"]]:
+    coarse: Float[Tensor, "b n most 2"],
+    points: Float[Tensor, "b n most k 2"],
+    scores: Float[Tensor, "b n most k"],
+) -> tuple[Float[Tensor, "b n most 2"], Float[Tensor, "b n most"]]:
     """`infer.decode`'s: each landmark goes to the nearest peak, if that lies in the box and near enough."""
     apart = points - coarse[:, :, :, None]
     distances = (apart * apart).sum(dim=4).sqrt()

@@ -18,7 +18,6 @@ from deepmark.params import PredictParams
 from deepmark.runtime.contract import (
     EXPORTED_STRATEGIES,
     METADATA_KEY,
-    OWN_CATEGORIES,
     Contract,
     PredictFacts,
     graph_inputs,
@@ -64,7 +63,7 @@ def export_onnx(
             landmark_blend=predict.landmark_blend,
         ),
         precision="float32",
-        categories=OWN_CATEGORIES,
+        vocabulary=detector.vocabulary,
         mean=tuple(detector.mean.tolist()),
         std=tuple(detector.std.tolist()),
         versions={"deepmark": __version__, "torch": torch.__version__, "onnx_opset": str(OPSET)},
@@ -72,7 +71,7 @@ def export_onnx(
         data_version=data_version,
         facts=dict(detector.facts),
         inputs=graph_inputs(detector.params.input_size),
-        outputs=graph_outputs(predict.max_detections),
+        outputs=graph_outputs(predict.max_detections, detector.vocabulary),
     )
     model = _to_onnx(DetectorGraph(detector, predict, peaks=peaks, flip=flip), contract)
     write_onnx(model, path, contract)

@@ -1,9 +1,9 @@
 """Decodes the network's maps: centre peaks become garments, with boxes and landmarks in pixels of the original image.
 
-The published decoding computes a probability for each of 294 x 128 x 128 cells, the 100 best peaks of each of 294 maps,
-and all distances between them. This one computes the same result from the few cells above the landmark threshold and
-the landmarks of each garment's own category. Peaks are found on the device of the maps, and only they are copied to the
-host.
+The published decoding computes a probability for each cell of the landmarks' maps (294 x 128 x 128 in DeepFashion2),
+the 100 best peaks of each map, and all distances between them. This one computes the same result from the few cells
+above the landmark threshold and the landmarks of each garment's own category. Peaks are found on the device of the
+maps, and only they are copied to the host.
 
 Source: Objects as Points (CenterNet), 2019, sections 3 and 5 (human pose); DeepMark, 2019, section 3.
 """
@@ -11,7 +11,6 @@ Source: Objects as Points (CenterNet), 2019, sections 3 and 5 (human pose); Deep
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -22,9 +21,9 @@ from torch.nn import functional as F
 from deepmark import geometry
 from deepmark.model.heads import STRIDE, HeadMaps
 from deepmark.model.landmark_channels import LandmarkLayout
-from deepmark.shapes import Float, Float32, Int64
+from deepmark.shapes import Bool, Float, Float32, Int64
 from deepmark.types import Detections
-from deepmark.types.detections import OWN_LANDMARKS
+from deepmark.vocabulary import Vocabulary
 
 MAX_PEAKS_PER_LANDMARK = 100
 """The strongest peaks of a landmark's heatmap, of which one may place the landmark (CenterNet's decoding)."""
@@ -34,14 +33,6 @@ MAX_PEAK_DISTANCE = 0.3
 (CenterNet's decoding)."""
 
 
-@cache
-def channels_by_category(layout: LandmarkLayout) -> Int64[np.ndarray, "13 39"]:
-    """Row c: the channels of the landmarks of category c, where OWN_LANDMARKS[c]."""
-    channels = np.zeros(OWN_LANDMARKS.shape, np.int64)
-    channels[OWN_LANDMARKS] = layout.channel_of
-    return channels
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Garments:
     """The garments at the centre peaks of one image, best first; coordinates in cells."""
@@ -49,10 +40,10 @@ class _Garments:
     scores: Float32[np.ndarray, " n"]
     categories: Int64[np.ndarray, " n"]
     boxes: Float32[np.ndarray, "n 4"]
-    channels: Int64[np.ndarray, "n 39"]
+    channels: Int64[np.ndarray, "n most"]
     """The channel of each landmark; meaningless in rows past the category's own landmarks."""
 
-    coarse: Float32[np.ndarray, "n 39 2"]
+    coarse: Float32[np.ndarray, "n most 2"]
     """Landmark positions from the vectors of the centre."""
 
 
@@ -70,6 +61,7 @@ class _Peaks:
 def decode(
     maps: HeadMaps,
     *,
+    layout: LandmarkLayout,
     affines: Sequence[Float[np.ndarray, "2 3"]],
     sizes: Sequence[tuple[int, int]],
     max_detections: int,
@@ -78,16 +70,17 @@ def decode(
 ) -> list[Detections]:
     """The garments in each image's maps, best first; at most `max_detections` over all categories.
 
-    `affines` map each original image to the network's input, `sizes` are (height, width) of the originals. Boxes are
-    clipped to the original. Landmarks are not: a hidden hem may lie below the border of the image.
+    `layout` says which landmark each channel shows. `affines` map each original image to the network's input, `sizes`
+    are (height, width) of the originals. Boxes are clipped to the original. Landmarks are not: a hidden hem may lie
+    below the border of the image.
     A cell is a peak if it equals the maximum of its 3 x 3 window; of equal peaks the first by row counts as stronger.
     A landmark that a peak places goes back the share `landmark_blend`, 0..1, of the way to where its garment's vector
     put it; 0 is CenterNet's decoding.
     """
-    garments = _read_garments(maps, max_detections)
+    garments = _read_garments(maps, layout, max_detections)
     peaks = _read_landmark_peaks(maps, landmark_threshold)
     each = zip(garments, peaks, affines, sizes, strict=True)
-    return [_to_detections(*parts, landmark_blend) for parts in each]
+    return [_to_detections(layout.vocabulary, *parts, landmark_blend) for parts in each]
 
 
 def _to_host(tensor: Tensor) -> np.ndarray:
@@ -121,7 +114,7 @@ def _strongest(heights: Float32[np.ndarray, " n"], most: int) -> Int64[np.ndarra
     return places[np.argsort(-heights[places], kind="stable")[:most]]
 
 
-def _read_garments(maps: HeadMaps, most: int) -> list[_Garments]:
+def _read_garments(maps: HeadMaps, layout: LandmarkLayout, most: int) -> list[_Garments]:
     logits = maps.center_heatmap.float().contiguous()
     count, _, height, width = logits.shape
     image, flat = _center_cells(logits, most)
@@ -129,7 +122,7 @@ def _read_garments(maps: HeadMaps, most: int) -> list[_Garments]:
     y, x = cell // width, cell % width
     middle = torch.stack([x, y], dim=1) + maps.center_offset[image, :, y, x].float()
     half = maps.size[image, :, y, x].float().clamp(min=0) / 2
-    channels = torch.as_tensor(channels_by_category(maps.layout), device=logits.device)[category]
+    channels = torch.as_tensor(layout.by_category, device=logits.device)[category]
     image_, y_, x_ = image[:, None], y[:, None], x[:, None]
     vectors = [maps.landmark_vectors[image_, 2 * channels + axis, y_, x_].float() for axis in (0, 1)]
     scores = logits.flatten(1)[image, flat].sigmoid()
@@ -205,10 +198,10 @@ def _peak_rows(
 
 
 def _refine(
-    garments: _Garments, peaks: _Peaks, blend: float
-) -> tuple[Float32[np.ndarray, "n 39 2"], Float32[np.ndarray, "n 39"]]:
+    own: Bool[np.ndarray, "n most"], garments: _Garments, peaks: _Peaks, blend: float
+) -> tuple[Float32[np.ndarray, "n most 2"], Float32[np.ndarray, "n most"]]:
     """Move each coarse landmark to the nearest peak of its channel, if that lies in the box and near enough, and then
-    the share `blend` of the way back."""
+    the share `blend` of the way back. `own` says which rows the garment's category has."""
     points, scores, channels = peaks.points, peaks.scores, garments.channels
     apart = points[channels] - garments.coarse[:, :, None]
     distances = np.sqrt(apart[..., 0] * apart[..., 0] + apart[..., 1] * apart[..., 1])
@@ -217,7 +210,7 @@ def _refine(
     low, high = garments.boxes[:, None, :2], garments.boxes[:, None, 2:]
     reach = np.float32(MAX_PEAK_DISTANCE) * (high - low).max(axis=2)
     taken = ((candidates >= low) & (candidates <= high)).all(axis=2) & (distances.min(axis=2) <= reach)
-    taken &= OWN_LANDMARKS[garments.categories]
+    taken &= own
     landmarks = np.where(taken[..., None], candidates, garments.coarse)
     if blend:
         landmarks += np.float32(blend) * (garments.coarse - landmarks)
@@ -225,17 +218,24 @@ def _refine(
 
 
 def _to_detections(
-    garments: _Garments, peaks: _Peaks, affine: Float[np.ndarray, "2 3"], size: tuple[int, int], blend: float
+    vocabulary: Vocabulary,
+    garments: _Garments,
+    peaks: _Peaks,
+    affine: Float[np.ndarray, "2 3"],
+    size: tuple[int, int],
+    blend: float,
 ) -> Detections:
     """The garments as detections, in pixels of the original image."""
-    landmarks, landmark_scores = _refine(garments, peaks, blend)
+    own = vocabulary.own_landmarks[garments.categories]
+    landmarks, landmark_scores = _refine(own, garments, peaks, blend)
     back = geometry.inverse(affine) @ np.diag([STRIDE, STRIDE, 1.0])
     boxes = geometry.clip_boxes(geometry.apply_to_boxes(back, garments.boxes.astype(np.float64)), size)
-    landmarks = geometry.apply(back, landmarks.astype(np.float64)) * OWN_LANDMARKS[garments.categories][..., None]
+    landmarks = geometry.apply(back, landmarks.astype(np.float64)) * own[..., None]
     return Detections(
         boxes=boxes.astype(np.float32),
         scores=garments.scores,
         categories=garments.categories,
         landmarks=landmarks.astype(np.float32),
         landmark_scores=landmark_scores,
+        vocabulary=vocabulary,
     )

@@ -22,7 +22,13 @@ class LoadedDetector(ImageDetector):
 
     def __init__(self, path: Path, predictor: Predictor, strategy: str) -> None:
         params = predictor.params
-        super().__init__(path, strategy=strategy, min_score=params.min_score, batch_size=params.batch_size)
+        super().__init__(
+            path,
+            strategy=strategy,
+            min_score=params.min_score,
+            batch_size=params.batch_size,
+            vocabulary=predictor.detector.vocabulary,
+        )
         self._predictor = predictor
 
     def __repr__(self) -> str:

@@ -196,6 +196,7 @@ class Predictor:
     ) -> list[Detections]:
         return decode(
             maps,
+            layout=self.detector.layout,
             affines=affines,
             sizes=sizes,
             max_detections=self.params.max_detections,

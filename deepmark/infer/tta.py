@@ -50,7 +50,7 @@ def flipped_and_averaged(detector: Detector, images: Float[Tensor, "b 3 h w"]) -
     """
     both = detector(torch.cat([images, images.flip(-1)]))
     halves = [HeadMaps(**{name: getattr(both, name).chunk(2)[i] for name in _NAMES}) for i in (0, 1)]
-    return average(halves[0], halves[1].mirror())
+    return average(halves[0], halves[1].mirror(detector.layout))
 
 
 def average(maps: HeadMaps, others: HeadMaps) -> HeadMaps:

@@ -23,6 +23,7 @@ from deepmark.model.detector import MEAN, STD, Detector, build_detector, save_de
 from deepmark.model.init_weights import UNTRAINED_HEADS, load_matching
 from deepmark.model.torch_checkpoint import read_checkpoint
 from deepmark.params import ModelParams
+from deepmark.vocabulary import DEEPFASHION2
 
 HEADS = {
     "hm": "center_heatmap",
@@ -50,6 +51,9 @@ def import_checkpoint(file: Path, out: Path, params: ModelParams) -> dict[str, A
     The model takes RGB images, normalised by the mean and deviation that are stored with it. Heads that do not match,
     such as the one of 80 categories, hold start values, which are always the same.
 
+    The model is one of DeepFashion2, as heads for other garments are; a training for another vocabulary takes all but
+    the heads whose channels stand for categories and landmarks.
+
     Raises DeepmarkError, and writes nothing, where the file is missing, damaged, contains code, or lacks tensors of the
     backbone of `params`.
     """
@@ -58,7 +62,7 @@ def import_checkpoint(file: Path, out: Path, params: ModelParams) -> dict[str, A
     published = read_checkpoint(file)
     _check_backbone(file, published, params.backbone)
     weights = {_our_name(key, params.backbone): value for key, value in published.items()}
-    detector = build_detector(params, seed=0)
+    detector = build_detector(params, DEEPFASHION2, seed=0)
     _check_tensors(file, weights, detector)
     first = _FIRST[params.backbone]
     weights[first] = weights[first].flip(1)

@@ -12,6 +12,7 @@ from deepmark.model.autocast import autocast_dtype
 from deepmark.model.detector import Detector, build_detector, count_parameters
 from deepmark.model.heads import CellIndex, HeadMaps
 from deepmark.params import ModelParams, TrainParams
+from deepmark.vocabulary import Vocabulary
 
 _RUNS, _MAX_SECONDS = 5, 10.0
 """Measurements of the time; fewer if they take longer than this, as the hourglass takes seconds on a CPU."""
@@ -46,14 +47,14 @@ class _EveryStack(nn.Module):
         return [one(features) for one, features in zip(heads, self.detector.backbone(images), strict=True)]
 
 
-def cost(params: ModelParams) -> dict[str, Any]:
+def cost(params: ModelParams, vocabulary: Vocabulary) -> dict[str, Any]:
     """The cost of one image of the input size, and the memory of the weights; nothing is computed.
 
     `gflop` counts the heads of every stack, as in training; `gflop_detecting` those of the last only. They are equal
     where there is one stack. Megabytes are millions of bytes, in float32.
     """
     with torch.device("meta"):
-        detector = build_detector(params, seed=None).eval()
+        detector = build_detector(params, vocabulary, seed=None).eval()
         images = torch.empty(1, 3, *params.input_size)
         with torch.no_grad():
             maps = detector(images)
@@ -70,9 +71,11 @@ def cost(params: ModelParams) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def measured_time(params: ModelParams, *, precision: str, device: torch.device) -> dict[str, Any]:
+def measured_time(
+    params: ModelParams, vocabulary: Vocabulary, *, precision: str, device: torch.device
+) -> dict[str, Any]:
     """The median time of a few passes over one image, from bytes to maps, after one pass that is not counted."""
-    detector = build_detector(params, seed=0).eval().to(device)
+    detector = build_detector(params, vocabulary, seed=0).eval().to(device)
     image = torch.zeros(1, *params.input_size, 3, dtype=torch.uint8, device=device)
     dtype = autocast_dtype(precision, device)
 
@@ -96,7 +99,7 @@ SUSTAINED = 100e12
 """Operations a second that a GPU is taken to keep up: a third of what an A100 has in bf16 and fp16, 312e12."""
 
 
-def training_cost(params: ModelParams, train: TrainParams, *, images: int) -> dict[str, float]:
+def training_cost(params: ModelParams, vocabulary: Vocabulary, train: TrainParams, *, images: int) -> dict[str, float]:
     """What a training on so many images takes on one GPU: computed, not measured.
 
     `exaflop` is three forward passes an image, because the backward pass computes two products for each one (Scaling
@@ -105,20 +108,20 @@ def training_cost(params: ModelParams, train: TrainParams, *, images: int) -> di
     kept of every image of a device's batch for the backward pass. Half precision keeps less; buffers of convolutions,
     and what the allocator cannot use, are not in it.
     """
-    known, copies = cost(params), 4 + (train.ema is not None)
+    known, copies = cost(params, vocabulary), 4 + (train.ema is not None)
     batch = min(train.device_batch or train.batch_size, train.batch_size)
     exaflop = 3 * known["gflop"] * 1e-9 * images * train.epochs
-    memory = 1e6 * copies * known["weights_megabytes"] + batch * kept_for_backward(params)
+    memory = 1e6 * copies * known["weights_megabytes"] + batch * kept_for_backward(params, vocabulary)
     return {"exaflop": exaflop, "gpu_hours": 1e18 * exaflop / SUSTAINED / 3600, "gigabytes": memory / 1e9}
 
 
-def kept_for_backward(params: ModelParams) -> int:
+def kept_for_backward(params: ModelParams, vocabulary: Vocabulary) -> int:
     """Bytes that autograd keeps of one image with eight garments and landmarks, each piece of memory once, in float32.
 
     The weights are not in it. On the meta device, where nothing is computed.
     """
     with torch.device("meta"):
-        detector = build_detector(params, seed=None).train()
+        detector = build_detector(params, vocabulary, seed=None).train()
         images, zeros = torch.empty(1, 3, *params.input_size), torch.zeros(8, dtype=torch.int64)
     cells = CellIndex(image=zeros, x=zeros, y=zeros)
     weights = {weight.untyped_storage()._cdata for weight in detector.parameters()}

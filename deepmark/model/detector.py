@@ -19,11 +19,12 @@ from deepmark.model.backbones.dla import DLA34
 from deepmark.model.backbones.hourglass import Hourglass104
 from deepmark.model.backbones.mobile import Mobile
 from deepmark.model.heads import STRIDE, CellIndex, GatheredHeads, HeadMaps, Heads
-from deepmark.model.landmark_channels import LAYOUTS
+from deepmark.model.landmark_channels import LandmarkLayout, landmark_layout
 from deepmark.params import ModelParams, PredictParams
-from deepmark.schema import CATEGORIES
 from deepmark.shapes import Float, UInt8
 from deepmark.version import __version__
+from deepmark.vocabulary import Vocabulary
+from deepmark.vocabulary.vocabulary_json import restored_vocabulary, stored_vocabulary
 
 __all__ = ["STRIDE", "Detector", "build_detector", "count_parameters", "load_network", "save_detector"]
 
@@ -92,8 +93,20 @@ class Detector(nn.Module):
         scaled = images * (1 / (255 * self.std)) - self.mean / self.std
         return scaled.permute(0, 3, 1, 2)
 
+    @property
+    def layout(self) -> LandmarkLayout:
+        """Which landmark each channel of its maps shows."""
+        return self.heads.layout
 
-def build_detector(params: ModelParams, *, seed: int | None, channels_last: bool = True) -> Detector:
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The garments that it detects."""
+        return self.heads.layout.vocabulary
+
+
+def build_detector(
+    params: ModelParams, vocabulary: Vocabulary, *, seed: int | None, channels_last: bool = True
+) -> Detector:
     """A network to be trained: the same start values for the same seed, whatever the state of torch's generators.
 
     The seed None is for weights that will be loaded anyway, and leaves torch's own start values. No generator's state
@@ -102,7 +115,7 @@ def build_detector(params: ModelParams, *, seed: int | None, channels_last: bool
     with torch.random.fork_rng(devices=[]):
         if seed is not None:
             torch.default_generator.manual_seed(seed)
-        backbone, layout = _build_backbone(params), LAYOUTS[params.landmark_maps]
+        backbone, layout = _build_backbone(params), landmark_layout(vocabulary, params.landmark_maps)
         hidden = HIDDEN[params.backbone]
         *earlier, heads = (Heads(backbone.features, hidden=hidden, layout=layout) for _ in range(backbone.stacks))
         detector = Detector(backbone, heads, params, earlier_heads=earlier)
@@ -162,12 +175,14 @@ def save_detector(
         "model": detector.params.model_dump_json(),
         "mean": json.dumps(detector.mean.tolist()),
         "std": json.dumps(detector.std.tolist()),
-        "categories": json.dumps([category.name for category in CATEGORIES]),
-        "landmark_channels": json.dumps(LAYOUTS[detector.params.landmark_maps].channel_of),
+        "categories": json.dumps([category.name for category in detector.vocabulary.categories]),
+        "landmark_channels": json.dumps(detector.layout.channel_of),
         "facts": json.dumps(dict(facts or {}), sort_keys=True),
     }
     if predict is not None:
         description["predict"] = predict.stored_json()
+    if (vocabulary := stored_vocabulary(detector.vocabulary)) is not None:
+        description["vocabulary"] = vocabulary
     # One entry: safetensors writes several in any order, and the same model would have another sha256 each time.
     metadata = {_DESCRIPTION: json.dumps(description)}
     with new_file_with_digest(path) as draft:
@@ -181,7 +196,7 @@ def load_network(path: str | PathLike[str], *, device: torch.device | str = "cpu
     """
     path = as_path(path, "load_network: path")
     stored = read_detector(path)
-    detector = build_detector(stored.params, seed=None)
+    detector = build_detector(stored.params, stored.vocabulary, seed=None)
     _check_shapes(path, stored.weights, detector.state_dict())
     detector.load_state_dict(stored.weights)
     detector.mean.copy_(torch.tensor(stored.mean))
@@ -195,6 +210,7 @@ class StoredDetector:
     """The content of a model file."""
 
     params: ModelParams
+    vocabulary: Vocabulary
     weights: dict[str, Tensor]
     mean: list[float]
     std: list[float]
@@ -218,14 +234,17 @@ def read_detector(path: Path) -> StoredDetector:
         facts, mean, std = (json.loads(metadata[key]) for key in ("facts", "mean", "std"))
         channels = json.loads(metadata.get("landmark_channels", "null"))
         predict = PredictParams.model_validate_json(metadata["predict"]) if "predict" in metadata else None
+        vocabulary = restored_vocabulary(metadata.get("vocabulary"), path)
     except (KeyError, ValidationError, json.JSONDecodeError) as error:
         raise DeepmarkError(f"{path}: its description cannot be read ({error}). Train it again.") from None
-    if channels not in (None, list(LAYOUTS[params.landmark_maps].channel_of)):
+    if channels not in (None, list(landmark_layout(vocabulary, params.landmark_maps).channel_of)):
         raise DeepmarkError(
             f"{path}: its maps show other landmarks than this version's with landmark_maps: {params.landmark_maps}. "
             "It was written by another version of DeepMark: train it again, or use that version."
         )
-    return StoredDetector(params=params, weights=weights, mean=mean, std=std, facts=facts, predict=predict)
+    return StoredDetector(
+        params=params, vocabulary=vocabulary, weights=weights, mean=mean, std=std, facts=facts, predict=predict
+    )
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

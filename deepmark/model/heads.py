@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepmark.model.landmark_channels import SEPARATE, LandmarkLayout, layout_with
-from deepmark.schema import CATEGORIES
+from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.shapes import Float, Int64
 
 STRIDE = 4
@@ -22,9 +21,9 @@ STRIDE = 4
 
 
 def head_channels(layout: LandmarkLayout) -> dict[str, int]:
-    """The number of channels of every head, by its name."""
+    """The number of channels of every head, by its name: 901 together for DeepFashion2, 259 with grouped landmarks."""
     return {
-        "center_heatmap": len(CATEGORIES),
+        "center_heatmap": len(layout.vocabulary.categories),
         "size": 2,
         "center_offset": 2,
         "landmark_vectors": 2 * layout.channels,
@@ -32,9 +31,6 @@ def head_channels(layout: LandmarkLayout) -> dict[str, int]:
         "landmark_offset": 2,
     }
 
-
-HEAD_CHANNELS: dict[str, int] = head_channels(SEPARATE)
-"""For separate landmarks: 901 channels together. Grouped landmarks have 259."""
 
 _FIRST_LOGIT = -2.19
 """The start value of every heatmap cell: probability 0.1, so that empty cells do not dominate the first steps."""
@@ -53,7 +49,7 @@ class CellIndex:
 class HeadMaps:
     """The network's output for a batch of images, in logits and cells; nothing is decoded."""
 
-    center_heatmap: Float[Tensor, "b 13 h w"]
+    center_heatmap: Float[Tensor, "b c h w"]
     """Logits: is the middle of a garment's box of this category in this cell?"""
 
     size: Float[Tensor, "b 2 h w"]
@@ -74,18 +70,13 @@ class HeadMaps:
     landmark_offset: Float[Tensor, "b 2 h w"]
     """x, y of the landmark inside its cell, 0..1, whichever landmark it is."""
 
-    @property
-    def layout(self) -> LandmarkLayout:
-        """Which landmark each channel shows."""
-        return layout_with(self.landmark_heatmap.shape[1])
-
-    def mirror(self) -> "HeadMaps":
-        """The maps of the image, from the maps of its mirror image.
+    def mirror(self, layout: LandmarkLayout) -> "HeadMaps":
+        """The maps of the image, from the maps of its mirror image; `layout` is that of the landmarks.
 
         Columns are reversed, landmark channels are swapped with their mirror partners, vectors change their sign in x,
         and offsets x become 1 - x.
         """
-        pairs = torch.tensor(self.layout.mirror, device=self.size.device)
+        pairs = torch.tensor(layout.mirror, device=self.size.device)
         vectors = self.landmark_vectors.flip(-1)[:, torch.stack([2 * pairs, 2 * pairs + 1], dim=1).flatten()]
         vectors[:, 0::2] = -vectors[:, 0::2]
         return HeadMaps(
@@ -113,11 +104,15 @@ class HeadMaps:
         )
 
 
+HEADS: tuple[str, ...] = tuple(field.name for field in fields(HeadMaps))
+"""The names of the six heads."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GatheredHeads:
     """The part of the maps that the loss needs: whole heatmaps, and the other four where there is a target."""
 
-    center_heatmap: Float[Tensor, "b 13 h w"]
+    center_heatmap: Float[Tensor, "b c h w"]
     size: Float[Tensor, "n 2"]
     center_offset: Float[Tensor, "n 2"]
     landmark_vectors: Float[Tensor, "n v"]
@@ -126,11 +121,6 @@ class GatheredHeads:
     landmark_heatmap: Float[Tensor, "b v//2 h w"]
     landmark_offset: Float[Tensor, "m 2"]
     """At the m landmarks."""
-
-    @property
-    def layout(self) -> LandmarkLayout:
-        """Which landmark each channel shows."""
-        return layout_with(self.landmark_heatmap.shape[1])
 
 
 def _gather(maps: Float[Tensor, "b c h w"], cells: CellIndex) -> Float[Tensor, "k c"]:
@@ -145,8 +135,11 @@ def _mirror_offset(offset: Float[Tensor, "b 2 h w"]) -> Float[Tensor, "b 2 h w"]
 class Heads(nn.Module):
     """The six heads over one feature map."""
 
-    def __init__(self, features: int, *, hidden: int, layout: LandmarkLayout = SEPARATE) -> None:
+    def __init__(self, features: int, *, hidden: int, layout: LandmarkLayout) -> None:
         super().__init__()
+        self.layout = layout
+        """Which landmark each channel shows."""
+
         channels = head_channels(layout)
         self.center_heatmap = Head(features, hidden, channels["center_heatmap"])
         self.size = Head(features, hidden, channels["size"])
@@ -179,7 +172,7 @@ class Heads(nn.Module):
 
     def reset_outputs(self) -> None:
         """Set the last layers to their start values: almost zero, and a probability of 0.1 in every heatmap cell."""
-        for name in HEAD_CHANNELS:
+        for name in HEADS:
             _, last = getattr(self, name).convolutions
             nn.init.normal_(last.weight, std=0.001)
             nn.init.constant_(last.bias, _FIRST_LOGIT if name.endswith("heatmap") else 0.0)

@@ -22,6 +22,9 @@ UNTRAINED_HEADS = "heads_at_start"
 
 _MASK = ".conv_offset_mask.bias"
 
+_OF_A_VOCABULARY = ("center_heatmap", "landmark_vectors", "landmark_heatmap")
+"""Heads of which each channel stands for a category or a landmark."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadReport:
@@ -72,7 +75,8 @@ def start_from(detector: Detector, path: Path) -> dict[str, Any]:
     """Load matching weights from another model's file into a newly built network; returns what was taken.
 
     The file comes from `deepmark import-checkpoint` or from a training, which may have had other landmark maps or plain
-    convolutions. Heads that do not match or are untrained in the file keep the detector's own start values. Mean and
+    convolutions. Heads that do not match or are untrained in the file keep the detector's own start values, and so do,
+    where it was trained for another vocabulary, those whose channels stand for categories and landmarks. Mean and
     standard deviation of the images are taken over.
 
     Raises DeepmarkError where the file is missing, damaged, of another backbone, or fits nowhere in the backbone.
@@ -90,7 +94,11 @@ def start_from(detector: Detector, path: Path) -> dict[str, Any]:
             f"{path}: nothing in it fits the backbone {detector.params.backbone}. It was written by another version "
             "of DeepMark; import or train it again, or set train.init to null."
         )
-    report = load_matching(detector, weights, skip=json.loads(stored.facts.get(UNTRAINED_HEADS, "[]")))
+    skip = set(json.loads(stored.facts.get(UNTRAINED_HEADS, "[]")))
+    if stored.vocabulary != detector.vocabulary:
+        groups = map(_group, detector.state_dict())
+        skip |= {group for group in groups if group.rpartition(".")[2] in _OF_A_VOCABULARY}
+    report = load_matching(detector, weights, skip=skip)
     detector.mean.copy_(torch.tensor(stored.mean))
     detector.std.copy_(torch.tensor(stored.std))
     return {
@@ -101,6 +109,7 @@ def start_from(detector: Detector, path: Path) -> dict[str, Any]:
         "heads_taken": report.heads_taken,
         "heads_left": report.heads_left,
         "origin": stored.facts,
+        "vocabulary": stored.vocabulary.name,
     }
 
 

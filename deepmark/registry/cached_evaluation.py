@@ -21,6 +21,7 @@ from deepmark.registry.versions import Registry, Version
 from deepmark.serving.logged_model import CHECKPOINT
 from deepmark.tracking.provenance import data_version
 from deepmark.types import Prediction
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.layout import Workspace
 
 EVALUATION_TAG, NETWORK_TAG = "evaluation", "network"
@@ -225,7 +226,7 @@ def measure_costs(workspace: Workspace, versions: list[EvaluatedVersion]) -> lis
         if key not in times and one.weights.suffix == ".onnx":
             times[key] = measured_milliseconds(one.weights)
         elif key not in times:
-            measured = measured_time(one.network, precision=precision, device=best_device())
+            measured = measured_time(one.network, DEEPFASHION2, precision=precision, device=best_device())
             times[key] = measured["milliseconds_a_picture"]
         costs.append(ModelCost(milliseconds=times[key], megabytes=one.weights.stat().st_size / 1e6))
     return costs

@@ -9,6 +9,7 @@ from typing import Any
 
 from deepmark.tracking.provenance import code_version, data_version, workspace_version
 from deepmark.version import __version__
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.layout import Workspace
 
 _PACKAGES = ("torch", "numpy", "opencv-python-headless")
@@ -34,7 +35,7 @@ def model_facts(workspace: Workspace) -> dict[str, str]:
     """The cost of the model: parameters, operations, file size; counted without running it."""
     from deepmark.model.cost import cost
 
-    known = cost(workspace.params.model)
+    known = cost(workspace.params.model, DEEPFASHION2)
     flop = {"GFLOP an image, detecting": known["gflop_detecting"], "GFLOP an image, training": known["gflop"]}
     return {
         "backbone": known["backbone"],

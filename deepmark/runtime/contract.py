@@ -12,11 +12,12 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from deepmark.errors import DeepmarkError
-from deepmark.schema import CATEGORIES, MOST_LANDMARKS
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
+from deepmark.vocabulary.plain_form import checked_vocabulary, plain_form
 
-FORMAT, VERSION = "deepmark onnx", 2
-"""Version 2 has `predict.rescore` and `landmark_blend`. Contracts that use neither are of version 1, which earlier
-programs read."""
+FORMAT, VERSION = "deepmark onnx", 3
+"""Version 2 has `predict.rescore` and `landmark_blend`, version 3 `vocabulary`. Contracts that use none of them are of
+version 1, and those that use only the former of version 2, which earlier programs read."""
 
 METADATA_KEY = "deepmark"
 """In the metadata of an ONNX file."""
@@ -72,18 +73,6 @@ class PredictFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CategoryFacts:
-    """A category and its landmarks, in the order of the outputs."""
-
-    name: str
-    landmarks: tuple[str, ...]
-
-
-OWN_CATEGORIES = tuple(CategoryFacts(name=one.name, landmarks=one.parts) for one in CATEGORIES)
-"""Those of this version of DeepMark."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class TensorFacts:
     """An input or an output of the graph."""
 
@@ -110,7 +99,10 @@ class Contract:
 
     predict: PredictFacts
     precision: str
-    categories: tuple[CategoryFacts, ...]
+    vocabulary: Vocabulary
+    """What it detects. In JSON it is `categories`, a list of {name, landmarks} in the order of the outputs; and, where
+    it is not DeepFashion2's, `vocabulary`, which holds what vocabulary.yaml does."""
+
     mean: tuple[float, ...]
     """Of R, G, B in 0..1; the graph normalises its input itself."""
 
@@ -132,12 +124,20 @@ class Contract:
 
     def to_json(self) -> str:
         """The contract as JSON; equal contracts give equal text."""
-        values = asdict(self)
+        values: dict[str, Any] = {}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, Vocabulary):
+                values["categories"] = _categories(value)
+            else:
+                values[one.name] = _plain(value)
         added = {one.name: one.default for one in fields(PredictFacts) if one.default is not MISSING}
         used = [name for name, off in added.items() if values["predict"][name] != off]
         for name in added.keys() - set(used):
             del values["predict"][name]
-        version = VERSION if used else 1
+        version = 2 if used else 1
+        if self.vocabulary != DEEPFASHION2:
+            version, values["vocabulary"] = VERSION, plain_form(self.vocabulary)
         return json.dumps({"format": f"{FORMAT} {version}", **values}, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -145,7 +145,7 @@ class Contract:
         """The contract in a JSON text; `where`, the file, begins every message.
 
         Raises DeepmarkError where it is no contract, is damaged, is of a newer version of DeepMark, or has other
-        categories than this one.
+        categories than its vocabulary.
         """
         try:
             values = json.loads(text)
@@ -160,10 +160,16 @@ class Contract:
                 "DeepMark, or export the model again with this one."
             )
         try:
+            if "categories" not in values:
+                raise ValueError("contract: 'categories' is missing")
+            vocabulary = DEEPFASHION2
+            if "vocabulary" in values:
+                vocabulary = checked_vocabulary(values["vocabulary"], lambda place: f"{where}: vocabulary")
+            categories, values["vocabulary"] = values.pop("categories"), vocabulary
             contract: Contract = _read(cls, values, "contract")
         except ValueError as error:
             raise DeepmarkError(f"{where}: its contract is damaged ({error}). {_REMEDY}") from None
-        contract._check_categories(where)
+        contract._check_categories(categories, where)
         return contract
 
     @classmethod
@@ -203,14 +209,30 @@ class Contract:
                     f"{', '.join(actual)}. {_REMEDY}"
                 )
 
-    def _check_categories(self, where: str) -> None:
-        if self.categories != OWN_CATEGORIES:
-            other = [a.name for a, b in zip(self.categories, OWN_CATEGORIES, strict=False) if a != b]
+    def _check_categories(self, said: Any, where: str) -> None:
+        own = _categories(self.vocabulary)
+        if said != own:
+            found = said if isinstance(said, list) else []
+            other = [
+                str(a.get("name") if isinstance(a, dict) else a) for a, b in zip(found, own, strict=False) if a != b
+            ]
             raise DeepmarkError(
-                f"{where}: its contract does not fit: it has {len(self.categories)} categories, and DeepMark "
-                f"{len(OWN_CATEGORIES)} with landmarks of their own{f'; {other[0]!r} differs' if other else ''}. Use "
-                f"the version of DeepMark that exported it ({self.versions.get('deepmark', 'unknown')})."
+                f"{where}: its contract does not fit: it has {len(found)} categories, and the vocabulary "
+                f"{self.vocabulary.name} {len(own)} with landmarks of their own"
+                f"{f'; {other[0]!r} differs' if other else ''}. Use the version of DeepMark that exported it "
+                f"({self.versions.get('deepmark', 'unknown')})."
             )
+
+
+def _categories(vocabulary: Vocabulary) -> list[dict[str, Any]]:
+    return [{"name": one.name, "landmarks": list(one.parts)} for one in vocabulary.categories]
+
+
+def _plain(value: Any) -> Any:
+    """The value for JSON."""
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def graph_inputs(input_size: tuple[int, int]) -> tuple[TensorFacts, ...]:
@@ -219,14 +241,15 @@ def graph_inputs(input_size: tuple[int, int]) -> tuple[TensorFacts, ...]:
     return (TensorFacts(name="images", dtype="uint8", shape=("batch", *input_size, 3), meaning=meaning),)
 
 
-def graph_outputs(rows: int) -> tuple[TensorFacts, ...]:
+def graph_outputs(rows: int, vocabulary: Vocabulary) -> tuple[TensorFacts, ...]:
     """What comes out of it: so many garments an image, best first; in rows without a garment the score is 0."""
+    most, last = vocabulary.most_landmarks, len(vocabulary.categories) - 1
     columns = (
         ("boxes", "float32", (4,), "x0 y0 x1 y1, pixels of the canvas, not clipped"),
         ("scores", "float32", (), "0..1, never increasing; 0 where there is no garment"),
-        ("categories", "int64", (), "0..12, the index in `categories`"),
-        ("landmarks", "float32", (MOST_LANDMARKS, 2), "x y, pixels of the canvas; 0 past the category's own landmarks"),
-        ("landmark_scores", "float32", (MOST_LANDMARKS,), "0..1, height of the peak that placed it; 0 where none did"),
+        ("categories", "int64", (), f"0..{last}, the index in `categories`"),
+        ("landmarks", "float32", (most, 2), "x y, pixels of the canvas; 0 past the category's own landmarks"),
+        ("landmark_scores", "float32", (most,), "0..1, height of the peak that placed it; 0 where none did"),
     )
     return tuple(
         TensorFacts(name=name, dtype=dtype, shape=("batch", rows, *shape), meaning=meaning)
@@ -240,10 +263,12 @@ def _form(name: str, dtype: str, shape: Iterable[int | str | None]) -> str:
 
 
 def _read(kind: Any, value: Any, name: str) -> Any:
-    """The value of JSON as a dataclass, tuple, mapping, number or text of type `kind`.
+    """The value of JSON as a dataclass, tuple, mapping, number or text of type `kind`; a vocabulary is one already.
 
     Raises ValueError, with the name of the field, where it is of another type.
     """
+    if isinstance(value, Vocabulary):
+        return value
     if is_dataclass(kind) and isinstance(kind, type):
         given, known = _typed(dict, value, name), get_type_hints(kind)
         optional = {one.name for one in fields(kind) if one.default is not MISSING}

@@ -12,6 +12,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.images import BinaryFile, ImageSource, OpenedImage, open_image
 from deepmark.schema import SHOWN_SCORE, STRATEGIES
 from deepmark.types import Detections
+from deepmark.vocabulary import Vocabulary
 
 
 class ImageDetector(ABC):
@@ -20,8 +21,11 @@ class ImageDetector(ABC):
     same_in_batches: bool
     """Whether an image gives the same digits alone and with others in a batch."""
 
-    def __init__(self, path: Path, *, strategy: str, min_score: float, batch_size: int) -> None:
+    def __init__(self, path: Path, *, strategy: str, min_score: float, batch_size: int, vocabulary: Vocabulary) -> None:
         self.path = path
+        self.vocabulary = vocabulary
+        """Of what it detects: its categories and their landmarks."""
+
         self.strategy = strategy
         self.min_score = min_score
         """Detections of lower scores are left out."""

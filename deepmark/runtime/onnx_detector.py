@@ -22,7 +22,7 @@ from deepmark.runtime.image_detector import ImageDetector, check_min_score, chec
 from deepmark.runtime.nms import select
 from deepmark.shapes import Float, UInt8
 from deepmark.types import Detections
-from deepmark.types.detections import OWN_LANDMARKS
+from deepmark.vocabulary import Vocabulary
 
 _REMEDY = "Copy it again, or run `deepmark export` again."
 """For a damaged file."""
@@ -78,7 +78,9 @@ class OnnxDetector(ImageDetector):
         self._session, self.contract = _open(_file_for(path, strategy), self.device)
         _check_serves(path, self.contract, strategy)
         least = least_score(min_score, self.contract.predict.min_score)
-        super().__init__(path, strategy=strategy, min_score=least, batch_size=batch_size)
+        super().__init__(
+            path, strategy=strategy, min_score=least, batch_size=batch_size, vocabulary=self.contract.vocabulary
+        )
 
     def __repr__(self) -> str:
         height, width = self.contract.input_size
@@ -122,7 +124,7 @@ class OnnxDetector(ImageDetector):
         names = [one.name for one in self.contract.outputs]
         outputs = self._session.run(names, {self.contract.inputs[0].name: canvases})
         return [
-            self._select(_to_detections(dict(zip(names, rows, strict=True)), image))
+            self._select(_to_detections(dict(zip(names, rows, strict=True)), image, self.vocabulary))
             for image, *rows in zip(images, *outputs, strict=True)
         ]
 
@@ -139,21 +141,21 @@ class OnnxDetector(ImageDetector):
         )
 
 
-def _to_detections(outputs: dict[str, np.ndarray], image: PlacedImage) -> Detections:
+def _to_detections(outputs: dict[str, np.ndarray], image: PlacedImage, vocabulary: Vocabulary) -> Detections:
     """The garments in an image, in pixels of the original."""
     found = outputs["scores"] > 0
     scores, categories = outputs["scores"][found], outputs["categories"][found].astype(np.int64)
     back = geometry.inverse(image.affine)
     boxes = geometry.apply_to_boxes(back, outputs["boxes"][found].astype(np.float64))
-    landmarks = (
-        geometry.apply(back, outputs["landmarks"][found].astype(np.float64)) * OWN_LANDMARKS[categories][..., None]
-    )
+    own = vocabulary.own_landmarks[categories]
+    landmarks = geometry.apply(back, outputs["landmarks"][found].astype(np.float64)) * own[..., None]
     return Detections(
         boxes=geometry.clip_boxes(boxes, image.size).astype(np.float32),
         scores=scores,
         categories=categories,
         landmarks=landmarks.astype(np.float32),
         landmark_scores=outputs["landmark_scores"][found],
+        vocabulary=vocabulary,
     )
 
 

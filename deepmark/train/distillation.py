@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deepmark.model.autocast import at_least_float32
 from deepmark.model.heads import GatheredHeads
+from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.params import LossWeights
 from deepmark.shapes import Bool, Float
 from deepmark.train.targets import Targets
@@ -21,6 +22,7 @@ def teacher_loss(
     taught: GatheredHeads,
     targets: Targets,
     *,
+    layout: LandmarkLayout,
     weights: LossWeights,
     counts: Float[Tensor, "2"],
     own: Bool[Tensor, "b c"] | None,
@@ -32,7 +34,7 @@ def teacher_loss(
     cells, at the centres and landmarks of the labels, as in `loss.losses`, where `counts` are explained.
     """
     garments, points = counts.clamp(min=1)
-    channel = targets.landmarks_on(heads.layout).channel
+    channel = targets.landmarks_on(layout).channel
 
     def vectors(of: GatheredHeads) -> Float[Tensor, "m 2"]:
         return of.landmark_vectors.unflatten(1, (-1, 2))[targets.landmark_garment, channel]

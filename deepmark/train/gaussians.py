@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from deepmark.model.heads import CellIndex
-from deepmark.schema import SIGMAS
-from deepmark.shapes import Float, Int64
+from deepmark.shapes import Float, Float64, Int64
 
 _OVERLAP = 0.7
 """The intersection over union that CenterNet's radius is derived from."""
@@ -64,16 +63,16 @@ def gaussian_radius(sizes: Float[Tensor, "n 2"]) -> Int64[Tensor, " n"]:
     return (radius + 1e-9).long()  # a box of 15 x 70 has exactly 7, which a device's square root may just miss
 
 
-def sigma_radius(landmarks: Int64[Tensor, " m"], sizes: Float[Tensor, "m 2"]) -> Int64[Tensor, " m"]:
-    """The same distance from landmarks, given as flat indices with the sizes of their garments, all in cells.
+def sigma_radius(sigmas: Float64[Tensor, " m"], sizes: Float[Tensor, "m 2"]) -> Int64[Tensor, " m"]:
+    """The same distance from landmarks, given by their OKS sigmas and the sizes of their garments, all in cells.
 
     It is the distance d at which OKS, exp(-d^2 / (2 area (2 sigma)^2)), falls to 0.011: 6 sigma sqrt(area). With the
-    mean of the 294 sigmas it is 0.24 of a square box's side, where the box's own radius is 0.27; with the smallest and
-    the largest sigma, 0.04 and 0.44. It is at least 1, since the landmark may lie on the border of its cell.
+    mean of DeepFashion2's 294 sigmas it is 0.24 of a square box's side, where the box's own radius is 0.27; with the
+    smallest and the largest sigma, 0.04 and 0.44. It is at least 1, since the landmark may lie on the border of its
+    cell.
 
-    Source: the metric's definition (COCO); sigmas of DeepFashion2.
+    Source: the metric's definition (COCO); sigmas of the vocabulary.
     """
-    sigmas = torch.tensor(SIGMAS, dtype=torch.float64, device=sizes.device)[landmarks]
     radius = 2 * sigmas * (2 * math.log(1 / _EDGE_OKS) * sizes.double().prod(dim=1)).sqrt()
     return (radius + 1e-9).long().clamp(min=1)
 

@@ -1,7 +1,8 @@
 """The six losses, one per head, those that params.yaml adds to them, and their weighted sum.
 
 Heatmaps have a penalty-reduced focal loss, the other heads the L1 distance at the targets. No dense target maps are
-built for the 294 landmarks: the focal loss is that of empty maps, corrected at the cells that Gaussians cover.
+built for the landmarks, 294 in DeepFashion2: the focal loss is that of empty maps, corrected at the cells that
+Gaussians cover.
 
 Source: Objects as Points, 2019, sections 3 and 4; DeepMark, 2019, section 3.
 """
@@ -18,7 +19,6 @@ from deepmark.model.autocast import at_least_float32
 from deepmark.model.heads import GatheredHeads, HeadMaps
 from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.params import LossWeights
-from deepmark.schema import CATEGORIES
 from deepmark.shapes import Bool, Float, Int64
 from deepmark.train.distillation import teacher_loss
 from deepmark.train.gaussians import DrawnCells, draw_cells
@@ -65,25 +65,26 @@ def losses(
     maps: HeadMaps | GatheredHeads,
     targets: Targets,
     *,
+    layout: LandmarkLayout,
     weights: LossWeights,
     counts: Float[Tensor, "2"],
     landmark_channels: Literal["all", "own"],
     taught: GatheredHeads | None = None,
 ) -> Losses:
-    """The losses of a batch, in float32 whatever the precision of the maps.
+    """The losses of a batch, in float32 whatever the precision of the maps, whose landmarks have this layout.
 
     `counts` are the numbers of centres and of labelled landmarks to divide by: `targets.counts` summed over processes,
     so that the sum of the processes' losses is the loss of the whole batch. With "own", the landmark heatmaps of an
     image are trained only on the channels of the categories that are in it. `taught` is what a teacher sees in the same
     images.
     """
-    centers, landmarks = targets.centers, targets.landmarks_on(maps.layout)
+    centers, landmarks = targets.centers, targets.landmarks_on(layout)
     heads = maps.gather_at(*targets.cells) if isinstance(maps, HeadMaps) else maps
     vectors = heads.landmark_vectors.unflatten(1, (-1, 2))[targets.landmark_garment, landmarks.channel]
     garments, points = counts.clamp(min=1)
 
     center_cells, landmark_cells = (draw_cells(peaks, targets.maps[1:]) for peaks in (centers, landmarks))
-    own = None if landmark_channels == "all" else _own_channels(targets, maps.layout)
+    own = None if landmark_channels == "all" else _own_channels(targets, layout)
     if own is None:
         landmark_focal = focal_loss(heads.landmark_heatmap, landmark_cells)
     else:
@@ -98,7 +99,7 @@ def losses(
     }
     parts |= _overlap_losses(heads, vectors, targets, weights, counts)
     if taught is not None:
-        parts["teacher"] = teacher_loss(heads, taught, targets, weights=weights, counts=counts, own=own)
+        parts["teacher"] = teacher_loss(heads, taught, targets, layout=layout, weights=weights, counts=counts, own=own)
     return Losses(total=sum(getattr(weights, name) * part for name, part in parts.items()), **parts)
 
 
@@ -109,7 +110,7 @@ def _overlap_losses(
     garments, points = counts.clamp(min=1)
     centers, landmarks = targets.centers, targets.landmarks
     boxes = (*map(at_least_float32, (heads.center_offset, heads.size)), centers.offset, targets.sizes)
-    areas = landmarks.channel, targets.sizes[targets.landmark_garment]
+    areas = targets.sizes[targets.landmark_garment]
     parts = {}
     if weights.box_giou:
         parts["box_giou"] = giou_loss(*boxes).sum() / garments
@@ -117,10 +118,10 @@ def _overlap_losses(
         parts["box_diou"] = diou_loss(*boxes).sum() / garments
     if weights.landmark_vectors_oks:
         apart = at_least_float32(vectors) - targets.landmark_vectors
-        parts["landmark_vectors_oks"] = oks_loss(apart, *areas).sum() / points
+        parts["landmark_vectors_oks"] = oks_loss(apart, targets.landmark_sigmas.to(apart.dtype), areas).sum() / points
     if weights.landmark_offset_oks:
         apart = at_least_float32(heads.landmark_offset) - landmarks.offset
-        parts["landmark_offset_oks"] = oks_loss(apart, *areas).sum() / points
+        parts["landmark_offset_oks"] = oks_loss(apart, targets.landmark_sigmas.to(apart.dtype), areas).sum() / points
     return parts
 
 
@@ -145,11 +146,8 @@ def focal_loss(logits: Float[Tensor, "b c h w"], cells: DrawnCells) -> Float[Ten
 
 def _own_channels(targets: Targets, layout: LandmarkLayout) -> Bool[Tensor, "b c"]:
     """Which landmark channels belong to the categories in each image."""
-    table = torch.zeros(len(CATEGORIES), layout.channels, dtype=torch.bool)
-    for category in CATEGORIES:
-        table[category.index, list(layout.channel_of[category.span])] = True
-    centers = targets.centers
-    present = torch.zeros(targets.maps[0], len(CATEGORIES), dtype=torch.bool, device=centers.image.device)
+    table, centers = torch.from_numpy(layout.of_category), targets.centers
+    present = torch.zeros(targets.maps[0], len(table), dtype=torch.bool, device=centers.image.device)
     present[centers.image, centers.channel] = True
     return (present[:, :, None] & table.to(present.device)).any(dim=1)
 

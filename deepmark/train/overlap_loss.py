@@ -7,8 +7,7 @@ collar as for a hem; the metric divides by the garment's size, and by how precis
 import torch
 from torch import Tensor
 
-from deepmark.schema import SIGMAS
-from deepmark.shapes import Float, Int64
+from deepmark.shapes import Float
 
 _LEAST_AREA = 1e-6
 """Cells squared: keeps quotients of empty boxes finite."""
@@ -49,17 +48,16 @@ def diou_loss(
 
 
 def oks_loss(
-    apart: Float[Tensor, "m 2"], landmarks: Int64[Tensor, " m"], sizes: Float[Tensor, "m 2"]
+    apart: Float[Tensor, "m 2"], sigmas: Float[Tensor, " m"], sizes: Float[Tensor, "m 2"]
 ) -> Float[Tensor, " m"]:
     """1 - exp(-d^2 / (2 a (2 sigma)^2)) of landmarks that are `apart` from where they should be, x and y in cells: what
     each lacks of the similarity 1, 0..1 without a unit.
 
-    `landmarks` are flat indices, 0..293, which give sigma. `sizes` are width and height in cells of the garments' boxes
-    and give the area a; boxes smaller than a cell count as one.
+    `sigmas` are those of OKS. `sizes` are width and height in cells of the garments' boxes and give the area a; boxes
+    smaller than a cell count as one.
     Source: YOLO-Pose, 2022, section 3.4, which takes the mean over the landmarks of each person; sigmas and area are
-    those of DeepFashion2's metric.
+    those of the metric.
     """
-    sigmas = torch.tensor(SIGMAS, dtype=apart.dtype, device=apart.device)[landmarks]
     area = sizes.prod(dim=1).clamp(min=1)
     return -torch.expm1(-apart.square().sum(dim=1) / (2 * area * (2 * sigmas).square()))
 

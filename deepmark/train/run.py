@@ -15,10 +15,7 @@ import numpy as np
 
 from deepmark.data.sampling import repeat_factors
 from deepmark.data.shards.reader import ShardReader
-from deepmark.errors import DeepmarkError
 from deepmark.files import write_text
-from deepmark.model.detector import Detector, build_detector, load_network
-from deepmark.model.init_weights import start_from
 from deepmark.params import Params
 from deepmark.progress import progress
 from deepmark.shapes import Float64
@@ -34,8 +31,8 @@ from deepmark.train.learning_check import learning_warnings
 from deepmark.train.loop import TrainData, TrainState, fit
 from deepmark.train.optim import build_optimizer
 from deepmark.train.outputs import write_outputs
-from deepmark.train.run_id import init_file, teacher_file
-from deepmark.train.start_checks import check_processes
+from deepmark.train.start_checks import check_processes, check_vocabularies
+from deepmark.train.start_networks import load_teacher, start_detector
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.workspace.inputs import open_shards
 from deepmark.workspace.layout import Workspace
@@ -58,10 +55,11 @@ def train_rank(
     """
     params = workspace.params
     train, validation = (open_shards(workspace, split) for split in ("train", "validation"))
+    check_vocabularies(workspace, train, validation)
     data = make_data(params, train, validation, group)
     with run_lock(folder, seconds=lock_seconds) if group.is_first else nullcontext():
-        detector = start_detector(workspace, group)
-        teacher = load_teacher(workspace, group)
+        detector = start_detector(workspace, train.vocabulary, group)
+        teacher = load_teacher(workspace, train.vocabulary, group)
         stepper = make_stepper(detector, build_optimizer(detector, params.train), params.train, group, teacher=teacher)
         state, facts = _start_state(folder, stepper)
         if facts and state.epoch < params.train.epochs and group.is_first:
@@ -109,44 +107,6 @@ def _read_repeat_factors(
                 categories.append({garment.category for garment in train.record(position).garments})
                 advance(1)
     return group.from_first(repeat_factors(categories, threshold))
-
-
-def start_detector(workspace: Workspace, group: ProcessGroup) -> Detector:
-    """The network at the start of a run, on the group's device."""
-    params, init = workspace.params, init_file(workspace)
-    detector = build_detector(params.model, seed=params.train.seed, channels_last=params.train.channels_last)
-    if init is not None:
-        taken = start_from(detector, init)
-        if group.is_first:
-            left = ", ".join(taken["heads_left"]) or "none"
-            print(f"starts from {init}: {taken['tensors_taken']} tensors; heads left: {left}", file=sys.stderr)
-    return detector.to(group.device)
-
-
-def load_teacher(workspace: Workspace, group: ProcessGroup) -> Detector | None:
-    """The network in the file of `train.teacher`, ready to detect, on the group's device; None where none is named.
-
-    Raises DeepmarkError where the file is missing or damaged, and where its maps do not fit those of the network that
-    is trained.
-    """
-    params = workspace.params
-    path = teacher_file(workspace)
-    if path is None:
-        return None
-    teacher = load_network(path, device=group.device)
-    own, sides = params.model.landmark_maps, params.model.input_size
-    if teacher.params.landmark_maps != own:
-        raise DeepmarkError(
-            f"params.yaml: train: teacher: {path} has {teacher.params.landmark_maps} landmark maps, and model.landmark_"
-            f"maps is {own}. Take a teacher with the same, or change model.landmark_maps."
-        )
-    if any(side % teacher.params.size_divisor for side in sides):
-        raise DeepmarkError(
-            f"params.yaml: train: teacher: {path} is a {teacher.params.backbone}, which needs sides that are multiples "
-            f"of {teacher.params.size_divisor}, and model.input_size is {list(sides)}. Change it, or the teacher."
-        )
-    teacher.requires_grad_(False)
-    return teacher
 
 
 def _start_state(folder: Path, stepper: Stepper) -> tuple[TrainState, dict[str, Any]]:

@@ -8,12 +8,14 @@ from typing import Any
 import torch
 
 from deepmark.data.sampling import batch_bounds
+from deepmark.data.shards.reader import ShardReader
 from deepmark.data.shards.verified import VerifiedShards, read_verified, write_verified
 from deepmark.errors import DeepmarkError
 from deepmark.files import require_space
 from deepmark.model.detector import build_detector
 from deepmark.progress import progress
 from deepmark.schema import SPLITS
+from deepmark.vocabulary import check_same
 from deepmark.workspace.inputs import open_shards
 from deepmark.workspace.layout import Workspace
 
@@ -48,10 +50,18 @@ def check_shards(workspace: Workspace, *, processes: int, verify: bool, fresh: b
             write_verified(workspace.verified_file, verified)
 
 
+def check_vocabularies(workspace: Workspace, train: ShardReader, validation: ShardReader) -> None:
+    """Raise DeepmarkError where both splits have not the same vocabulary."""
+    folders = [f"{workspace.params.storage.shards}/{split}" for split in SPLITS]
+    remedy = "Ingest and shard both again: `dvc repro`."
+    check_same(train.vocabulary, folders[0], validation.vocabulary, folders[1], remedy)
+
+
 def check_space(workspace: Workspace) -> None:
     """Raise DeepmarkError where not even the model and one checkpoint fit on the disk."""
     with torch.device("meta"):
-        weights = sum(value.nbytes for value in build_detector(workspace.params.model, seed=None).state_dict().values())
+        detector = build_detector(workspace.params.model, open_shards(workspace, "train").vocabulary, seed=None)
+    weights = sum(value.nbytes for value in detector.state_dict().values())
     train = workspace.params.train
     copies = (
         3 + (train.ema is not None) + (train.evaluate_every > 0)

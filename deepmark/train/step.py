@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 from deepmark.errors import DeepmarkError
 from deepmark.model.autocast import autocast_dtype, number_format
 from deepmark.model.detector import Detector
-from deepmark.model.heads import HEAD_CHANNELS, GatheredHeads
+from deepmark.model.heads import HEADS, GatheredHeads
 from deepmark.params import LossWeights, TrainParams
 from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.distributed.sync_batch_norm import sync_batch_norm
@@ -117,8 +117,8 @@ class Stepper:
 
     def _targets(self, parts: Sequence[Batch]) -> tuple[list[Targets], Tensor]:
         """The targets of each part, and their number in the whole batch, over all processes."""
-        radius = self.params.landmark_radius
-        targets = [make_targets(part, landmark_radius=radius) for part in parts]
+        radius, vocabulary = self.params.landmark_radius, self.detector.vocabulary
+        targets = [make_targets(part, vocabulary, landmark_radius=radius) for part in parts]
         counts = [target.counts for target in targets] or [torch.zeros(2, device=self.group.device)]
         return targets, self.group.sum(torch.stack(counts).sum(dim=0))
 
@@ -130,7 +130,7 @@ class Stepper:
     def _bad_gradients(self) -> tuple[str, ...]:
         """The heads whose gradient is not finite, else the backbone; each of them spoils that of the backbone."""
         stacks = (*self.detector.earlier_heads, self.detector.heads)
-        bad = [name for name in HEAD_CHANNELS if any(_is_bad(getattr(heads, name)) for heads in stacks)]
+        bad = [name for name in HEADS if any(_is_bad(getattr(heads, name)) for heads in stacks)]
         return tuple(bad or ["backbone"] * _is_bad(self.detector.backbone))
 
     @torch.no_grad()
@@ -146,9 +146,16 @@ class Stepper:
             images = images.contiguous()
         with torch.autocast(self.group.device.type, dtype, enabled=dtype is not None):
             stacks, taught = model(images, gather_at=targets.cells), self._taught(batch, targets)
-        weights, channels = self.params.loss_weights, self.params.landmark_channels
         return mean_losses(
-            losses(heads, targets, weights=weights, counts=counts, landmark_channels=channels, taught=taught)
+            losses(
+                heads,
+                targets,
+                layout=self.detector.layout,
+                weights=self.params.loss_weights,
+                counts=counts,
+                landmark_channels=self.params.landmark_channels,
+                taught=taught,
+            )
             for heads in stacks
         )
 

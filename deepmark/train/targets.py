@@ -16,10 +16,10 @@ from torch import Tensor
 
 from deepmark.model.heads import STRIDE, CellIndex
 from deepmark.model.landmark_channels import LandmarkLayout
-from deepmark.schema import CATEGORIES
-from deepmark.shapes import Float, Int64, UInt8
+from deepmark.shapes import Float, Float64, Int64, UInt8
 from deepmark.train.gaussians import Peaks, gaussian_radius, sigma_radius
 from deepmark.types import Sample
+from deepmark.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +34,7 @@ class Batch:
 
     categories: Int64[Tensor, " n"]
 
-    landmarks: Float[Tensor, "n 39 3"]
+    landmarks: Float[Tensor, "n k 3"]
     """x, y in pixels of `images`, and v; not labelled where v = 0."""
 
     image_index: Int64[Tensor, " n"]
@@ -66,6 +66,9 @@ def collate(samples: Sequence[Sample], *, pinned: bool = False) -> Batch:
 class Targets:
     """What the maps of a batch should show."""
 
+    vocabulary: Vocabulary
+    """Whose categories and landmarks they are."""
+
     maps: tuple[int, int, int]
     """Number of images, height and width of their maps."""
 
@@ -76,7 +79,7 @@ class Targets:
     """Width and height of the box of every centre, cells."""
 
     landmarks: Peaks
-    """One per labelled landmark inside its image; the channel is its index in the flat list of 294.
+    """One per labelled landmark inside its image; the channel is its index in the vocabulary's flat list.
 
     The layout of a network's maps decides which of their channels that is: see `landmarks_on`.
     """
@@ -98,13 +101,19 @@ class Targets:
         return replace(self.landmarks, channel=channel_of[self.landmarks.channel])
 
     @property
+    def landmark_sigmas(self) -> Float64[Tensor, " m"]:
+        """The OKS sigma of each landmark."""
+        sigmas = torch.tensor(self.vocabulary.sigmas, dtype=torch.float64, device=self.landmarks.channel.device)
+        return sigmas[self.landmarks.channel]
+
+    @property
     def counts(self) -> Float[Tensor, "2"]:
         """The numbers of centres and of labelled landmarks, to be summed over processes."""
         return self.sizes.new_tensor([len(self.centers), len(self.landmarks)])
 
 
-def make_targets(batch: Batch, *, landmark_radius: Literal["box", "sigma"] = "box") -> Targets:
-    """The peaks of a batch.
+def make_targets(batch: Batch, vocabulary: Vocabulary, *, landmark_radius: Literal["box", "sigma"] = "box") -> Targets:
+    """The peaks of a batch, whose garments are of the vocabulary.
 
     Landmarks count, visible or occluded, if they lie inside the image. A garment without landmarks still has a centre
     and a size. The Gaussian around a landmark has the radius of its garment's box ("box"), or one that follows from the
@@ -120,12 +129,13 @@ def make_targets(batch: Batch, *, landmark_radius: Literal["box", "sigma"] = "bo
     inside = ((points >= 0) & (points < limits)).all(dim=-1)
     garment, number = ((labels > 0) & inside).nonzero(as_tuple=True)
     positions = points[garment, number] / STRIDE
-    starts = torch.tensor([category.start for category in CATEGORIES], device=batch.categories.device)
+    starts = torch.tensor([category.start for category in vocabulary.categories], device=batch.categories.device)
     category = batch.categories
     flat = starts[category[garment]] + number
 
     last_cells = limits.long() // STRIDE - 1
-    return Targets(
+    targets = Targets(
+        vocabulary=vocabulary,
         maps=(images, height // STRIDE, width // STRIDE),
         centers=_peaks(middles, image=batch.image_index, channel=category, radius=radii, last_cells=last_cells),
         sizes=sizes,
@@ -133,12 +143,16 @@ def make_targets(batch: Batch, *, landmark_radius: Literal["box", "sigma"] = "bo
             positions,
             image=batch.image_index[garment],
             channel=flat,
-            radius=radii[garment] if landmark_radius == "box" else sigma_radius(flat, sizes[garment]),
+            radius=radii[garment],
             last_cells=last_cells,
         ),
         landmark_garment=garment,
         landmark_vectors=positions - middles[garment],
     )
+    if landmark_radius == "box":
+        return targets
+    radius = sigma_radius(targets.landmark_sigmas, sizes[garment])
+    return replace(targets, landmarks=replace(targets.landmarks, radius=radius))
 
 
 def _peaks(positions: Tensor, *, image: Tensor, channel: Tensor, radius: Tensor, last_cells: Tensor) -> Peaks:

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from deepmark.errors import DeepmarkError, extras_named
-from deepmark.schema import CATEGORIES, LANDMARKS, MOST_LANDMARKS, Kind
+from deepmark.schema import Kind
 from deepmark.shapes import Bool, Float32, Int64
+from deepmark.vocabulary import DEEPFASHION2, Category, Vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd
     import PIL.Image
-
-OWN_LANDMARKS = np.array([np.arange(MOST_LANDMARKS) < category.landmarks for category in CATEGORIES])
-"""Row c: which of 39 landmarks the category c has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -29,12 +27,12 @@ class Detections:
     """0..1, never increasing."""
 
     categories: Int64[np.ndarray, " n"]
-    """0..12, the index in schema.CATEGORIES."""
+    """Each an index in `vocabulary.categories`."""
 
-    landmarks: Float32[np.ndarray, "n 39 2"]
-    """Pixels of the original image; rows past the category's own landmarks are 0."""
+    landmarks: Float32[np.ndarray, "n k 2"]
+    """Pixels of the original image; k is `vocabulary.most_landmarks`, and rows past the category's own are 0."""
 
-    landmark_scores: Float32[np.ndarray, "n 39"]
+    landmark_scores: Float32[np.ndarray, "n k"]
     """Height of the heatmap peak that placed the landmark; 0 where no peak did and the coarse position stands."""
 
     pose_scores: Float32[np.ndarray, " n"] | None = None
@@ -43,14 +41,19 @@ class Detections:
     `predict.rescore` gives them; see `runtime.pose_scores`.
     """
 
+    vocabulary: Vocabulary = DEEPFASHION2
+    """Of the detector: its categories and their landmarks."""
+
     source: Any = None
     """What the image was read from, if it was given to a detector of `load_detector`; `draw` reads it again."""
 
     def __post_init__(self) -> None:
         """Raises DeepmarkError where an array has another shape or type of numbers; values are not looked at."""
         count = len(self.scores) if np.ndim(self.scores) == 1 else 0
-        for name, (shape, dtype) in _ARRAYS.items():
-            value, wanted = getattr(self, name), (count, *shape)
+        most = self.vocabulary.most_landmarks
+        rows: dict[str, tuple[int, ...]] = {"boxes": (4,), "landmarks": (most, 2), "landmark_scores": (most,)}
+        for name, dtype in _TYPES.items():
+            value, wanted = getattr(self, name), (count, *rows.get(name, ()))
             if value is None and name == "pose_scores":
                 continue
             if not isinstance(value, np.ndarray) or value.shape != wanted or value.dtype != dtype:
@@ -74,7 +77,7 @@ class Detections:
             rows = rows if rows.size else rows.astype(np.int64)
         pose_scores = None if self.pose_scores is None else self.pose_scores[rows]
         chosen = {name: getattr(self, name)[rows] for name in COLUMNS}
-        return Detections(**chosen, pose_scores=pose_scores, source=self.source)
+        return Detections(**chosen, pose_scores=pose_scores, vocabulary=self.vocabulary, source=self.source)
 
     def scores_of(self, kind: Kind) -> Float32[np.ndarray, " n"]:
         """The score of each garment as a result of this kind: of its box, or of its landmarks."""
@@ -86,7 +89,8 @@ class Detections:
 
         They have no pose scores, which are given after NMS.
         """
-        together = cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS})
+        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}
+        together = cls(**columns, vocabulary=parts[0].vocabulary)
         return together[np.argsort(-together.scores, kind="stable")]
 
     def __repr__(self) -> str:
@@ -94,12 +98,17 @@ class Detections:
         lines = [f"Detections of {len(self)} garment{'s' * (len(self) != 1)}" + ":" * (len(self) > 0)]
         if len(self):
             lines.append(f"{'category':22}score {'x0':>7} {'y0':>7} {'x1':>7} {'y1':>7}  landmarks")
-        for category, score, box in zip(self.categories[:10].tolist(), self.scores, self.boxes, strict=False):
-            name, count = CATEGORIES[category].name, CATEGORIES[category].landmarks
-            lines.append(f"{name:22}{score:5.2f} {' '.join(f'{corner:7.1f}' for corner in box)}  {count:9}")
+        for category, score, box in zip(self.each_category[:10], self.scores, self.boxes, strict=False):
+            corners = " ".join(f"{corner:7.1f}" for corner in box)
+            lines.append(f"{category.name:22}{score:5.2f} {corners}  {category.landmarks:9}")
         if len(self) > 10:
             lines.append(f"and {len(self) - 10} more of lower scores")
         return "\n".join(lines)
+
+    @property
+    def each_category(self) -> list[Category]:
+        """The category of each garment."""
+        return [self.vocabulary.categories[number] for number in self.categories.tolist()]
 
     def as_dicts(self) -> list[dict[str, Any]]:
         """The same in plain names and numbers for JSON: one dictionary for each garment, best first.
@@ -109,19 +118,17 @@ class Detections:
         """
         return [
             {
-                "category": CATEGORIES[category].name,
+                "category": category.name,
                 "score": float(score),
                 **({} if self.pose_scores is None else {"pose_score": float(self.pose_scores[row])}),
                 "box": box.tolist(),
                 "landmarks": dict(
                     # without strict: rows past the category's own landmarks have no names
-                    zip(CATEGORIES[category].parts, np.column_stack([points, scores]).tolist(), strict=False)
+                    zip(category.parts, np.column_stack([points, scores]).tolist(), strict=False)
                 ),
             }
             for row, (category, score, box, points, scores) in enumerate(
-                zip(
-                    self.categories.tolist(), self.scores, self.boxes, self.landmarks, self.landmark_scores, strict=True
-                )
+                zip(self.each_category, self.scores, self.boxes, self.landmarks, self.landmark_scores, strict=True)
             )
         ]
 
@@ -150,17 +157,16 @@ class Detections:
         with extras_named():
             import pandas as pd
 
-        names = [CATEGORIES[category].name for category in self.categories.tolist()]
+        names = [category.name for category in self.each_category]
         if not landmarks:
             corners = dict(zip(("x0", "y0", "x1", "y1"), self.boxes.T, strict=True))
             return pd.DataFrame({"category": names, "score": self.scores, **corners})
-        counts = [CATEGORIES[category].landmarks for category in self.categories.tolist()]
-        own = np.arange(self.landmarks.shape[1]) < np.array(counts, np.int64)[:, None]
+        counts, own = [one.landmarks for one in self.each_category], self.vocabulary.own_landmarks[self.categories]
         return pd.DataFrame(
             {
                 "garment": np.repeat(np.arange(len(self)), counts),
                 "category": np.repeat(np.array(names, object), counts),
-                "landmark": [part for category in self.categories.tolist() for part in CATEGORIES[category].parts],
+                "landmark": [part for category in self.each_category for part in category.parts],
                 "x": self.landmarks[own][:, 0],
                 "y": self.landmarks[own][:, 1],
                 "score": self.landmark_scores[own],
@@ -168,16 +174,16 @@ class Detections:
         )
 
     def to_coco(self, image_id: int) -> list[dict[str, Any]]:
-        """COCO results: image_id, category_id 1..13, bbox as x, y, width, height, score, 294 x 3 keypoints.
+        """COCO results: image_id, category_id from 1, bbox as x, y, width, height, score, keypoints of the flat list.
 
+        Keypoints are x, y and 1 for the category's own landmarks, and 0 for all others: 294 x 3 in DeepFashion2.
         `pose_score` is there too where the detections have pose scores.
         """
         corners = self.boxes.astype(np.float64)
         boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
-        keypoints = np.zeros((len(self), LANDMARKS, 3))
-        for row, category, points in zip(keypoints, self.categories.tolist(), self.landmarks, strict=True):
-            span = CATEGORIES[category].span
-            row[span, :2], row[span, 2] = points[: CATEGORIES[category].landmarks], 1
+        keypoints = np.zeros((len(self), self.vocabulary.landmarks, 3))
+        for row, category, points in zip(keypoints, self.each_category, self.landmarks, strict=True):
+            row[category.span, :2], row[category.span, 2] = points[: category.landmarks], 1
         return [
             {
                 "image_id": image_id,
@@ -193,7 +199,7 @@ class Detections:
         ]
 
     def to_supervision(self) -> Any:
-        """A `supervision.Detections`; its `data` holds class_name, landmarks (n, 39, 2) and landmark_scores (n, 39).
+        """A `supervision.Detections`; its `data` holds class_name, landmarks (n, k, 2) and landmark_scores (n, k).
 
         Raises DeepmarkError if the package supervision is not installed.
         """
@@ -201,7 +207,7 @@ class Detections:
             import supervision
         except ImportError:
             raise DeepmarkError("to_supervision needs the package supervision: `pip install supervision`.") from None
-        names = [CATEGORIES[category].name for category in self.categories.tolist()]
+        names = [category.name for category in self.each_category]
         return supervision.Detections(
             xyxy=self.boxes,
             confidence=self.scores,
@@ -214,15 +220,15 @@ class Detections:
         )
 
 
-_ARRAYS = {
-    "scores": ((), np.dtype(np.float32)),
-    "boxes": ((4,), np.dtype(np.float32)),
-    "categories": ((), np.dtype(np.int64)),
-    "landmarks": ((MOST_LANDMARKS, 2), np.dtype(np.float32)),
-    "landmark_scores": ((MOST_LANDMARKS,), np.dtype(np.float32)),
-    "pose_scores": ((), np.dtype(np.float32)),
+_TYPES = {
+    "scores": np.dtype(np.float32),
+    "boxes": np.dtype(np.float32),
+    "categories": np.dtype(np.int64),
+    "landmarks": np.dtype(np.float32),
+    "landmark_scores": np.dtype(np.float32),
+    "pose_scores": np.dtype(np.float32),
 }
-"""The shape of a row, and the type of its numbers."""
+"""The type of the numbers of each array."""
 
 COLUMNS = ("boxes", "scores", "categories", "landmarks", "landmark_scores")
 """The fields of Detections that have a row for each garment, whichever there are; pose scores need not be there."""

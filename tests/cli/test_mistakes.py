@@ -12,6 +12,7 @@ from workspaces import copied
 
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams
+from deepmark.vocabulary import DEEPFASHION2
 
 USAGE = 2
 """The exit code where an option or its value is unknown."""
@@ -38,7 +39,7 @@ def desk(sharded_once, tmp_path_factory):
     (desk / "old.json").write_text("{}")
     (desk / "cut.json").write_text('{"images": [')
     (desk / "latin.json").write_bytes(b'{"images": "caf\xe9"}')
-    network = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1)
+    network = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), DEEPFASHION2, seed=1)
     save_detector(network, desk / "model.safetensors")
     copied(sharded_once, desk)
     shutil.copytree(desk / "workspace", desk / "spoilt", symlinks=True)

@@ -10,6 +10,7 @@ from deepmark.eval.metric.metrics_file import read_metrics
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.tracking.mlflow_store import open_client
 from deepmark.tracking.tracker import Tracker
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.layout import Workspace
 
 pytestmark = pytest.mark.slow
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.slow
 def copied_in(sharded: Workspace) -> Workspace:
     """A workspace with a model that was trained elsewhere, whose MLflow run is not here."""
     sharded.checkpoint.mkdir(parents=True)
-    save_detector(build_detector(sharded.params.model, seed=1), sharded.model_file)
+    save_detector(build_detector(sharded.params.model, DEEPFASHION2, seed=1), sharded.model_file)
     write_json_with_digest(sharded.training_file, {"mlflow_run_id": "0123"})
     return sharded
 

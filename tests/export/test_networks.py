@@ -15,6 +15,7 @@ from deepmark.model.backbones.deform import DeformConv2d
 from deepmark.model.detector import Detector, build_detector
 from deepmark.params import model_params
 from deepmark.runtime.contract import flip_file
+from deepmark.vocabulary import DEEPFASHION2
 
 pytestmark = pytest.mark.system
 
@@ -49,7 +50,7 @@ def with_distinct_peaks(detector: Detector, size: tuple[int, int]) -> Detector:
 def test_a_network_finds_as_a_file_what_it_finds_in_torch(name: str, flip: bool, tmp_path: Path):
     backbone, deformable, size = NETWORKS[name]
     params = model_params(backbone=backbone, deformable=deformable, input_size=size)
-    detector = with_distinct_peaks(build_detector(params, seed=1).eval(), size)
+    detector = with_distinct_peaks(build_detector(params, DEEPFASHION2, seed=1).eval(), size)
     path, images = tmp_path / "model.onnx", [canvases(2, size), canvases(1, size)]
     file = path.with_name(flip_file(path.name)) if flip else path
     export_onnx(detector, file, PROFILE_PREDICT_PARAMS, flip=flip)

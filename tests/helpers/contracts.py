@@ -1,6 +1,7 @@
 """The contract of an exported model that there need not be."""
 
-from deepmark.runtime.contract import OWN_CATEGORIES, Contract, PredictFacts, graph_inputs, graph_outputs
+from deepmark.runtime.contract import Contract, PredictFacts, graph_inputs, graph_outputs
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def contract_of(input_size: tuple[int, int], *, max_detections: int = 100) -> Contract:
@@ -18,7 +19,7 @@ def contract_of(input_size: tuple[int, int], *, max_detections: int = 100) -> Co
             min_score=0.0,
         ),
         precision="float32",
-        categories=OWN_CATEGORIES,
+        vocabulary=DEEPFASHION2,
         mean=(0.47, 0.447, 0.408),
         std=(0.278, 0.274, 0.289),
         versions={"deepmark": "1.2.3", "torch": "2.13.0", "onnx_opset": "19"},
@@ -26,5 +27,5 @@ def contract_of(input_size: tuple[int, int], *, max_detections: int = 100) -> Co
         data_version=None,
         facts={},
         inputs=graph_inputs(input_size),
-        outputs=graph_outputs(max_detections),
+        outputs=graph_outputs(max_detections, DEEPFASHION2),
     )

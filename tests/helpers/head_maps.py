@@ -5,15 +5,17 @@ from dataclasses import fields, replace
 import numpy as np
 import torch
 from jaxtyping import Float
+from layouts import SEPARATE, layout_of
 from torch import Tensor
 
 from deepmark import geometry
 from deepmark.model.heads import HeadMaps, head_channels
-from deepmark.model.landmark_channels import SEPARATE, LandmarkLayout
+from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.schema import CATEGORIES, MOST_LANDMARKS
 from deepmark.train.gaussians import Peaks, draw_cells
 from deepmark.train.targets import Targets, collate, make_targets
 from deepmark.types import Sample
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def noise_maps(
@@ -123,12 +125,12 @@ def mirrored_sample(sample: Sample) -> Sample:
 
 
 def ideal_maps_of(samples: list[Sample], layout: LandmarkLayout = SEPARATE) -> HeadMaps:
-    return ideal_maps(make_targets(collate(samples)), layout)
+    return ideal_maps(make_targets(collate(samples), DEEPFASHION2), layout)
 
 
 def ungrouped(maps: HeadMaps) -> HeadMaps:
     """Maps of 294 landmarks, in which landmarks of a group have equal maps."""
-    channel = torch.tensor(maps.layout.channel_of)
+    channel = torch.tensor(layout_of(maps).channel_of)
     vectors = torch.stack([2 * channel, 2 * channel + 1], dim=1).flatten()
     return replace(
         maps,

@@ -14,8 +14,10 @@ from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.distributed.stop_signal import StopSignal
 from deepmark.train.loop import EpochReport, TrainState, fit
 from deepmark.train.optim import build_optimizer
-from deepmark.train.run import load_teacher, make_data
+from deepmark.train.run import make_data
+from deepmark.train.start_networks import load_teacher
 from deepmark.train.step import Stepper, make_stepper
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.layout import Workspace
 
 ALONE = ProcessGroup(rank=0, world_size=1, local_world_size=1, device=torch.device("cpu"))
@@ -24,8 +26,8 @@ ALONE = ProcessGroup(rank=0, world_size=1, local_world_size=1, device=torch.devi
 def new_stepper(workspace: Workspace, **changes: Any) -> Stepper:
     """A stepper by the workspace's params.yaml, with these changes of its section `train`."""
     params = workspace.params.train.model_copy(update=changes)
-    detector = build_detector(workspace.params.model, seed=params.seed)
-    teacher = load_teacher(workspace, ALONE)
+    detector = build_detector(workspace.params.model, DEEPFASHION2, seed=params.seed)
+    teacher = load_teacher(workspace, detector.vocabulary, ALONE)
     return make_stepper(detector, build_optimizer(detector, params), params, ALONE, teacher=teacher)
 
 

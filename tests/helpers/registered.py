@@ -18,6 +18,7 @@ from deepmark.registry.versions import Registry
 from deepmark.schema import MOST_LANDMARKS
 from deepmark.tracking.mlflow_store import as_current_store, store_errors, tracking_uri
 from deepmark.types import Detections, ImageRecord
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace import predict_validation
 from deepmark.workspace.layout import Workspace
 
@@ -25,7 +26,7 @@ from deepmark.workspace.layout import Workspace
 def evaluated(workspace: Workspace, *, finds_every: int, seed: int | None = None) -> Workspace:
     """Evaluate the checkpoint, or an untrained one of this seed, as if it detected all garments of every n-th image."""
     if seed is not None:
-        save_detector(build_detector(workspace.params.model, seed=seed), workspace.model_file)
+        save_detector(build_detector(workspace.params.model, DEEPFASHION2, seed=seed), workspace.model_file)
     strategy = workspace.params.promote.strategy
     facts = {
         "strategy": strategy,

@@ -3,11 +3,11 @@
 from typing import Literal
 
 import torch
+from layouts import LAYOUTS
 from torch import Tensor, nn
 
 from deepmark.model.detector import Detector
 from deepmark.model.heads import STRIDE, Heads
-from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.params import ModelParams
 
 _FEATURES = 8

@@ -9,12 +9,12 @@ from onnx import TensorProto, helper, numpy_helper
 from deepmark.digests import NO_DIGEST, new_file_with_digest
 from deepmark.runtime.contract import (
     METADATA_KEY,
-    OWN_CATEGORIES,
     Contract,
     PredictFacts,
     graph_inputs,
     graph_outputs,
 )
+from deepmark.vocabulary import DEEPFASHION2
 
 INPUT_SIZE = (32, 64)
 BOXES = np.array([[4, 4, 20, 28], [5, 4, 20, 28], [30, -6, 60, 40], [0, 0, 0, 0]], np.float32)
@@ -31,7 +31,7 @@ CONTRACT = Contract(
         max_detections=4, landmark_threshold=0.1, peaks=100, nms="hard", nms_iou=0.5, soft_nms_sigma=0.5, min_score=0.0
     ),
     precision="float32",
-    categories=OWN_CATEGORIES,
+    vocabulary=DEEPFASHION2,
     mean=(0.0, 0.0, 0.0),
     std=(1.0, 1.0, 1.0),
     versions={"deepmark": "0", "torch": "none", "onnx_opset": "19"},
@@ -39,7 +39,7 @@ CONTRACT = Contract(
     data_version=None,
     facts={},
     inputs=graph_inputs(INPUT_SIZE),
-    outputs=graph_outputs(4),
+    outputs=graph_outputs(4, DEEPFASHION2),
 )
 
 _TYPES = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT, "int64": TensorProto.INT64}

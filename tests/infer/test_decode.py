@@ -12,12 +12,12 @@ from head_maps import (
     realistic_maps,
     ungrouped,
 )
+from layouts import GROUPED, SEPARATE, layout_of
 from reference import decode_plainly
 
 from deepmark import geometry
 from deepmark.infer.decode import decode
 from deepmark.model.heads import STRIDE, HeadMaps
-from deepmark.model.landmark_channels import GROUPED
 from deepmark.schema import CATEGORIES
 from deepmark.types import COLUMNS, Detections
 
@@ -31,6 +31,7 @@ def decoded(maps: HeadMaps, *, most: int = 100, threshold: float = 0.1, blend: f
     count = len(maps.size)
     return decode(
         maps,
+        layout=layout_of(maps),
         affines=[AFFINE] * count,
         sizes=[SIZE] * count,
         max_detections=most,
@@ -176,7 +177,9 @@ def one_vest() -> tuple[HeadMaps, int]:
 
 
 def first_landmark(maps: HeadMaps) -> tuple[list[float], float]:
-    found = decode(maps, affines=[np.eye(2, 3)], sizes=[(64, 64)], max_detections=1, landmark_threshold=0.1)[0]
+    found = decode(
+        maps, layout=SEPARATE, affines=[np.eye(2, 3)], sizes=[(64, 64)], max_detections=1, landmark_threshold=0.1
+    )[0]
     return (found.landmarks[0, 0] / STRIDE).tolist(), float(found.landmark_scores[0, 0])
 
 
@@ -226,7 +229,9 @@ def test_boxes_are_clipped_to_the_picture_and_landmarks_are_not(one_vest: tuple[
     maps.size.fill_(100)
     maps.landmark_vectors[0, 2 * channel : 2 * channel + 2, 8, 8] = torch.tensor([-30.0, 30.0])
 
-    found = decode(maps, affines=[np.eye(2, 3)], sizes=[(50, 60)], max_detections=1, landmark_threshold=0.1)[0]
+    found = decode(
+        maps, layout=SEPARATE, affines=[np.eye(2, 3)], sizes=[(50, 60)], max_detections=1, landmark_threshold=0.1
+    )[0]
 
     assert found.boxes.tolist() == [[0, 0, 60, 50]]
     assert found.landmarks[0, 0].tolist() == [-88, 152]

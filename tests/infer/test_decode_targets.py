@@ -7,11 +7,12 @@ from head_maps import (
     ideal_maps_of,
     mirrored_sample,
 )
+from layouts import GROUPED, LAYOUTS, SEPARATE
 
 from deepmark import geometry
 from deepmark.infer.decode import decode
 from deepmark.model.heads import STRIDE
-from deepmark.model.landmark_channels import GROUPED, LAYOUTS, SEPARATE, LandmarkLayout
+from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME
 from deepmark.types import Detections, Sample
 
@@ -56,7 +57,7 @@ def decoded_ideally(samples: list[Sample], layout: LandmarkLayout = SEPARATE) ->
     affines = [sample.affine for sample in samples]
     sizes = [ORIGINAL] * len(samples)
     maps = ideal_maps_of(samples, layout)
-    return decode(maps, affines=affines, sizes=sizes, max_detections=100, landmark_threshold=0.1)
+    return decode(maps, layout=layout, affines=affines, sizes=sizes, max_detections=100, landmark_threshold=0.1)
 
 
 @pytest.mark.slow
@@ -116,8 +117,8 @@ def test_mirrored_maps_decode_as_the_maps_of_the_mirrored_picture(layout: Landma
         "landmark_threshold": 0.1,
     }
 
-    ours = decode(ideal_maps_of(samples, layout).mirror(), **arguments)
-    theirs = decode(ideal_maps_of([mirrored_sample(sample) for sample in samples], layout), **arguments)
+    ours = decode(ideal_maps_of(samples, layout).mirror(layout), layout=layout, **arguments)
+    theirs = decode(ideal_maps_of([mirrored_sample(sample) for sample in samples], layout), layout=layout, **arguments)
 
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(a.categories, b.categories)

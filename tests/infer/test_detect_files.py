@@ -15,13 +15,14 @@ from deepmark.images import MAX_PIXELS
 from deepmark.infer.find_images import find_images
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams
+from deepmark.vocabulary import DEEPFASHION2
 
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory):
     """An untrained network, which detects something everywhere."""
     file = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save_detector(build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1), file)
+    save_detector(build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), DEEPFASHION2, seed=1), file)
     return file
 
 

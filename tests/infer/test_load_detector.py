@@ -17,6 +17,7 @@ from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams, load_params
 from deepmark.schema import STRATEGIES
 from deepmark.types import Detections
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.init import profile_file
 
 
@@ -24,7 +25,7 @@ from deepmark.workspace.init import profile_file
 def model(tmp_path_factory):
     """An untrained network, which detects something everywhere."""
     file = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save_detector(build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1), file)
+    save_detector(build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), DEEPFASHION2, seed=1), file)
     return file
 
 
@@ -187,7 +188,7 @@ def test_options_that_cannot_be_are_refused(model, options, message):
 
 def test_a_model_file_says_how_its_images_are_predicted(tmp_path, detector):
     predict = PROFILE_PREDICT_PARAMS.model_copy(update={"max_detections": 2, "min_score": 0.0})
-    network = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1)
+    network = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), DEEPFASHION2, seed=1)
     save_detector(network, tmp_path / "model.safetensors", predict=predict)
 
     best = load_detector(tmp_path / "model.safetensors", device="cpu", min_score=0)(pixels())
@@ -202,7 +203,7 @@ def test_a_model_file_says_how_its_images_are_predicted(tmp_path, detector):
 @pytest.mark.parametrize(("least", "used"), [(0.0, 0.3), (0.7, 0.7)])
 def test_the_least_score_is_the_higher_one_of_the_usual_and_the_model_s(tmp_path, least, used):
     predict = PROFILE_PREDICT_PARAMS.model_copy(update={"min_score": least})
-    network = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1)
+    network = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), DEEPFASHION2, seed=1)
     save_detector(network, tmp_path / "model.safetensors", predict=predict)
 
     assert f"min_score={used}," in repr(load_detector(tmp_path / "model.safetensors", device="cpu"))

@@ -23,6 +23,7 @@ from deepmark.infer.parts import LEAST, Model, part_bounds
 from deepmark.infer.predict import Predictor, predict_shards
 from deepmark.infer.predict_file import predict_file
 from deepmark.model.detector import build_detector, load_network, save_detector
+from deepmark.vocabulary import DEEPFASHION2
 
 
 @pytest.mark.parametrize(("batch", "size"), [(1, 512), (8, 512), (7, 518), (100, 600), (512, 512), (700, 700)])
@@ -45,7 +46,7 @@ def workspace(sharded, monkeypatch):
     """An untrained network and six images, in three parts."""
     monkeypatch.setattr(parts, "LEAST", 2)
     sharded.model_file.parent.mkdir(parents=True)
-    save_detector(build_detector(sharded.params.model, seed=1), sharded.model_file)
+    save_detector(build_detector(sharded.params.model, DEEPFASHION2, seed=1), sharded.model_file)
     return sharded
 
 
@@ -168,7 +169,7 @@ def test_a_part_that_is_cut_off_is_predicted_again(workspace, predicted, content
 @pytest.mark.slow
 def test_another_checkpoint_uses_no_part_of_the_one_before(workspace, predicted):
     part = killed(workspace)
-    save_detector(build_detector(workspace.params.model, seed=2), workspace.model_file)
+    save_detector(build_detector(workspace.params.model, DEEPFASHION2, seed=2), workspace.model_file)
     predict(workspace)
 
     assert predicted == EVERY
@@ -227,7 +228,7 @@ def test_batches_at_once_come_in_order_and_an_error_ends_them():
 
 def test_a_model_that_is_replaced_meanwhile_predicts_nothing(workspace):
     model = Model.of(workspace.model_file, "none", workspace.params.predict)
-    save_detector(build_detector(workspace.params.model, seed=2), workspace.model_file)
+    save_detector(build_detector(workspace.params.model, DEEPFASHION2, seed=2), workspace.model_file)
 
     with pytest.raises(DeepmarkError, match="was replaced by another file while it predicted"):
         model.predictor()

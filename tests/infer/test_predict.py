@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import simplejpeg
 import torch
+from layouts import HEAD_CHANNELS, SEPARATE
 from small_detector import small_detector
 from torch import Tensor, nn
 
 from deepmark.data.jpeg import decode_and_warp
 from deepmark.infer.predict import Predictor, Timing, predict_shards
 from deepmark.model.detector import Detector
-from deepmark.model.heads import HEAD_CHANNELS, STRIDE, HeadMaps, Heads
+from deepmark.model.heads import STRIDE, HeadMaps, Heads
 from deepmark.params import ModelParams, PredictParams
 from deepmark.schema import CATEGORIES, STRATEGIES
 from deepmark.types import Detections, ImageRecord
@@ -45,7 +46,8 @@ class LampDetector(Detector):
     """Detects a garment of two cells' width wherever the image is bright."""
 
     def __init__(self) -> None:
-        super().__init__(nn.Identity(), Heads(1, hidden=1), ModelParams(backbone="mobile", input_size=INPUT))
+        heads = Heads(1, hidden=1, layout=SEPARATE)
+        super().__init__(nn.Identity(), heads, ModelParams(backbone="mobile", input_size=INPUT))
 
     def normalize(self, images: Tensor) -> Tensor:
         return images.permute(0, 3, 1, 2) / 255

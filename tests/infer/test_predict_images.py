@@ -10,12 +10,13 @@ from deepmark.data.predictions import read_predictions
 from deepmark.infer import parts
 from deepmark.infer.predict_file import predict_file
 from deepmark.model.detector import build_detector, save_detector
+from deepmark.vocabulary import DEEPFASHION2
 
 
 @pytest.fixture
 def model(sharded_once, tmp_path):
     path = tmp_path / "model.safetensors"
-    save_detector(build_detector(sharded_once.params.model, seed=1), path)
+    save_detector(build_detector(sharded_once.params.model, DEEPFASHION2, seed=1), path)
     return path
 
 

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 from head_maps import noise_maps
+from layouts import LAYOUTS
 from small_detector import small_detector
 
 from deepmark import geometry
 from deepmark.infer.tta import average, flipped_and_averaged, letterbox_at_scale
 from deepmark.model.heads import HeadMaps
-from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.params import ModelParams
 
 
@@ -39,7 +39,7 @@ def test_a_mirrored_picture_gives_mirrored_maps_offsets_apart(landmark_maps) -> 
 
     with torch.inference_mode():
         straight = flipped_and_averaged(detector, images)
-        mirrored = flipped_and_averaged(detector, images.flip(-1)).mirror()
+        mirrored = flipped_and_averaged(detector, images.flip(-1)).mirror(detector.layout)
 
     for name in ("center_heatmap", "size", "landmark_vectors", "landmark_heatmap"):
         torch.testing.assert_close(getattr(mirrored, name), getattr(straight, name))

@@ -15,6 +15,7 @@ from deepmark.model.centernet_import import import_checkpoint
 from deepmark.model.detector import MEAN, STD, build_detector, load_network
 from deepmark.model.torch_checkpoint import read_checkpoint
 from deepmark.params import ModelParams
+from deepmark.vocabulary import DEEPFASHION2
 
 PARAMS = ModelParams(backbone="dla34", input_size=(64, 96))
 
@@ -96,7 +97,7 @@ def test_a_head_that_does_not_fit_has_its_start_values(tmp_path, dla_weights):
 
     found = load_network(tmp_path / "model.safetensors").heads.center_heatmap.state_dict()
 
-    start = build_detector(PARAMS, seed=0).heads.center_heatmap.state_dict()
+    start = build_detector(PARAMS, DEEPFASHION2, seed=0).heads.center_heatmap.state_dict()
     assert all(torch.equal(found[name], start[name]) for name in start)
 
 

@@ -10,6 +10,7 @@ from deepmark.model.cost import SUSTAINED, cost, count_flop, kept_for_backward, 
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.model.heads import CellIndex
 from deepmark.params import ModelParams, load_params
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.init import profile_file
 
 MOBILE = ModelParams(backbone="mobile", input_size=(64, 96))
@@ -27,22 +28,22 @@ def test_a_convolution_costs_two_for_every_product():
 @pytest.mark.parametrize("backbone", ["mobile", "dla34"])
 def test_what_is_kept_for_the_backward_pass_is_counted_as_it_is_kept(backbone):
     params = ModelParams(backbone=backbone, input_size=(64, 96))
-    detector, zeros = build_detector(params, seed=1), torch.zeros(8, dtype=torch.int64)
+    detector, zeros = build_detector(params, DEEPFASHION2, seed=1), torch.zeros(8, dtype=torch.int64)
     cells = CellIndex(image=zeros, x=zeros, y=zeros)
 
     real = saved_bytes(lambda: detector(torch.zeros(1, 3, 64, 96), gather_at=(cells, cells)), detector)
 
-    assert kept_for_backward(params) == pytest.approx(real, rel=0.02)
+    assert kept_for_backward(params, DEEPFASHION2) == pytest.approx(real, rel=0.02)
 
 
 def test_a_training_costs_three_passes_an_image_and_its_memory_grows_with_the_batch_of_a_device():
     train = load_params(profile_file("demo")).train
     small, large = (train.model_copy(update={"batch_size": 64, "device_batch": batch}) for batch in (8, 16))
-    once, twice = (training_cost(MOBILE, each, images=1000) for each in (small, large))
+    once, twice = (training_cost(MOBILE, DEEPFASHION2, each, images=1000) for each in (small, large))
 
-    assert once["exaflop"] == pytest.approx(3 * cost(MOBILE)["gflop"] * 1e-9 * 1000 * train.epochs)
+    assert once["exaflop"] == pytest.approx(3 * cost(MOBILE, DEEPFASHION2)["gflop"] * 1e-9 * 1000 * train.epochs)
     assert once["gpu_hours"] == pytest.approx(once["exaflop"] * 1e18 / SUSTAINED / 3600)
-    assert (twice["gigabytes"] - once["gigabytes"]) * 1e9 == pytest.approx(8 * kept_for_backward(MOBILE))
+    assert (twice["gigabytes"] - once["gigabytes"]) * 1e9 == pytest.approx(8 * kept_for_backward(MOBILE, DEEPFASHION2))
 
 
 def test_a_deformable_layer_costs_its_offsets_its_samples_and_its_products():
@@ -63,7 +64,9 @@ def test_counting_on_a_device_that_computes_gives_the_same():
 
 @pytest.mark.slow
 def test_the_published_networks_cost_what_is_known_of_them():
-    dla, hourglass = (cost(ModelParams(backbone=name, input_size=(512, 512))) for name in ("dla34", "hourglass104"))
+    dla, hourglass = (
+        cost(ModelParams(backbone=name, input_size=(512, 512)), DEEPFASHION2) for name in ("dla34", "hourglass104")
+    )
 
     assert dla["gflop"] == dla["gflop_detecting"] == pytest.approx(87.5, abs=1)
     assert hourglass["gflop"] == pytest.approx(715, abs=8)
@@ -74,7 +77,7 @@ def test_the_published_networks_cost_what_is_known_of_them():
 
 @pytest.mark.slow
 def test_detecting_saves_the_heads_of_the_earlier_stack():
-    facts = cost(ModelParams(backbone="hourglass104", input_size=(128, 128)))
+    facts = cost(ModelParams(backbone="hourglass104", input_size=(128, 128)), DEEPFASHION2)
     hidden, channels = 6 * 256 * 256 * 9, 256 * 901
 
     saved = 1e9 * (facts["gflop"] - facts["gflop_detecting"])
@@ -85,7 +88,8 @@ def test_detecting_saves_the_heads_of_the_earlier_stack():
 @pytest.mark.slow
 def test_plain_convolutions_cost_less():
     deformable, plain = (
-        cost(ModelParams(backbone="dla34", input_size=(64, 64), deformable=deformable)) for deformable in (True, False)
+        cost(ModelParams(backbone="dla34", input_size=(64, 64), deformable=deformable), DEEPFASHION2)
+        for deformable in (True, False)
     )
 
     assert plain["gflop"] < deformable["gflop"]
@@ -94,15 +98,15 @@ def test_plain_convolutions_cost_less():
 
 @pytest.mark.slow
 def test_the_weights_take_the_space_that_their_file_takes(tmp_path):
-    save_detector(build_detector(MOBILE, seed=0), tmp_path / "model.safetensors")
+    save_detector(build_detector(MOBILE, DEEPFASHION2, seed=0), tmp_path / "model.safetensors")
 
     size = (tmp_path / "model.safetensors").stat().st_size
 
-    assert cost(MOBILE)["weights_megabytes"] == pytest.approx(size / 1e6, rel=0.01)
+    assert cost(MOBILE, DEEPFASHION2)["weights_megabytes"] == pytest.approx(size / 1e6, rel=0.01)
 
 
 def test_a_measured_time_says_where_it_was_measured():
-    facts = measured_time(MOBILE, precision="fp32", device=torch.device("cpu"))
+    facts = measured_time(MOBILE, DEEPFASHION2, precision="fp32", device=torch.device("cpu"))
 
     assert facts["milliseconds_a_picture"] > 0
     assert facts["device"] == f"CPU, {torch.get_num_threads()} threads"
@@ -112,7 +116,7 @@ def test_a_measured_time_says_where_it_was_measured():
 def test_the_command_prints_the_costs_of_the_configuration(deepmark, sharded):
     facts = deepmark("model", "--workspace", sharded.root, "--no-time", "--json").facts
 
-    assert facts == cost(ModelParams(backbone="mobile", input_size=(64, 64)))
+    assert facts == cost(ModelParams(backbone="mobile", input_size=(64, 64)), DEEPFASHION2)
 
 
 @pytest.mark.slow

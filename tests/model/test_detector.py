@@ -5,6 +5,7 @@ from dataclasses import fields
 
 import pytest
 import torch
+from layouts import HEAD_CHANNELS, LAYOUTS
 from torch import Tensor, nn
 
 from deepmark.model.detector import (
@@ -18,9 +19,9 @@ from deepmark.model.detector import (
     load_network,
     save_detector,
 )
-from deepmark.model.heads import HEAD_CHANNELS, CellIndex, GatheredHeads, Heads, head_channels
-from deepmark.model.landmark_channels import LAYOUTS
+from deepmark.model.heads import CellIndex, GatheredHeads, Heads, head_channels
 from deepmark.params import ModelParams
+from deepmark.vocabulary import DEEPFASHION2
 
 MOBILE = ModelParams(backbone="mobile", input_size=(64, 96))
 
@@ -48,7 +49,7 @@ ALL = [
 
 @pytest.fixture(scope="module", params=ALL)
 def built(request: pytest.FixtureRequest) -> Detector:
-    return build_detector(request.param, seed=0)
+    return build_detector(request.param, DEEPFASHION2, seed=0)
 
 
 @pytest.fixture
@@ -93,12 +94,12 @@ def test_every_parameter_takes_part(detector):
 
 
 def test_dla34_has_the_20_million_parameters_of_the_paper_s_network():
-    assert count_parameters(build_detector(DLA34, seed=0)) == pytest.approx(20.3e6, rel=0.01)
+    assert count_parameters(build_detector(DLA34, DEEPFASHION2, seed=0)) == pytest.approx(20.3e6, rel=0.01)
 
 
 def test_the_hourglass_has_195_million_parameters():
     with torch.device("meta"):
-        assert count_parameters(build_detector(HOURGLASS, seed=None)) == pytest.approx(195e6, rel=0.01)
+        assert count_parameters(build_detector(HOURGLASS, DEEPFASHION2, seed=None)) == pytest.approx(195e6, rel=0.01)
 
 
 class TwoStacks(nn.Module):
@@ -109,7 +110,7 @@ class TwoStacks(nn.Module):
 
 
 def test_every_stack_is_read_in_training_and_the_last_detects():
-    earlier, last = Heads(3, hidden=4), Heads(3, hidden=4)
+    earlier, last = Heads(3, hidden=4, layout=LAYOUTS["separate"]), Heads(3, hidden=4, layout=LAYOUTS["separate"])
     detector = Detector(TwoStacks(), last, MOBILE, earlier_heads=[earlier])
     images, at = torch.randn(1, 3, 4, 4), (some_cells(1), some_cells(2))
 
@@ -121,16 +122,18 @@ def test_every_stack_is_read_in_training_and_the_last_detects():
 
 
 def test_detecting_never_computes_the_heads_of_earlier_stacks():
-    earlier = Heads(3, hidden=4)
+    earlier = Heads(3, hidden=4, layout=LAYOUTS["separate"])
     earlier.register_forward_pre_hook(lambda *_: pytest.fail("an earlier head was computed"))
 
-    Detector(TwoStacks(), Heads(3, hidden=4), MOBILE, earlier_heads=[earlier])(torch.randn(1, 3, 4, 4))
+    Detector(TwoStacks(), Heads(3, hidden=4, layout=LAYOUTS["separate"]), MOBILE, earlier_heads=[earlier])(
+        torch.randn(1, 3, 4, 4)
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("params", [DLA34, PLAIN], ids=["deformable", "plain"])
 def test_it_learns_with_and_without_deformable_convolutions(params):
-    detector = build_detector(params, seed=0)
+    detector = build_detector(params, DEEPFASHION2, seed=0)
     optimizer = torch.optim.Adam(detector.parameters(), lr=1e-3)
     images = torch.randn(1, 3, *params.input_size, generator=torch.Generator().manual_seed(0))
     errors = []
@@ -146,11 +149,11 @@ def test_it_learns_with_and_without_deformable_convolutions(params):
 
 
 def test_the_light_network_has_less_than_two_million_parameters():
-    assert 1e6 < count_parameters(build_detector(MOBILE, seed=0)) < 2e6
+    assert 1e6 < count_parameters(build_detector(MOBILE, DEEPFASHION2, seed=0)) < 2e6
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
-    one, same, other = (build_detector(MOBILE, seed=seed).state_dict() for seed in (5, 5, 6))
+    one, same, other = (build_detector(MOBILE, DEEPFASHION2, seed=seed).state_dict() for seed in (5, 5, 6))
 
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one["heads.size.0.weight"], other["heads.size.0.weight"])
@@ -160,7 +163,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
 def test_building_leaves_the_generator_where_it_was(seed):
     before = torch.get_rng_state()
 
-    build_detector(MOBILE, seed=seed)
+    build_detector(MOBILE, DEEPFASHION2, seed=seed)
 
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -186,7 +189,7 @@ def test_the_heads_of_every_stack_start_with_a_probability_of_a_tenth(detector):
 
 
 def test_normalizing_maps_the_mean_to_zero_and_one_deviation_to_one():
-    detector = build_detector(MOBILE, seed=0)
+    detector = build_detector(MOBILE, DEEPFASHION2, seed=0)
     mean = torch.tensor(MEAN)
     pictures = (255 * torch.stack([mean, mean + torch.tensor(STD)])).round().to(torch.uint8)[:, None, None]
 
@@ -198,7 +201,7 @@ def test_normalizing_maps_the_mean_to_zero_and_one_deviation_to_one():
 
 
 def test_normalized_pictures_have_their_channels_last_in_memory():
-    normal = build_detector(MOBILE, seed=0).normalize(torch.zeros(2, 32, 64, 3, dtype=torch.uint8))
+    normal = build_detector(MOBILE, DEEPFASHION2, seed=0).normalize(torch.zeros(2, 32, 64, 3, dtype=torch.uint8))
 
     assert normal.is_contiguous(memory_format=torch.channels_last)
 
@@ -221,6 +224,8 @@ def test_a_saved_detector_comes_back_as_it_was(tmp_path, detector):
 
 
 def test_grouping_landmarks_leaves_out_nothing_but_output_channels():
-    fewer = count_parameters(build_detector(MOBILE, seed=0)) - count_parameters(build_detector(GROUPED, seed=0))
+    fewer = count_parameters(build_detector(MOBILE, DEEPFASHION2, seed=0)) - count_parameters(
+        build_detector(GROUPED, DEEPFASHION2, seed=0)
+    )
 
     assert fewer == (901 - 259) * (HIDDEN["mobile"] + 1)

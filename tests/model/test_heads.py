@@ -3,9 +3,10 @@ from dataclasses import fields
 import pytest
 import torch
 import torch.nn.functional as F
+from layouts import GROUPED, HEAD_CHANNELS, LAYOUTS, SEPARATE
 
-from deepmark.model.heads import HEAD_CHANNELS, CellIndex, HeadMaps, Heads, head_channels
-from deepmark.model.landmark_channels import GROUPED, LAYOUTS, SEPARATE, LandmarkLayout
+from deepmark.model.heads import CellIndex, HeadMaps, Heads, head_channels
+from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.schema import CATEGORIES, LANDMARKS, MIRROR
 
 each_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
@@ -33,17 +34,9 @@ def test_there_are_259_channels_where_landmarks_are_grouped():
 
 
 @each_layout
-def test_maps_know_their_layout(layout):
-    maps = random_maps(layout)
-
-    assert maps.layout is layout
-    assert maps.gather_at(random_cells(3, (4, 5)), random_cells(2, (4, 5))).layout is layout
-
-
-@each_layout
 def test_the_mirror_image_of_the_mirror_image_is_the_picture(layout):
     maps = random_maps(layout)
-    twice = maps.mirror().mirror()
+    twice = maps.mirror(layout).mirror(layout)
 
     for name in HEAD_CHANNELS:
         torch.testing.assert_close(getattr(twice, name), getattr(maps, name))
@@ -54,7 +47,7 @@ def test_a_mirrored_landmark_points_the_other_way_under_its_pair_s_name():
     dress = CATEGORIES[-1]
     left = next(i for i in range(dress.span.start, dress.span.stop) if MIRROR[i] != i)
 
-    mirrored = maps.mirror()
+    mirrored = maps.mirror(SEPARATE)
 
     there, here = (1, MIRROR[left], 2, 0), (1, left, 2, 4)
     assert mirrored.landmark_heatmap[there] == maps.landmark_heatmap[here]
@@ -67,7 +60,7 @@ def test_a_mirrored_landmark_points_the_other_way_under_its_pair_s_name():
 def test_grouped_maps_mirror_as_the_landmarks_they_stand_for():
     maps = random_maps(GROUPED)
 
-    mirrored = maps.mirror()
+    mirrored = maps.mirror(GROUPED)
 
     for landmark, channel in enumerate(GROUPED.channel_of):
         pair = GROUPED.channel_of[MIRROR[landmark]]
@@ -93,7 +86,7 @@ def test_values_computed_at_cells_equal_those_of_the_whole_maps(number, layout):
 
 
 def test_before_training_every_cell_is_a_peak_with_probability_a_tenth():
-    heads = Heads(8, hidden=16)
+    heads = Heads(8, hidden=16, layout=SEPARATE)
     heads.reset_outputs()
 
     maps = heads(torch.zeros(1, 8, 4, 4))
@@ -109,7 +102,7 @@ def test_vectors_and_heatmaps_cover_every_landmark():
 
 
 def test_a_window_past_the_border_sees_zeros():
-    heads = Heads(3, hidden=4)
+    heads = Heads(3, hidden=4, layout=SEPARATE)
     features = torch.randn(1, 3, 2, 2)
     corner = CellIndex(image=torch.tensor([0]), x=torch.tensor([1]), y=torch.tensor([1]))
     wide = CellIndex(image=torch.tensor([0]), x=torch.tensor([2]), y=torch.tensor([2]))

@@ -12,6 +12,7 @@ from deepmark.model.detector import Detector, build_detector, save_detector
 from deepmark.model.heads import Head
 from deepmark.model.init_weights import start_from
 from deepmark.params import ModelParams
+from deepmark.vocabulary import DEEPFASHION2
 
 MOBILE = ModelParams(backbone="mobile", input_size=(64, 96))
 DLA34 = ModelParams(backbone="dla34", input_size=(64, 96))
@@ -24,7 +25,7 @@ def saved(detector: Detector, folder, **facts: str):
 
 
 def test_everything_is_taken_from_a_model_of_the_same_shape(tmp_path):
-    old, new = build_detector(MOBILE, seed=1), build_detector(MOBILE, seed=2)
+    old, new = build_detector(MOBILE, DEEPFASHION2, seed=1), build_detector(MOBILE, DEEPFASHION2, seed=2)
     old.mean.fill_(0.25)
     old.std.fill_(0.5)
 
@@ -38,16 +39,16 @@ def test_everything_is_taken_from_a_model_of_the_same_shape(tmp_path):
 
 
 def test_what_the_network_learns_with_stays_where_it_lies(tmp_path):
-    new = build_detector(MOBILE, seed=2)
+    new = build_detector(MOBILE, DEEPFASHION2, seed=2)
     before = {name: (value.data_ptr(), value.stride()) for name, value in new.state_dict().items()}
 
-    start_from(new, saved(build_detector(MOBILE, seed=1), tmp_path))
+    start_from(new, saved(build_detector(MOBILE, DEEPFASHION2, seed=1), tmp_path))
 
     assert {name: (value.data_ptr(), value.stride()) for name, value in new.state_dict().items()} == before
 
 
 def test_a_head_for_other_outputs_is_left_whole(tmp_path):
-    old, new = build_detector(MOBILE, seed=1), build_detector(MOBILE, seed=2)
+    old, new = build_detector(MOBILE, DEEPFASHION2, seed=1), build_detector(MOBILE, DEEPFASHION2, seed=2)
     old.heads.landmark_heatmap = Head(48, 64, 81)
     start = {name: value.clone() for name, value in new.heads.landmark_heatmap.state_dict().items()}
 
@@ -60,7 +61,7 @@ def test_a_head_for_other_outputs_is_left_whole(tmp_path):
 
 
 def test_heads_that_hold_nothing_learned_are_left(tmp_path):
-    old, new = build_detector(MOBILE, seed=1), build_detector(MOBILE, seed=2)
+    old, new = build_detector(MOBILE, DEEPFASHION2, seed=1), build_detector(MOBILE, DEEPFASHION2, seed=2)
     start = new.heads.size[0].weight.clone()
 
     facts = start_from(new, saved(old, tmp_path, heads_at_start=json.dumps(["heads.size"])))
@@ -70,7 +71,7 @@ def test_heads_that_hold_nothing_learned_are_left(tmp_path):
 
 
 def test_tensors_of_the_backbone_that_do_not_fit_are_left_one_by_one(tmp_path):
-    old, new = build_detector(MOBILE, seed=1), build_detector(MOBILE, seed=2)
+    old, new = build_detector(MOBILE, DEEPFASHION2, seed=1), build_detector(MOBILE, DEEPFASHION2, seed=2)
     old.backbone.stem[0].weight = torch.nn.Parameter(torch.zeros(16, 3, 5, 5))
     start = new.backbone.stem[0].weight.clone()
 
@@ -89,7 +90,7 @@ def layer_pair(old: Detector, new: Detector):
 
 @pytest.mark.slow
 def test_a_plain_convolution_starts_as_the_deformable_one_where_that_sees_nothing(tmp_path):
-    old, new = build_detector(DLA34, seed=1), build_detector(PLAIN, seed=2)
+    old, new = build_detector(DLA34, DEEPFASHION2, seed=1), build_detector(PLAIN, DEEPFASHION2, seed=2)
     for layer in old.modules():
         if isinstance(layer, DeformConv2d):
             torch.nn.init.normal_(layer.conv_offset_mask.bias[18:])  # each tap has another weight
@@ -105,7 +106,7 @@ def test_a_plain_convolution_starts_as_the_deformable_one_where_that_sees_nothin
 
 @pytest.mark.slow
 def test_a_deformable_convolution_starts_as_the_plain_one(tmp_path):
-    old, new = build_detector(PLAIN, seed=1), build_detector(DLA34, seed=2)
+    old, new = build_detector(PLAIN, DEEPFASHION2, seed=1), build_detector(DLA34, DEEPFASHION2, seed=2)
 
     facts = start_from(new, saved(old, tmp_path))
 
@@ -117,17 +118,17 @@ def test_a_deformable_convolution_starts_as_the_plain_one(tmp_path):
 
 @pytest.mark.slow
 def test_another_backbone_is_refused_and_nothing_changes(tmp_path):
-    new = build_detector(MOBILE, seed=2)
+    new = build_detector(MOBILE, DEEPFASHION2, seed=2)
     before = {name: value.clone() for name, value in new.state_dict().items()}
 
     with pytest.raises(DeepmarkError, match=r"init\.safetensors: weights of the backbone dla34.*is mobile"):
-        start_from(new, saved(build_detector(DLA34, seed=1), tmp_path))
+        start_from(new, saved(build_detector(DLA34, DEEPFASHION2, seed=1), tmp_path))
 
     assert all(torch.equal(value, before[name]) for name, value in new.state_dict().items())
 
 
 def test_a_file_of_which_nothing_fits_the_backbone_is_refused(tmp_path):
-    old, new = build_detector(MOBILE, seed=1), build_detector(MOBILE, seed=2)
+    old, new = build_detector(MOBILE, DEEPFASHION2, seed=1), build_detector(MOBILE, DEEPFASHION2, seed=2)
     old.backbone = torch.nn.Conv2d(3, 8, 3)
 
     with pytest.raises(DeepmarkError, match=r"init\.safetensors: nothing in it fits the backbone mobile"):
@@ -136,4 +137,4 @@ def test_a_file_of_which_nothing_fits_the_backbone_is_refused(tmp_path):
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DeepmarkError, match=r"nothing\.safetensors: no such file"):
-        start_from(build_detector(MOBILE, seed=0), tmp_path / "nothing.safetensors")
+        start_from(build_detector(MOBILE, DEEPFASHION2, seed=0), tmp_path / "nothing.safetensors")

@@ -3,8 +3,9 @@
 from itertools import combinations
 
 import pytest
+from layouts import GROUPED, LAYOUTS, SEPARATE
 
-from deepmark.model.landmark_channels import GROUPED, LAYOUTS, SEPARATE, LandmarkLayout, layout_with
+from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, LANDMARKS, MIRROR
 
 each_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
@@ -100,9 +101,3 @@ def test_what_lies_elsewhere_on_the_body_has_another_channel():
     assert channel("short sleeve top", 10) != channel("long sleeve top", 12), "the ends of short and of long sleeves"
     assert channel("long sleeve top", 20) != channel("long sleeve dress", 22), "the hems of tops and of dresses"
     assert channel("shorts", 6) != channel("trousers", 7), "the ends of shorts and of trousers"
-
-
-def test_maps_are_known_by_their_number_of_channels():
-    assert [layout_with(layout.channels) for layout in LAYOUTS.values()] == list(LAYOUTS.values())
-    with pytest.raises(ValueError, match="no layout has 17"):
-        layout_with(17)

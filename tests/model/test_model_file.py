@@ -16,9 +16,9 @@ from deepmark.model.detector import (
     load_network,
     save_detector,
 )
-from deepmark.model.landmark_channels import LAYOUTS
 from deepmark.params import ModelParams, load_params
 from deepmark.schema import CATEGORIES
+from deepmark.vocabulary import DEEPFASHION2
 
 MOBILE = ModelParams(backbone="mobile", input_size=(64, 96))
 
@@ -27,7 +27,7 @@ GROUPED = ModelParams(backbone="mobile", input_size=(64, 96), landmark_maps="gro
 
 
 def test_the_mean_of_the_pictures_is_kept_with_the_weights(tmp_path):
-    detector = build_detector(MOBILE, seed=0)
+    detector = build_detector(MOBILE, DEEPFASHION2, seed=0)
     detector.mean.fill_(0.25)
 
     save_detector(detector, tmp_path / "model.safetensors")
@@ -36,7 +36,7 @@ def test_the_mean_of_the_pictures_is_kept_with_the_weights(tmp_path):
 
 
 def test_the_file_says_what_it_holds_to_any_reader(tmp_path):
-    save_detector(build_detector(MOBILE, seed=0), tmp_path / "model.safetensors")
+    save_detector(build_detector(MOBILE, DEEPFASHION2, seed=0), tmp_path / "model.safetensors")
 
     head = (tmp_path / "model.safetensors").read_bytes()
     metadata = json.loads(head[8 : 8 + int.from_bytes(head[:8], "little")])["__metadata__"]
@@ -47,7 +47,7 @@ def test_the_file_says_what_it_holds_to_any_reader(tmp_path):
 
 
 def test_the_same_model_is_the_same_file_every_time(tmp_path):
-    detector = build_detector(MOBILE, seed=0)
+    detector = build_detector(MOBILE, DEEPFASHION2, seed=0)
     for name in "abcdef":
         save_detector(detector, tmp_path / name, facts={"run": "7", "data": "3"})
 
@@ -55,10 +55,9 @@ def test_the_same_model_is_the_same_file_every_time(tmp_path):
 
 
 def test_a_model_whose_maps_show_other_groups_of_landmarks_is_refused(tmp_path, monkeypatch):
-    swapped = replace(LAYOUTS["grouped"], channel_of=LAYOUTS["grouped"].channel_of[::-1])
-    with monkeypatch.context() as then:
-        then.setattr(detector_module, "LAYOUTS", {"grouped": swapped})
-        save_detector(build_detector(GROUPED, seed=0), tmp_path / "model.safetensors")
+    detector = build_detector(GROUPED, DEEPFASHION2, seed=0)
+    detector.heads.layout = replace(detector.layout, channel_of=detector.layout.channel_of[::-1])
+    save_detector(detector, tmp_path / "model.safetensors")
 
     with pytest.raises(DeepmarkError, match=r"model\.safetensors: its maps show other landmarks .* grouped"):
         load_network(tmp_path / "model.safetensors")
@@ -66,8 +65,8 @@ def test_a_model_whose_maps_show_other_groups_of_landmarks_is_refused(tmp_path, 
 
 def test_the_section_predict_comes_back_with_the_model(tmp_path):
     predict = load_params(REPOSITORY / "params.yaml").predict
-    save_detector(build_detector(MOBILE, seed=0), tmp_path / "with.safetensors", predict=predict)
-    save_detector(build_detector(MOBILE, seed=0), tmp_path / "without.safetensors")
+    save_detector(build_detector(MOBILE, DEEPFASHION2, seed=0), tmp_path / "with.safetensors", predict=predict)
+    save_detector(build_detector(MOBILE, DEEPFASHION2, seed=0), tmp_path / "without.safetensors")
 
     assert load_network(tmp_path / "with.safetensors").predict_params == predict
     assert load_network(tmp_path / "without.safetensors").predict_params is None
@@ -80,7 +79,7 @@ def test_a_missing_model_is_named(tmp_path):
 
 def test_a_damaged_model_is_refused(tmp_path):
     path = tmp_path / "model.safetensors"
-    save_detector(build_detector(MOBILE, seed=0), path)
+    save_detector(build_detector(MOBILE, DEEPFASHION2, seed=0), path)
     path.write_bytes(path.read_bytes()[:-1000])
 
     with pytest.raises(DeepmarkError, match=r"model\.safetensors: damaged.*`deepmark train` again"):
@@ -89,7 +88,7 @@ def test_a_damaged_model_is_refused(tmp_path):
 
 def test_one_flipped_bit_of_header_or_weights_is_told(tmp_path):
     path = tmp_path / "model.safetensors"
-    save_detector(build_detector(MOBILE, seed=0), path)
+    save_detector(build_detector(MOBILE, DEEPFASHION2, seed=0), path)
     whole = path.read_bytes()
     header = 8 + int.from_bytes(whole[:8], "little")
 
@@ -102,7 +101,7 @@ def test_one_flipped_bit_of_header_or_weights_is_told(tmp_path):
 def test_a_model_of_an_earlier_release_without_a_digest_is_loaded(tmp_path, monkeypatch):
     monkeypatch.setattr(detector_module, "new_file_with_digest", new_file)
     monkeypatch.setattr(detector_module, "NO_DIGEST", "none")
-    detector = build_detector(MOBILE, seed=0)
+    detector = build_detector(MOBILE, DEEPFASHION2, seed=0)
     save_detector(detector, tmp_path / "model.safetensors")
 
     loaded = load_network(tmp_path / "model.safetensors").state_dict()
@@ -137,7 +136,7 @@ def test_a_model_with_an_unreadable_description_is_refused(tmp_path):
 @pytest.mark.parametrize("change", ["missing", "wrong shape", "extra"])
 def test_a_model_whose_tensors_do_not_fit_is_refused(tmp_path, change):
     path = tmp_path / "model.safetensors"
-    detector = build_detector(MOBILE, seed=0)
+    detector = build_detector(MOBILE, DEEPFASHION2, seed=0)
     head = detector.heads.size[2]
     if change == "missing":
         head.bias = None

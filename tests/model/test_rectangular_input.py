@@ -14,6 +14,7 @@ from deepmark.train.optim import build_optimizer
 from deepmark.train.step import make_stepper
 from deepmark.train.targets import Batch, collate
 from deepmark.types import Sample
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.init import profile_file
 
 SIZES = [
@@ -44,7 +45,7 @@ def batch_of(size: tuple[int, int], count: int = 2) -> Batch:
 @pytest.mark.parametrize(("backbone", "size"), SIZES)
 def test_a_network_learns_and_detects_on_a_canvas_of_any_shape(backbone, size):
     height, width = size
-    detector = build_detector(model_params(backbone=backbone, input_size=size), seed=1)
+    detector = build_detector(model_params(backbone=backbone, input_size=size), DEEPFASHION2, seed=1)
     train = load_params(profile_file("demo")).train
     stepper = make_stepper(detector, build_optimizer(detector, train), train, ALONE)
     losses = [stepper.step([batch_of(size)], 1e-4).losses[0] for _ in range(3)]

@@ -51,8 +51,8 @@ PREDICT = json.loads(CONTRACT.to_json())["predict"]
         ("[]", "m: no contract of an exported DeepMark model. Give a file that `deepmark export` wrote."),
         ('{"format": "other"}', "m: no contract of an exported DeepMark model."),
         (
-            changed(format="deepmark onnx 3"),
-            "contract is of version 3, and this DeepMark knows up to 2. Update DeepMark",
+            changed(format="deepmark onnx 4"),
+            "contract is of version 4, and this DeepMark knows up to 3. Update DeepMark",
         ),
         (changed(precision=8), "damaged .contract.precision: 8 is of the wrong type."),
         (changed(input_size=[64]), "damaged .contract.input_size: 1 values instead of 2."),
@@ -62,7 +62,10 @@ PREDICT = json.loads(CONTRACT.to_json())["predict"]
         ),
         (changed(colour=1), "damaged .contract: 'colour' is unknown."),
         (json.dumps({"format": "deepmark onnx 1"}), "damaged .contract: 'categories' is missing."),
-        (changed(categories=[]), r"does not fit: it has 0 categories, and DeepMark 13 .* that exported it .1.2.3."),
+        (
+            changed(categories=[]),
+            r"does not fit: it has 0 categories, and the vocabulary DeepFashion2 13 .* that exported it .1.2.3.",
+        ),
         (
             changed(categories=[{"name": "hat", "landmarks": []}, *json.loads(CONTRACT.to_json())["categories"][1:]]),
             "does not fit: .*'hat' differs",

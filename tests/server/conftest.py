@@ -18,13 +18,16 @@ from deepmark.server.app import create_app
 from deepmark.server.limits import Limits
 from deepmark.server.metrics import Metrics
 from deepmark.server.served_model import FollowedModel, ServedModel
+from deepmark.vocabulary import DEEPFASHION2
 
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("served") / "model.safetensors"
     few = PROFILE_PREDICT_PARAMS.model_copy(update={"max_detections": 20})
-    save_detector(build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1), file, predict=few)
+    save_detector(
+        build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), DEEPFASHION2, seed=1), file, predict=few
+    )
     return file
 
 

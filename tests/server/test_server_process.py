@@ -16,6 +16,7 @@ from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams
 from deepmark.registry.versions import CHAMPION, Registry
 from deepmark.tracking.tracker import Tracker
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.init import init_workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.system]
@@ -48,7 +49,8 @@ def half_a_request(url: str, content: bytes) -> socket.socket:
 def new_version(folder, seed: int, image: bytes) -> int:
     """Register an untrained network, which finds garments everywhere."""
     save_detector(
-        build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=seed), folder / "model.safetensors"
+        build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), DEEPFASHION2, seed=seed),
+        folder / "model.safetensors",
     )
     tracker = Tracker.start(folder, params={}, tags={})
     uri = tracker.log_model(folder / "model.safetensors", image)

@@ -9,6 +9,7 @@ from workspaces import copied
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams
 from deepmark.tracking.tracker import Tracker
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.init import profile_file
 
 
@@ -19,7 +20,7 @@ def logged(sharded_once, tmp_path_factory):
     text = profile_file("demo").read_text("utf-8").replace("max_megapixels: 50", "max_megapixels: 0.02")
     # The scores of an untrained network are low: here every detection is returned.
     (workspace / "params.yaml").write_text(text.replace("min_score: 0.3", "min_score: 0.0"))
-    detector = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), seed=1)
+    detector = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), DEEPFASHION2, seed=1)
     save_detector(detector, workspace / "model.safetensors")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)

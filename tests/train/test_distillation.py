@@ -2,31 +2,32 @@
 
 import pytest
 import torch
+from layouts import HEAD_CHANNELS, LAYOUTS, layout_of
 from one_process import fingerprint, new_stepper, train
 from test_loss import WEIGHTS, compute, make_batch, random_maps
 from workspaces import set_params
 
 from deepmark.model.detector import build_detector, save_detector
-from deepmark.model.heads import HEAD_CHANNELS, HeadMaps
-from deepmark.model.landmark_channels import LAYOUTS
+from deepmark.model.heads import HeadMaps
 from deepmark.params import model_params
 from deepmark.train.distillation import teacher_loss
 from deepmark.train.loop import TrainState
 from deepmark.train.loss import loss_names
 from deepmark.train.run_id import run_folder
 from deepmark.train.targets import Targets, make_targets
+from deepmark.vocabulary import DEEPFASHION2
 
 TAUGHT = WEIGHTS.model_copy(update={"teacher": 0.5})
 
 
 def distance(maps: HeadMaps, others: HeadMaps, targets: Targets) -> torch.Tensor:
     ours, theirs = (each.gather_at(*targets.cells) for each in (maps, others))
-    return teacher_loss(ours, theirs, targets, weights=WEIGHTS, counts=targets.counts, own=None)
+    return teacher_loss(ours, theirs, targets, layout=layout_of(maps), weights=WEIGHTS, counts=targets.counts, own=None)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 def test_the_loss_is_its_plain_definition(layout):
-    targets = make_targets(make_batch())
+    targets = make_targets(make_batch(), DEEPFASHION2)
     maps, others = (random_maps(4, seed=seed, layout=layout) for seed in (1, 2))
     garments, points = targets.counts.tolist()
     wanted = (maps.center_heatmap.sigmoid() - others.center_heatmap.sigmoid()).square().sum().item() / garments
@@ -50,7 +51,7 @@ def test_the_loss_is_its_plain_definition(layout):
 
 
 def test_the_gradient_equals_finite_differences():
-    targets = make_targets(make_batch())
+    targets = make_targets(make_batch(), DEEPFASHION2)
     others = random_maps(4, seed=2)
     generator = torch.Generator().manual_seed(3)
     for name in HEAD_CHANNELS:
@@ -68,7 +69,7 @@ def test_the_gradient_equals_finite_differences():
 
 
 def test_it_is_a_part_of_the_total_with_a_name_and_own_channels_alone_if_others_are_not_learnt():
-    targets = make_targets(make_batch())
+    targets = make_targets(make_batch(), DEEPFASHION2)
     maps, others = random_maps(4, seed=1), random_maps(4, seed=2).gather_at(*targets.cells)
     plain, taught, own = (
         compute(maps, targets, weights=weights, taught=given, own=channels)
@@ -85,7 +86,7 @@ def test_it_is_a_part_of_the_total_with_a_name_and_own_channels_alone_if_others_
 def with_teacher(sharded):
     """A workspace whose network learns from an untrained one of the same kind."""
     params = sharded.params.model
-    save_detector(build_detector(params, seed=5), sharded.root / "teacher.safetensors")
+    save_detector(build_detector(params, DEEPFASHION2, seed=5), sharded.root / "teacher.safetensors")
     return set_params(sharded, train={"teacher": "teacher.safetensors", "loss_weights": {"teacher": 1.0}})
 
 
@@ -105,7 +106,9 @@ def test_a_run_with_a_teacher_has_its_curve_and_leaves_the_teacher_as_it_is(with
 
 def test_the_teacher_is_part_of_the_runs_identity(with_teacher):
     before = run_folder(with_teacher)
-    save_detector(build_detector(with_teacher.params.model, seed=6), with_teacher.root / "teacher.safetensors")
+    save_detector(
+        build_detector(with_teacher.params.model, DEEPFASHION2, seed=6), with_teacher.root / "teacher.safetensors"
+    )
 
     assert run_folder(with_teacher) != before
 
@@ -122,6 +125,9 @@ def test_a_teacher_that_cannot_teach_is_told(sharded, deepmark):
 
     file = sharded.root / "teacher.safetensors"
     save_detector(
-        build_detector(model_params(backbone="mobile", input_size=(64, 64), landmark_maps="grouped"), seed=1), file
+        build_detector(
+            model_params(backbone="mobile", input_size=(64, 64), landmark_maps="grouped"), DEEPFASHION2, seed=1
+        ),
+        file,
     )
     assert "has grouped landmark maps, and model.landmark_maps is separate. Take a teacher" in refusal()

@@ -7,17 +7,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 from head_maps import draw_heatmap
+from layouts import HEAD_CHANNELS, LAYOUTS, SEPARATE, layout_of
 from torch import Tensor
 
 from deepmark.model.detector import build_detector
-from deepmark.model.heads import HEAD_CHANNELS, GatheredHeads, HeadMaps, head_channels
-from deepmark.model.landmark_channels import LAYOUTS, SEPARATE, LandmarkLayout
+from deepmark.model.heads import GatheredHeads, HeadMaps, head_channels
+from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.params import LossWeights, ModelParams
 from deepmark.schema import CATEGORIES, LANDMARKS
 from deepmark.train.gaussians import draw_cells
 from deepmark.train.loss import Losses, focal_loss, losses
 from deepmark.train.targets import Batch, Targets, collate, make_targets
 from deepmark.types import Sample
+from deepmark.vocabulary import DEEPFASHION2
 
 HEIGHT, WIDTH = 64, 96
 WEIGHTS = LossWeights(
@@ -87,7 +89,15 @@ def compute(
     taught: GatheredHeads | None = None,
 ) -> Losses:
     counts, channels = targets.counts if counts is None else counts, "own" if own else "all"
-    return losses(maps, targets, weights=weights, counts=counts, landmark_channels=channels, taught=taught)
+    return losses(
+        maps,
+        targets,
+        layout=layout_of(maps),
+        weights=weights,
+        counts=counts,
+        landmark_channels=channels,
+        taught=taught,
+    )
 
 
 def gradient(loss: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
@@ -99,7 +109,7 @@ def gradient(loss: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
 @pytest.mark.parametrize("scale", [0.1, 3.0, 30.0])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_the_sparse_focal_loss_and_its_gradient_equal_the_dense_ones(scale, memory_format, layout):
-    targets = make_targets(make_batch())
+    targets = make_targets(make_batch(), DEEPFASHION2)
     peaks, maps = targets.landmarks_on(layout), random_maps(4, scale=scale, layout=layout)
     logits = maps.landmark_heatmap.detach().contiguous(memory_format=memory_format)
     cells = draw_cells(peaks, targets.maps[1:])
@@ -114,7 +124,7 @@ def test_the_sparse_focal_loss_and_its_gradient_equal_the_dense_ones(scale, memo
 
 
 def test_the_gradient_of_the_focal_loss_equals_finite_differences():
-    targets = make_targets(collate([make_sample(2, 2, seed=8)]))
+    targets = make_targets(collate([make_sample(2, 2, seed=8)]), DEEPFASHION2)
     cells = draw_cells(targets.centers, targets.maps[1:])
     logits = torch.randn(1, len(CATEGORIES), *targets.maps[1:], dtype=torch.float64)[:, :3]
 
@@ -123,7 +133,7 @@ def test_the_gradient_of_the_focal_loss_equals_finite_differences():
 
 @pytest.mark.parametrize("logit", [-500.0, 500.0])
 def test_the_focal_loss_of_a_sure_network_is_finite(logit):
-    targets = make_targets(make_batch())
+    targets = make_targets(make_batch(), DEEPFASHION2)
     cells = draw_cells(targets.landmarks, targets.maps[1:])
     logits = torch.full((4, LANDMARKS, *targets.maps[1:]), logit)
 
@@ -133,7 +143,7 @@ def test_the_focal_loss_of_a_sure_network_is_finite(logit):
 
 @each_layout
 def test_the_right_answer_costs_next_to_nothing(layout):
-    targets, channels = make_targets(make_batch()), head_channels(layout)
+    targets, channels = make_targets(make_batch(), DEEPFASHION2), head_channels(layout)
     peaks, owner = targets.landmarks_on(layout), targets.landmark_garment
     heatmaps = {
         name: 60 * (draw_heatmap(peaks, shape=(4, channels[name], *targets.maps[1:])) == 1) - 30.0
@@ -156,7 +166,7 @@ def test_the_right_answer_costs_next_to_nothing(layout):
 @each_layout
 def test_with_own_channels_other_categories_are_masked(layout):
     batch, maps = make_batch(), random_maps(4, layout=layout)
-    targets = make_targets(batch)
+    targets = make_targets(batch, DEEPFASHION2)
     shown = torch.zeros(4, layout.channels, 1, 1)
     for picture, category in zip(batch.image_index, batch.categories.tolist(), strict=True):
         shown[picture, list(layout.channel_of[CATEGORIES[category].span])] = 1
@@ -177,7 +187,7 @@ def test_with_own_channels_other_categories_are_masked(layout):
 @each_layout
 def test_regressions_equal_their_plain_definition(layout):
     batch, maps = make_batch(), random_maps(4, layout=layout)
-    targets = make_targets(batch)
+    targets = make_targets(batch, DEEPFASHION2)
     sums = dict.fromkeys(("size", "center_offset", "landmark_vectors", "landmark_offset"), 0.0)
     for box, category, points, picture in zip(
         batch.boxes.tolist(), batch.categories.tolist(), batch.landmarks.tolist(), batch.image_index, strict=True
@@ -205,7 +215,7 @@ def test_regressions_equal_their_plain_definition(layout):
 
 
 def test_the_total_is_the_weighted_sum_of_the_parts():
-    found = compute(random_maps(4), make_targets(make_batch()))
+    found = compute(random_maps(4), make_targets(make_batch(), DEEPFASHION2))
 
     weighted = sum(getattr(WEIGHTS, name) * getattr(found, name).item() for name in PARTS)
     assert found.total.item() == pytest.approx(weighted, rel=1e-6)
@@ -215,8 +225,8 @@ def test_the_total_is_the_weighted_sum_of_the_parts():
 def test_the_losses_of_two_halves_sum_to_that_of_the_whole(own):
     samples = [make_sample(3, 3, seed=1), make_sample(0, 7, seed=2), make_sample(), make_sample(5, seed=3)]
     maps = random_maps(4)
-    whole = make_targets(collate(samples))
-    halves = [make_targets(collate(samples[:2])), make_targets(collate(samples[2:]))]
+    whole = make_targets(collate(samples), DEEPFASHION2)
+    halves = [make_targets(collate(samples[:2]), DEEPFASHION2), make_targets(collate(samples[2:]), DEEPFASHION2)]
 
     found = [compute(maps[2 * i : 2 * i + 2], half, counts=whole.counts, own=own) for i, half in enumerate(halves)]
 
@@ -228,7 +238,7 @@ def test_the_losses_of_two_halves_sum_to_that_of_the_whole(own):
 @pytest.mark.parametrize("own", [True, False])
 def test_a_batch_without_garments_gives_finite_gradients_to_every_head(own):
     maps = random_maps(2)
-    found = compute(maps, make_targets(collate([make_sample(), make_sample()])), own=own)
+    found = compute(maps, make_targets(collate([make_sample(), make_sample()]), DEEPFASHION2), own=own)
 
     found.total.backward()
 
@@ -240,7 +250,7 @@ def test_a_batch_without_garments_gives_finite_gradients_to_every_head(own):
 def test_a_garment_without_landmarks_teaches_its_box():
     maps = random_maps(1)
 
-    compute(maps, make_targets(collate([make_sample(5, seed=3, labelled=False)]))).total.backward()
+    compute(maps, make_targets(collate([make_sample(5, seed=3, labelled=False)]), DEEPFASHION2)).total.backward()
 
     assert maps.size.grad.any()
     assert maps.center_offset.grad.any()
@@ -249,7 +259,7 @@ def test_a_garment_without_landmarks_teaches_its_box():
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_losses_of_coarse_maps_are_computed_finely(dtype):
-    targets, maps = make_targets(make_batch()), random_maps(4)
+    targets, maps = make_targets(make_batch(), DEEPFASHION2), random_maps(4)
     coarse = HeadMaps(**{name: getattr(maps, name).detach().to(dtype) for name in PARTS})
     rounded = HeadMaps(**{name: getattr(coarse, name).float() for name in PARTS})
 
@@ -264,8 +274,8 @@ def test_losses_of_coarse_maps_are_computed_finely(dtype):
 @pytest.mark.parametrize("own", [True, False])
 def test_training_on_cells_alone_gives_the_gradients_of_whole_maps(own, landmark_maps):
     params = ModelParams(backbone="mobile", input_size=(HEIGHT, WIDTH), landmark_maps=landmark_maps)
-    detector = build_detector(params, seed=0)
-    targets = make_targets(make_batch())
+    detector = build_detector(params, DEEPFASHION2, seed=0)
+    targets = make_targets(make_batch(), DEEPFASHION2)
     pictures = torch.randn(4, 3, HEIGHT, WIDTH)
 
     gradients = []

@@ -11,6 +11,7 @@ from deepmark.model.detector import build_detector
 from deepmark.params import load_params, model_params
 from deepmark.train.muon import Muon, hidden_matrices, orthogonalized
 from deepmark.train.optim import build_optimizer
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.init import profile_file
 
 RATE = 1e-2
@@ -47,7 +48,7 @@ OFFSETS_AND_SINGLE_CHANNELS = r"backbone\..*(\.conv_offset_mask|\.up_\d)\.weight
 @pytest.mark.parametrize("backbone", READS_PIXELS)
 def test_all_convolutions_between_features_are_matrices(backbone):
     with torch.device("meta"):
-        detector = build_detector(model_params(backbone=backbone, input_size=(128, 128)), seed=None)
+        detector = build_detector(model_params(backbone=backbone, input_size=(128, 128)), DEEPFASHION2, seed=None)
     inside = set(map(id, hidden_matrices(detector)))
     named = [(name, id(weight)) for name, weight in detector.named_parameters() if weight.ndim > 1]
     left_out = re.compile("|".join([OUTPUTS, READS_PIXELS[backbone], OFFSETS_AND_SINGLE_CHANNELS]))

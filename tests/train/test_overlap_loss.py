@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from layouts import HEAD_CHANNELS
 from test_loss import WEIGHTS, compute, make_batch, make_sample, random_maps
 
 from deepmark import geometry
 from deepmark.eval.metric.overlaps import landmark_overlap
-from deepmark.model.heads import HEAD_CHANNELS
 from deepmark.schema import CATEGORIES, SIGMAS
 from deepmark.train.loss import loss_names
 from deepmark.train.overlap_loss import diou_loss, giou_loss, oks_loss
@@ -89,8 +89,8 @@ def test_the_landmark_loss_is_what_lacks_of_the_metrics_similarity():
     wanted = landmark_overlap(DEEPFASHION2, np.array([7]), box, truth, found)
 
     apart = torch.from_numpy(found[0, :count] - truth[0, :count, :2])
-    flat = torch.arange(category.start, category.start + count)
-    losses = oks_loss(apart, flat, torch.tensor([[30.0, 40.0]], dtype=torch.float64).expand(count, 2))
+    sigmas = torch.tensor(category.sigmas, dtype=torch.float64)
+    losses = oks_loss(apart, sigmas, torch.tensor([[30.0, 40.0]], dtype=torch.float64).expand(count, 2))
 
     assert 1 - losses.mean().item() == pytest.approx(wanted.item(), abs=1e-12)
 
@@ -98,14 +98,14 @@ def test_the_landmark_loss_is_what_lacks_of_the_metrics_similarity():
 def test_the_gradient_of_the_landmark_loss_equals_finite_differences():
     rng = torch.Generator().manual_seed(4)
     apart = torch.randn(30, 2, generator=rng, dtype=torch.float64).requires_grad_()
-    landmarks = torch.randint(len(SIGMAS), (30,), generator=rng)
+    sigmas = torch.tensor(SIGMAS, dtype=torch.float64)[torch.randint(len(SIGMAS), (30,), generator=rng)]
     sizes = 1 + 9 * torch.rand(30, 2, generator=rng, dtype=torch.float64)
 
-    assert torch.autograd.gradcheck(lambda d: oks_loss(d, landmarks, sizes), (apart,), eps=1e-7, atol=1e-6)
+    assert torch.autograd.gradcheck(lambda d: oks_loss(d, sigmas, sizes), (apart,), eps=1e-7, atol=1e-6)
 
 
 def test_weights_of_zero_leave_every_loss_and_gradient_as_it_was():
-    targets = make_targets(make_batch())
+    targets = make_targets(make_batch(), DEEPFASHION2)
     grads = []
     for weights in (WEIGHTS, WEIGHTS.model_copy(update=dict.fromkeys(ADDED, 0.0))):
         maps = random_maps(4)
@@ -118,7 +118,7 @@ def test_weights_of_zero_leave_every_loss_and_gradient_as_it_was():
 
 
 def test_each_loss_that_is_asked_for_is_a_part_of_the_total_and_has_a_name():
-    found = compute(random_maps(4), make_targets(make_batch()), weights=ON)
+    found = compute(random_maps(4), make_targets(make_batch(), DEEPFASHION2), weights=ON)
     weighted = sum(getattr(ON, name) * loss.item() for name, loss in found.parts.items() if name != "total")
 
     assert tuple(found.parts) == loss_names(ON) == ("total", *HEADS, *ADDED)
@@ -128,8 +128,8 @@ def test_each_loss_that_is_asked_for_is_a_part_of_the_total_and_has_a_name():
 
 def test_the_losses_of_two_halves_sum_to_that_of_the_whole():
     samples = [make_sample(3, 3, seed=1), make_sample(0, 7, seed=2), make_sample(), make_sample(5, seed=3)]
-    maps, whole = random_maps(4), make_targets(collate(samples))
-    halves = [make_targets(collate(samples[:2])), make_targets(collate(samples[2:]))]
+    maps, whole = random_maps(4), make_targets(collate(samples), DEEPFASHION2)
+    halves = [make_targets(collate(samples[:2]), DEEPFASHION2), make_targets(collate(samples[2:]), DEEPFASHION2)]
 
     found = [compute(maps[2 * i : 2 * i + 2], half, counts=whole.counts, weights=ON) for i, half in enumerate(halves)]
 
@@ -140,6 +140,6 @@ def test_the_losses_of_two_halves_sum_to_that_of_the_whole():
 
 def test_a_batch_without_garments_gives_finite_gradients():
     maps = random_maps(2)
-    compute(maps, make_targets(collate([make_sample(), make_sample()])), weights=ON).total.backward()
+    compute(maps, make_targets(collate([make_sample(), make_sample()]), DEEPFASHION2), weights=ON).total.backward()
 
     assert all(getattr(maps, name).grad.isfinite().all() for name in HEAD_CHANNELS)

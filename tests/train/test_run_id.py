@@ -9,8 +9,8 @@ from workspaces import set_params
 
 from deepmark.errors import DeepmarkError
 from deepmark.model.detector import load_network
-from deepmark.train.run import start_detector
 from deepmark.train.run_id import run_folder
+from deepmark.train.start_networks import start_detector
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_run_starts_from_the_weights_that_are_named_and_is_known_by_them(train
     shutil.copy(trained.model_file, trained.root / "start.safetensors")
     workspace = set_params(trained, train={"init": "start.safetensors"})
 
-    detector, start = start_detector(workspace, ALONE), load_network(trained.model_file)
+    detector, start = start_detector(workspace, DEEPFASHION2, ALONE), load_network(trained.model_file)
 
     for name, weight in start.state_dict().items():
         assert torch.equal(detector.state_dict()[name], weight), name

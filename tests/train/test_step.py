@@ -13,14 +13,15 @@ from deepmark.data.augment import make_sample
 from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
 from deepmark.train.optim import build_optimizer
-from deepmark.train.run import start_detector
+from deepmark.train.start_networks import start_detector
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.train.targets import Batch, collate
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.layout import Workspace
 
 
 def stepper_of(workspace: Workspace) -> Stepper:
-    detector, params = start_detector(workspace, ALONE), workspace.params.train
+    detector, params = start_detector(workspace, DEEPFASHION2, ALONE), workspace.params.train
     return make_stepper(detector, build_optimizer(detector, params), params, ALONE)
 
 

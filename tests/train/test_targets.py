@@ -12,6 +12,7 @@ from deepmark.schema import CATEGORIES, LANDMARKS, SIGMAS
 from deepmark.train.gaussians import Peaks, gaussian_radius
 from deepmark.train.targets import collate, make_targets
 from deepmark.types import Sample
+from deepmark.vocabulary import DEEPFASHION2
 
 HEIGHT, WIDTH = 128, 96
 
@@ -103,7 +104,9 @@ def test_a_sample_carries_at_most_10_kb_of_targets():
 
 
 def test_a_peak_is_the_cell_of_its_point_and_the_rest_is_its_offset():
-    targets = make_targets(collate([one_garment([10, 20, 31, 60], (17.0, 30.0, 2), (11.0, 22.0, 1), category=2)]))
+    targets = make_targets(
+        collate([one_garment([10, 20, 31, 60], (17.0, 30.0, 2), (11.0, 22.0, 1), category=2)]), DEEPFASHION2
+    )
 
     centers, landmarks = targets.centers, targets.landmarks
     assert (centers.x.item(), centers.y.item(), centers.channel.item()) == (5, 10, 2)
@@ -120,20 +123,20 @@ def test_a_peak_is_the_cell_of_its_point_and_the_rest_is_its_offset():
 def test_only_labelled_landmarks_inside_the_picture_count():
     points = [(5.0, 5.0, 0), (-0.1, 5.0, 2), (5.0, HEIGHT + 0.0, 2), (WIDTH + 0.0, 5.0, 1), (0.0, 0.0, 1)]
 
-    landmarks = make_targets(collate([one_garment([0, 0, 50, 50], *points)])).landmarks
+    landmarks = make_targets(collate([one_garment([0, 0, 50, 50], *points)]), DEEPFASHION2).landmarks
 
     assert landmarks.channel.tolist() == [4]
 
 
 def test_a_garment_without_landmarks_still_has_its_centre():
-    targets = make_targets(collate([make_sample(4, labelled=False)]))
+    targets = make_targets(collate([make_sample(4, labelled=False)]), DEEPFASHION2)
 
     assert targets.counts.tolist() == [1, 0]
     assert targets.landmark_vectors.shape == (0, 2)
 
 
 def test_a_batch_without_garments_has_no_targets():
-    targets = make_targets(collate([make_sample(), make_sample()]))
+    targets = make_targets(collate([make_sample(), make_sample()]), DEEPFASHION2)
 
     assert targets.maps == (2, HEIGHT // STRIDE, WIDTH // STRIDE)
     assert targets.counts.tolist() == [0, 0]
@@ -141,13 +144,13 @@ def test_a_batch_without_garments_has_no_targets():
 
 
 def test_the_middle_of_an_empty_box_on_the_far_border_stays_on_the_map():
-    centers = make_targets(collate([one_garment([WIDTH, HEIGHT, WIDTH, HEIGHT])])).centers
+    centers = make_targets(collate([one_garment([WIDTH, HEIGHT, WIDTH, HEIGHT])]), DEEPFASHION2).centers
 
     assert (centers.x.item(), centers.y.item()) == (WIDTH // STRIDE - 1, HEIGHT // STRIDE - 1)
 
 
 def test_landmarks_have_the_radius_of_their_box():
-    targets = make_targets(collate([make_sample(0, 7, seed=3)]))
+    targets = make_targets(collate([make_sample(0, 7, seed=3)]), DEEPFASHION2)
 
     assert targets.landmarks.radius.tolist() == targets.centers.radius[targets.landmark_garment].tolist()
 
@@ -157,7 +160,7 @@ def test_a_precisely_placed_landmark_has_a_smaller_radius_than_a_vague_one_of_th
     points = [(20.0, 20.0, 2)] * 14
     sample = one_garment([0, 0, 90, 120], *points)
 
-    radius = make_targets(collate([sample]), landmark_radius="sigma").landmarks.radius
+    radius = make_targets(collate([sample]), DEEPFASHION2, landmark_radius="sigma").landmarks.radius
 
     assert radius[0] < radius[13]
     order = np.argsort(SIGMAS[:14])
@@ -168,7 +171,7 @@ def test_the_radius_of_a_landmark_grows_with_its_garment():
     boxes = [[0, 0, 24, 24], [0, 0, 48, 96], [0, 0, 96, 128]]
     samples = [one_garment(box, (5.0, 5.0, 2), category=8) for box in boxes]
 
-    radius = make_targets(collate(samples), landmark_radius="sigma").landmarks.radius.tolist()
+    radius = make_targets(collate(samples), DEEPFASHION2, landmark_radius="sigma").landmarks.radius.tolist()
 
     assert radius == sorted(set(radius))
 
@@ -178,7 +181,7 @@ def test_the_radius_of_a_landmark_equals_the_formula_by_hand():
     skirt = one_garment([4, 8, 84, 104], *[(30.0, 30.0, 2)] * 8, category=8)
     sigmas = [0.0253, 0.0195, 0.0253, 0.0513, 0.0543, 0.0415, 0.0543, 0.0513]
 
-    radius = make_targets(collate([skirt]), landmark_radius="sigma").landmarks.radius.tolist()
+    radius = make_targets(collate([skirt]), DEEPFASHION2, landmark_radius="sigma").landmarks.radius.tolist()
 
     assert radius == [int(6 * sigma * np.sqrt(20 * 24)) for sigma in sigmas]
     for found, sigma in zip(radius, sigmas, strict=True):
@@ -189,7 +192,7 @@ def test_the_radius_of_a_landmark_equals_the_formula_by_hand():
 def test_heat_around_a_landmark_is_the_similarity_that_it_would_earn_there():
     """But for whole cells: the radius is cut to one, which moves the Gaussian's deviation by half a cell in three."""
     dress = one_garment([0, 0, 96, 128], (50.0, 60.0, 2), category=11)
-    targets = make_targets(collate([dress]), landmark_radius="sigma")
+    targets = make_targets(collate([dress]), DEEPFASHION2, landmark_radius="sigma")
     deviation = 2 * SIGMAS[CATEGORIES[11].start] * np.sqrt(24 * 32)
 
     drawn = (2 * targets.landmarks.radius.item() + 1) / 6
@@ -200,15 +203,15 @@ def test_heat_around_a_landmark_is_the_similarity_that_it_would_earn_there():
 def test_the_smallest_garment_s_landmarks_still_have_neighbours_that_are_nearly_right():
     tiny = one_garment([0, 0, 0, 0], (0.0, 0.0, 2), category=2)
 
-    assert make_targets(collate([tiny]), landmark_radius="sigma").landmarks.radius.tolist() == [1]
+    assert make_targets(collate([tiny]), DEEPFASHION2, landmark_radius="sigma").landmarks.radius.tolist() == [1]
 
 
 def test_only_the_radius_of_landmarks_depends_on_how_precisely_people_place_them():
     batch = collate([make_sample(0, 7, seed=3), make_sample(2, 12, seed=4)])
     box, default, sigma = (
-        make_targets(batch, landmark_radius="box"),
-        make_targets(batch),
-        make_targets(batch, landmark_radius="sigma"),
+        make_targets(batch, DEEPFASHION2, landmark_radius="box"),
+        make_targets(batch, DEEPFASHION2),
+        make_targets(batch, DEEPFASHION2, landmark_radius="sigma"),
     )
 
     assert default.landmarks.radius.tolist() == box.landmarks.radius.tolist() != sigma.landmarks.radius.tolist()
@@ -233,7 +236,7 @@ def test_the_radius_is_that_of_the_size_rounded_up():
 def test_heatmaps_equal_the_published_definition(seed):
     rng = np.random.default_rng(seed)
     samples = [make_sample(*rng.integers(0, 13, rng.integers(0, 6)), seed=seed + i) for i in range(4)]
-    targets = make_targets(collate(samples))
+    targets = make_targets(collate(samples), DEEPFASHION2)
 
     for peaks, channels in ((targets.centers, len(CATEGORIES)), (targets.landmarks, LANDMARKS)):
         shape = (4, channels, *targets.maps[1:])
@@ -270,7 +273,7 @@ def test_a_mirrored_picture_has_mirrored_targets():
         affine=sample.affine,
     )
 
-    there, here = (make_targets(collate([one])) for one in (mirrored, sample))
+    there, here = (make_targets(collate([one]), DEEPFASHION2) for one in (mirrored, sample))
 
     assert there.centers.x.tolist() == (WIDTH // STRIDE - 1 - here.centers.x).tolist()
     torch.testing.assert_close(there.landmark_vectors.float(), here.landmark_vectors * torch.tensor([-1.0, 1.0]))

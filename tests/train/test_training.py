@@ -19,6 +19,7 @@ from deepmark.train.distributed.stop_signal import StoppedError, StopSignal
 from deepmark.train.loop import TrainState
 from deepmark.train.step import Stepper
 from deepmark.train.targets import collate
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.layout import Workspace
 
 DEGRADED = {"rotation": 15, "cutout": 0.5, "white_balance": 0.2, "blur": 1.0, "noise": 9.0, "jpeg": 70}
@@ -52,7 +53,9 @@ def finished(
     """A finished training: with the demo's parameters, and with everything that a run can carry from step to step."""
     workspace = copied(sharded_once, tmp_path_factory.mktemp("finished"))
     if request.param == "everything":
-        save_detector(build_detector(workspace.params.model, seed=5), workspace.root / "teacher.safetensors")
+        save_detector(
+            build_detector(workspace.params.model, DEEPFASHION2, seed=5), workspace.root / "teacher.safetensors"
+        )
         more = {"optimizer": "muon", "not_finite": "skip", "device_batch": 3, "teacher": "teacher.safetensors"}
         weights = EVERYTHING["loss_weights"] | {"teacher": 0.5}
         set_params(workspace, augment=DEGRADED, train=EVERYTHING | more | {"loss_weights": weights})

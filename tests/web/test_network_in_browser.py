@@ -19,6 +19,7 @@ from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
 from deepmark.model.detector import build_detector
 from deepmark.params import ModelParams
 from deepmark.runtime.onnx_detector import OnnxDetector
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.web.onnxruntime_web import runtime_files
 
 pytestmark = [pytest.mark.slow, pytest.mark.system, NEEDS_BROWSER]
@@ -44,7 +45,7 @@ DETECT = """async (texts) => {
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The light network, untrained: it finds garments everywhere."""
     file = tmp_path_factory.mktemp("model") / "model.onnx"
-    network = build_detector(ModelParams(backbone="mobile", input_size=(128, 96)), seed=1)
+    network = build_detector(ModelParams(backbone="mobile", input_size=(128, 96)), DEEPFASHION2, seed=1)
     export_onnx(
         network, file, PROFILE_PREDICT_PARAMS.model_copy(update={"max_detections": 20, "rescore": True}), peaks=32
     )

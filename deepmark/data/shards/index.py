@@ -18,6 +18,8 @@ import numpy as np
 
 from deepmark.errors import DeepmarkError
 from deepmark.shapes import Int64, UInt64
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
+from deepmark.vocabulary.vocabulary_json import restored_vocabulary, stored_vocabulary
 
 BLOCK = 512
 """Bytes; a tar consists of blocks of this size."""
@@ -98,6 +100,8 @@ class ShardIndex:
     seed: int
     target_mib: float
     shards: tuple[Shard, ...]
+    vocabulary: Vocabulary = DEEPFASHION2
+    """Of the garments in the records."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,6 +126,8 @@ def index_bytes(index: ShardIndex) -> bytes:
     """The content of the file of an index."""
     shards = [{**_fields(shard), "samples": _fields(shard.samples)} for shard in index.shards]
     values = {"format": _FORMAT, **_fields(index), "shards": shards}
+    if (vocabulary := stored_vocabulary(values.pop("vocabulary"))) is not None:
+        values["vocabulary"] = vocabulary
     body = json.dumps(values, separators=(",", ":"), allow_nan=False)[:-1].encode()
     return body + f',"index_sha256":"{hashlib.sha256(body).hexdigest()}"}}\n'.encode()
 
@@ -155,14 +161,15 @@ def _check_shard(shard: Shard) -> None:
     _require(shard.bytes == int(ends[-1]) + END, "a shard's size")
 
 
-def _parse(data: bytes) -> ShardIndex:
+def _parse(data: bytes, name: str) -> ShardIndex:
     body, ending = data[:-_INDEX_SHA256_BYTES], _INDEX_SHA256.fullmatch(data[-_INDEX_SHA256_BYTES:])
     _require(ending is not None and ending[1].decode() == hashlib.sha256(body).hexdigest(), "its checksum differs")
     values = json.loads(data)
     _require(values.pop("format") == _FORMAT, f"expected the format '{_FORMAT}'")
     del values["index_sha256"]
     shards = tuple(Shard(**{**shard, "samples": Samples(**shard["samples"])}) for shard in values.pop("shards"))
-    index = ShardIndex(**values, shards=shards)
+    vocabulary = restored_vocabulary(values.pop("vocabulary", None), name)
+    index = ShardIndex(**values, shards=shards, vocabulary=vocabulary)
     _require(isinstance(index.split, str), "the split")
     _require(type(index.seed) is int and type(index.target_mib) in (int, float), "seed and target")
     for shard in shards:
@@ -179,7 +186,7 @@ def parse_index(data: bytes, name: str) -> ShardIndex:
     Raises DeepmarkError where it is damaged or has another format.
     """
     try:
-        return _parse(data)
+        return _parse(data, name)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DeepmarkError(
             f"{name}: is damaged or not an index of shards ({error}). Run `deepmark shard` again."

@@ -66,6 +66,9 @@ class ShardReader(_Samples):
         )
         index = self._source.index()
         self.split = index.split
+        self.vocabulary = index.vocabulary
+        """Of the garments in the records."""
+
         self._shards = index.shards
         self._samples = sample_table(index)
         self._most_open = _most_open()

@@ -20,12 +20,13 @@ from deepmark.train.optim import build_optimizer
 from deepmark.train.run import make_data
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.train.targets import Batch, collate
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.layout import Workspace
 
 
 def stepper_of(workspace: Workspace, group: ProcessGroup) -> Stepper:
     params = workspace.params
-    detector = build_detector(params.model, seed=0)
+    detector = build_detector(params.model, DEEPFASHION2, seed=0)
     return make_stepper(detector, build_optimizer(detector, params.train), params.train, group)
 
 

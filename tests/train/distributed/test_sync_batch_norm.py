@@ -23,6 +23,7 @@ from deepmark.train.distributed.sync_batch_norm import SyncBatchNorm2d, sync_bat
 from deepmark.train.optim import build_optimizer
 from deepmark.train.step import Stepper, make_stepper
 from deepmark.train.targets import Batch, collate
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.layout import Workspace
 
 
@@ -86,7 +87,7 @@ def test_a_network_keeps_its_weights_their_names_and_what_it_detects():
 
 def stepper_of(workspace: Workspace, group: ProcessGroup, dtype: torch.dtype = torch.float32) -> Stepper:
     params = workspace.params
-    detector = build_detector(params.model, seed=0).to(dtype)
+    detector = build_detector(params.model, DEEPFASHION2, seed=0).to(dtype)
     return make_stepper(detector, build_optimizer(detector, params.train), params.train, group)
 
 
