@@ -24,6 +24,7 @@ from deepmark.schema import CATEGORIES, SAME_GARMENT_IOU
 from deepmark.synthetic.camera import Camera
 from deepmark.synthetic.scene import draw_image
 from deepmark.types import Detections
+from deepmark.vocabulary import DEEPFASHION2
 
 _SPLIT = "validation"
 
@@ -122,8 +123,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1001, help="of the drawings; not that of the training's")
     arguments = parser.parse_args()
-    detector, table = load_detector(arguments.model), read_table()
-    precision = by_evaluation(arguments.precision) if arguments.precision else by_oks()
+    detector, table = load_detector(arguments.model), read_table(None, DEEPFASHION2)
+    precision = by_evaluation(arguments.precision, DEEPFASHION2) if arguments.precision else by_oks(DEEPFASHION2)
     rows, garments = [], 0
     with progress("measure", arguments.images) as advance:
         for index in range(arguments.images):

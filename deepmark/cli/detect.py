@@ -96,13 +96,14 @@ def detect(
     from deepmark.infer.find_images import find_images, is_video
 
     _check_no_result_file(images)
-    wanted = category_numbers(category or ())
+    wanted: set[int] = set()
 
     def keep(found: "Detections") -> "Detections":
         return choose_garments(found, categories=wanted, one_at_a_place=agnostic_nms)
 
     def load() -> "ImageDetector":
         detector = load_detector(model, device=device, strategy=strategy, min_score=min_score, workspace=workspace)
+        wanted.update(category_numbers(category or (), detector.vocabulary))
         if _has_seen_drawings_only(workspace if model.startswith("models:") else Path(model)):
             _tell("this model was trained on drawn images only; in photographs it finds little, and much of it wrong")
         return detector
@@ -112,8 +113,10 @@ def detect(
         print_facts(facts, as_json)
         return
     sources = find_images(images, recursive=recursive, note=_tell)
-    results = checked_results(sources, Path(model), out=out, draw=draw, crops=crops, as_json=as_json)
-    summary = detect_files(sources, load(), results, batch=batch, keep=keep)
+    detector = load()
+    vocabulary = detector.vocabulary
+    results = checked_results(sources, Path(model), vocabulary, out=out, draw=draw, crops=crops, as_json=as_json)
+    summary = detect_files(sources, detector, results, batch=batch, keep=keep)
     if summary.images > 1:
         speed = _speed(summary.images / summary.seconds)
         _tell(f"{summary.images:,} images, {summary.garments:,} garments, {speed} images a second")

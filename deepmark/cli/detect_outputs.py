@@ -11,10 +11,18 @@ from deepmark.infer.detect_files import Results
 from deepmark.infer.detection_files import FileFormat, check_can_be_written, format_of
 from deepmark.infer.find_images import Source
 from deepmark.infer.image_files import crops_in, is_own_image, stems_of
+from deepmark.vocabulary import Vocabulary
 
 
 def checked_results(
-    sources: Sequence[Source], model: Path, *, out: Path | None, draw: Path | None, crops: Path | None, as_json: bool
+    sources: Sequence[Source],
+    model: Path,
+    vocabulary: Vocabulary,
+    *,
+    out: Path | None,
+    draw: Path | None,
+    crops: Path | None,
+    as_json: bool,
 ) -> Results:
     """What is to be made of the detections; raises DeepmarkError where it would do harm, or cannot be."""
     files, stems = [source for source in sources if isinstance(source, Path)], stems_of(sources)
@@ -22,7 +30,7 @@ def checked_results(
     if draw is not None:
         check_drawings(draw, files, drawings)
     if crops is not None:
-        check_crops(crops, files, stems.values(), draw)
+        check_crops(crops, files, stems.values(), draw, vocabulary)
     written = check_file(out, [*files, *drawings, model]) if out is not None else None
     return Results(file=out, format=written, drawings=draw, crops=crops, stems=stems, as_json=as_json)
 
@@ -40,11 +48,14 @@ def check_drawings(folder: Path, images: Sequence[Path], drawings: Collection[Pa
     _check_images(folder, "--draw", "drawing", images, drawings)
 
 
-def check_crops(folder: Path, images: Sequence[Path], stems: Collection[str], draw: Path | None) -> None:
+def check_crops(
+    folder: Path, images: Sequence[Path], stems: Collection[str], draw: Path | None, vocabulary: Vocabulary
+) -> None:
     """Raise DeepmarkError where the folder cannot take crops of images of these names, or is that of the drawings."""
     if draw is not None and folder.resolve() == draw.resolve():
         raise DeepmarkError(f"--crops {folder}: is also the folder of --draw. Name another folder.")
-    _check_images(folder, "--crops", "crop", images, [file for stem in stems for file in crops_in(folder, stem)])
+    crops = [file for stem in stems for file in crops_in(folder, stem, vocabulary)]
+    _check_images(folder, "--crops", "crop", images, crops)
 
 
 def _check_images(folder: Path, option: str, kind: str, images: Sequence[Path], files: Collection[Path]) -> None:

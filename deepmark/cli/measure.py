@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from deepmark.measure.precision import Precision
     from deepmark.measure.scale import Scale
     from deepmark.shapes import UInt8
+    from deepmark.vocabulary import Vocabulary
 
 _ROW = "image,garment,category,score,measurement,value,low,high,unit,hidden,landmarks"
 """The columns of a CSV file."""
@@ -85,13 +86,14 @@ def measure(
     from deepmark.progress import progress
 
     scale_of = _scales(marker_cm, dictionary, scale, pixels_per_cm)
-    measurements, errors = read_table(table), _precision(precision, Path(model), strategy)
     sources = find_images(images, note=_tell)
     files = [source for source in sources if isinstance(source, Path)]
     drawings = _drawings(draw, sources, files) if draw is not None else {}
     if out is not None:
         check_new_file(out, "--out", _format(out), inputs=[*files, *drawings.values(), Path(model)])
     detector = load_detector(model, strategy=strategy, min_score=min_score)
+    vocabulary = detector.vocabulary
+    measurements, errors = read_table(table, vocabulary), _precision(precision, Path(model), strategy, vocabulary)
     found: dict[str, list[MeasuredGarment]] = {}
     scales: dict[str, Scale] = {}
     failed = False
@@ -168,7 +170,7 @@ def _scales(
     return lambda image: scale
 
 
-def _precision(given: Path | None, model: Path, strategy: str) -> "Precision":
+def _precision(given: Path | None, model: Path, strategy: str, vocabulary: "Vocabulary") -> "Precision":
     """The precision of a table, or of the evaluation in the model's workspace; else that of the metric's sigmas."""
     from deepmark.measure.precision import by_evaluation, by_oks
     from deepmark.workspace.layout import Workspace, workspace_of_model
@@ -177,7 +179,7 @@ def _precision(given: Path | None, model: Path, strategy: str) -> "Precision":
     if given is None and workspace:
         own = workspace.tables(strategy) / "landmarks.csv"
         given = own if own.is_file() else None
-    return by_oks() if given is None else by_evaluation(given)
+    return by_oks(vocabulary) if given is None else by_evaluation(given, vocabulary)
 
 
 def _format(out: Path) -> Format:

@@ -6,22 +6,30 @@ import numpy as np
 
 from deepmark import geometry
 from deepmark.errors import DeepmarkError, nearest
-from deepmark.schema import CATEGORY_BY_NAME, SAME_GARMENT_IOU
+from deepmark.schema import SAME_GARMENT_IOU
 from deepmark.types import Detections
+from deepmark.vocabulary import Vocabulary
 
 
-def category_numbers(names: Iterable[str]) -> set[int]:
-    """The categories of these names, written as "vest dress", "vest-dress" or "vest_dress".
+def category_numbers(names: Iterable[str], vocabulary: Vocabulary) -> set[int]:
+    """The categories of these names, written as "vest dress", "Vest-Dress" or "vest_dress".
 
     Raises DeepmarkError for a name that none has, with the nearest one.
     """
-    numbers = set()
+    numbers, known = set(), {_plain(category.name): category.index for category in vocabulary.categories}
     for name in names:
-        plain = " ".join(name.lower().replace("_", " ").replace("-", " ").split())
-        if plain not in CATEGORY_BY_NAME:
-            raise DeepmarkError(f"--category: no category is named '{name}'. {nearest(plain, CATEGORY_BY_NAME)}")
-        numbers.add(CATEGORY_BY_NAME[plain].index)
+        if name in vocabulary.by_name:  # where another category's name differs in letters alone
+            numbers.add(vocabulary.by_name[name].index)
+        elif _plain(name) in known:
+            numbers.add(known[_plain(name)])
+        else:
+            near = nearest(_plain(name), vocabulary.by_name)
+            raise DeepmarkError(f"--category: no category is named '{name}'. {near}")
     return numbers
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
 
 
 def choose_garments(

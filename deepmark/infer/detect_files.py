@@ -155,8 +155,8 @@ def _name(source: Source) -> str:
 
 
 def _in_words(detections: Detections) -> str:
-    garments = detections.as_dicts()
-    return ", ".join(f"{one['category']} {one['score']:.2f}" for one in garments) or "nothing found"
+    garments = zip(detections.each_category, detections.scores.tolist(), strict=True)
+    return ", ".join(f"{category.name} {score:.2f}" for category, score in garments) or "nothing found"
 
 
 def _save_images(source: Source, image: OpenedImage, detections: Detections, results: Results) -> None:

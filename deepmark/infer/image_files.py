@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import chain, count
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -11,16 +12,13 @@ import simplejpeg
 
 from deepmark.files import new_file
 from deepmark.infer.find_images import STANDARD_INPUT, Source
-from deepmark.schema import CATEGORIES
 from deepmark.shapes import UInt8
 from deepmark.types import Detections
+from deepmark.vocabulary import Category, Vocabulary
 
 _TEXT = b"drawn by deepmark detect"
 _COMMENT = b"\xff\xfe" + (len(_TEXT) + 2).to_bytes(2) + _TEXT
 """A segment of a JPEG file that holds a comment: marker, length with its own two bytes, text."""
-
-_SLUGS = [category.name.replace(" ", "-") for category in CATEGORIES]
-_CROP = re.compile(rf"-\d{{2,}}-({'|'.join(_SLUGS)})\.jpg")
 
 
 def stems_of(images: Iterable[Source]) -> dict[Source, str]:
@@ -53,11 +51,22 @@ def is_own_image(file: Path) -> bool:
         return _COMMENT in start.read(256)
 
 
-def crops_in(folder: Path, stem: str) -> list[Path]:
+def crops_in(folder: Path, stem: str, vocabulary: Vocabulary) -> list[Path]:
     """The files of a folder that have names of crops of this image."""
     if not folder.is_dir():
         return []
-    return [file for file in folder.iterdir() if file.name.startswith(stem) and _CROP.fullmatch(file.name[len(stem) :])]
+    crop = _crop_names(vocabulary)
+    return [file for file in folder.iterdir() if file.name.startswith(stem) and crop.fullmatch(file.name[len(stem) :])]
+
+
+@lru_cache(maxsize=1)
+def _crop_names(vocabulary: Vocabulary) -> re.Pattern[str]:
+    """What follows the name of the image in that of a crop."""
+    return re.compile(rf"-\d{{2,}}-({'|'.join(re.escape(_slug(one)) for one in vocabulary.categories)})\.jpg")
+
+
+def _slug(category: Category) -> str:
+    return category.name.replace(" ", "-")
 
 
 def save_jpeg(image: UInt8[np.ndarray, "h w 3"], path: Path) -> None:
@@ -73,15 +82,15 @@ def save_crops(image: UInt8[np.ndarray, "h w 3"], detections: Detections, folder
 
     The crops of an earlier run of this image are removed, and nothing else.
     """
-    for old in crops_in(folder, stem):
+    for old in crops_in(folder, stem, detections.vocabulary):
         if is_own_image(old):
             old.unlink()
     height, width = image.shape[:2]
     corners = np.concatenate([np.floor(detections.boxes[:, :2]), np.ceil(detections.boxes[:, 2:])], axis=1)
     limits = np.clip(corners, 0, [width, height, width, height]).astype(int).tolist()
     written = 0
-    for number, (category, (x0, y0, x1, y1)) in enumerate(zip(detections.categories.tolist(), limits, strict=True), 1):
+    for number, (category, (x0, y0, x1, y1)) in enumerate(zip(detections.each_category, limits, strict=True), 1):
         if x1 > x0 and y1 > y0:
-            save_jpeg(image[y0:y1, x0:x1], folder / f"{stem}-{number:02d}-{_SLUGS[category]}.jpg")
+            save_jpeg(image[y0:y1, x0:x1], folder / f"{stem}-{number:02d}-{_slug(category)}.jpg")
             written += 1
     return written

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from deepmark.errors import DeepmarkError
 from deepmark.measure.precision import Precision
 from deepmark.measure.scale import Scale
 from deepmark.measure.table import Measurement, Table
-from deepmark.schema import CATEGORIES, Category
 from deepmark.shapes import Float64
 from deepmark.types import Detections
+from deepmark.vocabulary import Category
 
 _NORMAL_95 = 1.959964
 """Standard deviations from the middle of a normal distribution to the end of its middle 95%."""
@@ -64,17 +65,23 @@ def measure(detections: Detections, table: Table, precision: Precision, scale: S
 
     An interval holds the errors of the landmarks, independent of each other, and that of the scale, to first order. It
     holds no tilt, fold or stretch of the garment: the lengths are those in the plane of the image.
+
+    Raises DeepmarkError where the table or the precision was read for another vocabulary than that of the detections.
     """
     garments = []
-    for index, box, score, points, scores in zip(
-        detections.categories.tolist(),
+    for category, box, score, points, scores in zip(
+        detections.each_category,
         detections.boxes.astype(np.float64),
         detections.scores.tolist(),
         detections.landmarks.astype(np.float64),
         detections.landmark_scores.astype(np.float64),
         strict=True,
     ):
-        category = CATEGORIES[index]
+        if category.name not in table or category.name not in precision.errors:
+            raise DeepmarkError(
+                f'measure: the table or the precision does not know the category "{category.name}". Read both for the '
+                f"vocabulary of the detector, {detections.vocabulary.name}."
+            )
         own = slice(0, category.landmarks)
         spread = precision.spread(category, box, scores[own])
         lengths = [_length(category, one, points[own], scores[own], spread, scale) for one in table[category.name]]

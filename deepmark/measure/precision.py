@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from deepmark.errors import DeepmarkError
-from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, Category
 from deepmark.shapes import Float64
+from deepmark.vocabulary import Category, Vocabulary
 
 _RAYLEIGH_MEAN = math.sqrt(math.pi / 2)
 """Mean distance from the middle of a normal distribution in the plane, in its standard deviations along an axis."""
@@ -47,19 +47,19 @@ class Precision:
         return math.sqrt(width * height) * self.errors[category.name] * np.where(scores > 0, by_score, _HIDDEN)
 
 
-def by_oks() -> Precision:
-    """The precision by the sigmas of OKS: how precisely people place each landmark of DeepFashion2."""
-    errors = {category.name: _BY_OKS * np.array(category.sigmas) for category in CATEGORIES}
-    return Precision(errors=errors, source="the sigmas of DeepFashion2's metric (OKS)")
+def by_oks(vocabulary: Vocabulary) -> Precision:
+    """The precision by the sigmas of OKS: how precisely people place each landmark."""
+    errors = {category.name: _BY_OKS * np.array(category.sigmas) for category in vocabulary.categories}
+    return Precision(errors=errors, source=f"the sigmas of {vocabulary.name}'s metric (OKS)")
 
 
-def by_evaluation(path: Path) -> Precision:
+def by_evaluation(path: Path, vocabulary: Vocabulary) -> Precision:
     """The precision that an evaluation measured: its table landmarks.csv, column error_mean.
 
     A landmark that was labelled in no image has the precision of `by_oks`.
     Raises DeepmarkError, naming file and line, where the file is no such table.
     """
-    errors = {name: values.copy() for name, values in by_oks().errors.items()}
+    errors = {name: values.copy() for name, values in by_oks(vocabulary).errors.items()}
     with path.open(encoding="utf-8", newline="") as file:
         try:
             rows = list(csv.DictReader(file))
@@ -73,7 +73,7 @@ def by_evaluation(path: Path) -> Precision:
         try:
             values = errors[row["category"]]
             number, error = int(row["landmark"]), float(row["error_mean"] or "nan")
-            if not 1 <= number <= CATEGORY_BY_NAME[row["category"]].landmarks or error < 0:
+            if not 1 <= number <= vocabulary.by_name[row["category"]].landmarks or error < 0:
                 raise ValueError
         except (KeyError, TypeError, ValueError):
             raise DeepmarkError(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deepmark.errors import DeepmarkError, nearest
-from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, Category
+from deepmark.vocabulary import DEEPFASHION2, Category, Vocabulary
 
 OWN_TABLE = Path(__file__).with_name("measurements.yaml")
 """The table that is used where no other is given."""
@@ -30,12 +30,17 @@ Table = Mapping[str, tuple[Measurement, ...]]
 """The measurements of each category, by its name; a category that the file does not name has none."""
 
 
-def read_table(path: Path | None = None) -> Table:
-    """The measurements of a YAML file; without one, those that come with DeepMark.
+def read_table(path: Path | None, vocabulary: Vocabulary) -> Table:
+    """The measurements of a YAML file; without one, those that come with DeepMark, of DeepFashion2's categories.
 
-    Raises DeepmarkError, naming file and line, for what is no YAML, and for categories, landmarks and keys that are not
-    known.
+    Raises DeepmarkError, naming file and line, for what is no YAML, and for categories, landmarks and keys that the
+    vocabulary does not have; and where there is no file, for any other vocabulary than DeepFashion2's.
     """
+    if path is None and vocabulary != DEEPFASHION2:
+        raise DeepmarkError(
+            f"measure: the measurements that come with DeepMark are of DeepFashion2's garments, and this model is of "
+            f"the vocabulary {vocabulary.name}. Write down what to measure, and give it: --table FILE.yaml."
+        )
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -47,14 +52,14 @@ def read_table(path: Path | None = None) -> Table:
         raise DeepmarkError(f"{path}{line}: not YAML: {error.problem or 'cannot be read'}.") from None
     except (UnicodeDecodeError, YAMLError) as error:
         raise DeepmarkError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    return _Reader(path).table(content)
+    return _Reader(path, vocabulary).table(content)
 
 
 class _Reader:
     """Reads the values that ruamel.yaml made of a file, which know their lines."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, vocabulary: Vocabulary) -> None:
+        self.path, self.vocabulary = path, vocabulary
 
     def error(self, line: int, text: str) -> DeepmarkError:
         return DeepmarkError(f"{self.path}, line {line + 1}: {text}")
@@ -66,7 +71,7 @@ class _Reader:
         return [(str(key), entry, value.lc.key(key)[0]) for key, entry in value.items()]  # type: ignore[attr-defined]
 
     def table(self, content: Any) -> Table:
-        found: dict[str, dict[str, Measurement]] = {category.name: {} for category in CATEGORIES}
+        found: dict[str, dict[str, Measurement]] = {category.name: {} for category in self.vocabulary.categories}
         for key, entries, line in self.mapping(content, 0, "expected categories with their measurements"):
             for category in self.categories(key, line):
                 for one, at in self.measurements(category, entries, line):
@@ -78,9 +83,9 @@ class _Reader:
     def categories(self, key: str, line: int) -> list[Category]:
         names = [name.strip() for name in key.split(",")]
         for name in names:
-            if name not in CATEGORY_BY_NAME:
-                raise self.error(line, f"'{name}' is not a category. {nearest(name, CATEGORY_BY_NAME)}")
-        return [CATEGORY_BY_NAME[name] for name in names]
+            if name not in self.vocabulary.by_name:
+                raise self.error(line, f"'{name}' is not a category. {nearest(name, self.vocabulary.by_name)}")
+        return [self.vocabulary.by_name[name] for name in names]
 
     def measurements(self, category: Category, entries: Any, line: int) -> list[tuple[Measurement, int]]:
         expected = "expected measurements, such as `chest width: {straight: [left armpit, right armpit]}`"

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from deepmark.schema import CATEGORIES, SHOWN_SCORE, STRATEGIES
+from deepmark.schema import SHOWN_SCORE, STRATEGIES
+from deepmark.vocabulary import Vocabulary
 
 _GARMENT: dict[str, Any] = {
     "category": "skirt",
@@ -25,13 +26,22 @@ class Options(BaseModel):
         Field(ge=0, le=1, description=f"Leave out lower scores. Default: the server's, usually {SHOWN_SCORE:g}."),
     ] = None
     category: Annotated[
-        list[Literal[tuple(category.name for category in CATEGORIES)]],  # type: ignore[valid-type]  # made from the schema
-        Field(description="Only garments of these categories; may be given several times."),
+        list[str], Field(description="Only garments of these categories; may be given several times.")
     ] = []
     strategy: Annotated[
         Literal[tuple(str(one) for one in STRATEGIES)] | None,  # type: ignore[valid-type]  # made from the schema
         Field(description="Instead of the server's, where the model can do it."),
     ] = None
+
+
+def options_of(vocabulary: Vocabulary) -> type[Options]:
+    """The same, with the names of the categories in OpenAPI. They are not checked here: the model may change."""
+    names = [category.name for category in vocabulary.categories]
+    described = Field(
+        description=Options.model_fields["category"].description,
+        json_schema_extra=lambda schema: schema.update(items={"type": "string", "enum": list(names)}),
+    )
+    return create_model("Options", __base__=Options, category=(Annotated[list[str], described], []))
 
 
 class Garment(BaseModel):

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -17,27 +18,33 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deepmark.schema import FOUND_SCORE
-from deepmark.server.answers import ERRORS, REQUEST_BODY, DetectAnswer, Options
+from deepmark.server.answers import ERRORS, REQUEST_BODY, DetectAnswer, options_of
 from deepmark.server.limits import Limits
 from deepmark.server.metrics import Metrics
 from deepmark.server.refusals import RequestRefusedError, error_body
 from deepmark.server.served_model import FollowedModel
 from deepmark.server.service import DetectService
 from deepmark.version import __version__
+from deepmark.vocabulary import Vocabulary
 from deepmark.web.page import HEADERS, STATIC, page_config
 
 DETECT = "/v1/detect"
 
-_DESCRIPTION = "Finds clothes and their landmarks in images. Send an image to /v1/detect:\n\n" + "\n".join(
-    (
-        "    curl --data-binary @street.jpg http://127.0.0.1:8000/v1/detect",
-        "    curl -F image=@a.jpg -F image=@b.jpg 'http://127.0.0.1:8000/v1/detect?min_score=0.5&category=skirt'",
+
+def _description(vocabulary: Vocabulary) -> str:
+    name = "skirt" if "skirt" in vocabulary.by_name else vocabulary.categories[0].name
+    question = f"min_score=0.5&category={quote(name)}"
+    return "Finds clothes and their landmarks in images. Send an image to /v1/detect:\n\n" + "\n".join(
+        (
+            "    curl --data-binary @street.jpg http://127.0.0.1:8000/v1/detect",
+            f"    curl -F image=@a.jpg -F image=@b.jpg 'http://127.0.0.1:8000/v1/detect?{question}'",
+        )
     )
-)
 
 
 def create_app(model: FollowedModel, *, limits: Limits, metrics: Metrics, token: str | None = None) -> FastAPI:
     """The application. With a token, /v1/detect and /metrics want `Authorization: Bearer TOKEN`."""
+    vocabulary = model.current.vocabulary
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -48,9 +55,9 @@ def create_app(model: FollowedModel, *, limits: Limits, metrics: Metrics, token:
             with suppress(asyncio.CancelledError):
                 await follower
 
-    app = FastAPI(title="DeepMark", version=__version__, description=_DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(title="DeepMark", version=__version__, description=_description(vocabulary), lifespan=lifespan)
     _add_errors(app)
-    allowed = [Depends(_token_check(token))]
+    allowed, options_now = [Depends(_token_check(token))], options_of(vocabulary)
 
     @app.post(
         DETECT,
@@ -60,7 +67,7 @@ def create_app(model: FollowedModel, *, limits: Limits, metrics: Metrics, token:
         openapi_extra=REQUEST_BODY,
         dependencies=allowed,
     )
-    async def detect(request: Request, options: Annotated[Options, Query()]) -> Response:
+    async def detect(request: Request, options: Annotated[options_now, Query()]) -> Response:  # type: ignore[valid-type]  # made of the vocabulary
         return JSONResponse(await request.app.state.service.answer(request, options))
 
     @app.get(DETECT, include_in_schema=False)
@@ -82,7 +89,8 @@ def create_app(model: FollowedModel, *, limits: Limits, metrics: Metrics, token:
     @app.get("/config.json", include_in_schema=False)
     async def config() -> dict[str, Any]:
         now = model.current
-        return page_config("server", model=now.facts["name"], least_score=FOUND_SCORE) | {"min_score": now.min_score}
+        facts = {"model": now.facts["name"], "least_score": FOUND_SCORE, "min_score": now.min_score}
+        return page_config("server", now.vocabulary, **facts)
 
     app.mount("/", _Page(directory=STATIC, html=True))
     app.add_middleware(_Counted, metrics=metrics)

@@ -8,6 +8,7 @@ from deepmark.errors import explain
 from deepmark.images import OpenedImage
 from deepmark.server.batcher import BatchDetector
 from deepmark.server.metrics import Metrics
+from deepmark.vocabulary import Vocabulary
 
 _log = logging.getLogger("uvicorn.error")  # uvicorn's own name for what is not about a request
 
@@ -21,6 +22,9 @@ class Detector(BatchDetector, Protocol):
 
     @property
     def strategy(self) -> str: ...
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
 
     def prepare(self, image: OpenedImage) -> Any:
         """An image as the network sees it. Raises DeepmarkError where it is damaged."""
@@ -36,7 +40,7 @@ class ServedModel:
         self.facts = facts
         """What answers say of the model: name and strategy, and the version of a registered one."""
 
-        self.min_score = detector.min_score
+        self.min_score, self.vocabulary = detector.min_score, detector.vocabulary
         self._loaded = detector
         self._by_strategy: dict[str, Detector] = {}
 

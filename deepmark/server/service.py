@@ -11,7 +11,6 @@ from fastapi import Request
 
 from deepmark.errors import DeepmarkError
 from deepmark.images import open_image
-from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME
 from deepmark.server.answers import Options
 from deepmark.server.batcher import Batcher
 from deepmark.server.limits import Limits
@@ -20,6 +19,7 @@ from deepmark.server.refusals import RequestRefusedError
 from deepmark.server.served_model import Detector, FollowedModel
 from deepmark.server.uploads import Upload, read_uploads
 from deepmark.types import Detections
+from deepmark.vocabulary import Vocabulary
 
 _RETRY = {"Retry-After": "1"}
 _PREPARED_BATCHES = 4
@@ -75,7 +75,7 @@ class DetectService:
         except DeepmarkError as error:
             raise RequestRefusedError(400, "bad_option", str(error)) from None
         least = model.min_score if options.min_score is None else options.min_score
-        wanted = [CATEGORY_BY_NAME[name].index for name in options.category]
+        wanted = _numbers(options.category, model.vocabulary)
         try:
             async with asyncio.timeout_at(deadline):
                 async with asyncio.TaskGroup() as tasks:
@@ -97,8 +97,8 @@ class DetectService:
                 raise RequestRefusedError(400, "image_refused", str(error), image=upload.name) from None
             detections = await self._batcher.detect(detector, prepared)
         kept = _kept(detections, least, wanted)
-        for category in kept.categories.tolist():
-            self.metrics.garments.labels(CATEGORIES[category].name).inc()
+        for category in kept.each_category:
+            self.metrics.garments.labels(category.name).inc()
         height, width = size
         return {
             "name": upload.name,
@@ -111,6 +111,16 @@ class DetectService:
     def _prepare(self, detector: Detector, upload: Upload) -> tuple[tuple[int, int], str, Any]:
         image = open_image(upload.content, name=upload.name, max_pixels=self.limits.max_pixels)
         return image.size, image.note, detector.prepare(image)
+
+
+def _numbers(names: list[str], vocabulary: Vocabulary) -> list[int]:
+    """The categories of these names; raises RequestRefusedError for one that the model does not know."""
+    for place, name in enumerate(names):
+        if name not in vocabulary.by_name:
+            *others, last = (repr(known) for known in vocabulary.by_name)
+            choice = f"{', '.join(others)} or {last}" if others else last
+            raise RequestRefusedError(422, "bad_option", f"category.{place}: Input should be {choice}.")
+    return [vocabulary.by_name[name].index for name in names]
 
 
 def _kept(detections: Detections, least: float, wanted: list[int]) -> Detections:

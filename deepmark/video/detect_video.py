@@ -14,7 +14,7 @@ import numpy as np
 from deepmark.draw import Drawn, draw
 from deepmark.files import new_file
 from deepmark.progress import progress
-from deepmark.schema import CATEGORIES, SHOWN_SCORE
+from deepmark.schema import SHOWN_SCORE
 from deepmark.shapes import Int64, UInt8
 from deepmark.types import Detections
 from deepmark.video.read_video import Frame, VideoReader
@@ -48,8 +48,7 @@ class TrackedFrame:
     def drawn(self) -> UInt8[np.ndarray, "_ _ 3"]:
         """The frame with its garments drawn, each with its number; small frames come back enlarged."""
         found, garments = self.detections, []
-        for row in reversed(range(len(found))):
-            category = CATEGORIES[found.categories[row]]
+        for row, category in reversed(list(enumerate(found.each_category))):
             own = slice(0, category.landmarks)
             garments.append(
                 Drawn(

@@ -28,11 +28,11 @@ _FORGOTTEN = 1.0
 @dataclass(slots=True)
 class _State:
     time: float
-    given: Float64[np.ndarray, "39 2"]
+    given: Float64[np.ndarray, "k 2"]
     """The landmarks as they were detected; the speed is measured between these."""
 
-    smooth: Float64[np.ndarray, "39 2"]
-    speed: Float64[np.ndarray, "39 2"]
+    smooth: Float64[np.ndarray, "k 2"]
+    speed: Float64[np.ndarray, "k 2"]
     """Roots of the box's area a second."""
 
 
@@ -53,8 +53,8 @@ class LandmarkSmoother:
         return replace(detections, landmarks=landmarks)
 
     def _step(
-        self, number: int, points: Float64[np.ndarray, "39 2"], time: float, size: float
-    ) -> Float64[np.ndarray, "39 2"]:
+        self, number: int, points: Float64[np.ndarray, "k 2"], time: float, size: float
+    ) -> Float64[np.ndarray, "k 2"]:
         last = self._states.get(number)
         if last is None or time <= last.time:
             self._states[number] = _State(time=time, given=points, smooth=points, speed=np.zeros_like(points))

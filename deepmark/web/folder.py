@@ -27,6 +27,7 @@ def write_web_folder(folder: Path, model: Path, contract: Contract, *, package: 
     least = least_score(None, contract.predict.min_score)
     config = page_config(
         "browser",
+        contract.vocabulary,
         model="model.onnx",
         contract="model.json",
         title=f"model.onnx ({contract.precision})",

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from deepmark.draw.garments import PALETTE
-from deepmark.schema import CATEGORIES, SHOWN_SCORE
+from deepmark.schema import SHOWN_SCORE
 from deepmark.version import __version__
+from deepmark.vocabulary import Vocabulary
 
 STATIC = Path(__file__).with_name("static")
 """The page: plain HTML, CSS and modules of JavaScript, without a build step."""
@@ -22,8 +23,9 @@ HEADERS = {
 """What a server should send with the page. The first two allow threads in a browser."""
 
 
-def page_config(engine: str, **facts: Any) -> dict[str, Any]:
-    """The content of config.json: `engine` is "server" or "browser"; the rest is the engine's own."""
+def page_config(engine: str, vocabulary: Vocabulary, **facts: Any) -> dict[str, Any]:
+    """The content of config.json: `engine` is "server" or "browser", `vocabulary` is of what its model detects; the
+    rest is the engine's own."""
     return {
         "engine": engine,
         "version": __version__,
@@ -31,11 +33,11 @@ def page_config(engine: str, **facts: Any) -> dict[str, Any]:
         "categories": [
             {
                 "name": category.name,
-                "color": "#" + "".join(f"{part:02x}" for part in PALETTE[category.index]),
+                "color": "#" + "".join(f"{part:02x}" for part in PALETTE[category.index % len(PALETTE)]),
                 "landmarks": category.parts,
                 "strokes": category.strokes,
             }
-            for category in CATEGORIES
+            for category in vocabulary.categories
         ],
         **facts,
     }

@@ -7,6 +7,7 @@ from white_images import standard_input
 
 from deepmark.infer import detection_files
 from deepmark.infer.choose_garments import category_numbers
+from deepmark.vocabulary import DEEPFASHION2
 
 MISTAKES = {
     "in/a.png --category skrt": "--category: no category is named 'skrt'. Did you mean 'skirt'?",
@@ -76,4 +77,4 @@ def test_parquet_without_pyarrow_names_the_extra(detect, monkeypatch):
 
 
 def test_categories_are_known_by_any_spelling():
-    assert category_numbers(["vest dress", "Vest-Dress", "vest_dress"]) == {11}
+    assert category_numbers(["vest dress", "Vest-Dress", "vest_dress"], DEEPFASHION2) == {11}

@@ -10,9 +10,10 @@ from deepmark.measure.scale import Scale
 from deepmark.measure.table import read_table
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, MOST_LANDMARKS
 from deepmark.types import Detections
+from deepmark.vocabulary import DEEPFASHION2
 
 PIXELS = Scale()
-TABLE = read_table()
+TABLE = read_table(None, DEEPFASHION2)
 BOX = (40.0, 60.0, 240.0, 360.0)
 
 
@@ -36,7 +37,7 @@ def found(name="skirt", *, points=None, peak=0.8, hidden=()):
 
 
 def lengths(detections, *, precision=None, scale=PIXELS):
-    (garment,) = measure(detections, TABLE, precision or by_oks(), scale)
+    (garment,) = measure(detections, TABLE, precision or by_oks(DEEPFASHION2), scale)
     return {one.name: one for one in garment.lengths}
 
 
@@ -106,7 +107,7 @@ def test_every_category_is_measured_and_nothing_gives_nothing():
     for category in CATEGORIES:
         measured = lengths(found(category.name))
         assert all(0 < one.value < 2000 and one.low < one.value < one.high for one in measured.values())
-    assert measure(found()[[]], TABLE, by_oks(), PIXELS) == []
+    assert measure(found()[[]], TABLE, by_oks(DEEPFASHION2), PIXELS) == []
 
 
 def test_the_length_of_a_path():
@@ -116,7 +117,7 @@ def test_the_length_of_a_path():
 def test_the_drawing_leaves_the_image_beside_a_list_of_the_measurements():
     image = np.full((450, 300, 3), 120, np.uint8)
     for detections in (found("long sleeve top"), found(hidden=["left skirt side"]), found()[[]]):
-        garments = measure(detections, TABLE, by_oks(), PIXELS)
+        garments = measure(detections, TABLE, by_oks(DEEPFASHION2), PIXELS)
         drawn = draw_measurements(image, garments, PIXELS)
         height, width = drawn.shape[:2]
 
@@ -130,6 +131,6 @@ def test_the_drawing_leaves_the_image_beside_a_list_of_the_measurements():
 
 
 def test_a_large_image_comes_back_smaller():
-    garments = measure(found(), TABLE, by_oks(), PIXELS)
+    garments = measure(found(), TABLE, by_oks(DEEPFASHION2), PIXELS)
 
     assert draw_measurements(np.zeros((4000, 3000, 3), np.uint8), garments, PIXELS).shape[0] == 2000

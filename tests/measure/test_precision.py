@@ -8,6 +8,7 @@ import pytest
 from deepmark.errors import DeepmarkError
 from deepmark.measure.precision import by_evaluation, by_oks
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME
+from deepmark.vocabulary import DEEPFASHION2
 
 SKIRT = CATEGORY_BY_NAME["skirt"]
 BOX = np.array([100.0, 100.0, 300.0, 200.0])
@@ -24,7 +25,7 @@ def written(tmp_path, rows, header="category,landmark,part,labelled,error_mean,e
 
 
 def test_the_spread_grows_with_the_garment_and_with_the_sigma_of_the_landmark():
-    precision = by_oks()
+    precision = by_oks(DEEPFASHION2)
 
     np.testing.assert_allclose(spread(precision, box=2 * BOX), 2 * spread(precision))
     for category in CATEGORIES:
@@ -33,7 +34,7 @@ def test_the_spread_grows_with_the_garment_and_with_the_sigma_of_the_landmark():
 
 
 def test_a_low_peak_is_less_precise_than_a_high_one_and_a_hidden_landmark_than_most():
-    precision = by_oks()
+    precision = by_oks(DEEPFASHION2)
     by_score = [spread(precision, score=score)[0] for score in (1.0, 0.8, 0.6, 0.4)]
 
     assert by_score == sorted(by_score)
@@ -43,12 +44,12 @@ def test_a_low_peak_is_less_precise_than_a_high_one_and_a_hidden_landmark_than_m
 
 def test_an_evaluation_gives_the_errors_that_it_measured(tmp_path):
     rows = [f"skirt,{number},part,40,{0.01 * number},0.01" for number in range(1, 8)]
-    precision = by_evaluation(written(tmp_path, [*rows, "skirt,8,part,0,,"]))
+    precision = by_evaluation(written(tmp_path, [*rows, "skirt,8,part,0,,"]), DEEPFASHION2)
 
     expected = np.arange(1, 8) * 0.01 / math.sqrt(math.pi / 2)
     np.testing.assert_allclose(precision.errors["skirt"][:7], expected)
-    assert precision.errors["skirt"][7] == by_oks().errors["skirt"][7]
-    np.testing.assert_array_equal(precision.errors["vest"], by_oks().errors["vest"])
+    assert precision.errors["skirt"][7] == by_oks(DEEPFASHION2).errors["skirt"][7]
+    np.testing.assert_array_equal(precision.errors["vest"], by_oks(DEEPFASHION2).errors["vest"])
 
 
 @pytest.mark.parametrize(
@@ -58,13 +59,13 @@ def test_a_row_that_cannot_be_is_told_with_its_line(tmp_path, row):
     file = written(tmp_path, ["skirt,1,left waistband,40,0.02,0.01", row])
 
     with pytest.raises(DeepmarkError, match=r"landmarks\.csv, line 3: no landmark with its error\. Run `deepmark eval"):
-        by_evaluation(file)
+        by_evaluation(file, DEEPFASHION2)
 
 
 def test_another_file_is_told(tmp_path):
     for file in (written(tmp_path, ["1,2"], header="a,b"), written(tmp_path, [])):
         with pytest.raises(DeepmarkError, match=r"landmarks\.csv: no table of landmarks\. Give landmarks\.csv of"):
-            by_evaluation(file)
+            by_evaluation(file, DEEPFASHION2)
     file.write_bytes(b"\xff\x00\xfe")
     with pytest.raises(DeepmarkError, match="no table of landmarks"):
-        by_evaluation(file)
+        by_evaluation(file, DEEPFASHION2)

@@ -5,6 +5,7 @@ import pytest
 from deepmark.errors import DeepmarkError
 from deepmark.measure.table import read_table
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def written(tmp_path, text):
@@ -14,7 +15,7 @@ def written(tmp_path, text):
 
 
 def test_every_category_has_measurements_and_those_of_its_sides_are_mirror_images():
-    table = read_table()
+    table = read_table(None, DEEPFASHION2)
 
     for category in CATEGORIES:
         paths = {one.name: one.landmarks for one in table[category.name]}
@@ -26,7 +27,7 @@ def test_every_category_has_measurements_and_those_of_its_sides_are_mirror_image
 
 
 def test_landmarks_are_named_or_numbered_from_one_and_a_key_names_several_categories(tmp_path):
-    table = read_table(written(tmp_path, "vest, sling:\n  width: {straight: [left armpit, 14]}\n"))
+    table = read_table(written(tmp_path, "vest, sling:\n  width: {straight: [left armpit, 14]}\n"), DEEPFASHION2)
 
     for name in ("vest", "sling"):
         parts = CATEGORY_BY_NAME[name].parts
@@ -74,7 +75,7 @@ def test_a_bad_table_is_told_with_its_line(tmp_path, text, line, told):
     file = written(tmp_path, text)
 
     with pytest.raises(DeepmarkError) as error:
-        read_table(file)
+        read_table(file, DEEPFASHION2)
 
     assert str(error.value).startswith(f"{file}, line {line}: ")
     assert told in str(error.value)
@@ -85,4 +86,4 @@ def test_a_file_that_is_no_text_is_told(tmp_path):
     file.write_bytes(b"\xff\xfe\x00")
 
     with pytest.raises(DeepmarkError, match=r"table\.yaml: not YAML"):
-        read_table(file)
+        read_table(file, DEEPFASHION2)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from deepmark.errors import DeepmarkError
 from deepmark.schema import CATEGORIES
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def told(answer, status: int) -> dict:
@@ -75,7 +76,7 @@ def test_a_request_chooses_the_strategy(served, detector, jpeg):
 
 def test_a_strategy_that_the_model_lacks_is_refused_with_the_model_s_words(serve, jpeg):
     class OnlyNms:
-        min_score, strategy, same_in_batches = 0.3, "nms", True
+        min_score, strategy, same_in_batches, vocabulary = 0.3, "nms", True, DEEPFASHION2
         prepare = detect = staticmethod(lambda _: None)
 
         def with_options(self, *, strategy, min_score):
@@ -183,6 +184,7 @@ def test_other_places_and_methods_are_refused_as_json(served):
 def test_a_failure_of_the_network_is_no_traceback_for_the_client_and_the_next_request_goes_on(serve, detector, jpeg):
     class Failing:
         min_score, strategy, same_in_batches, failed = 0.3, "nms", True, False
+        vocabulary = DEEPFASHION2
 
         def with_options(self, **_):
             return self

@@ -9,6 +9,7 @@ from conftest import Versions
 
 from deepmark.errors import DeepmarkError
 from deepmark.server.run import check_reachable, is_loopback, listen, read_token
+from deepmark.vocabulary import DEEPFASHION2
 
 TOKEN = "a token that is long enough".replace(" ", "-")
 
@@ -16,7 +17,7 @@ TOKEN = "a token that is long enough".replace(" ", "-")
 class Held:
     """A detector that waits in the network until it is let go."""
 
-    min_score, strategy, same_in_batches = 0.3, "nms", True
+    min_score, strategy, same_in_batches, vocabulary = 0.3, "nms", True, DEEPFASHION2
 
     def __init__(self, detector):
         self._detector, self.started, self.go = detector, threading.Event(), threading.Event()

@@ -15,6 +15,7 @@ from static_server import static_server
 from deepmark import geometry
 from deepmark.data.jpeg import warp
 from deepmark.schema import CATEGORIES
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.web.page import HEADERS, STATIC, page_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.system, NEEDS_BROWSER]
@@ -40,7 +41,7 @@ def browser() -> Iterator[Any]:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("site") / "page"
     shutil.copytree(STATIC, folder)
-    config = page_config("server", model="a model", least_score=0.05)
+    config = page_config("server", DEEPFASHION2, model="a model", least_score=0.05)
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
     with static_server(folder, HEADERS) as url:
         yield url

@@ -36,8 +36,9 @@ export function garmentsOf(outputs, placed, image, contract, leastScore) {
     });
 }
 
-/** The score of the landmarks as one result: the garment's times the root of the mean height of their peaks. */
+/** The score of the landmarks as one result: the garment's times the root of the mean height of their peaks, if any. */
 function poseScore(score, landmarks) {
+  if (!landmarks.length) return score;
   const sum = landmarks.reduce((total, [, [, , height]]) => total + height, 0);
   return Math.fround(score * Math.sqrt(sum / landmarks.length));
 }
