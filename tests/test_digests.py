@@ -88,7 +88,7 @@ def test_a_digest_near_either_end_covers_all_of_a_large_file(tmp_path, before, a
 
 def test_a_file_is_not_written_whose_digest_no_reader_would_find(tmp_path):
     with pytest.raises(ValueError, match="no digest"), new_file_with_digest(tmp_path / "a") as draft:
-        draft.write_bytes(bytes(100_000) + NO_DIGEST.encode() + bytes(100_000))
+        draft.write_bytes(bytes(5_000_000) + NO_DIGEST.encode() + bytes(5_000_000))
 
     assert list(tmp_path.iterdir()) == []
 

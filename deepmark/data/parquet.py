@@ -9,6 +9,9 @@ import pyarrow.parquet as pq
 
 from deepmark.digests import NO_DIGEST, check_digest, new_file_with_digest
 from deepmark.errors import DeepmarkError
+from deepmark.vocabulary import Vocabulary, restored_vocabulary, stored_vocabulary
+
+_VOCABULARY = "vocabulary"
 
 
 @contextmanager
@@ -64,6 +67,17 @@ def read_table(path: Path, maker: str) -> pa.Table:
     """A whole file; raises DeepmarkError as `open_parquet` does."""
     with open_parquet(path, maker) as file, told_as_damage(path, maker):
         return file.read()
+
+
+def with_vocabulary(schema: pa.Schema, vocabulary: Vocabulary) -> pa.Schema:
+    """The schema of a file that was made for a vocabulary, which is in its metadata unless it is the built-in one."""
+    stored = stored_vocabulary(vocabulary)
+    return schema if stored is None else schema.with_metadata({**(schema.metadata or {}), _VOCABULARY: stored})
+
+
+def vocabulary_of(schema: pa.Schema, where: object) -> Vocabulary:
+    """The vocabulary that a file or table with this schema was made for; raises DeepmarkError where it is damaged."""
+    return restored_vocabulary((schema.metadata or {}).get(_VOCABULARY.encode()), where)
 
 
 def _damaged(path: Path, maker: str, error: Exception) -> DeepmarkError:

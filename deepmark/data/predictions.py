@@ -11,10 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from deepmark.data.parquet import iter_batches, open_parquet, parquet_writer, told_as_damage
+from deepmark.data.parquet import (
+    iter_batches,
+    open_parquet,
+    parquet_writer,
+    told_as_damage,
+    vocabulary_of,
+    with_vocabulary,
+)
 from deepmark.errors import DeepmarkError, as_path
-from deepmark.schema import CATEGORIES, MOST_LANDMARKS, STRATEGIES, Kind
-from deepmark.types import Detections, Prediction
+from deepmark.schema import STRATEGIES, Kind
+from deepmark.types import Detections, Prediction, Rows
+from deepmark.vocabulary import Vocabulary, check_same
 
 ROWS = 512
 """Images in a row group: about 20 MB in memory at 100 detections per image."""
@@ -29,7 +37,7 @@ _DETECTION = pa.struct(
         ("landmarks", pa.list_(_LANDMARK)),
     ]
 )
-"""Fields as in types.Detections; categories are 0..12, landmarks are only those of the category."""
+"""Fields as in types.Detections; categories are indices in the vocabulary, landmarks those of the category alone."""
 
 _KIND = "predictions, version 1"
 
@@ -47,13 +55,12 @@ _RESCORED_DETECTION = pa.struct([*_DETECTION, pa.field("pose_score", pa.float32(
 RESCORED_SCHEMA = SCHEMA.set(2, pa.field("detections", pa.list_(_RESCORED_DETECTION)))
 """Of predictions with pose scores: those of `predict.rescore`."""
 
-_COUNTS = np.array([category.landmarks for category in CATEGORIES])
-
 
 def write_predictions(path: Path, predictions: Iterable[tuple[int, str, Detections]], facts: Mapping[str, str]) -> int:
     """Write the predictions as they come, whole or not at all; returns the number of images.
 
-    `facts` say how they were made (strategy, checkpoint …).
+    `facts` say how they were made (strategy, checkpoint …). Raises DeepmarkError where the detections are not all of
+    one vocabulary.
     """
     return write_prediction_tables(path, _tables(iter(predictions)), facts)
 
@@ -78,15 +85,15 @@ def write_prediction_tables(path: Path, tables: Iterable[pa.Table], facts: Mappi
     return count
 
 
-def read_predictions(path: str | PathLike[str]) -> tuple[Iterator[Prediction], dict[str, str]]:
-    """The predictions, read as they are consumed, and the facts about how they were made.
+def read_predictions(path: str | PathLike[str]) -> tuple[Rows[Prediction], dict[str, str]]:
+    """The predictions with their vocabulary, read as they are consumed, and the facts about how they were made.
 
     Raises DeepmarkError where the file is missing or holds something else, and, perhaps only after some predictions,
     where it is damaged.
     """
     path = as_path(path, "read_predictions: path")
     file, facts = _opened(path)
-    return _rows(path, file), facts
+    return Rows(_rows(path, file), vocabulary_of(file.schema_arrow, path)), facts
 
 
 def prediction_facts(path: Path) -> tuple[dict[str, str], int]:
@@ -117,8 +124,9 @@ def _maker(path: Path) -> str:
 
 def _rows(path: Path, file: pq.ParquetFile) -> Iterator[Prediction]:
     with file, told_as_damage(path, _maker(path)):
+        vocabulary = vocabulary_of(file.schema_arrow, path)
         for batch in iter_batches(file, ROWS):
-            yield from from_batch(batch)
+            yield from from_batch(batch, vocabulary)
 
 
 def _lists(lengths: np.ndarray, values: Any) -> Any:
@@ -126,23 +134,23 @@ def _lists(lengths: np.ndarray, values: Any) -> Any:
     return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(lengths)), pa.int32()), values)
 
 
-def _own(categories: np.ndarray) -> np.ndarray:
-    """The mask (n, 39) of the landmarks that these categories have."""
-    return np.arange(MOST_LANDMARKS) < _COUNTS[categories][:, None]
-
-
 def to_table(predictions: Sequence[tuple[int, str, Detections]], schema: pa.Schema | None = None) -> pa.Table:
     """The predictions as Arrow: some 21 KB for an image of 100 detections, half of what arrays take.
 
-    The schema is, where none is given, RESCORED_SCHEMA if any of them has pose scores, else SCHEMA.
+    The schema is, where none is given, RESCORED_SCHEMA if any of them has pose scores, else SCHEMA, with the vocabulary
+    of the first. Raises DeepmarkError where another has another.
     """
     if not predictions:
         return (schema or SCHEMA).empty_table()
     ids, files, detections = zip(*predictions, strict=True)
     if schema is None:
-        schema = RESCORED_SCHEMA if any(each.pose_scores is not None for each in detections) else SCHEMA
+        kind = RESCORED_SCHEMA if any(each.pose_scores is not None for each in detections) else SCHEMA
+        schema = with_vocabulary(kind, detections[0].vocabulary)
+    vocabulary = vocabulary_of(schema, "a table of predictions")
+    for file, each in zip(files, detections, strict=True):
+        check_same(each.vocabulary, file, vocabulary, "another image", "Write predictions of one model to a file.")
     categories = np.concatenate([each.categories for each in detections])
-    own = _own(categories)
+    own = vocabulary.own_landmarks[categories]
     points = np.concatenate([each.landmarks for each in detections])[own]
     scores = np.concatenate([each.landmark_scores for each in detections])[own]
     landmarks = pa.StructArray.from_arrays(
@@ -152,7 +160,7 @@ def to_table(predictions: Sequence[tuple[int, str, Detections]], schema: pa.Sche
         pa.array(categories, pa.int8()),
         pa.array(np.concatenate([each.scores for each in detections])),
         pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate([each.boxes for each in detections]).ravel()), 4),
-        _lists(_COUNTS[categories], landmarks),
+        _lists(own.sum(axis=1), landmarks),
     ]
     if schema == RESCORED_SCHEMA:
         columns.append(pa.array(np.concatenate([each.scores_of(Kind.KEYPOINTS) for each in detections])))
@@ -161,13 +169,14 @@ def to_table(predictions: Sequence[tuple[int, str, Detections]], schema: pa.Sche
     return pa.table([pa.array(ids, pa.int64()), pa.array(files), _lists(lengths, structs)], schema=schema)
 
 
-def from_batch(batch: pa.RecordBatch) -> Iterator[Prediction]:
-    """The predictions in a batch of rows of a table of `to_table`."""
+def from_batch(batch: pa.RecordBatch, vocabulary: Vocabulary | None = None) -> Iterator[Prediction]:
+    """The predictions in a batch of rows of a table of `to_table`; None: of the vocabulary that its schema has."""
+    vocabulary = vocabulary or vocabulary_of(batch.schema, "a table of predictions")
     lists: Any = batch.column("detections")
     category, score, box, landmarks, *pose_score = lists.flatten().flatten()
     categories = category.to_numpy().astype(np.int64)
     x, y, landmark_score = (column.to_numpy() for column in landmarks.flatten().flatten())
-    own = _own(categories)
+    own = vocabulary.own_landmarks[categories]
     points, landmark_scores = np.zeros((*own.shape, 2), np.float32), np.zeros(own.shape, np.float32)
     points[own], landmark_scores[own] = np.stack([x, y], axis=1), landmark_score
     detections = Detections(
@@ -177,6 +186,7 @@ def from_batch(batch: pa.RecordBatch) -> Iterator[Prediction]:
         landmarks=points,
         landmark_scores=landmark_scores,
         pose_scores=pose_score[0].to_numpy() if pose_score else None,
+        vocabulary=vocabulary,
     )
     offsets = lists.offsets.to_numpy()
     names: Any = zip(batch.column("image_id").to_pylist(), batch.column("file").to_pylist(), strict=True)

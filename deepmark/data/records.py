@@ -13,11 +13,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from deepmark.data.parquet import iter_batches, open_parquet, parquet_writer, told_as_damage
+from deepmark.data.parquet import (
+    iter_batches,
+    open_parquet,
+    parquet_writer,
+    told_as_damage,
+    vocabulary_of,
+    with_vocabulary,
+)
 from deepmark.data.record_fields import PLAIN_GARMENT, PLAIN_RECORD
 from deepmark.errors import DeepmarkError, as_path
 from deepmark.schema import SPLITS
-from deepmark.types import Garment, ImageRecord
+from deepmark.types import Garment, ImageRecord, Rows
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 ROWS = 4096
 """Images in a row group: about 12 MB in memory."""
@@ -44,7 +52,7 @@ GARMENT = pa.struct(
         ("polygons", _list_of(_list_of(_POINT))),
     ]
 )
-"""Fields as in types.Garment; categories are 0..12."""
+"""Fields as in types.Garment; categories are indices in the vocabulary, of which there are 127 at most."""
 
 _COLUMNS: list[tuple[str, pa.DataType]] = [
     ("id", pa.int64()),
@@ -170,20 +178,20 @@ def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(waiting, SCHEMA)
 
 
-def write_batches(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
+def write_batches(path: Path, batches: Iterable[pa.RecordBatch], vocabulary: Vocabulary = DEEPFASHION2) -> None:
     """Write the whole file or nothing: it replaces an old file when the last batch is written.
 
     How the rows are cut into batches does not change the bytes.
     """
-    with parquet_writer(path, SCHEMA) as writer:
+    with parquet_writer(path, with_vocabulary(SCHEMA, vocabulary)) as writer:
         for group in _groups(batches):
             writer.write_table(group.combine_chunks(), row_group_size=ROWS)  # chunks would be cut into other pages
 
 
-def write_records(path: Path, records: Iterable[ImageRecord]) -> None:
+def write_records(path: Path, records: Iterable[ImageRecord], vocabulary: Vocabulary = DEEPFASHION2) -> None:
     """Write the whole file or nothing, as `write_batches`."""
     rest = iter(records)
-    write_batches(path, map(records_to_batch, iter(lambda: list(islice(rest, ROWS)), [])))
+    write_batches(path, map(records_to_batch, iter(lambda: list(islice(rest, ROWS)), [])), vocabulary)
 
 
 def open_records(path: Path) -> pq.ParquetFile:
@@ -211,13 +219,21 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
     Raises DeepmarkError as `open_records` does, and where a page of the file is damaged.
     """
     path = Path(path)
-    with open_records(path) as file, told_as_damage(path, maker_of(path)):
+    yield from _batches(path, open_records(path))
+
+
+def _batches(path: Path, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    with file, told_as_damage(path, maker_of(path)):
         yield from iter_batches(file, ROWS)
 
 
-def read_records(path: str | PathLike[str]) -> Iterator[ImageRecord]:
-    """The records in the order of the file, which is by image id; a few thousand are in memory at a time.
+def read_records(path: str | PathLike[str]) -> Rows[ImageRecord]:
+    """The records in the order of the file, which is by image id, and its vocabulary.
 
-    Raises DeepmarkError where the file is missing, damaged, or holds something else.
+    A few thousand records are in memory at a time. Raises DeepmarkError where the file is missing or holds something
+    else, and, perhaps only after some records, where it is damaged.
     """
-    return chain.from_iterable(map(records_from_batch, read_batches(as_path(path, "read_records: path"))))
+    path = as_path(path, "read_records: path")
+    file = open_records(path)
+    records = chain.from_iterable(map(records_from_batch, _batches(path, file)))
+    return Rows(records, vocabulary_of(file.schema_arrow, path))

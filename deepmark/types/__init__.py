@@ -6,6 +6,7 @@ Coordinates are continuous, (0, 0) is the outer corner of the first pixel, boxes
 
 from deepmark.types.detections import COLUMNS, Detections, Prediction
 from deepmark.types.records import Garment, GarmentColumns, ImageRecord, Sample, garment_columns
+from deepmark.types.rows import Rows
 
 __all__ = [
     "COLUMNS",
@@ -14,6 +15,7 @@ __all__ = [
     "GarmentColumns",
     "ImageRecord",
     "Prediction",
+    "Rows",
     "Sample",
     "garment_columns",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 from deepmark.errors import DeepmarkError, extras_named
 from deepmark.schema import Kind
 from deepmark.shapes import Bool, Float32, Int64
-from deepmark.vocabulary import DEEPFASHION2, Category, Vocabulary
+from deepmark.vocabulary import DEEPFASHION2, Category, Vocabulary, check_same
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,8 +87,10 @@ class Detections:
     def concatenate(cls, parts: Sequence["Detections"]) -> "Detections":
         """The detections of several results of one image, best first; of equal scores, the earlier result's first.
 
-        They have no pose scores, which are given after NMS.
+        They have no pose scores, which are given after NMS. Raises DeepmarkError where their vocabularies differ.
         """
+        for part in parts[1:]:
+            check_same(parts[0].vocabulary, "one part", part.vocabulary, "another", "Give results of one model.")
         columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}
         together = cls(**columns, vocabulary=parts[0].vocabulary)
         return together[np.argsort(-together.scores, kind="stable")]

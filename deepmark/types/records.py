@@ -17,7 +17,7 @@ class Garment:
     """Its key in the annotation file: "item1"."""
 
     category: int
-    """0..12."""
+    """Its index in the vocabulary."""
 
     style: int
     """Number of its style within the pair; 0 if the garment has no counterpart in the other images of the pair."""
@@ -77,8 +77,11 @@ class Sample:
 
     categories: Int64[np.ndarray, " n"]
 
-    landmarks: Float32[np.ndarray, "n 39 3"]
-    """x, y in pixels of `image`, and v; rows past the category's own landmarks, and landmarks outside, have v = 0."""
+    landmarks: Float32[np.ndarray, "n k 3"]
+    """x, y in pixels of `image`, and v; k is the vocabulary's `most_landmarks`.
+
+    Rows past the category's own landmarks, and landmarks outside, have v = 0.
+    """
 
     affine: Float[np.ndarray, "2 3"]
     """The affine map from the original image to `image`."""

@@ -22,6 +22,7 @@ _CATEGORY = ("name", "landmarks", *_DRAWING)
 _LANDMARK = ("name", "sigma", "mirror", "at")
 _NOT_IN_NAMES = frozenset('/\\,:;"<>|*?')
 _LONGEST_NAME = 60
+_MOST_CATEGORIES = 127  # files of records and predictions have 8 bits for the index
 _CLOSED = 3  # points that enclose an area
 _LINE = 2
 
@@ -74,6 +75,8 @@ class _Reader:
         for i, entry in enumerate(self.sequence(values["categories"], ("categories",), "categories", at_least=1)):
             start = categories[-1].span.stop if categories else 0
             categories.append(self.category(entry, ("categories", i), start))
+        if len(categories) > _MOST_CATEGORIES:
+            raise self.error(("categories",), f"at most {_MOST_CATEGORIES}, found {len(categories)}. Leave some out.")
         self.names_differ((one.name for one in categories), ("categories",), "category")
         if not any(one.landmarks for one in categories):
             raise self.error(

@@ -63,10 +63,6 @@ class Vocabulary:
         counts = np.array([category.landmarks for category in self.categories])
         return np.arange(self.most_landmarks) < counts[:, None]
 
-    def __getstate__(self) -> dict[str, object]:
-        """What is computed from the categories does not travel to other processes."""
-        return {"name": self.name, "categories": self.categories}
-
     def difference(self, other: "Vocabulary") -> str | None:
         """The first difference in words, "this" and "the other" by turns; None where results are comparable."""
         for mine, theirs in zip(self.categories, other.categories, strict=False):
@@ -96,7 +92,7 @@ def check_same(one: Vocabulary, where: object, other: Vocabulary, there: object,
         DeepmarkError: they differ; the message names both places, both vocabularies, the first difference and the
             remedy.
     """
-    if difference := one.difference(other):
+    if one != other and (difference := one.difference(other)):
         raise DeepmarkError(
             f"{where} has the vocabulary {one.name}, but {there} has {other.name}: {difference}. {remedy}"
         )

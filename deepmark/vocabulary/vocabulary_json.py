@@ -1,6 +1,9 @@
 """A vocabulary as JSON: how it travels in the files that were made for it, and back."""
 
+import copyreg
 import json
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from deepmark.errors import DeepmarkError
@@ -14,6 +17,7 @@ def vocabulary_json(vocabulary: Vocabulary) -> str:
     return json.dumps(plain_form(vocabulary), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+@lru_cache(maxsize=32)  # every batch of predictions comes with the text
 def vocabulary_from_json(text: str | bytes, where: object) -> Vocabulary:
     """The vocabulary in a text, which is checked as strictly as vocabulary.yaml; `where` names its place in messages.
 
@@ -40,6 +44,13 @@ def restored_vocabulary(text: str | bytes | None, where: object) -> Vocabulary:
         DeepmarkError: the text is no vocabulary.
     """
     return DEEPFASHION2 if text is None else vocabulary_from_json(text, where)
+
+
+def _reduced(vocabulary: Vocabulary) -> tuple[Callable[..., Vocabulary], tuple[str | None, str]]:
+    return restored_vocabulary, (stored_vocabulary(vocabulary), "what another process sent")
+
+
+copyreg.pickle(Vocabulary, _reduced)  # so results of other processes are small, and have the built-in one as it is
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

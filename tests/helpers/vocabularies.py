@@ -1,8 +1,14 @@
-"""Vocabularies of other garments than DeepFashion2's: one of three categories, and one of forty."""
+"""Vocabularies of other garments than DeepFashion2's, with three and with forty categories; values of any of them."""
 
+import hashlib
+import io
 import math
 from typing import Any
 
+import numpy as np
+import PIL.Image
+
+from deepmark.types import Detections, Garment, ImageRecord
 from deepmark.vocabulary import Vocabulary
 from deepmark.vocabulary.plain_form import checked_vocabulary
 
@@ -76,3 +82,68 @@ SMALL: Vocabulary = checked_vocabulary(CONTENT, lambda place: "the vocabulary of
 
 MANY: Vocabulary = checked_vocabulary(MANY_CONTENT, lambda place: "the vocabulary of forty")
 """Forty categories with 0 to 60 landmarks."""
+
+
+WIDTH, HEIGHT = 60, 80
+"""Pixels of every image of a `random_record`."""
+
+
+def random_detections(vocabulary: Vocabulary, rng: np.random.Generator, count: int) -> Detections:
+    """Detections of any of its categories, with every bit of their numbers in use."""
+    categories = rng.integers(len(vocabulary.categories), size=count)
+    own = vocabulary.own_landmarks[categories]
+    return Detections(
+        boxes=rng.random((count, 4), np.float32) * 99,
+        scores=np.sort(rng.random(count, np.float32))[::-1].copy(),
+        categories=categories,
+        landmarks=rng.normal(30, 90, (*own.shape, 2)).astype(np.float32) * own[..., None],
+        landmark_scores=rng.random(own.shape, np.float32) * own,
+        vocabulary=vocabulary,
+    )
+
+
+def image_of(number: int) -> bytes:
+    """The JPEG of a `random_record`."""
+    pixels = np.random.default_rng(number).integers(0, 256, (HEIGHT // 10, WIDTH // 10, 3), np.uint8)
+    out = io.BytesIO()
+    PIL.Image.fromarray(pixels.repeat(10, axis=0).repeat(10, axis=1)).save(out, "JPEG")
+    return out.getvalue()
+
+
+def random_record(vocabulary: Vocabulary, number: int) -> ImageRecord:
+    """A record of 0 to 3 garments, each category in its turn, with landmarks of all three visibilities."""
+    rng, jpeg, garments = np.random.default_rng(number), image_of(number), []
+    for i in range(number % 4):
+        category = vocabulary.categories[(number + i) % len(vocabulary.categories)]
+        x0, y0 = rng.random(2) * 20
+        box = np.array([x0, y0, x0 + 10 + rng.random() * 25, y0 + 10 + rng.random() * 45])
+        landmarks = np.zeros((category.landmarks, 3))
+        landmarks[:, 2] = rng.integers(0, 3, category.landmarks)
+        landmarks[:, :2] = (box[:2] + rng.random((category.landmarks, 2)) * (box[2:] - box[:2])) * (
+            landmarks[:, 2:] > 0
+        )
+        garments.append(
+            Garment(
+                item=f"item{i + 1}",
+                category=category.index,
+                style=0,
+                box=box,
+                landmarks=landmarks,
+                polygons=(box[[0, 1, 2, 1, 2, 3, 0, 3]].reshape(4, 2),),
+                scale=1 + i % 3,
+                occlusion=1,
+                zoom_in=2,
+                viewpoint=3,
+            )
+        )
+    return ImageRecord(
+        id=number,
+        file=f"image/{number:06d}.jpg",
+        sha256=hashlib.sha256(jpeg).hexdigest(),
+        bytes=len(jpeg),
+        width=WIDTH,
+        height=HEIGHT,
+        source="user",
+        pair_id=number,
+        garments=tuple(garments),
+    )

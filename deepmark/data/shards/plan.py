@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from deepmark.data.parquet import told_as_damage
+from deepmark.data.parquet import told_as_damage, vocabulary_of
 from deepmark.data.records import SCHEMA, maker_of, open_records, records_from_batch
 from deepmark.data.sampling import permutation
 from deepmark.data.shards.index import BLOCK, padded
@@ -19,6 +19,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.files import unique_file
 from deepmark.shapes import Int32, Int64
 from deepmark.types import ImageRecord
+from deepmark.vocabulary import Vocabulary
 
 _GOLDEN = (5**0.5 - 1) / 2
 """Multiples of the golden ratio, without their whole part, lie evenly in 0..1, however many they are."""
@@ -50,13 +51,14 @@ def cut_shards(jpeg_bytes: Int64[np.ndarray, " n"], *, target_bytes: float) -> l
     return [slice(int(start), int(stop)) for start, stop in zip(starts, [*starts[1:], len(jpeg_bytes)], strict=True)]
 
 
-def plan_shards(records_file: Path, *, split: str, seed: int, target_mib: float) -> list[ShardPlan]:
-    """The shards of a split in their order.
+def plan_shards(records_file: Path, *, split: str, seed: int, target_mib: float) -> tuple[list[ShardPlan], Vocabulary]:
+    """The shards of a split in their order, and the vocabulary of its records.
 
     Raises DeepmarkError where the file cannot be read or holds no record.
     """
     with open_records(records_file) as file, told_as_damage(records_file, maker_of(records_file)):
         lengths = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        vocabulary = vocabulary_of(file.schema_arrow, records_file)
         sizes = file.read(columns=["bytes"]).column("bytes").to_numpy()
     if not sizes.size:
         raise DeepmarkError(f"{records_file}: holds no record. Run `deepmark ingest` on a folder with images.")
@@ -75,7 +77,7 @@ def plan_shards(records_file: Path, *, split: str, seed: int, target_mib: float)
                 bytes=int(sizes[cut].sum()),
             )
         )
-    return plans
+    return plans, vocabulary
 
 
 def planned_records(plan: ShardPlan, records_file: Path, folder: Path) -> list[ImageRecord]:

@@ -21,6 +21,7 @@ from deepmark.data.shards.source import LocalShards, RemoteShards
 from deepmark.data.shards.verified import VerifiedShards
 from deepmark.errors import DeepmarkError, as_path
 from deepmark.types import ImageRecord
+from deepmark.vocabulary import stored_vocabulary
 
 Sample = tuple[ImageRecord, bytes]
 """A record, and the bytes of its JPEG file."""
@@ -86,8 +87,14 @@ class ShardReader(_Samples):
 
     @cached_property
     def sha256(self) -> str:
-        """Identifies the samples and their order, wherever the folder lies: of the sums of all shards."""
-        return hashlib.sha256("\n".join(shard.sha256 for shard in self._shards).encode()).hexdigest()
+        """Identifies the samples, their order and what they mean, wherever the folder lies.
+
+        It is of the sums of all shards, and of the vocabulary unless that is the built-in one.
+        """
+        parts = [shard.sha256 for shard in self._shards]
+        if stored := stored_vocabulary(self.vocabulary):
+            parts.append(stored)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self._samples.keys)

@@ -125,7 +125,7 @@ def write_shards(
     Raises DeepmarkError where there are no records, where an image is missing or has changed since ingest, and where
     the storage fails.
     """
-    plans = plan_shards(records_file, split=split, seed=seed, target_mib=target_mib)
+    plans, vocabulary = plan_shards(records_file, split=split, seed=seed, target_mib=target_mib)
     digest = plan_digest(records_file, split=split, seed=seed, target_mib=target_mib)
     shards: list[Shard] = []
     with _place(out, digest, sum(plan.bytes for plan in plans)) as place, scratch_folder(records_file) as unpacked:
@@ -134,7 +134,9 @@ def write_shards(
             for shard in written:
                 shards.append(shard)
                 progress(shard.count)
-        place.finish(ShardIndex(split=split, seed=seed, target_mib=target_mib, shards=tuple(shards)))
+        place.finish(
+            ShardIndex(split=split, seed=seed, target_mib=target_mib, shards=tuple(shards), vocabulary=vocabulary)
+        )
     return {
         "samples": sum(shard.count for shard in shards),
         "shards": len(shards),

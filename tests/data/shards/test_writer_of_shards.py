@@ -119,7 +119,7 @@ def test_the_row_groups_of_the_records_do_not_matter(records_file, raw, tmp_path
 
 
 def test_what_is_sent_to_a_process_holds_no_record(records_file):
-    (plan,) = plan_shards(records_file, split="train", seed=1, target_mib=1)
+    (plan,), _ = plan_shards(records_file, split="train", seed=1, target_mib=1)
 
     assert sorted(plan.rows.tolist()) == list(range(7))
     assert len(pickle.dumps(plan)) < 600
