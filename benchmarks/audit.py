@@ -19,6 +19,7 @@ from deepmark.data.predictions import read_predictions
 from deepmark.data.records import read_records
 from deepmark.params import AuditParams
 from deepmark.schema import SPLITS, STRATEGIES
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.layout import Workspace
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
@@ -38,7 +39,7 @@ def main() -> None:
     found = [(one.image_id, one.detections) for one in read_predictions(workspace.predictions_file(STRATEGIES[-1]))[0]]
 
     start = time.process_time()
-    clean = find_label_issues(records, found, PARAMS)
+    clean = find_label_issues(records, found, PARAMS, vocabulary=DEEPFASHION2)
     items = sum(len(record.garments) for each in records.values() for record in each)
     spent = time.process_time() - start
     print(
@@ -47,7 +48,7 @@ def main() -> None:
     print(f"{'round':8}{'planted':>9}{'in first':>10}{'recall':>8}  " + "  ".join(f"{name:>14}" for name in FAULTS))
     for seed in range(options.rounds):
         faulty, planted = plant(records["validation"], each=options.each, seed=seed)
-        listed = find_label_issues({**records, "validation": faulty}, found, PARAMS)
+        listed = find_label_issues({**records, "validation": faulty}, found, PARAMS, vocabulary=DEEPFASHION2)
         for length in (len(planted), 2 * len(planted)):
             first = {(one.image_id, one.item) for one in listed[:length] if one.split == "validation"}
             hits = Counter(fault for place, fault in planted.items() if place in first)

@@ -18,11 +18,14 @@ from deepmark.errors import DeepmarkError, extras_named
 from deepmark.files import require_file
 from deepmark.progress import progress
 from deepmark.schema import SPLITS, STRATEGIES
+from deepmark.vocabulary import check_same
 from deepmark.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from deepmark.eval.metric.compare import Difference
     from deepmark.types import Detections
+
+_PREDICT_AGAIN = "Run `deepmark predict` again, with a model that was trained on these records."
 
 
 def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
@@ -127,7 +130,9 @@ def evaluate(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     predictions_file = workspace.predictions_file(strategy)
     found, facts = read_predictions(predictions_file)
     records_file = require_file(workspace.records_file("validation"), "deepmark ingest --split validation")
-    truth = truth_columns(read_records(records_file))
+    records = read_records(records_file)
+    check_same(records.vocabulary, records_file, found.vocabulary, predictions_file, _PREDICT_AGAIN)
+    truth = truth_columns(records)
     results = detection_columns(found, truth)
     params = workspace.params.evaluate
     with progress(f"evaluate {strategy}", PASSES + STEPS) as advance:
@@ -190,10 +195,15 @@ def compare(workspace: Workspace, a: str, b: str, *, out: Path | None = None) ->
 
     params = workspace.params.evaluate
     records_file = require_file(workspace.records_file("validation"), "deepmark ingest --split validation")
-    records = list(read_records(records_file))
+    rows = read_records(records_file)
+    records, vocabulary = list(rows), rows.vocabulary
     predictions = [named_predictions(workspace, name, {record.id for record in records}) for name in (a, b)]
+    for name, found in zip((a, b), predictions, strict=True):
+        for one in found[:1]:
+            check_same(vocabulary, records_file, one.detections.vocabulary, name, "Give results for these records.")
     with progress(f"compare {a} and {b}", PASSES) as advance:
-        differences = compare(records, *predictions, resamples=params.resamples, seed=params.seed, progress=advance)
+        resampling: dict[str, Any] = {"resamples": params.resamples, "seed": params.seed}
+        differences = compare(records, *predictions, vocabulary=vocabulary, **resampling, progress=advance)
     if out is not None:
         write_text(out, comparison_frame(differences).to_csv(index=False, lineterminator="\n"))
     return differences
@@ -212,12 +222,16 @@ def audit(workspace: Workspace) -> dict[str, Any]:
 
     params = workspace.params.audit
     files = {split: require_file(workspace.records_file(split), f"deepmark ingest --split {split}") for split in SPLITS}
-    readers = {split: open_shards(workspace, split) for split in SPLITS}
+    readers, records = {}, {}
+    for split, file in files.items():
+        readers[split], records[split] = open_shards(workspace, split), read_records(file)
+        for other, there in ((readers[split], workspace.shards(split)), (records[SPLITS[0]], files[SPLITS[0]])):
+            check_same(records[split].vocabulary, file, other.vocabulary, there, "Run `dvc repro` for both splits.")
     predictions, count = _predictions_to_audit(workspace), sum(map(len, readers.values()))
     with progress("audit", count) as advance:
         copies = find_duplicates(readers, params, engine_of(workspace.params.compute), progress=advance)
-    records = {split: read_records(file) for split, file in files.items()}
-    issues = rank_issues([*find_label_issues(records, predictions.items(), params), *copies])
+    issues = find_label_issues(records, predictions.items(), params, vocabulary=records[PREDICTED_SPLIT].vocabulary)
+    issues = rank_issues([*issues, *copies])
     illustrator = Illustrator(readers, {PREDICTED_SPLIT: predictions})
     with new_folder(workspace.audit) as draft:
         write_issues(draft / workspace.issues_file.name, issues)
@@ -241,14 +255,18 @@ def audit(workspace: Workspace) -> dict[str, Any]:
 def _predictions_to_audit(workspace: Workspace) -> dict[int, "Detections"]:
     """The detections by image. Raises DeepmarkError where they are not those of today's validation images."""
     from deepmark.audit.label_matching import with_min_score
+    from deepmark.data.parquet import vocabulary_of
     from deepmark.data.predictions import read_predictions
     from deepmark.data.records import open_records
 
     maker = f"deepmark predict --strategy {STRATEGIES[-1]}"
     path = require_file(workspace.predictions_file(STRATEGIES[-1]), maker)
-    # without the weak ones: all of them would take gigabytes
-    predictions = {each.image_id: with_min_score(each.detections) for each in read_predictions(path)[0]}
-    with open_records(workspace.records_file("validation")) as file:
+    found, records_file = read_predictions(path)[0], workspace.records_file("validation")
+    with open_records(records_file) as file:
+        vocabulary = vocabulary_of(file.schema_arrow, records_file)
+        check_same(vocabulary, records_file, found.vocabulary, path, _PREDICT_AGAIN)
+        # without the weak ones: all of them would take gigabytes
+        predictions = {each.image_id: with_min_score(each.detections) for each in found}
         known = set(file.read(columns=["id"]).column("id").to_pylist())
     if predictions.keys() != known:
         unknown, missing = predictions.keys() - known, known - predictions.keys()

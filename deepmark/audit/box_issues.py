@@ -6,10 +6,10 @@ import numpy as np
 
 from deepmark.audit.label_issue import LabelIssue
 from deepmark.audit.labels import Labels
-from deepmark.audit.mean_shape import align, fit_mean_shape
+from deepmark.audit.mean_shape import MIN_LANDMARKS, align, fit_mean_shape
 from deepmark.audit.outlier_score import log_evidence, outlier_score, typical_range
-from deepmark.schema import CATEGORIES, Category
 from deepmark.shapes import Bool, Float, Int64
+from deepmark.vocabulary import Category
 
 SIDES = ("left", "upper", "right", "lower")
 
@@ -25,8 +25,11 @@ def boxes_without_landmarks(labels: Labels, *, faulty_share: float, min_score: f
 
     A margin is the distance from a side inwards to the first landmark, negative where landmarks lie outside. It is
     in units of the garment's size as its landmarks show it, so that a wrong box does not decide its own scale.
+    Categories of fewer than `MIN_LANDMARKS` landmarks are not judged.
     """
-    for category in CATEGORIES:
+    for category in labels.vocabulary.categories:
+        if category.landmarks < MIN_LANDMARKS:
+            continue
         rows = np.flatnonzero(labels.category == category.index)
         points, labelled = labels.points(rows, category)
         scale = align(points, labelled, fit_mean_shape(category, points, labelled)).scale

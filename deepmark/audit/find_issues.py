@@ -13,6 +13,7 @@ from deepmark.compute.engine import Engine
 from deepmark.data.shards.reader import ShardReader
 from deepmark.params import AuditParams
 from deepmark.types import Detections, ImageRecord
+from deepmark.vocabulary import Vocabulary
 
 PREDICTED_SPLIT = "validation"
 """The split that the model was not trained on: only its labels are compared with predictions."""
@@ -22,13 +23,15 @@ def find_label_issues(
     records: Mapping[str, Iterable[ImageRecord]],
     predictions: Iterable[tuple[int, Detections]],
     params: AuditParams,
+    *,
+    vocabulary: Vocabulary,
 ) -> list[LabelIssue]:
     """Labels that somebody should look at, the most likely errors first.
 
     Typical ranges are estimated from all splits together. Items of the split "validation" are also compared with
     `predictions`: an (image id, detections) for each of its images.
     """
-    labels = collect_labels(records)
+    labels = collect_labels(records, vocabulary)
     matches = match_labels(labels, predictions, split=PREDICTED_SPLIT)
     limits = {"faulty_share": params.faulty_share, "min_score": params.min_score}
     return rank_issues(

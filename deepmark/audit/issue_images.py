@@ -11,9 +11,9 @@ from deepmark.data.shards.reader import ShardReader
 from deepmark.draw import Image, draw_detections, draw_truth
 from deepmark.geometry import box_iou
 from deepmark.images import decode_jpeg
-from deepmark.schema import CATEGORY_BY_NAME
 from deepmark.shapes import Float
 from deepmark.types import Detections, Garment, ImageRecord
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 _LETTERS = " (L, R: its left, its right)"
 
@@ -55,9 +55,12 @@ class Illustrator:
         record, image = self._open(issue.split, issue.image_id)
         file = f"{issue.split}/{record.file}"
         if issue.other is None:
+            vocabulary = self._readers[issue.split].vocabulary
             detections = self._detections.get(issue.split, {}).get(issue.image_id)
             return IllustratedIssue(
-                issue=issue, file=file, panels=tuple(label_panels(issue, record, image, detections))
+                issue=issue,
+                file=file,
+                panels=tuple(label_panels(issue, record, image, detections, vocabulary=vocabulary)),
             )
         split, name = issue.other.split("/", 1)
         other = self._open(split, int(name.rsplit("/", 1)[-1].split(".")[0]))[1]
@@ -69,7 +72,14 @@ class Illustrator:
         return record, decode_jpeg(jpeg)
 
 
-def label_panels(issue: LabelIssue, record: ImageRecord, image: Image, detections: Detections | None) -> list[Panel]:
+def label_panels(
+    issue: LabelIssue,
+    record: ImageRecord,
+    image: Image,
+    detections: Detections | None,
+    *,
+    vocabulary: Vocabulary = DEEPFASHION2,
+) -> list[Panel]:
     """The label, and the detection in its place if there is one; cropped from the image."""
     items = [item for item in record.garments if item.item == issue.item]
     chosen = None if detections is None else _chosen(issue, items, detections)
@@ -79,7 +89,7 @@ def label_panels(issue: LabelIssue, record: ImageRecord, image: Image, detection
     left, top, right, bottom = _window(corners, image)
     cut, offset = np.ascontiguousarray(image[top:bottom, left:right]), np.array([left, top])
     shown = replace(record, garments=tuple(_moved(item, offset) for item in items or record.garments))
-    numbers = _numbers(issue)
+    numbers = _numbers(issue, vocabulary)
     drawn = draw_truth(cut, shown)
     for item in shown.garments if numbers else ():
         labelled = {each: text for each, text in numbers.items() if item.landmarks[each, 2] > 0}
@@ -97,13 +107,16 @@ def label_panels(issue: LabelIssue, record: ImageRecord, image: Image, detection
     return panels
 
 
-def _numbers(issue: LabelIssue) -> dict[int, str]:
-    """Texts for the landmarks whose numbers are wrong, since a skeleton with swapped numbers looks like any other."""
+def _numbers(issue: LabelIssue, vocabulary: Vocabulary) -> dict[int, str]:
+    """Texts for the landmarks whose numbers are wrong, since a skeleton with swapped numbers looks like any other.
+
+    L and R for three or more whose names begin so, such as "left cuff outer".
+    """
     wrong = [number - 1 for number in issue.landmarks]
-    if len(wrong) <= 2:
+    parts = vocabulary.by_name[issue.category].parts if issue.category else ()
+    if len(wrong) <= 2 or not all(parts[each].startswith(("left", "right")) for each in wrong):
         return {each: str(each + 1) for each in wrong}
-    parts = CATEGORY_BY_NAME[issue.category or ""].parts
-    return {each: parts[each][0].upper() for each in wrong}  # "left cuff outer": L
+    return {each: parts[each][0].upper() for each in wrong}
 
 
 def _write(image: Image, points: Float[np.ndarray, "k 2"], texts: Mapping[int, str]) -> None:

@@ -14,9 +14,12 @@ import numpy as np
 from deepmark.audit.labels import Labels
 from deepmark.audit.outlier_score import isotonic_regression
 from deepmark.geometry import box_areas, box_iou
-from deepmark.schema import FOUND_SCORE, MOST_LANDMARKS, SAME_GARMENT_IOU
+from deepmark.schema import FOUND_SCORE, SAME_GARMENT_IOU
 from deepmark.shapes import Bool, Complex, Float, Int64
 from deepmark.types import Detections
+from deepmark.vocabulary import check_same
+
+_REMEDY = "Audit with predictions of a model that was trained on these records: run `deepmark predict` again."
 
 MIN_CONFIDENCE = 0.5
 """Confidence from which a detection may contradict a label."""
@@ -49,7 +52,7 @@ class LabelMatches:
     boxes: Float[np.ndarray, "n 4"]
     """NaN where nothing belongs to the item."""
 
-    landmarks: Float[np.ndarray, "n 39 2"]
+    landmarks: Float[np.ndarray, "n most_landmarks 2"]
     confidence: Float[np.ndarray, " n"]
     """0 where nothing belongs to the item."""
 
@@ -69,13 +72,20 @@ def with_min_score(detections: Detections) -> Detections:
 
 
 def match_labels(labels: Labels, predictions: Iterable[tuple[int, Detections]], *, split: str) -> LabelMatches:
-    """Match the detections of a split to its items; items of other splits have none."""
+    """Match the detections of a split to its items; items of other splits have none.
+
+    Raises DeepmarkError where detections are of another vocabulary than the labels.
+    """
     rows_of_image: dict[int, list[int]] = {}
     for row, (name, image_id) in enumerate(zip(labels.splits, labels.image_ids.tolist(), strict=True)):
         if name == split:
             rows_of_image.setdefault(image_id, []).append(row)
     candidates = []
     for image_id, detections in predictions:
+        if detections.vocabulary is not labels.vocabulary:
+            check_same(
+                labels.vocabulary, "the set of records", detections.vocabulary, "the set of predictions", _REMEDY
+            )
         rows = np.array(rows_of_image.get(image_id, []), np.int64)
         strong = with_min_score(detections)
         overlaps = box_iou(labels.boxes[rows], strong.boxes.astype(np.float64))
@@ -84,7 +94,7 @@ def match_labels(labels: Labels, predictions: Iterable[tuple[int, Detections]], 
     images = [_match_image(labels, *each) for each in zip(candidates, confidences, strict=True)]
     matches = LabelMatches(
         boxes=np.full((len(labels), 4), np.nan),
-        landmarks=np.full((len(labels), MOST_LANDMARKS, 2), np.nan),
+        landmarks=np.full((*labels.landmarks.shape[:2], 2), np.nan),
         confidence=np.zeros(len(labels)),
         images=images,
     )

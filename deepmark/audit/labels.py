@@ -9,7 +9,7 @@ import numpy as np
 from deepmark.audit.label_issue import LabelIssue
 from deepmark.shapes import Bool, Complex, Float, Int64
 from deepmark.types import GarmentColumns, ImageRecord, garment_columns
-from deepmark.vocabulary import DEEPFASHION2, Category, Vocabulary
+from deepmark.vocabulary import Category, Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,7 @@ class Labels(GarmentColumns):
         )
 
 
-def collect_labels(records: Mapping[str, Iterable[ImageRecord]], vocabulary: Vocabulary = DEEPFASHION2) -> Labels:
+def collect_labels(records: Mapping[str, Iterable[ImageRecord]], vocabulary: Vocabulary) -> Labels:
     """The items of all splits, in the order of the splits and their records."""
     rows = [(split, record, item) for split, each in records.items() for record in each for item in record.garments]
     garments = [item for _, _, item in rows]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepmark.audit.outlier_score import typical_range
-from deepmark.schema import Category
 from deepmark.shapes import Bool, Complex, Float
+from deepmark.vocabulary import Category
 
 MIN_LANDMARKS = 4
 """Labelled landmarks an item must have to be judged: two can always be aligned exactly."""
@@ -47,10 +47,34 @@ class Aligned:
 
 
 def drawn_shape(category: Category) -> MeanShape:
-    """The mean shape before any item was seen: the dataset's own drawing of the category."""
-    x, y = np.array(category.shape.points).T
+    """The mean shape before any item was seen: the data set's own drawing of the category."""
+    x, y = np.array(category.shape.points[: category.landmarks]).T
     points = (x * category.shape.aspect + 1j * y) / max(category.shape.aspect, 1.0)
     return MeanShape(points=points, spread=np.full(category.landmarks, _ASSUMED_SPREAD))
+
+
+def shape_of_items(points: Complex[np.ndarray, "n k"], labelled: Bool[np.ndarray, "n k"]) -> MeanShape:
+    """The mean shape to start from where a category has no drawing: medians of upright items, all made equally large.
+
+    Of items with `MIN_LANDMARKS` labelled landmarks or more. A landmark that none of them has lies in the middle.
+    """
+    chosen = labelled.sum(axis=1) >= MIN_LANDMARKS
+    points, labelled = points[chosen], labelled[chosen]
+    axes = []
+    for part in (points.real, points.imag):
+        low = np.where(labelled, part, np.inf).min(axis=1, initial=np.inf, keepdims=True)
+        high = np.where(labelled, part, -np.inf).max(axis=1, initial=-np.inf, keepdims=True)
+        axes.append((part - (low + high) / 2, high - low))
+    size = np.maximum(np.maximum(axes[0][1], axes[1][1]), _FLAT)
+    across, down = (
+        [
+            float(np.median(column[known])) if known.any() else 0.0
+            for column, known in zip(each.T, labelled.T, strict=True)
+        ]
+        for each in (off / size for off, _ in axes)
+    )
+    places = np.array(across) + 1j * np.array(down)
+    return MeanShape(points=places, spread=np.full(len(places), _ASSUMED_SPREAD))
 
 
 def align(points: Complex[np.ndarray, "n k"], labelled: Bool[np.ndarray, "n k"], shape: MeanShape) -> Aligned:
@@ -80,7 +104,7 @@ def fit_mean_shape(
     category: Category, points: Complex[np.ndarray, "n k"], labelled: Bool[np.ndarray, "n k"]
 ) -> MeanShape:
     """The mean shape of these items, starting from the drawing; medians, so that wrong labels have no influence."""
-    shape = drawn_shape(category)
+    shape = shape_of_items(points, labelled) if category.drawing is None else drawn_shape(category)
     drawn = shape.points
     for _ in range(_ROUNDS):
         aligned = align(points, labelled, shape)

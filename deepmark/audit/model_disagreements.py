@@ -9,7 +9,7 @@ from deepmark.audit.label_matching import ImageMatches, LabelMatches
 from deepmark.audit.labels import Labels
 from deepmark.audit.outlier_score import log_evidence, outlier_score, typical_range
 from deepmark.geometry import box_areas, box_iou
-from deepmark.schema import CATEGORIES, SAME_GARMENT_IOU
+from deepmark.schema import SAME_GARMENT_IOU
 
 _ASSUMED_SPREAD, _MIN_SPREAD = 0.1, 0.015
 """Spread of the distance between a detected and a labelled side before any was image, and its lower bound; in roots of
@@ -37,7 +37,7 @@ def misplaced_items(
 
 
 def _name(labels: Labels, row: int) -> str:
-    return CATEGORIES[labels.category[row]].name
+    return labels.vocabulary.categories[labels.category[row]].name
 
 
 def _worst(labels: Labels, matches: LabelMatches, row: int) -> float:
@@ -64,7 +64,7 @@ def _wrong_category(labels: Labels, image: ImageMatches, i: int, min_score: floa
     scores = np.where(on_item, image.confidence * image.overlaps[i], 0.0) * (1 - own)
     d = int(scores.argmax()) if len(scores) else -1
     if d >= 0 and scores[d] >= min_score:
-        category = CATEGORIES[image.detections.categories[d]].name
+        category = labels.vocabulary.categories[image.detections.categories[d]].name
         reason = (
             f"the model sees a {category} here (confidence {image.confidence[d]:.2f}, "
             f"overlap {image.overlaps[i, d]:.2f}), not a {_name(labels, row)} ({own:.2f})"
@@ -82,7 +82,7 @@ def _own_confidence(labels: Labels, image: ImageMatches, i: int) -> float:
 def _missing_label(labels: Labels, image: ImageMatches, d: int, split: str, min_score: float) -> Iterator[LabelIssue]:
     overlap = float(image.overlaps[:, d].max(initial=0.0))
     box = image.detections.boxes[d].astype(np.float64)
-    confidence, name = float(image.confidence[d]), CATEGORIES[image.detections.categories[d]].name
+    confidence, name = float(image.confidence[d]), labels.vocabulary.categories[image.detections.categories[d]].name
     if overlap >= _UNLABELLED_IOU or confidence * (1 - overlap) < min_score:
         return
     place = "where nothing is labelled" if overlap == 0 else f"where the next label overlaps by {overlap:.2f} only"

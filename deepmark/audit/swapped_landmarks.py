@@ -13,8 +13,8 @@ from deepmark.audit.label_matching import LabelMatches
 from deepmark.audit.labels import Labels
 from deepmark.audit.mean_shape import MeanShape, align, fit_mean_shape
 from deepmark.audit.outlier_score import log_evidence, outlier_score, typical_range
-from deepmark.schema import CATEGORIES, Category
 from deepmark.shapes import Bool, Complex, Float, Int64
+from deepmark.vocabulary import Category
 
 _CHUNK = 2048
 """Items whose landmarks are compared with each other's places at a time: some 25 MB."""
@@ -27,7 +27,9 @@ def swapped_landmarks(
     labels: Labels, matches: LabelMatches, *, faulty_share: float, min_score: float
 ) -> Iterator[LabelIssue]:
     """Items of which two landmarks, or all mirror partners, fit better with their numbers swapped."""
-    for category in CATEGORIES:
+    for category in labels.vocabulary.categories:
+        if category.landmarks < 2:
+            continue
         rows = np.flatnonzero(labels.category == category.index)
         points, labelled = labels.points(rows, category)
         shape = fit_mean_shape(category, points, labelled)
@@ -88,7 +90,8 @@ def _gains_of_swaps(
     by_shape = np.where(known, np.nan_to_num(given - other), 0.0)
     pairs = (labelled & (own != mirror)).sum(axis=1) / 2
     # The landmarks of a garment are far from independent: n of them count as much as the root of n.
-    return np.where(both, gains, -np.inf), (by_shape + by_model) / np.sqrt(np.maximum(pairs, 1))
+    all_pairs = np.where(pairs > 0, (by_shape + by_model) / np.sqrt(np.maximum(pairs, 1)), -np.inf)
+    return np.where(both, gains, -np.inf), all_pairs
 
 
 def _costs(

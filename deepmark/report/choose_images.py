@@ -1,11 +1,11 @@
 """Chooses images for the report: the best, a typical and the worst garment of every category and subset."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from deepmark.schema import CATEGORIES, SOURCES, SUBSETS
+from deepmark.schema import SOURCES, SUBSETS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,17 +13,8 @@ if TYPE_CHECKING:
 KINDS: tuple[str, ...] = ("worst", "typical", "best")
 EVERYTHING = "all items"
 
-GROUPS: dict[str, tuple[str, str] | None] = {
-    EVERYTHING: None,
-    **{category.name: ("category", category.name) for category in CATEGORIES},
-    **{
-        f"{field.replace('_in', '')}: {word}": (field, word)
-        for field, words in SUBSETS.items()
-        for word in words.values()
-    },
-    **{f"source: {source}": ("source", source) for source in SOURCES},
-}
-"""For each group, the column of items.parquet and its value for items of the group."""
+MANY = 20
+"""Categories of which a page has room for three images each, and no more."""
 
 NEAR = 0.05
 """A chosen image also represents another group if its item is within this share of that group's items."""
@@ -44,6 +35,20 @@ class Choice:
     reasons: tuple[Reason, ...]
 
 
+def groups(names: Sequence[str]) -> dict[str, tuple[str, str] | None]:
+    """For each group, the column of items.parquet and its value for items of the group; first the categories."""
+    return {
+        EVERYTHING: None,
+        **{name: ("category", name) for name in names},
+        **{
+            f"{field.replace('_in', '')}: {word}": (field, word)
+            for field, words in SUBSETS.items()
+            for word in words.values()
+        },
+        **{f"source: {source}": ("source", source) for source in SOURCES},
+    }
+
+
 def item_quality(items: "pd.DataFrame") -> "pd.Series[float]":
     """The quality of the detection of each item, 0..1: 0 if it was missed or detected as another category, else the
     similarity (OKS) of its landmarks or, if none is labelled, the overlap of its box.
@@ -52,21 +57,26 @@ def item_quality(items: "pd.DataFrame") -> "pd.Series[float]":
     return items.oks.fillna(items.iou).fillna(0.0).where(right, 0.0)
 
 
-def choose(items: "pd.DataFrame", count: int) -> list[Choice]:
+def choose(items: "pd.DataFrame", count: int, names: Sequence[str]) -> list[Choice]:
     """Choose at most `count` images, each with all groups that it represents; the first groups take precedence.
 
-    `items` is the content of tables/{strategy}/items.parquet. Among missed items, a confident mistake is the worst.
+    `items` is the content of tables/{strategy}/items.parquet. Among missed items, a confident mistake is the worst. Of
+    more than `MANY` categories, the worst items of all come first, then the typical ones.
     """
     order = items.assign(quality=item_quality(items), sure=items.score.fillna(0.0)).sort_values(
         ["quality", "sure", "image_id", "item"], ascending=[True, False, True, True]
     )
     reasons: dict[int, list[Reason]] = defaultdict(list)
-    for group, place in GROUPS.items():
+    places = []
+    for group, place in groups(names).items():
         members = order if place is None else order[order[place[0]] == place[1]]
-        for kind, candidates in _candidates(members.image_id.tolist()):
-            known = [image_id for image_id in candidates if image_id in reasons]
-            if known or len(reasons) < count:
-                reasons[(known or candidates)[0]].append(Reason(kind, group))
+        places += [(Reason(kind, group), images) for kind, images in _candidates(members.image_id.tolist())]
+    if len(names) > MANY:
+        places.sort(key=lambda one: KINDS.index(one[0].kind))
+    for reason, candidates in places:
+        known = [image_id for image_id in candidates if image_id in reasons]
+        if known or len(reasons) < count:
+            reasons[(known or candidates)[0]].append(reason)
     return [Choice(image_id=image_id, reasons=tuple(why)) for image_id, why in reasons.items()]
 
 

@@ -14,9 +14,12 @@ from deepmark.report.read_results import TABLES, Measured, read_measured
 from deepmark.report.run_facts import machine_facts, model_facts, run_facts
 from deepmark.schema import STRATEGIES
 from deepmark.tracking.provenance import data_version
+from deepmark.vocabulary import check_same
 from deepmark.workspace.init import profile_file
 from deepmark.workspace.inputs import open_shards, read_training
 from deepmark.workspace.layout import Workspace
+
+_REMEDY = "Run `dvc repro`."
 
 
 def report_content(workspace: Workspace) -> Content:
@@ -29,10 +32,12 @@ def report_content(workspace: Workspace) -> Content:
     detections, predicted = read_predictions(predictions)
     check_files(workspace.metrics_file(serving), [predictions], f"deepmark evaluate --strategy {serving}")
     items = measured[serving].items
-    chosen = choose(items, params.pictures)
+    check_same(reader.vocabulary, workspace.shards("validation"), detections.vocabulary, predictions, _REMEDY)
+    chosen = choose(items, params.pictures, list(reader.vocabulary.by_name))
     with progress("report", len(chosen)) as advance:
         images = draw_images(chosen, reader, detections, items, min_score=params.min_score, progress=advance)
     return Content(
+        vocabulary=reader.vocabulary,
         measured=measured,
         serving=serving,
         history=training["history"],

@@ -12,7 +12,6 @@ from PIL import Image
 from deepmark.draw import contact_sheet, draw_detections, draw_truth
 from deepmark.images import decode_jpeg
 from deepmark.report.choose_images import KINDS, Choice, Reason
-from deepmark.schema import CATEGORIES
 from deepmark.shapes import UInt8
 from deepmark.types import Detections, ImageRecord
 
@@ -99,9 +98,10 @@ def draw_images(
 
 def describe(record: ImageRecord, found: Detections, *, min_score: float) -> str:
     """The content of the image in words."""
-    labelled = [CATEGORIES[garment.category].name for garment in record.garments]
+    names = list(found.vocabulary.by_name)
+    labelled = [names[garment.category] for garment in record.garments]
     shown = [
-        f"{CATEGORIES[category].name} {score:.2f}"
+        f"{names[category]} {score:.2f}"
         for category, score in zip(found.categories.tolist(), found.scores.tolist(), strict=True)
         if score >= min_score
     ]

@@ -12,7 +12,7 @@ import simplejpeg
 from deepmark.eval.metric.names import HEADLINE, METRICS, STRATEGY_WORDS
 from deepmark.files import new_folder
 from deepmark.params.recipe import Change
-from deepmark.report.choose_images import EVERYTHING, GROUPS, KINDS, Reason
+from deepmark.report.choose_images import EVERYTHING, KINDS, Reason, groups
 from deepmark.report.images import ReportImage, data_uris, overview
 from deepmark.report.plots.landmark_plots import garment_drawings, step_words
 from deepmark.report.plots.plots import (
@@ -44,6 +44,7 @@ from deepmark.report.tables.metric_tables import (
 )
 from deepmark.report.tables.table import Table
 from deepmark.tracking.earlier_runs import EarlierRun
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 PAGE, OVERVIEW = "index.html", "overview.jpg"
 _OVERVIEW_IMAGES = 4
@@ -54,6 +55,8 @@ _TEMPLATES = Path(__file__).with_name("templates")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Content:
     """The content of the page."""
+
+    vocabulary: Vocabulary
 
     measured: Mapping[str, Measured]
     """By strategy."""
@@ -101,7 +104,9 @@ def _context(content: Content) -> dict[str, Any]:
     serving = content.serving
     own = content.measured[serving]
     headline = headline_table(metrics[serving])
-    is_published = is_published_set(own.metrics["images"], len(own.items))
+    names = list(content.vocabulary.by_name)
+    is_deepfashion2 = content.vocabulary == DEEPFASHION2
+    is_published = is_deepfashion2 and is_published_set(own.metrics["images"], len(own.items))
     # The page opens with an image that is typical of all.
     images = sorted(content.images, key=lambda one: Reason("typical", EVERYTHING) not in one.reasons)
     uris = iter(data_uris([side for one in images for side in (one.labelled, one.found)]))
@@ -115,28 +120,30 @@ def _context(content: Content) -> dict[str, Any]:
         "nms_kinds": nms_table(metrics.get("none", {}).get("nms_kinds", {}), used=content.nms),
         "timing": timing_table(metrics),
         "curves": [*curve_drawings(own.curves), calibration_drawing(own.calibration)],
-        "category_curves": category_curve_drawings(own.curves),
+        "category_curves": category_curve_drawings(own.curves, names),
         "category_figure": category_drawing(own.ap),
         "categories": category_table(own.ap),
         "subsets": subset_table(own.ap),
         "error_figure": error_drawing(own.errors),
         "errors": error_table({name: one.errors for name, one in content.measured.items()}, counted=serving),
-        "confusion_figure": confusion_drawing(own.confusion),
-        "confusion": confusion_table(own.confusion),
-        "garments": garment_drawings(own.landmarks),
+        "confusion_figure": confusion_drawing(own.confusion, names),
+        "confusion": confusion_table(own.confusion, names),
+        "garments": garment_drawings(own.landmarks, content.vocabulary),
         "steps": step_words(),
         "hardest": hardest_landmarks(own.landmarks),
         "landmarks": landmark_table(own.landmarks),
         "losses": loss_drawing(content.history),
         "gallery": [(one, next(uris), next(uris)) for one in images],
         "kinds": KINDS,
-        "groups": [name for name in GROUPS if any(name == why.group for one in content.images for why in one.reasons)],
+        "groups": [
+            name for name in groups(names) if any(name == why.group for one in content.images for why in one.reasons)
+        ],
         "compared": [
             *([published_comparison(own.metrics, backbone=content.backbone, strategy=serving)] * is_published),
             *_beside_earlier(content),
         ],
         "recipe": recipe_table(content.recipe),
-        "published": (published_table(), published_subset_table()),
+        "published": (published_table(), published_subset_table()) if is_deepfashion2 else (),
     }
 
 

@@ -11,6 +11,7 @@ from deepmark.audit.label_issue import LabelIssue, rank_issues
 from deepmark.params import AuditParams
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME
 from deepmark.types import Detections, Garment, ImageRecord
+from deepmark.vocabulary import DEEPFASHION2
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +61,7 @@ def with_change(**fields) -> list[ImageRecord]:
 
 
 def audit(train, validation=(), predictions=()):
-    return find_label_issues({"train": train, "validation": validation}, predictions, PARAMS)
+    return find_label_issues({"train": train, "validation": validation}, predictions, PARAMS, vocabulary=DEEPFASHION2)
 
 
 def detected_as(*names: str) -> Detections:

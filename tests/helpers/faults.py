@@ -7,20 +7,20 @@ import numpy as np
 from numpy.random import Generator
 
 from deepmark.geometry import box_iou
-from deepmark.schema import CATEGORIES, MOST_LANDMARKS
 from deepmark.types import Detections, Garment, ImageRecord
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 
 def mirrored(rng: Generator, item: Garment, record: ImageRecord) -> Garment | None:
     """All landmarks under the numbers of their mirror partners."""
-    landmarks = item.landmarks[list(CATEGORIES[item.category].mirror)]
+    landmarks = item.landmarks[list(DEEPFASHION2.categories[item.category].mirror)]
     labelled = item.landmarks[:, 2] > 0
     return replace(item, landmarks=landmarks) if labelled.sum() >= 8 else None
 
 
 def swapped(rng: Generator, item: Garment, record: ImageRecord) -> Garment | None:
     """One landmark and its mirror partner under each other's number."""
-    mirror = CATEGORIES[item.category].mirror
+    mirror = DEEPFASHION2.categories[item.category].mirror
     labelled = item.landmarks[:, 2] > 0
     pairs = [(a, b) for a, b in enumerate(mirror) if a < b and labelled[a] and labelled[b]]
     if not pairs:
@@ -45,7 +45,7 @@ def shifted(rng: Generator, item: Garment, record: ImageRecord) -> Garment | Non
 
 def renamed(rng: Generator, item: Garment, record: ImageRecord) -> Garment | None:
     """Another category, its landmarks where its drawing has them in the box."""
-    other = CATEGORIES[_other_category(rng, item.category)]
+    other = DEEPFASHION2.categories[_other_category(rng, item.category, DEEPFASHION2)]
     places = item.box[:2] + np.array(other.shape.points) * (item.box[2:] - item.box[:2])
     landmarks = np.column_stack([places + rng.normal(0, 3, places.shape), np.full(other.landmarks, 2.0)])
     return replace(item, category=other.index, landmarks=landmarks)
@@ -85,7 +85,7 @@ def plant(
     return made, planted
 
 
-def decent_model(record: ImageRecord, rng: Generator) -> Detections:
+def decent_model(record: ImageRecord, rng: Generator, *, vocabulary: Vocabulary = DEEPFASHION2) -> Detections:
     """What a model that is good but not perfect finds in a picture.
 
     It misses 7% of the garments and calls 4% something else; boxes stray by 3% of their sides, landmarks as far as
@@ -98,21 +98,23 @@ def decent_model(record: ImageRecord, rng: Generator) -> Detections:
             continue
         box = item.box + rng.normal(0, 0.03, 4) * np.tile(item.box[2:] - item.box[:2], 2)
         if chance < 0.11:
-            rows.append((_other_category(rng, item.category), rng.beta(3, 3), box, None))
+            rows.append((_other_category(rng, item.category, vocabulary), rng.beta(3, 3), box, None))
         else:
-            sigmas = np.array(CATEGORIES[item.category].sigmas)[:, None] * np.sqrt(np.prod(box[2:] - box[:2]))
+            sigmas = np.array(vocabulary.categories[item.category].sigmas)[:, None] * np.sqrt(
+                np.prod(box[2:] - box[:2])
+            )
             points = item.landmarks[:, :2] + rng.normal(0, 1, (len(sigmas), 2)) * sigmas
             rows.append((item.category, rng.beta(6, 2), box, points))
     for _ in range(3):
         corner = rng.uniform(0, 0.6, 2) * (record.width, record.height)
         side = rng.uniform(40, 0.4 * min(record.width, record.height), 2)
-        rows.append(
-            (int(rng.integers(len(CATEGORIES))), rng.beta(1.2, 8), np.concatenate([corner, corner + side]), None)
-        )
+        category = int(rng.integers(len(vocabulary.categories)))
+        rows.append((category, rng.beta(1.2, 8), np.concatenate([corner, corner + side]), None))
     rows.sort(key=lambda row: -row[1])
-    landmarks = np.zeros((len(rows), MOST_LANDMARKS, 2), np.float32)
+    landmarks = np.zeros((len(rows), vocabulary.most_landmarks, 2), np.float32)
     for places, (category, _, box, points) in zip(landmarks, rows, strict=True):
-        drawn = box[:2] + np.array(CATEGORIES[category].shape.points) * (box[2:] - box[:2])
+        own = vocabulary.categories[category]
+        drawn = box[:2] + np.array(own.shape.points)[: own.landmarks] * (box[2:] - box[:2])
         places[: len(drawn)] = drawn if points is None else points
     return Detections(
         boxes=np.array([row[2] for row in rows], np.float32),
@@ -120,8 +122,9 @@ def decent_model(record: ImageRecord, rng: Generator) -> Detections:
         categories=np.array([row[0] for row in rows], np.int64),
         landmarks=landmarks,
         landmark_scores=np.zeros(landmarks.shape[:2], np.float32),
+        vocabulary=vocabulary,
     )
 
 
-def _other_category(rng: Generator, category: int) -> int:
-    return int(rng.choice([other.index for other in CATEGORIES if other.index != category]))
+def _other_category(rng: Generator, category: int, vocabulary: Vocabulary) -> int:
+    return int(rng.choice([other.index for other in vocabulary.categories if other.index != category]))

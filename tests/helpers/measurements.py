@@ -15,6 +15,7 @@ from deepmark.report.images import ReportImage
 from deepmark.report.page import Content
 from deepmark.report.read_results import Measured
 from deepmark.schema import CATEGORIES, STRATEGIES, SUBSETS
+from deepmark.vocabulary import DEEPFASHION2
 
 KINDS = ("box", "landmark_visible", "landmark")
 
@@ -140,6 +141,7 @@ def history(epochs: int = 3) -> list[dict[str, Any]]:
 
 def content(**changes: Any) -> Content:
     values = {
+        "vocabulary": DEEPFASHION2,
         "serving": "nms",
         "measured": {name: measured(0.1 + i / 4, duplicates=9 - i) for i, name in enumerate(STRATEGIES)},
         "history": history(),

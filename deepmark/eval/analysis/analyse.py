@@ -18,7 +18,7 @@ from deepmark.eval.metric.columns import DetectionColumns, Truth, detection_colu
 from deepmark.eval.metric.figures import matchings
 from deepmark.eval.metric.names import KINDS
 from deepmark.types import ImageRecord, Prediction
-from deepmark.vocabulary import DEEPFASHION2, Vocabulary
+from deepmark.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,12 +31,12 @@ def diagnose(
     records: Iterable[ImageRecord],
     predictions: Iterable[Prediction],
     *,
-    vocabulary: Vocabulary = DEEPFASHION2,
+    vocabulary: Vocabulary | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> dict[str, "pd.DataFrame"]:
-    """Tables by name: errors, calibration, confusion, landmarks, curves, items.
+    """Tables by name: errors, calibration, confusion, landmarks, curves, items; `vocabulary` as in `evaluate`.
 
-    Raises DeepmarkError if records and predictions are not of the same images.
+    Raises DeepmarkError if records and predictions are not of the same images or vocabulary.
     """
     truth = truth_columns(records, vocabulary)
     return diagnose_columns(truth, detection_columns(predictions, truth), progress=progress)

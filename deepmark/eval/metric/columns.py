@@ -18,11 +18,16 @@ from deepmark.eval.metric.names import KINDS
 from deepmark.eval.metric.overlaps import OVERLAPS, box_overlap, landmark_overlap, pairs_of
 from deepmark.schema import FOUND_SCORE, SOURCES, SUBSETS, Kind
 from deepmark.shapes import Bool, Float32, Float64, Int8, Int32, Int64
-from deepmark.types import Detections, GarmentColumns, ImageRecord, Prediction, garment_columns
-from deepmark.vocabulary import DEEPFASHION2, Vocabulary
+from deepmark.types import Detections, GarmentColumns, ImageRecord, Prediction, Rows, garment_columns
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary, check_same
 
 _BATCH = 1024
 """Images that are read at a time: 40 MB of detections, where each image has 100."""
+
+_REMEDY = (
+    "Give predictions of a model that was trained for the vocabulary of the records; with records that do not come "
+    "straight from `read_records`, give `vocabulary` too."
+)
 
 _T = TypeVar("_T")
 
@@ -107,8 +112,18 @@ def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}
 
 
-def truth_columns(records: Iterable[ImageRecord], vocabulary: Vocabulary = DEEPFASHION2) -> Truth:
-    """The labelled garments of these images, which `vocabulary` names."""
+def vocabulary_of(rows: Iterable[object]) -> Vocabulary:
+    """That of the file, where they are what `read_records` or `read_predictions` reads; else DeepFashion2's."""
+    return rows.vocabulary if isinstance(rows, Rows) else DEEPFASHION2
+
+
+def truth_columns(records: Iterable[ImageRecord], vocabulary: Vocabulary | None = None) -> Truth:
+    """The labelled garments of these images.
+
+    They are of the vocabulary that is given, or else of that of the file that `read_records` reads; without both, of
+    DeepFashion2's.
+    """
+    vocabulary = vocabulary or vocabulary_of(records)
     parts = (_truth_part(batch, vocabulary) for batch in _batches(records))
     columns = _joined([_truth_part([], vocabulary), *parts])
     counts, images = columns.pop("count"), columns.pop("images")
@@ -138,7 +153,7 @@ def _truth_part(records: list[ImageRecord], vocabulary: Vocabulary) -> dict[str,
 def detection_columns(predictions: Iterable[Prediction], truth: Truth) -> DetectionColumns:
     """The detections in the images of `truth`; every image needs a prediction, even one without detections.
 
-    Raises DeepmarkError if predictions and truth are not of the same images.
+    Raises DeepmarkError if predictions and truth are not of the same images, or of one vocabulary.
     """
     cells = _Cells(truth)
     parts = [_detection_part([], truth, cells)]
@@ -192,6 +207,7 @@ def _none(vocabulary: Vocabulary) -> Detections:
         categories=np.empty(0, np.int64),
         landmarks=np.empty((0, most, 2), np.float32),
         landmark_scores=np.empty((0, most), np.float32),
+        vocabulary=vocabulary,
     )
 
 
@@ -200,6 +216,9 @@ def _detection_part(predictions: list[Prediction], truth: Truth, cells: _Cells) 
     places = np.searchsorted(truth.images, images)
     known = np.isin(images, truth.images)
     found = [one.detections for one, is_known in zip(predictions, known, strict=True) if is_known]
+    for one in found:
+        if one.vocabulary is not truth.vocabulary:
+            check_same(truth.vocabulary, "the set of records", one.vocabulary, "the set of predictions", _REMEDY)
     parts = found or [_none(truth.vocabulary)]
     image = np.repeat(places[known], [len(detections) for detections in found])
     category = np.concatenate([detections.categories for detections in parts])

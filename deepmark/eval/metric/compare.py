@@ -18,7 +18,7 @@ from deepmark.eval.metric.names import THRESHOLDS, Metric
 from deepmark.eval.metric.subsets import subset_items
 from deepmark.shapes import Float64
 from deepmark.types import ImageRecord, Prediction
-from deepmark.vocabulary import DEEPFASHION2, Vocabulary
+from deepmark.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,13 +59,13 @@ def compare(
     b: Iterable[Prediction],
     *,
     resamples: int,
-    vocabulary: Vocabulary = DEEPFASHION2,
+    vocabulary: Vocabulary | None = None,
     seed: int = 0,
     progress: Callable[[int], None] = lambda count: None,
 ) -> list[Difference]:
-    """Every figure of `evaluate`, of both sets of predictions, in the same order.
+    """Every figure of `evaluate`, of both sets of predictions, in the same order; `vocabulary` as there.
 
-    Raises DeepmarkError if one of them is not of the records' images.
+    Raises DeepmarkError if one of them is not of the records' images or vocabulary.
     """
     truth = truth_columns(records, vocabulary)
     counts = draws(len(truth.images), resamples=resamples, seed=seed)

@@ -13,13 +13,13 @@ import numpy as np
 
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.bootstrap import Interval, draws, interval
-from deepmark.eval.metric.columns import DetectionColumns, Truth, detection_columns, truth_columns
+from deepmark.eval.metric.columns import DetectionColumns, Truth, detection_columns, truth_columns, vocabulary_of
 from deepmark.eval.metric.figures import Figures, matchings
 from deepmark.eval.metric.names import HEADLINE, KINDS, MAIN, METRICS, THRESHOLDS, Metric
 from deepmark.eval.metric.subsets import SCOPES, subset_items
 from deepmark.shapes import Float64
 from deepmark.types import ImageRecord, Prediction
-from deepmark.vocabulary import DEEPFASHION2, Vocabulary
+from deepmark.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,7 +126,7 @@ def evaluate(
     records: Iterable[ImageRecord],
     predictions: Iterable[Prediction],
     *,
-    vocabulary: Vocabulary = DEEPFASHION2,
+    vocabulary: Vocabulary | None = None,
     by_subset: bool = True,
     resamples: int = 0,
     seed: int = 0,
@@ -135,13 +135,17 @@ def evaluate(
     """The official figures of these predictions, over everything, by category and, if wanted, by subset.
 
     Every image needs a prediction, even one without detections; records and predictions may come in any order. With
-    `resamples`, every figure has an interval. Both are read once and not kept.
+    `resamples`, every figure has an interval. Both are read once and not kept. `vocabulary` is that of the records,
+    which `read_records` knows by itself; without either it is DeepFashion2's.
 
-    Raises DeepmarkError if records and predictions are not of the same images, or something else.
+    Raises DeepmarkError if records and predictions are not of the same images or vocabulary, or something else.
     """
     if not isinstance(resamples, int) or resamples < 0:
         raise DeepmarkError(f"evaluate: resamples is {resamples!r}. Give a whole number, 0 or more.")
-    truth = truth_columns(_each(records, ImageRecord, "records: expected what `read_records(path)` reads"), vocabulary)
+    truth = truth_columns(
+        _each(records, ImageRecord, "records: expected what `read_records(path)` reads"),
+        vocabulary or vocabulary_of(records),
+    )
     found = _each(
         predictions,
         Prediction,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepmark.report.plots.svg import INK, MUTED, STEPS, Drawing, page_style, to_drawing
-from deepmark.schema import CATEGORIES, Category
+from deepmark.vocabulary import Category, Vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,11 +24,14 @@ def step_words() -> list[str]:
     return [f"below {edges[0]}", *(f"{low} to {high}" for low, high in pairwise(edges)), f"{edges[-1]} and more"]
 
 
-def garment_drawings(landmarks: "pd.DataFrame") -> list[Drawing]:
-    """A drawing for each category with landmarks that were measured, from the content of landmarks.csv."""
+def garment_drawings(landmarks: "pd.DataFrame", vocabulary: Vocabulary) -> list[Drawing]:
+    """A drawing for each category with landmarks that were measured, from the content of landmarks.csv.
+
+    A category of which nothing says what it looks like has none.
+    """
     measured = landmarks[landmarks.labelled > 0].dropna(subset="pck05")
-    parts = [(category, measured[measured.category == category.name]) for category in CATEGORIES]
-    return [_garment(category, own) for category, own in parts if len(own)]
+    parts = [(category, measured[measured.category == category.name]) for category in vocabulary.categories]
+    return [_garment(category, own) for category, own in parts if len(own) and category.drawing]
 
 
 def _garment(category: Category, own: "pd.DataFrame") -> Drawing:

@@ -8,7 +8,8 @@ import numpy as np
 from deepmark.eval.analysis.confusion import BACKGROUND
 from deepmark.eval.metric.names import KIND_WORDS, MAIN, METRICS
 from deepmark.report.plots.svg import ACCENT, INK, LINE, PAPER, SECOND, Drawing, page_style, to_drawing
-from deepmark.report.tables.analysis_tables import NAMES, confusion_counts
+from deepmark.report.tables.analysis_tables import confusion_counts
+from deepmark.report.tables.metric_tables import category_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 _OVERLAPS: dict[float, tuple[str, str]] = {0.5: (ACCENT, "-"), 0.75: (SECOND, "--")}
 """Colour and stroke, so that lines can be told apart without colours."""
+
+_ROWS, _SIDE, _ROW, _CELL = 13, 4.4, 0.28, 0.36
+"""Categories of DeepFashion2, inches of the side of their plot, what another adds to it, and to a matrix."""
 
 
 def _axes(width: float, height: float) -> "Axes":
@@ -41,7 +45,7 @@ def curve_drawings(curves: "pd.DataFrame") -> list[Drawing]:
     """Precision over recall, the mean of the categories, at two overlaps; from the content of curves.csv."""
     drawings = []
     for kind, words in KIND_WORDS.items():
-        own = curves[(curves.kind == kind) & curves.category.isin(NAMES)]
+        own = curves[curves.kind == kind]
         with page_style():
             axes, said = _axes(3.6, 2.9), []
             _unit(axes)
@@ -70,12 +74,12 @@ def calibration_drawing(calibration: "pd.DataFrame") -> Drawing:
         return _figure(axes, "calibration", title="What a score is worth", description=text)
 
 
-def category_curve_drawings(curves: "pd.DataFrame") -> list[Drawing]:
-    """A small figure for each category that occurs: box and landmarks, at overlap .5."""
+def category_curve_drawings(curves: "pd.DataFrame", names: Sequence[str]) -> list[Drawing]:
+    """A small figure for each of these categories that occurs: box and landmarks, at overlap .5."""
     half = curves[np.isclose(curves.overlap, 0.5)].dropna(subset="precision")
     lines = {"box": (ACCENT, "-", "box"), "landmark": (SECOND, "--", "landmarks")}
     drawings = []
-    for number, name in enumerate(NAMES):
+    for number, name in enumerate(names):
         own = half[half.category == name]
         if own.empty:
             continue
@@ -84,6 +88,8 @@ def category_curve_drawings(curves: "pd.DataFrame") -> list[Drawing]:
             _unit(axes)
             for kind, (color, stroke, words) in lines.items():
                 curve = own[own.kind == kind].sort_values("recall")
+                if curve.empty:  # no landmarks
+                    continue
                 axes.plot(curve.recall, curve.precision, color=color, linestyle=stroke, label=words)
                 said.append(f"{words} {curve.precision.mean():.3f}")
             axes.legend(loc="lower left", fontsize=7)
@@ -94,19 +100,19 @@ def category_curve_drawings(curves: "pd.DataFrame") -> list[Drawing]:
 
 def category_drawing(ap: "pd.DataFrame") -> Drawing:
     """Box and landmark AP of every category with their 95% intervals, from the content of ap.csv."""
-    rows = ap.set_index(["metric", "scope"])
+    rows, names = ap.set_index(["metric", "scope"]), category_names(ap)
     looks = ((ACCENT, "o", -0.16), (SECOND, "D", 0.16))
     with page_style():
-        axes = _axes(4.4, 4.4)
+        axes = _axes(4.4, max(1.9, _SIDE + _ROW * (len(names) - _ROWS)))
         for metric, (color, marker, shift) in zip(MAIN, looks, strict=True):
-            own = rows.reindex([(metric, f"category:{name}") for name in NAMES])
-            places, values = np.arange(len(NAMES)) + shift, own.value.to_numpy(float)
+            own = rows.reindex([(metric, f"category:{name}") for name in names])
+            places, values = np.arange(len(names)) + shift, own.value.to_numpy(float)
             if "low" in own:
                 axes.hlines(
                     places, own.low.to_numpy(float), own.high.to_numpy(float), color=color, linewidth=1.6, alpha=0.7
                 )
             axes.plot(values, places, marker, color=color, markersize=5, label=METRICS[metric].words)
-        axes.set(xlim=(0, 1), yticks=range(len(NAMES)), yticklabels=NAMES, ylim=(len(NAMES) - 0.4, -0.6), xlabel="AP")
+        axes.set(xlim=(0, 1), yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6), xlabel="AP")
         axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
         text = "The same figures as in the table by category, with their 95% intervals as lines."
         return _figure(axes, "by-category", title="AP by category", description=text)
@@ -125,17 +131,18 @@ def error_drawing(errors: "pd.DataFrame") -> Drawing:
         return _figure(axes, "errors", title="Box AP50 lost by kind of error", description=f"{said}.")
 
 
-def confusion_drawing(confusion: "pd.DataFrame") -> Drawing:
-    """What the items of each category were detected as, in percent, from the content of confusion.csv."""
+def confusion_drawing(confusion: "pd.DataFrame", names: Sequence[str]) -> Drawing:
+    """What the items of each of these categories were detected as, in percent, from the content of confusion.csv."""
     from matplotlib.collections import PatchCollection
     from matplotlib.colors import to_rgba_array
     from matplotlib.patches import Rectangle
 
-    counts = confusion_counts(confusion)
+    counts = confusion_counts(confusion, names)
     shares = counts.to_numpy(float) / np.maximum(1, counts.to_numpy().sum(axis=1, keepdims=True))
     rows, columns = shares.shape
     with page_style():
-        axes = _axes(7.4, 6.2)
+        more = _CELL * (len(names) - _ROWS)
+        axes = _axes(max(3.4, 7.4 + more), max(2.6, 6.2 + more))
         colors = to_rgba_array([ACCENT] * shares.size)
         colors[:, 3] = shares.ravel()
         cells = [Rectangle((x - 0.5, y - 0.5), 1, 1) for y in range(rows) for x in range(columns)]

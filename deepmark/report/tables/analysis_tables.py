@@ -1,18 +1,16 @@
 """Tables of the analysis: errors by kind, confusion of categories, and the precision of every landmark."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from deepmark.eval.analysis.confusion import BACKGROUND, MISSED
 from deepmark.eval.metric.names import STRATEGY_WORDS
 from deepmark.report.tables.table import UNKNOWN, Row, Table, number
-from deepmark.schema import CATEGORIES, SHOWN_SCORE, STRATEGIES
+from deepmark.schema import SHOWN_SCORE, STRATEGIES
 
 if TYPE_CHECKING:
     import pandas as pd
-
-NAMES: tuple[str, ...] = tuple(category.name for category in CATEGORIES)
 
 _COLUMNS = {
     "labelled": "labelled",
@@ -56,15 +54,15 @@ def error_table(errors: Mapping[str, "pd.DataFrame"], *, counted: str) -> Table:
     )
 
 
-def confusion_counts(confusion: "pd.DataFrame") -> "pd.DataFrame":
-    """The counts as a square matrix: truth in rows, prediction in columns."""
+def confusion_counts(confusion: "pd.DataFrame", names: Sequence[str]) -> "pd.DataFrame":
+    """The counts as a square matrix of the categories of these names: truth in rows, prediction in columns."""
     square = confusion.pivot_table(index="truth", columns="predicted", values="count", aggfunc="sum", fill_value=0)
-    return square.reindex(index=[*NAMES, BACKGROUND], columns=[*NAMES, MISSED], fill_value=0)
+    return square.reindex(index=[*names, BACKGROUND], columns=[*names, MISSED], fill_value=0)
 
 
-def confusion_table(confusion: "pd.DataFrame") -> Table:
+def confusion_table(confusion: "pd.DataFrame", names: Sequence[str]) -> Table:
     """The confusion matrix as a table, from the content of tables/{strategy}/confusion.csv."""
-    counts = confusion_counts(confusion)
+    counts = confusion_counts(confusion, names)
     rows = (
         Row(cells=(str(truth), *(f"{int(n)}" if n else UNKNOWN for n in row)))
         for truth, row in zip(counts.index, counts.to_numpy(), strict=True)

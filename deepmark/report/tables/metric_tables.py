@@ -8,10 +8,13 @@ from deepmark.eval.metric.names import HEADLINE, KIND_WORDS, METRICS, STRATEGY_W
 from deepmark.eval.metric.subsets import SCOPES
 from deepmark.report.tables.published import MATCH_RCNN_BY_SUBSET, PUBLISHED
 from deepmark.report.tables.table import UNKNOWN, Row, Table, number
-from deepmark.schema import CATEGORIES, STRATEGIES
+from deepmark.schema import STRATEGIES
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_CATEGORY = "category:"
+"""Before the name of a category, its scope in ap.csv."""
 
 _STRATEGY_METRICS = ("box_ap", "box_ap50", "landmark_visible_ap", "landmark_ap", "landmark_ap50")
 _CATEGORY_METRICS = ("box_ap", "box_ap50", "box_ap75", "landmark_visible_ap", "landmark_ap", "landmark_ap50")
@@ -164,13 +167,20 @@ def subset_table(frame: "pd.DataFrame") -> Table:
     )
 
 
+def category_names(frame: "pd.DataFrame") -> list[str]:
+    """The categories of a data set in their order, from the content of tables/{strategy}/ap.csv."""
+    scopes = dict.fromkeys(scope for scope in frame.scope if scope.startswith(_CATEGORY))
+    return [scope.removeprefix(_CATEGORY) for scope in scopes]
+
+
 def category_table(frame: "pd.DataFrame") -> Table:
     """Every category's APs, and their mean.
 
     `frame` is the content of tables/{strategy}/ap.csv.
     """
     figures = _Figures(frame)
-    scopes = {f"category:{category.name}": category.name for category in CATEGORIES} | {"all": "all 13"}
+    names = category_names(frame)
+    scopes = {f"{_CATEGORY}{name}": name for name in names} | {"all": f"all {len(names)}"}
     rows = (figures.row(name, [(metric, scope) for metric in _CATEGORY_METRICS]) for scope, name in scopes.items())
     return Table(
         title="By category",

@@ -16,19 +16,21 @@ from deepmark.report.plots.plots import (
     loss_drawing,
 )
 from deepmark.report.plots.svg import ACCENT, page_style, to_drawing
-from deepmark.schema import CATEGORIES
+from deepmark.vocabulary import DEEPFASHION2
+
+NAMES = list(DEEPFASHION2.by_name)
 
 
 def all_drawings():
     return [
         *curve_drawings(curves()),
-        *category_curve_drawings(curves()),
+        *category_curve_drawings(curves(), NAMES),
         calibration_drawing(calibration()),
         category_drawing(ap()),
         error_drawing(errors()),
-        confusion_drawing(confusion()),
+        confusion_drawing(confusion(), NAMES),
         loss_drawing(history()),
-        garment_drawings(landmarks())[0],
+        garment_drawings(landmarks(), DEEPFASHION2)[0],
     ]
 
 
@@ -80,7 +82,7 @@ def test_calibration_says_what_a_score_is_worth_and_nothing_of_scores_that_nobod
 
 
 def test_categories_without_a_curve_have_no_figure():
-    assert [one.title for one in category_curve_drawings(curves())] == ["vest", "sling"]
+    assert [one.title for one in category_curve_drawings(curves(), NAMES)] == ["vest", "sling"]
 
 
 def test_a_row_of_the_confusion_is_in_percent_of_itself(drawings):
@@ -100,18 +102,18 @@ def test_no_epochs_are_no_figure():
 
 @pytest.mark.slow
 def test_each_category_with_measured_landmarks_is_drawn_with_its_hardest_numbered():
-    first, *others = garment_drawings(landmarks())
+    first, *others = garment_drawings(landmarks(), DEEPFASHION2)
 
-    assert [first.title, *(one.title for one in others)] == [category.name for category in CATEGORIES]
+    assert [first.title, *(one.title for one in others)] == NAMES
     assert re.findall(r">(\d+)</text>", first.svg) == ["2", "3", "4"]
-    assert CATEGORIES[0].parts[1] in first.description
-    assert garment_drawings(landmarks().assign(labelled=0)) == []
+    assert DEEPFASHION2.categories[0].parts[1] in first.description
+    assert garment_drawings(landmarks().assign(labelled=0), DEEPFASHION2) == []
 
 
 @pytest.mark.slow
 def test_a_precise_landmark_has_another_colour_than_one_that_is_not():
     one = landmarks()
-    precise, coarse = (garment_drawings(one.assign(pck05=value))[0].svg for value in (0.99, 0.1))
+    precise, coarse = (garment_drawings(one.assign(pck05=value), DEEPFASHION2)[0].svg for value in (0.99, 0.1))
 
     assert "var(--step-5)" in precise
     assert "var(--step-1)" not in precise

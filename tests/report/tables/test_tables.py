@@ -20,7 +20,8 @@ from deepmark.report.tables.metric_tables import (
 )
 from deepmark.report.tables.published import MATCH_RCNN_BY_SUBSET, PUBLISHED
 from deepmark.report.tables.table import to_markdown, to_rich
-from deepmark.schema import CATEGORIES, STRATEGIES
+from deepmark.schema import STRATEGIES
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def figures(ap: float | None, *, total: float = 12.34) -> dict:
@@ -81,7 +82,7 @@ def test_what_deepmark_and_match_rcnn_published_stands_in_tables_of_its_own():
 @pytest.mark.parametrize("missing", [None, math.nan])
 def test_what_cannot_be_found_is_a_dash_not_a_number(missing):
     assert cells(strategy_table({"none": figures(missing)}, measured_on="x"), "none")[0] == "–"
-    assert cells(category_table(frame({("box_ap", "all"): missing})), "all 13")[0] == "–"
+    assert cells(category_table(frame({("box_ap", "category:bag"): missing})), "bag")[0] == "–"
 
 
 def test_times_are_split_in_network_and_rest_where_they_were_taken():
@@ -154,9 +155,10 @@ def test_published_subsets_surround_the_published_total():
 
 
 def test_the_category_table_has_every_category_and_their_mean():
-    table = category_table(frame({("box_ap", "category:vest"): 0.5, ("landmark_ap50", "all"): 0.75}))
+    scopes = {("box_ap", f"category:{name}"): 0.4 for name in DEEPFASHION2.by_name}
+    table = category_table(frame({**scopes, ("box_ap", "category:vest"): 0.5, ("landmark_ap50", "all"): 0.75}))
 
-    assert [row.cells[0] for row in table.rows] == [*(category.name for category in CATEGORIES), "all 13"]
+    assert [row.cells[0] for row in table.rows] == [*DEEPFASHION2.by_name, "all 13"]
     assert cells(table, "vest")[0] == "0.500"
     assert cells(table, "all 13")[-1] == "0.750"
 
