@@ -138,7 +138,8 @@ def _records(workspace: Path, split: str, out: Path) -> dict[str, Any]:
         pictures = records.metadata.num_rows
     require_space(out, pictures * _BYTES)  # every record has a garment
     with progress("write images", pictures) as advance:
-        return write_coco(out, read_records(path), progress=advance)
+        rows = read_records(path)
+        return write_coco(out, rows, rows.vocabulary, progress=advance)
 
 
 def _predictions(workspace: Path, strategy: str, kind: Kind | None, out: Path) -> dict[str, Any]:

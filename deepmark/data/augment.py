@@ -15,9 +15,9 @@ from deepmark.data.degrade import degrade, hide_landmarks
 from deepmark.data.jpeg import decode_and_warp
 from deepmark.params import AugmentParams
 from deepmark.runtime.canvas import shrink_for
-from deepmark.schema import CATEGORIES, MOST_LANDMARKS
 from deepmark.shapes import Float, UInt8
 from deepmark.types import Garment, ImageRecord, Sample
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 _GRAY = np.array([0.299, 0.587, 0.114])
 """Luma weights of R, G, B."""
@@ -103,15 +103,19 @@ def random_colors(
 
 
 def _mapped_landmarks(
-    garment: Garment, affine: Float[np.ndarray, "2 3"], canvas: tuple[int, int], is_mirrored: bool
-) -> Float[np.ndarray, "39 3"]:
+    garment: Garment,
+    affine: Float[np.ndarray, "2 3"],
+    canvas: tuple[int, int],
+    is_mirrored: bool,
+    vocabulary: Vocabulary,
+) -> Float[np.ndarray, "k 3"]:
     """x, y on the canvas and v; 0 for landmarks outside the canvas and rows past the category's own landmarks."""
     landmarks = garment.landmarks
     if is_mirrored:
-        landmarks = landmarks[list(CATEGORIES[garment.category].mirror)]
+        landmarks = landmarks[list(vocabulary.categories[garment.category].mirror)]
     points = geometry.apply(affine, landmarks[:, :2])
     inside = ((points >= 0) & (points < canvas[::-1])).all(axis=1) & (landmarks[:, 2] > 0)
-    mapped = np.zeros((MOST_LANDMARKS, 3), np.float32)
+    mapped = np.zeros((vocabulary.most_landmarks, 3), np.float32)
     mapped[: len(landmarks)][inside] = np.column_stack([points, landmarks[:, 2]])[inside]
     return mapped
 
@@ -123,10 +127,11 @@ def make_sample(
     canvas: tuple[int, int],
     augment: AugmentParams | None,
     rng: np.random.Generator,
+    vocabulary: Vocabulary = DEEPFASHION2,
 ) -> Sample:
     """A training sample of one image; without `augment`, the whole image letterboxed.
 
-    Garments outside the canvas are left out.
+    `vocabulary` is that of the record. Garments outside the canvas are left out.
     """
     size = (record.height, record.width)
     if augment is None:
@@ -140,8 +145,8 @@ def make_sample(
     boxes = geometry.clip_boxes(_mapped_boxes(garments, affine), canvas)
     kept = np.flatnonzero(geometry.box_areas(boxes) > 0)
     boxes = boxes[kept].astype(np.float32)
-    mapped = [_mapped_landmarks(garments[i], affine, canvas, is_mirrored) for i in kept]
-    landmarks = np.array(mapped, np.float32).reshape(-1, MOST_LANDMARKS, 3)
+    mapped = [_mapped_landmarks(garments[i], affine, canvas, is_mirrored, vocabulary) for i in kept]
+    landmarks = np.array(mapped, np.float32).reshape(-1, vocabulary.most_landmarks, 3)
     if augment is not None:
         if augment.cutout:
             image, landmarks = hide_landmarks(image, boxes, landmarks, augment.cutout, rng)

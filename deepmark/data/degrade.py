@@ -59,10 +59,10 @@ def compressed(image: UInt8[np.ndarray, "h w 3"], quality: int) -> UInt8[np.ndar
 def hide_landmarks(
     image: UInt8[np.ndarray, "h w 3"],
     boxes: Float32[np.ndarray, "n 4"],
-    landmarks: Float32[np.ndarray, "n 39 3"],
+    landmarks: Float32[np.ndarray, "n k 3"],
     share: float,
     rng: np.random.Generator,
-) -> tuple[UInt8[np.ndarray, "h w 3"], Float32[np.ndarray, "n 39 3"]]:
+) -> tuple[UInt8[np.ndarray, "h w 3"], Float32[np.ndarray, "n k 3"]]:
     """The image and the landmarks after a patch of one colour was laid over a landmark of each garment, with
     probability `share`.
 

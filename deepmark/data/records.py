@@ -213,13 +213,14 @@ def maker_of(path: Path) -> str:
     return f"deepmark ingest --split {path.stem}" if path.stem in SPLITS else "deepmark ingest"
 
 
-def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """The rows as Arrow batches of a few thousand, with verified checksums.
+def read_batches(path: Path) -> Rows[pa.RecordBatch]:
+    """The rows as Arrow batches of a few thousand, with verified checksums, and their vocabulary.
 
-    Raises DeepmarkError as `open_records` does, and where a page of the file is damaged.
+    Raises DeepmarkError as `open_records` does, and, when it comes to it, where a page of the file is damaged.
     """
     path = Path(path)
-    yield from _batches(path, open_records(path))
+    file = open_records(path)
+    return Rows(_batches(path, file), vocabulary_of(file.schema_arrow, path))
 
 
 def _batches(path: Path, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
@@ -233,7 +234,5 @@ def read_records(path: str | PathLike[str]) -> Rows[ImageRecord]:
     A few thousand records are in memory at a time. Raises DeepmarkError where the file is missing or holds something
     else, and, perhaps only after some records, where it is damaged.
     """
-    path = as_path(path, "read_records: path")
-    file = open_records(path)
-    records = chain.from_iterable(map(records_from_batch, _batches(path, file)))
-    return Rows(records, vocabulary_of(file.schema_arrow, path))
+    batches = read_batches(as_path(path, "read_records: path"))
+    return Rows(chain.from_iterable(map(records_from_batch, batches)), batches.vocabulary)

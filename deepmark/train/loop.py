@@ -163,7 +163,7 @@ def _sample_maker(
     def make(index: int) -> Sample:
         record, jpeg = reader[index % len(reader)]
         rng = np.random.default_rng([*seed, index])
-        return make_sample(record, jpeg, canvas=data.canvas, augment=augment, rng=rng)
+        return make_sample(record, jpeg, canvas=data.canvas, augment=augment, rng=rng, vocabulary=reader.vocabulary)
 
     return make
 

@@ -116,7 +116,7 @@ def random_record(vocabulary: Vocabulary, number: int) -> ImageRecord:
     for i in range(number % 4):
         category = vocabulary.categories[(number + i) % len(vocabulary.categories)]
         x0, y0 = rng.random(2) * 20
-        box = np.array([x0, y0, x0 + 10 + rng.random() * 25, y0 + 10 + rng.random() * 45])
+        box = np.array([x0, y0, x0 + 10 + rng.random() * 25, y0 + 10 + rng.random() * 45]).round(2)
         landmarks = np.zeros((category.landmarks, 3))
         landmarks[:, 2] = rng.integers(0, 3, category.landmarks)
         landmarks[:, :2] = (box[:2] + rng.random((category.landmarks, 2)) * (box[2:] - box[:2])) * (

@@ -1,7 +1,8 @@
 """Converts records and detections to COCO's structures.
 
-The only place besides ingest where categories are 1..13 and landmarks are in a flat list of 294. The layout is that of
-the converter of the DeepFashion2 challenge.
+The only place besides ingest where categories are counted from 1 and landmarks are in the flat list of the vocabulary.
+The layout is that of the converter of the DeepFashion2 challenge, for any vocabulary: every annotation has the
+keypoints of all categories, so that the official code computes with each category's own sigmas.
 """
 
 from collections.abc import Iterable
@@ -9,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from deepmark.schema import CATEGORIES, LANDMARKS, Kind
+from deepmark.schema import Kind
 from deepmark.shapes import Float
 from deepmark.types import Garment, ImageRecord, Prediction
 from deepmark.version import __version__
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 Dataset = dict[str, Any]
 """The content of a COCO file: info, and lists of licenses, images, categories and annotations."""
@@ -24,45 +26,48 @@ INFO: dict[str, Any] = {
 }
 """Without a date, so that the same records give the same file."""
 
-KEYPOINTS: list[str] = [f"{category.coco_name}: {part}" for category in CATEGORIES for part in category.parts]
-"""The names of the 294 keypoints of every annotation."""
-
 
 class FlatLandmarks:
-    """The landmarks of one garment, which become an array of 294 * 3 numbers only when NumPy asks for it.
+    """The landmarks of one garment, which become the flat list of the vocabulary only when NumPy asks for it.
 
-    The zeros of the other twelve categories are part of the metric, but would take nine tenths of its memory if they
-    were stored: 28 GB for the 32,153 validation images. `np.asarray(landmarks).tolist()` is the list in a COCO file.
+    In DeepFashion2 that has 294 * 3 numbers. The zeros of the other twelve categories are part of the metric, but would
+    take nine tenths of its memory if they were stored: 28 GB for the 32,153 validation images.
+    `np.asarray(landmarks).tolist()` is the list in a COCO file.
     """
 
-    __slots__ = ("category", "points")
+    __slots__ = ("category", "points", "vocabulary")
 
-    def __init__(self, category: int, points: Float[np.ndarray, "k 3"] | Float[np.ndarray, "39 2"]) -> None:
-        self.category, self.points = category, points
+    def __init__(
+        self, vocabulary: Vocabulary, category: int, points: Float[np.ndarray, "k 3"] | Float[np.ndarray, "k 2"]
+    ) -> None:
+        self.vocabulary, self.category, self.points = vocabulary, category, points
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Float[np.ndarray, "882"]:
-        category = CATEGORIES[self.category]
-        flat = np.zeros((LANDMARKS, 3), dtype or np.float64)
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Float[np.ndarray, " n"]:
+        category = self.vocabulary.categories[self.category]
+        flat = np.zeros((self.vocabulary.landmarks, 3), dtype or np.float64)
         flat[category.span, 2] = 1
         flat[category.span, : self.points.shape[1]] = self.points[: category.landmarks]
         return flat.ravel()
 
 
-def coco_categories() -> list[dict[str, Any]]:
-    """The 13 categories: all have the 294 keypoints, and each joins its own by lines, counted from 1 as COCO does."""
+def coco_categories(vocabulary: Vocabulary = DEEPFASHION2) -> list[dict[str, Any]]:
+    """The categories: all have the keypoints of the flat list, and each joins its own by lines, counted from 1."""
+    keypoints = [f"{category.coco_name}: {part}" for category in vocabulary.categories for part in category.parts]
     return [
         {
             "id": category.index + 1,
             "name": category.coco_name,
             "supercategory": "clothes",
-            "keypoints": KEYPOINTS,
+            "keypoints": keypoints,
             "skeleton": [[category.start + a + 1, category.start + b + 1] for a, b in category.strokes],
         }
-        for category in CATEGORIES
+        for category in vocabulary.categories
     ]
 
 
-def _annotation(garment: Garment, number: int, record: ImageRecord, visible_only: bool) -> dict[str, Any]:
+def _annotation(
+    garment: Garment, number: int, record: ImageRecord, visible_only: bool, vocabulary: Vocabulary
+) -> dict[str, Any]:
     x0, y0, x1, y1 = garment.box.tolist()
     labelled = garment.landmarks[:, 2:] > (1 if visible_only else 0)
     return {
@@ -73,7 +78,7 @@ def _annotation(garment: Garment, number: int, record: ImageRecord, visible_only
         "area": (x1 - x0) * (y1 - y0),
         "iscrowd": 0,
         "num_keypoints": int(labelled.sum()),
-        "keypoints": FlatLandmarks(garment.category, np.where(labelled, garment.landmarks, 0.0)),
+        "keypoints": FlatLandmarks(vocabulary, garment.category, np.where(labelled, garment.landmarks, 0.0)),
         "pair_id": record.pair_id,
         "style": garment.style,
         "scale": garment.scale,
@@ -83,7 +88,9 @@ def _annotation(garment: Garment, number: int, record: ImageRecord, visible_only
     }
 
 
-def coco_truth(records: Iterable[ImageRecord], *, visible_only: bool = False) -> Dataset:
+def coco_truth(
+    records: Iterable[ImageRecord], vocabulary: Vocabulary = DEEPFASHION2, *, visible_only: bool = False
+) -> Dataset:
     """The records as the official converter writes them, plus the subset fields that it drops.
 
     With `visible_only`, occluded landmarks count as not labelled: v = 1 becomes 0. The ids of annotations do not depend
@@ -96,8 +103,8 @@ def coco_truth(records: Iterable[ImageRecord], *, visible_only: bool = False) ->
         size = {"width": record.width, "height": record.height}
         images.append({"id": record.id, "file_name": name, **size, "source": record.source})
         for garment in record.garments:
-            annotations.append(_annotation(garment, len(annotations) + 1, record, visible_only))
-    lists = {"images": images, "categories": coco_categories(), "annotations": annotations}
+            annotations.append(_annotation(garment, len(annotations) + 1, record, visible_only, vocabulary))
+    lists = {"images": images, "categories": coco_categories(vocabulary), "annotations": annotations}
     return {"info": INFO, "licenses": [], **lists}
 
 
@@ -105,8 +112,8 @@ def coco_results(predictions: Iterable[Prediction], *, kind: Kind = Kind.BBOX) -
     """The detections as COCO results: one list for boxes and landmarks, with unrounded scores.
 
     A result has one score. `kind` says whether that of the garment, or that of its landmarks where they have their own.
-    A result has a box beside its landmarks. Without it, COCO would compute its area from all 294 landmarks, zeros
-    included.
+    A result has a box beside its landmarks. Without it, COCO would compute its area from all landmarks of the flat
+    list, zeros included.
     """
     results: list[dict[str, Any]] = []
     for image_id, _, detections in predictions:
@@ -121,7 +128,7 @@ def coco_results(predictions: Iterable[Prediction], *, kind: Kind = Kind.BBOX) -
                     "category_id": category + 1,
                     "bbox": box,
                     "area": box[2] * box[3],
-                    "keypoints": FlatLandmarks(category, points),
+                    "keypoints": FlatLandmarks(detections.vocabulary, category, points),
                     "score": score,
                 }
             )

@@ -1,11 +1,13 @@
 """Reads and checks a COCO data set file: images, categories, and annotations with keypoints as arrays.
 
-The layout is that of DeepFashion2's official converter, where every annotation has 294 * 3 numbers, which are zero
-outside its category. Nothing is repaired, because metrics of a repaired file would be those of another file.
+The layout is that of DeepFashion2's official converter, where every annotation has the keypoints of all categories, in
+DeepFashion2 294 * 3 numbers, which are zero outside its own; or, as other tools write it, those of its category alone.
+Nothing is repaired, because metrics of a repaired file would be those of another file.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,16 +15,20 @@ import numpy as np
 
 from deepmark.data.ingest.strict_json import InvalidInputError, object_with_unique_keys, parse_json, short_repr
 from deepmark.errors import DeepmarkError
-from deepmark.schema import LANDMARKS
+from deepmark.shapes import Float
+from deepmark.vocabulary import DEEPFASHION2, Category, Vocabulary
 
 _REMEDY = "`deepmark convert --to coco` writes a complete file from records."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CocoDataset:
-    """The content of a COCO data set file; the "keypoints" of an annotation are an array of 882 numbers."""
+    """The content of a COCO data set file; "keypoints" that are all of the flat list's are an array."""
 
     path: Path
+    vocabulary: Vocabulary
+    """The one that the file was read by."""
+
     images: list[dict[str, Any]]
     categories: list[dict[str, Any]]
     annotations: list[dict[str, Any]]
@@ -61,19 +67,19 @@ def are_numbers(value: Any, count: int) -> bool:
     return isinstance(value, list) and len(value) == count and all(map(is_number, value))
 
 
-def _compact(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object with its 294 * 3 keypoints as an array; a list would take ten times the memory."""
+def _compact(pairs: list[tuple[str, Any]], landmarks: int) -> dict[str, Any]:
+    """The object with its keypoints as an array; a list of 294 * 3 would take ten times the memory."""
     fields = object_with_unique_keys(pairs)
     keypoints = fields.get("keypoints")
-    if "image_id" in fields and are_numbers(keypoints, 3 * LANDMARKS):
+    if "image_id" in fields and are_numbers(keypoints, 3 * landmarks):
         fields["keypoints"] = np.array(keypoints, np.float64)
     return fields
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path, landmarks: int) -> Any:
     try:
         # Numbers are checked where they are used; a check of each while parsing would take ten times as long.
-        return parse_json(path.read_bytes(), parse_float=float, make_object=_compact)
+        return parse_json(path.read_bytes(), parse_float=float, make_object=partial(_compact, landmarks=landmarks))
     except FileNotFoundError:
         raise DeepmarkError(
             f"{path}: no such file. Give a COCO data set: images, categories and annotations."
@@ -84,7 +90,7 @@ def _load(path: Path) -> Any:
         raise DeepmarkError(f"{path}: {error.reason}. Was it copied whole? Give a COCO data set.") from None
 
 
-def _sections(path: Path, values: Any) -> CocoDataset:
+def _sections(path: Path, values: Any, vocabulary: Vocabulary) -> CocoDataset:
     if isinstance(values, list):
         raise DeepmarkError(f"{path}: not a COCO data set but a list, as results are. Give the data set first.")
     sections = {}
@@ -102,7 +108,7 @@ def _sections(path: Path, values: Any) -> CocoDataset:
                     f"found {short_repr(each.get('id'))}. {_REMEDY}"
                 )
         sections[name] = section
-    return CocoDataset(path=path, **sections)
+    return CocoDataset(path=path, vocabulary=vocabulary, **sections)
 
 
 def _check_annotation(dataset: CocoDataset, number: int, images: Collection[int], categories: Collection[int]) -> None:
@@ -120,20 +126,42 @@ def _check_annotation(dataset: CocoDataset, number: int, images: Collection[int]
 
 
 def check_keypoints(dataset: CocoDataset, number: int) -> None:
-    """Raise DeepmarkError unless the annotation's keypoints are the 294 * 3 numbers of DeepFashion2."""
+    """Raise DeepmarkError unless the annotation's keypoints are those of the flat list, 294 * 3 in DeepFashion2."""
     keypoints = dataset.annotations[number].get("keypoints")
     if not isinstance(keypoints, np.ndarray):
         found = f"{len(keypoints)} numbers" if isinstance(keypoints, list) else short_repr(keypoints)
-        expected = f"{LANDMARKS} * 3 = {LANDMARKS * 3} numbers"
+        count = dataset.vocabulary.landmarks
+        expected = f"{count} * 3 = {count * 3} numbers"
         dataset.fail(number, f"'keypoints' should be {expected}, x, y, v of all categories' landmarks; found {found}")
 
 
-def read_coco(path: Path) -> CocoDataset:
+def own_keypoints(dataset: CocoDataset, number: int, category: Category) -> Float[np.ndarray, "k 3"]:
+    """x, y, v of an annotation's landmarks, of which the file has those of the flat list or of its category alone.
+
+    Raises DeepmarkError where it has neither, or labels landmarks of another category.
+    """
+    keypoints = dataset.annotations[number].get("keypoints")
+    if keypoints is None and not category.landmarks:
+        return np.zeros((0, 3))
+    if isinstance(keypoints, list) and are_numbers(keypoints, 3 * category.landmarks):
+        return np.array(keypoints, np.float64).reshape(-1, 3)
+    check_keypoints(dataset, number)
+    rows: np.ndarray = dataset.annotations[number]["keypoints"].reshape(-1, 3)
+    own = rows[category.span]
+    if np.count_nonzero(rows[:, 2]) != np.count_nonzero(own[:, 2]):
+        remedy = "Mend the file: an item has its category's alone."
+        dataset.fail(number, "labels landmarks of another category", remedy)
+    return own
+
+
+def read_coco(path: Path, vocabulary: Vocabulary = DEEPFASHION2) -> CocoDataset:
     """The data set in a COCO file, with valid images, categories, and id, image, category and box of each annotation.
+
+    `vocabulary` says how many keypoints its annotations may have.
 
     Raises DeepmarkError where the file is missing, not JSON, or not a COCO data set.
     """
-    dataset = _sections(path, _load(path))
+    dataset = _sections(path, _load(path, vocabulary.landmarks), vocabulary)
     images, categories = dataset.image_ids, frozenset(dataset.category_ids)
     seen: set[int] = set()
     for number, fields in enumerate(dataset.annotations):

@@ -1,5 +1,7 @@
 """Converts a COCO data set and its images to DeepFashion2's folders, which `deepmark ingest` then reads.
 
+Categories are told by their names, whatever their ids; their landmarks are those of the vocabulary.
+
 Only the layout is converted; ingest validates boxes, polygons and images. Files of the official converter lack the
 subset fields. Each missing field gets one value for all items, so a table by subset has one row that equals the total
 and otherwise empty rows, and never shows a difference that does not exist.
@@ -14,17 +16,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from deepmark.compute.engine import Engine
 from deepmark.compute.local import Local
-from deepmark.data.coco.dataset import CocoDataset, check_keypoints, read_coco
+from deepmark.data.coco.dataset import CocoDataset, own_keypoints, read_coco
 from deepmark.data.coco.import_images import SourceImage, bytes_to_copy, image_files, place_images
 from deepmark.data.ingest.annotation import ITEM_NAME
+from deepmark.data.ingest.ingest import write_raw_vocabulary
 from deepmark.data.ingest.strict_json import short_repr
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, nearest
 from deepmark.files import new_folder, require_space
-from deepmark.schema import CATEGORIES, Frame
+from deepmark.schema import Frame
+from deepmark.vocabulary import DEEPFASHION2, Category, Vocabulary
 
 CHUNK = 64
 """Images per task of a worker."""
@@ -49,27 +51,40 @@ def _plain(value: float) -> float:
     return int(value) if float(value).is_integer() else value
 
 
-def _check_categories(dataset: CocoDataset) -> None:
+def _categories(dataset: CocoDataset) -> dict[int, Category]:
+    """The category of the vocabulary for each id of the file."""
+    own = {category.coco_name: category for category in dataset.vocabulary.categories} | dataset.vocabulary.by_name
+    found: dict[int, Category] = {}
     for fields in dataset.categories:
         number, name = fields["id"], fields.get("name")
-        if not 1 <= number <= len(CATEGORIES) or name not in (
-            CATEGORIES[number - 1].name,
-            CATEGORIES[number - 1].coco_name,
-        ):
+        if not isinstance(name, str) or name not in own:
             raise DeepmarkError(
-                f"{dataset.path}: category {number} is {short_repr(name)}. Only DeepFashion2's 13 categories can "
-                f"become its files: 1 is '{CATEGORIES[0].coco_name}', 13 is '{CATEGORIES[12].coco_name}'."
+                f"{dataset.path}: category {number} is {short_repr(name)}, which is not in the vocabulary "
+                f"{dataset.vocabulary.name}. {nearest(str(name), own)}"
             )
+        if found.get(number, own[name]) != own[name]:
+            raise DeepmarkError(
+                f"{dataset.path}: category {number} has two names. Give each category an id of its own."
+            )
+        found[number] = own[name]
+        _check_names(dataset, own[name], fields.get("keypoints"))
+    return found
 
 
-def _item(dataset: CocoDataset, place: int, stood_in: Counter[str]) -> dict[str, Any]:
+def _check_names(dataset: CocoDataset, category: Category, names: Any) -> None:
+    """Refuse names of a category's own landmarks that are others than the vocabulary's, or in another order."""
+    if isinstance(names, list) and len(names) == category.landmarks != dataset.vocabulary.landmarks:
+        for number, (name, part) in enumerate(zip(names, category.parts, strict=True), 1):
+            if name != part:
+                raise DeepmarkError(
+                    f"{dataset.path}: category '{category.name}': keypoint {number} is {short_repr(name)}, and in the "
+                    f"vocabulary '{part}'. Give vocabulary.yaml the names and the order of the file."
+                )
+
+
+def _item(dataset: CocoDataset, place: int, category: Category, stood_in: Counter[str]) -> dict[str, Any]:
     fields = dataset.annotations[place]
-    check_keypoints(dataset, place)
-    category = CATEGORIES[fields["category_id"] - 1]
-    keypoints = fields["keypoints"].reshape(-1, 3)
-    own = keypoints[category.span]
-    if np.count_nonzero(keypoints[:, 2]) != np.count_nonzero(own[:, 2]):
-        dataset.fail(place, "labels landmarks of another category", "Mend the file: an item has its category's alone.")
+    own = own_keypoints(dataset, place, category)
     if fields.get("iscrowd"):
         dataset.fail(place, "is a crowd", "DeepFashion2's files have no crowds: leave it out.")
     polygons = fields.get("segmentation", [])
@@ -90,7 +105,12 @@ def _item(dataset: CocoDataset, place: int, stood_in: Counter[str]) -> dict[str,
 
 
 def _annotation(
-    dataset: CocoDataset, image: dict[str, Any], number: int, places: list[int], stood_in: Counter[str]
+    dataset: CocoDataset,
+    image: dict[str, Any],
+    number: int,
+    places: list[int],
+    categories: dict[int, Category],
+    stood_in: Counter[str],
 ) -> dict[str, Any]:
     """The content of the annotation file of one image."""
     annotations = [dataset.annotations[place] for place in places]
@@ -102,7 +122,8 @@ def _annotation(
         names = [f"item{number}" for number in range(1, len(places) + 1)]
     stood_in["source"] += "source" not in image
     stood_in["pair_id"] += not pairs
-    items = [_item(dataset, place, stood_in) for place in places]
+    kinds = [categories[fields["category_id"]] for fields in annotations]
+    items = [_item(dataset, place, kind, stood_in) for place, kind in zip(places, kinds, strict=True)]
     return {
         "source": image.get("source", STANDINS["source"]),
         "pair_id": next(iter(pairs.values()), number),
@@ -122,6 +143,7 @@ def import_coco(
     file: Path,
     images: Path,
     out: Path,
+    vocabulary: Vocabulary = DEEPFASHION2,
     *,
     frame: Frame | None = None,
     engine: Engine | None = None,
@@ -138,13 +160,13 @@ def import_coco(
     many items (for source and pair_id, images) lacked it. A missing pair_id becomes the number of the image, so the
     image is a pair of its own. Images without items are left out, because DeepFashion2 has none.
 
-    Raises DeepmarkError where the file is not a COCO data set of DeepFashion2's layout, images are missing or are not
-    those of the file, or `out` is not empty.
+    Raises DeepmarkError where the file is not a COCO data set of this vocabulary, images are missing or are not those
+    of the file, or `out` is not empty.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DeepmarkError(f"{out}: there is something already. Give a new folder.")
-    dataset = read_coco(file)
-    _check_categories(dataset)
+    dataset = read_coco(file, vocabulary)
+    categories = _categories(dataset)
     files = image_files(dataset, images)
     require_space(out, bytes_to_copy(files, out))
     places: dict[int, list[int]] = {image["id"]: [] for image in dataset.images}
@@ -163,10 +185,11 @@ def import_coco(
     with new_folder(out) as draft:
         (draft / "image").mkdir()
         (draft / "annos").mkdir()
+        write_raw_vocabulary(draft, vocabulary)
         for image in dataset.images:
             if places[image["id"]]:
                 number = numbers[image["id"]]
-                annotation = _annotation(dataset, image, number, places[image["id"]], stood_in)
+                annotation = _annotation(dataset, image, number, places[image["id"]], categories, stood_in)
                 (draft / f"annos/{number:06d}.json").write_text(json.dumps(annotation), "utf-8")
         put = partial(place_images, folder=draft / "image", truth=file, frame=frame)
         with closing((engine or Local()).map_in_order(put, chunks)) as placed:

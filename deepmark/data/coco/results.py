@@ -15,7 +15,7 @@ from deepmark.data.coco.dataset import are_numbers, is_number
 from deepmark.data.coco.results_reader import RESULTS_FORM, ResultsReader
 from deepmark.data.ingest.strict_json import short_repr
 from deepmark.errors import DeepmarkError
-from deepmark.schema import LANDMARKS
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 _NUMERIC = b"0123456789+-.eE, \t\r\n"
 
@@ -47,6 +47,8 @@ class _ResultChecker:
     image_ids: Collection[int]
     category_ids: Collection[int]
     keypoints: bool
+    landmarks: int
+    """In the flat list."""
 
     def fail(self, fault: str, remedy: str) -> NoReturn:
         raise DeepmarkError(f"{self.results.path}: result {len(self.results) + 1:,}: {fault}. {remedy}")
@@ -107,9 +109,9 @@ class _ResultChecker:
         if points.translate(None, _NUMERIC):
             strange = next(text.strip() for text in points.split(b",") if text.translate(None, _NUMERIC))
             found = short_repr(strange.decode("utf-8", "replace"))
-        if found != str(3 * LANDMARKS):
+        if found != str(3 * self.landmarks):
             self.fail(
-                f"'keypoints' should be {LANDMARKS} * 3 = {3 * LANDMARKS} finite numbers, found {found}",
+                f"'keypoints' should be {self.landmarks} * 3 = {3 * self.landmarks} finite numbers, found {found}",
                 "Landmarks of a category stand at its place in the list of all, zeros elsewhere.",
             )
 
@@ -120,6 +122,7 @@ def read_results(
     image_ids: Collection[int],
     category_ids: Collection[int],
     keypoints: bool,
+    vocabulary: Vocabulary = DEEPFASHION2,
     progress: Callable[[int], None] = lambda count: None,
 ) -> CocoResults:
     """The index of a results file; `progress` is called with the number of further bytes read.
@@ -130,7 +133,13 @@ def read_results(
     Raises DeepmarkError where the file is missing, is not a list of results, or a result is invalid.
     """
     results = CocoResults(path=path)
-    checker = _ResultChecker(results=results, image_ids=image_ids, category_ids=category_ids, keypoints=keypoints)
+    checker = _ResultChecker(
+        results=results,
+        image_ids=image_ids,
+        category_ids=category_ids,
+        keypoints=keypoints,
+        landmarks=vocabulary.landmarks,
+    )
     try:
         with path.open("rb") as file:
             for fields, start, points in ResultsReader(path, file, progress).results():

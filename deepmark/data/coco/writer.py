@@ -14,8 +14,9 @@ import numpy as np
 from deepmark.data.coco.convert import INFO, coco_categories, coco_results, coco_truth
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_file
-from deepmark.schema import CATEGORIES, LANDMARKS, Kind
+from deepmark.schema import Kind
 from deepmark.types import Garment, ImageRecord, Prediction
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 
 def _numbers(values: np.ndarray) -> list[float]:
@@ -24,11 +25,16 @@ def _numbers(values: np.ndarray) -> list[float]:
 
 def _text(fields: dict[str, Any]) -> str:
     """The object as JSON; only the landmarks of its category are formatted, the other zeros are constant text."""
-    category = CATEGORIES[fields["category_id"] - 1]
-    own = json.dumps(_numbers(np.asarray(fields["keypoints"]).reshape(-1, 3)[category.span]))[1:-1]
-    before, after = "0, " * (3 * category.start), ", 0" * (3 * (LANDMARKS - category.span.stop))
+    flat = fields["keypoints"]
+    category = flat.vocabulary.categories[flat.category]
+    own = json.dumps(_numbers(np.asarray(flat).reshape(-1, 3)[category.span]))[1:-1]
+    before, after = _zeros(3 * category.start), _zeros(3 * (flat.vocabulary.landmarks - category.span.stop))
     plain = {name: value for name, value in fields.items() if name != "keypoints"}
-    return f'{json.dumps(plain)[:-1]}, "keypoints": [{before}{own}{after}]}}'
+    return f'{json.dumps(plain)[:-1]}, "keypoints": [{", ".join(filter(None, (before, own, after)))}]}}'
+
+
+def _zeros(count: int) -> str:
+    return ("0, " * count)[:-2]
 
 
 def _annotation(fields: dict[str, Any], garment: Garment, number: int) -> dict[str, Any]:
@@ -38,7 +44,11 @@ def _annotation(fields: dict[str, Any], garment: Garment, number: int) -> dict[s
 
 
 def write_coco(
-    path: Path, records: Iterable[ImageRecord], *, progress: Callable[[int], None] = lambda count: None
+    path: Path,
+    records: Iterable[ImageRecord],
+    vocabulary: Vocabulary = DEEPFASHION2,
+    *,
+    progress: Callable[[int], None] = lambda count: None,
 ) -> dict[str, Any]:
     """Write records as a COCO data set, whole or not at all; returns the numbers of images and items."""
     images: list[dict[str, Any]] = []
@@ -46,14 +56,14 @@ def write_coco(
     with new_file(path) as draft, draft.open("w", encoding="utf-8") as out:
         out.write(f'{{"info": {json.dumps(INFO)},\n"licenses": [],\n"annotations": [')
         for record in records:
-            part = coco_truth([record])
+            part = coco_truth([record], vocabulary)
             images += part["images"]
             for fields, garment in zip(part["annotations"], record.garments, strict=True):
                 items += 1
                 out.write(",\n" if items > 1 else "\n")
                 out.write(_text(_annotation(fields, garment, items)))
             progress(1)
-        out.write(f'\n],\n"categories": {json.dumps(coco_categories())},\n"images": {json.dumps(images)}}}\n')
+        out.write(f'\n],\n"categories": {json.dumps(coco_categories(vocabulary))},\n"images": {json.dumps(images)}}}\n')
     return {"file": str(path), "pictures": len(images), "items": items}
 
 

@@ -1,4 +1,4 @@
-"""Parses an annotation file of DeepFashion2, checks every field, and returns garments.
+"""Parses an annotation file in DeepFashion2's format, of any vocabulary, checks every field, and returns garments.
 
 A file must have all fields of the format and no others. Nothing is repaired, with two exceptions that are counted: a
 box is clipped to its image, and the coordinates of a landmark with v = 0 are set to 0. A labelled landmark outside the
@@ -16,8 +16,9 @@ import numpy as np
 
 from deepmark.data.ingest.strict_json import InvalidInputError, parse_json, short_repr
 from deepmark.geometry import box_areas, clip_boxes
-from deepmark.schema import CATEGORIES, SOURCES, SUBSETS
+from deepmark.schema import SOURCES, SUBSETS
 from deepmark.types import Garment
+from deepmark.vocabulary import DEEPFASHION2, Category, Vocabulary
 
 ITEM_FIELDS = frozenset(
     {"category_id", "category_name", "style", "bounding_box", "landmarks", "segmentation", *SUBSETS}
@@ -74,19 +75,20 @@ def _coordinates(values: list[Any], where: str) -> np.ndarray:
     return np.array(values, dtype=np.float64)
 
 
-def _category(item: dict[str, Any], where: str) -> int:
+def _category(item: dict[str, Any], vocabulary: Vocabulary, where: str) -> Category:
     number, name = item["category_id"], item["category_name"]
-    if type(number) is not int or not 1 <= number <= len(CATEGORIES):
+    count = len(vocabulary.categories)
+    if type(number) is not int or not 1 <= number <= count:
         raise InvalidInputError(
-            "category_unknown", f"{where}: category_id: expected 1 to {len(CATEGORIES)}, found {short_repr(number)}"
+            "category_unknown", f"{where}: category_id: expected 1 to {count}, found {short_repr(number)}"
         )
-    category = CATEGORIES[number - 1]
+    category = vocabulary.categories[number - 1]
     if name != category.name:
         raise InvalidInputError(
             "category_name_differs",
             f"{where}: category_id {number} is '{category.name}', but category_name says {short_repr(name)}",
         )
-    return category.index
+    return category
 
 
 def _box(value: Any, size: tuple[int, int], notes: Counter[str], where: str) -> np.ndarray:
@@ -134,23 +136,23 @@ def _polygons(value: Any, where: str) -> tuple[np.ndarray, ...]:
     return tuple(_coordinates(polygon, where).reshape(-1, 2) for polygon in value)
 
 
-def _garment(name: str, item: Any, size: tuple[int, int], notes: Counter[str]) -> Garment:
+def _garment(name: str, item: Any, size: tuple[int, int], vocabulary: Vocabulary, notes: Counter[str]) -> Garment:
     if not isinstance(item, dict):
         raise _invalid(name, "an object", item)
     _check_keys(item, ITEM_FIELDS, f"{name}: ")
-    category = _category(item, name)
+    category = _category(item, vocabulary, name)
     return Garment(
         item=name,
-        category=category,
+        category=category.index,
         style=_integer(item["style"], range(2**63), f"{name}: style", "a whole number, 0 or more"),
         box=_box(item["bounding_box"], size, notes, f"{name}: bounding_box"),
-        landmarks=_landmarks(item["landmarks"], CATEGORIES[category].landmarks, size, notes, f"{name}: landmarks"),
+        landmarks=_landmarks(item["landmarks"], category.landmarks, size, notes, f"{name}: landmarks"),
         polygons=_polygons(item["segmentation"], f"{name}: segmentation"),
         **{field: _integer(item[field], range(1, 4), f"{name}: {field}", "1, 2 or 3") for field in SUBSETS},
     )
 
 
-def parse_annotation(data: bytes, *, size: tuple[int, int]) -> Annotation:
+def parse_annotation(data: bytes, *, size: tuple[int, int], vocabulary: Vocabulary = DEEPFASHION2) -> Annotation:
     """The content of an annotation file; `size` is the (height, width) of its image.
 
     Raises InvalidInputError, whose reason names the item, the field and the value that was found.
@@ -170,6 +172,6 @@ def parse_annotation(data: bytes, *, size: tuple[int, int]) -> Annotation:
     return Annotation(
         source=fields["source"],
         pair_id=_integer(fields["pair_id"], _INT64, "pair_id", "a whole number"),
-        garments=tuple(_garment(name, fields[name], size, notes) for name in items),
+        garments=tuple(_garment(name, fields[name], size, vocabulary, notes) for name in items),
         notes=notes,
     )

@@ -26,6 +26,10 @@ from deepmark.digests import read_json_with_digest, write_json_with_digest
 from deepmark.errors import DeepmarkError
 from deepmark.files import require_space
 from deepmark.params import IngestParams
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary, check_same, stored_vocabulary, vocabulary_from_json
+
+VOCABULARY_FILE = "vocabulary.json"
+"""Beside image/ and annos/ of a split whose labels are of another vocabulary than DeepFashion2's."""
 
 CHUNK = 256
 """Inputs per task of a worker; a task takes about half a second, and costs the process that gives it a millisecond."""
@@ -75,7 +79,7 @@ class IngestResult:
 class _Tally:
     """Statistics, rejected inputs and notes of some inputs."""
 
-    statistics: SplitStatistics = field(default_factory=SplitStatistics)
+    statistics: SplitStatistics
     rejected: list[RejectedInput] = field(default_factory=list)
     notes: Counter[str] = field(default_factory=Counter)
 
@@ -96,11 +100,13 @@ class _Tally:
         )
 
 
-def _ingest_chunk(inputs: Sequence[Input], *, folder: Path, max_megapixels: float) -> tuple[bytes, _Tally]:
+def _ingest_chunk(
+    inputs: Sequence[Input], *, folder: Path, max_megapixels: float, vocabulary: Vocabulary
+) -> tuple[bytes, _Tally]:
     """The records of some inputs as packed rows of the file, and their tally: all that this process must not do."""
-    records, tally = [], _Tally()
+    records, tally = [], _Tally(statistics=SplitStatistics(vocabulary))
     for given in inputs:
-        validated = validate_input(given, folder, max_megapixels=max_megapixels)
+        validated = validate_input(given, folder, max_megapixels=max_megapixels, vocabulary=vocabulary)
         if isinstance(validated, RejectedInput):
             tally.rejected.append(validated)
         else:
@@ -164,6 +170,7 @@ def ingest_split(
     split: str,
     out: Path,
     params: IngestParams,
+    vocabulary: Vocabulary = DEEPFASHION2,
     inputs: Sequence[Input] | None = None,
     engine: Engine | None = None,
     progress: Callable[[int], None] = lambda count: None,
@@ -174,15 +181,16 @@ def ingest_split(
     process per core). `progress` is called with the number of further inputs that are done. Memory stays under 2 GB
     for the whole of DeepFashion2.
 
-    Raises DeepmarkError where folders are missing or empty, and where more than `params.max_rejected_share` of the
-    inputs were rejected. In the latter case the list of rejected inputs is written, but records and statistics stay as
-    they were.
+    Raises DeepmarkError where folders are missing or empty, where their labels are of another vocabulary, and where
+    more than `params.max_rejected_share` of the inputs were rejected. In the latter case the list of rejected inputs is
+    written, but records and statistics stay as they were.
     """
     inputs = list_inputs(raw / split) if inputs is None else inputs
     require_space(out, len(inputs) * _BYTES)
     chunks = [inputs[start : start + CHUNK] for start in range(0, len(inputs), CHUNK)]
-    convert = partial(_ingest_chunk, folder=raw / split, max_megapixels=params.max_megapixels)
-    tally = _Tally()
+    _check_vocabulary(raw / split / VOCABULARY_FILE, vocabulary)
+    convert = partial(_ingest_chunk, folder=raw / split, max_megapixels=params.max_megapixels, vocabulary=vocabulary)
+    tally = _Tally(statistics=SplitStatistics(vocabulary))
     rejected_file = out / f"{split}.rejected.parquet"
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -195,10 +203,25 @@ def ingest_split(
         _refuse_too_many(tally.result(split, len(inputs)), params.max_rejected_share, rejected_file)
 
     with closing((engine or Local()).map_in_order(convert, chunks)) as converted:
-        write_batches(out / f"{split}.parquet", batches())
+        write_batches(out / f"{split}.parquet", batches(), vocabulary)
     result = tally.result(split, len(inputs))
     write_json_with_digest(out / f"{split}.statistics.json", _statistics(result, tally.statistics))
     return result
+
+
+def write_raw_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
+    """Say beside image/ and annos/ of a split of which vocabulary its labels are, unless it is DeepFashion2's."""
+    if stored := stored_vocabulary(vocabulary):
+        (folder / VOCABULARY_FILE).write_text(stored + "\n", "utf-8")
+
+
+def _check_vocabulary(file: Path, vocabulary: Vocabulary) -> None:
+    if file.is_file():
+        remedy = (
+            "Give the workspace the vocabulary.yaml that these labels were made with (`deepmark init --vocabulary`), "
+            "or make them again."
+        )
+        check_same(vocabulary, "the workspace", vocabulary_from_json(file.read_bytes(), file), file.parent, remedy)
 
 
 def _refuse_too_many(result: IngestResult, max_share: float, rejected_file: Path) -> None:

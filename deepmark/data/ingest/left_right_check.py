@@ -1,9 +1,10 @@
 """Check of landmark numbering: each "left" landmark should lie left of its mirror partner on most garments.
 
 A low share shows that a data set, or a new version of it, numbers its landmarks differently. Left and right are as seen
-in the image. For "short sleeve outwear" the dataset's figure swaps labels 2 and 4, and tables copied from the figure
-pair 2 with 26 instead of 6. The data are right: label 2 is the outer landmark of the neck, which lies nearer to the
-shoulder (7) than label 4, and its partner is 6.
+in the image; of another vocabulary than DeepFashion2's, only landmarks whose names begin with "left" are looked at. For
+"short sleeve outwear" the dataset's figure swaps labels 2 and 4, and tables copied from the figure pair 2 with 26
+instead of 6. The data are right: label 2 is the outer landmark of the neck, which lies nearer to the shoulder (7) than
+label 4, and its partner is 6.
 """
 
 from collections import defaultdict
@@ -13,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from deepmark.data.records import Column, read_batches
-from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, Category
 from deepmark.shapes import Bool, Float
+from deepmark.vocabulary import DEEPFASHION2, Category
 
 ENOUGH = 20
 """A pair is judged only if both landmarks are labelled on at least this many garments."""
 
-OUTWEAR = CATEGORY_BY_NAME["short sleeve outwear"]
+OUTWEAR = DEEPFASHION2.by_name["short sleeve outwear"]
 _LABEL_2, _LABEL_4, _LABEL_7 = 1, 3, 6
 """Indices, counted from 0. By number and not by name: the numbering is what is checked."""
 
@@ -46,12 +47,13 @@ def check_left_right(records: Path) -> list[PairCheck]:
     Raises DeepmarkError where the file of records cannot be read.
     """
     outcomes: dict[str, list[np.ndarray]] = defaultdict(list)
-    for batch in read_batches(records):
+    batches = read_batches(records)
+    for batch in batches:
         garments: Column = batch.column("garments")
         categories, lists = (garments.flatten().field(name) for name in ("category", "landmarks"))
         starts = (lists.offsets.to_numpy() - lists.offsets[0].as_py())[:-1]
         rows = np.stack([lists.flatten().field(name).to_numpy().astype(np.float64) for name in "xyv"], axis=1)
-        for category in CATEGORIES:
+        for category in batches.vocabulary.categories:
             chosen = starts[categories.to_numpy() == category.index]
             _add_outcomes(outcomes, category, rows[chosen[:, None] + np.arange(category.landmarks)])
     checks = []

@@ -3,25 +3,28 @@
 from collections import Counter
 from typing import Any
 
-from deepmark.schema import CATEGORIES, SOURCES, SUBSETS
+from deepmark.schema import SOURCES, SUBSETS
 from deepmark.types import Garment, ImageRecord
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 Group = tuple[str, str]
 """A way to divide the items and one of its parts, for example ("scale", "small")."""
 
 _EVERYTHING: Group = ("all", "")
 
-_PARTS: dict[str, list[str]] = {
-    "category": [category.name for category in CATEGORIES],
-    **{field: list(words.values()) for field, words in SUBSETS.items()},
-    "source": list(SOURCES),
-}
+
+def _parts(vocabulary: Vocabulary) -> dict[str, list[str]]:
+    return {
+        "category": [category.name for category in vocabulary.categories],
+        **{field: list(words.values()) for field, words in SUBSETS.items()},
+        "source": list(SOURCES),
+    }
 
 
-def _groups(record: ImageRecord, garment: Garment) -> list[Group]:
+def _groups(record: ImageRecord, garment: Garment, vocabulary: Vocabulary) -> list[Group]:
     return [
         _EVERYTHING,
-        ("category", CATEGORIES[garment.category].name),
+        ("category", vocabulary.categories[garment.category].name),
         *((field, words[getattr(garment, field)]) for field, words in SUBSETS.items()),
         ("source", record.source),
     ]
@@ -30,7 +33,8 @@ def _groups(record: ImageRecord, garment: Garment) -> list[Group]:
 class SplitStatistics:
     """Counts that are updated record by record, or by the counts of others."""
 
-    def __init__(self) -> None:
+    def __init__(self, vocabulary: Vocabulary = DEEPFASHION2) -> None:
+        self.vocabulary = vocabulary
         self.records = 0
         self.items_without_landmarks = 0
         self._images: Counter[Group] = Counter()
@@ -42,10 +46,10 @@ class SplitStatistics:
         self.records += 1
         image_groups: set[Group] = set()
         for garment in record.garments:
-            groups = _groups(record, garment)
+            groups = _groups(record, garment, self.vocabulary)
             visibility = garment.landmarks[:, 2].tolist()
             counts = {v: visibility.count(v) for v in self._landmarks}
-            self.items_without_landmarks += not any(counts.values())
+            self.items_without_landmarks += bool(visibility) and not any(counts.values())
             self._items.update(groups)
             for v, counter in self._landmarks.items():
                 counter.update(dict.fromkeys(groups, counts[v]))
@@ -73,11 +77,18 @@ class SplitStatistics:
         }
 
     def as_dict(self, split: str) -> dict[str, Any]:
-        """The counts of all groups, empty ones too, with the item counts of the released DeepFashion2 beside them."""
+        """The counts of all groups, empty ones too; where the vocabulary has those of a released set, with them.
+
+        An item counts as one without landmarks where its category has some, and none of them is labelled.
+        """
         totals = self._counts(_EVERYTHING)
         del totals["share_of_items"]
-        parts = {kind: {name: self._counts((kind, name)) for name in names} for kind, names in _PARTS.items()}
-        released = {category.name: category.released_items[split] for category in CATEGORIES}
+        parts = {
+            kind: {name: self._counts((kind, name)) for name in names}
+            for kind, names in _parts(self.vocabulary).items()
+        }
+        categories = self.vocabulary.categories
+        released = {one.name: one.released_items[split] for one in categories if split in one.released_items}
         for name, items in released.items():
             parts["category"][name]["released_items"] = items
             parts["category"][name]["released_share_of_items"] = _share(items, sum(released.values()))

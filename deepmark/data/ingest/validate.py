@@ -20,6 +20,7 @@ from deepmark.images import MOST_SCANS, decode_jpeg, has_too_many_scans
 from deepmark.images.file_kinds import JPEG, kind_of
 from deepmark.images.rgb import PILLOW_ERRORS, TRANSPOSED, exif_orientation
 from deepmark.types import ImageRecord
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 MOST_ANNOTATION_BYTES = 4 * 2**20
 """Real files have about 10 KB. A malicious file of this size still parses within 1 GB of memory."""
@@ -118,7 +119,7 @@ def _orientation(jpeg: bytes) -> int:
         return 1
 
 
-def _parse(text: bytes, size: tuple[int, int], orientation: int) -> Annotation:
+def _parse(text: bytes, size: tuple[int, int], orientation: int, vocabulary: Vocabulary) -> Annotation:
     """The annotation of an image of this (height, width) as stored.
 
     The data set says nothing of orientation: its labels are of the pixels as stored, unless they leave these and fit
@@ -126,11 +127,11 @@ def _parse(text: bytes, size: tuple[int, int], orientation: int) -> Annotation:
     """
     parsed, fault = None, None
     try:
-        parsed = parse_annotation(text, size=size)
+        parsed = parse_annotation(text, size=size, vocabulary=vocabulary)
     except InvalidInputError as error:
         fault = error
     if orientation in TRANSPOSED and _leaves(parsed, fault):
-        upright = parse_annotation(text, size=size[::-1])
+        upright = parse_annotation(text, size=size[::-1], vocabulary=vocabulary)
         if not _leaves(upright, None):
             raise InvalidInputError(
                 "orientation_differs",
@@ -178,7 +179,7 @@ def _paths(given: Input) -> tuple[str, str]:
 
 
 def validate_input(
-    given: Input, folder: Path, *, max_megapixels: float
+    given: Input, folder: Path, *, max_megapixels: float, vocabulary: Vocabulary = DEEPFASHION2
 ) -> tuple[ImageRecord, Counter[str]] | RejectedInput:
     """The record of one input and the notes on it, or the reason for its rejection."""
     path = given.image or given.annotation
@@ -190,7 +191,7 @@ def validate_input(
         height, width = jpeg_size(jpeg, max_megapixels=max_megapixels)
         path = annotation
         text = _read(folder / annotation, MOST_ANNOTATION_BYTES, "annotation_too_large")
-        parsed = _parse(text, (height, width), _orientation(jpeg))
+        parsed = _parse(text, (height, width), _orientation(jpeg), vocabulary)
     except InvalidInputError as error:
         printable = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         name = printable if given.name == path else given.name

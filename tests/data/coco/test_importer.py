@@ -120,7 +120,7 @@ def test_values_that_ingest_refuses_are_imported_unchanged(tmp_path, source):
     [
         (
             lambda values: values["categories"][4].update(name="person"),
-            "category 5 is 'person'. Only DeepFashion2's",
+            "category 5 is 'person', which is not in the vocabulary DeepFashion2",
         ),
         (lambda values: values["categories"].append({"id": 14, "name": "hat"}), "category 14 is 'hat'"),
         (lambda values: values["annotations"][1].update(iscrowd=1), "annotations[1] (id 2): is a crowd"),
