@@ -20,7 +20,7 @@ from deepmark.export.onnx_file import export_onnx
 from deepmark.export.smaller import write_float16, write_int8
 from deepmark.files import file_sha256, new_folder, require_file, write_text
 from deepmark.infer.predict import Predictor
-from deepmark.model.detector import load_network
+from deepmark.model.detector import load_network, read_detector
 from deepmark.params import ExportParams, PredictParams
 from deepmark.progress import progress
 from deepmark.runtime.contract import CONTRACT_FILE, FILES, flip_file
@@ -28,6 +28,7 @@ from deepmark.runtime.onnx_detector import OnnxDetector, PlacedImage
 from deepmark.schema import SPLITS
 from deepmark.shapes import UInt8
 from deepmark.types import ImageRecord, Prediction
+from deepmark.vocabulary import check_same
 from deepmark.workspace.inputs import find_predictions, open_shards
 from deepmark.workspace.layout import Workspace
 
@@ -47,6 +48,9 @@ def export_workspace(workspace: Workspace, data_version: str | None) -> dict[str
     predict, params = workspace.params.predict, workspace.params.export
     train, validation = (open_shards(workspace, split) for split in SPLITS)
     strategies = ("none", "flip") if params.flip else ("none",)
+    stored, remedy = read_detector(model).vocabulary, "Train on these shards again: `dvc repro`."
+    for reader in (train, validation):
+        check_same(stored, model, reader.vocabulary, f"{workspace.params.storage.shards}/{reader.split}", remedy)
     judges = [_Judge(model, validation, strategy, workspace) for strategy in strategies]
     names = ["float32", *sorted(set(params.formats) - {"float32"})]
     sha256 = {"checkpoint": file_sha256(model), "params": params_sha256(predict, params)}
@@ -114,7 +118,8 @@ class _Judge:
             raise DeepmarkError(_unequal(self._model, same))
         found, ms = self._predictions(base, progress)
         resamples, seed = self._params.evaluate.resamples, self._params.evaluate.seed
-        compared = compare(self._records, self._by_torch, found, resamples=resamples, seed=seed)
+        vocabulary = self._validation.vocabulary
+        compared = compare(self._records, self._by_torch, found, vocabulary=vocabulary, resamples=resamples, seed=seed)
         overall = {one.metric: one for one in compared if one.scope == "all"}
         check_drop(file, overall, self._params.export.max_ap_drop)
         return {

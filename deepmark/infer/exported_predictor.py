@@ -30,6 +30,7 @@ class ExportedPredictor:
         self._detector = OnnxDetector(file, strategy=strategy, min_score=params.min_score)
         self.device = self._detector.device
         self.contract = self._detector.contract
+        self.vocabulary = self._detector.vocabulary
         self.timing = Timing()
 
     def prepare_jpeg(self, jpeg: bytes, size: tuple[int, int]) -> PreparedImage:

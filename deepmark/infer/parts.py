@@ -25,6 +25,7 @@ from deepmark.model.detector import load_network
 from deepmark.params import PredictParams
 from deepmark.runtime.contract import flip_file
 from deepmark.types import Prediction
+from deepmark.vocabulary import check_same
 
 LEAST = 512
 """Images of a part at least: some 20 s of work for the light network on two cores, 10 MB as Arrow."""
@@ -102,7 +103,10 @@ class ShardParts:
         return _shard_parts, (self.model, self.reader, self.folder)
 
     def __call__(self, positions: range) -> Part:
-        """The part, as it was kept, or made now and kept."""
+        """The part, as it was kept, or made now and kept.
+
+        Raises DeepmarkError where the model is of another vocabulary than the shards, or a shard cannot be read.
+        """
         notes: tuple[str, ...] = ()
         file = self.folder and self.folder / f"{positions.start:09}-{positions.stop:09}.arrow"
         if file:
@@ -114,6 +118,8 @@ class ShardParts:
                 notes = (str(error),)
         advance = self.progress or (lambda count: None)
         predictor, size = self.model.predictor(), self.model.params.batch_size
+        remedy = "Predict with a model that was trained for this vocabulary."
+        check_same(predictor.vocabulary, self.model.path, self.reader.vocabulary, "the shards", remedy)
         with at_once(predictor) as count:
             work = {"batch_size": size, "at_once": count}
             found = predict_shards(self.reader, predictor, positions=positions, progress=advance, **work)

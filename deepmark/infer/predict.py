@@ -118,6 +118,7 @@ class Predictor:
         level = STRATEGIES.index(strategy)
         self.device = torch.device(device)
         self.detector = detector.to(self.device).eval()
+        self.vocabulary = detector.vocabulary
         self.params = params
         self.input_size = detector.params.input_size
         self.nms = level >= STRATEGIES.index("nms")

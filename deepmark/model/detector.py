@@ -23,8 +23,7 @@ from deepmark.model.landmark_channels import LandmarkLayout, landmark_layout
 from deepmark.params import ModelParams, PredictParams
 from deepmark.shapes import Float, UInt8
 from deepmark.version import __version__
-from deepmark.vocabulary import Vocabulary
-from deepmark.vocabulary.vocabulary_json import restored_vocabulary, stored_vocabulary
+from deepmark.vocabulary import Vocabulary, restored_vocabulary, stored_vocabulary
 
 __all__ = ["STRIDE", "Detector", "build_detector", "count_parameters", "load_network", "save_detector"]
 

@@ -21,7 +21,7 @@ from deepmark.registry.versions import Registry, Version
 from deepmark.serving.logged_model import CHECKPOINT
 from deepmark.tracking.provenance import data_version
 from deepmark.types import Prediction
-from deepmark.vocabulary import DEEPFASHION2
+from deepmark.vocabulary import Vocabulary
 from deepmark.workspace.layout import Workspace
 
 EVALUATION_TAG, NETWORK_TAG = "evaluation", "network"
@@ -131,6 +131,17 @@ class EvaluatedVersion:
 
         return read_detector(self.weights).params
 
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """What its model detects; DeepmarkError where the file that serves is gone or cannot be read."""
+        if self.weights.suffix == ".onnx":
+            from deepmark.runtime.onnx_detector import OnnxDetector
+
+            return OnnxDetector(self.weights).vocabulary
+        from deepmark.model.detector import read_detector
+
+        return read_detector(self.weights).vocabulary
+
     def check_weights(self) -> None:
         """Raises DeepmarkError where the file that serves, or what loads it, is gone, or is not what was registered."""
         registered = self.version.served_sha256
@@ -207,9 +218,10 @@ def evaluate_exported(registry: Registry, workspace: Workspace, number: int) -> 
     with tempfile.TemporaryDirectory(prefix="deepmark-register-") as folder:
         served = EvaluatedVersion(registry, workspace, version, Path(folder))
         served.check_weights()
-        predictions, records = served.read_predictions(), list(read_records(workspace.records_file("validation")))
+        labels = read_records(workspace.records_file("validation"))
+        predictions, records = served.read_predictions(), list(labels)
         if served.is_new:
-            metrics = evaluate(records, predictions, resamples=0, seed=0).headline()
+            metrics = evaluate(records, predictions, vocabulary=labels.vocabulary, resamples=0, seed=0).headline()
             served.store_evaluation({name: METRICS[name].value_in(metrics) for name in HEADLINE})
 
 
@@ -226,7 +238,7 @@ def measure_costs(workspace: Workspace, versions: list[EvaluatedVersion]) -> lis
         if key not in times and one.weights.suffix == ".onnx":
             times[key] = measured_milliseconds(one.weights)
         elif key not in times:
-            measured = measured_time(one.network, DEEPFASHION2, precision=precision, device=best_device())
+            measured = measured_time(one.network, one.vocabulary, precision=precision, device=best_device())
             times[key] = measured["milliseconds_a_picture"]
         costs.append(ModelCost(milliseconds=times[key], megabytes=one.weights.stat().st_size / 1e6))
     return costs

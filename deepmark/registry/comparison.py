@@ -33,8 +33,8 @@ def compare_versions(
 ) -> tuple[Comparison | None, list[str]]:
     """The comparison, None where there is nothing to compare with, and every reason against a promotion.
 
-    Raises DeepmarkError where the weights of either are not the registered ones, or the champion cannot predict. For a
-    `forced` promotion, what is wrong with the champion is one of the reasons against it.
+    Raises DeepmarkError where the weights of either are not the registered ones, where the champion cannot predict, and
+    where both are of different vocabularies. For a `forced` promotion, the latter two are reasons against it.
     """
     reasons = [
         f"version {challenger.number} was champion before, and was rolled back at {tenure.rolled_back}"
@@ -47,19 +47,32 @@ def compare_versions(
         if champion is None:
             return None, reasons
         old = EvaluatedVersion(registry, workspace, champion, Path(folder))
-        try:
-            old.check_weights()
-            old.read_predictions()
-        except DeepmarkError as error:
-            problem = f"version {champion.number}, the champion, cannot be measured: {error}"
+        if obstacle := _obstacle(old, new):
+            problem, remedy = obstacle
             if forced:
                 return None, [*reasons, problem]
-            raise DeepmarkError(
-                f"{problem} Bring its files back, `deepmark rollback` to a champion that has them, or promote without "
-                "a comparison: `deepmark promote --force REASON`."
-            ) from None
+            raise DeepmarkError(f"{problem} {remedy} without a comparison: `deepmark promote --force REASON`.")
         comparison = _compare(workspace, old, new)
     return comparison, [*reasons, *map(str, comparison.gate.failed)]
+
+
+def _obstacle(champion: EvaluatedVersion, challenger: EvaluatedVersion) -> tuple[str, str] | None:
+    """What keeps both from being compared, and how to help, in words; None where nothing does."""
+    number, wanted = champion.version.number, challenger.vocabulary
+    try:
+        champion.check_weights()
+        difference = wanted.difference(champion.vocabulary)
+        if difference is None:
+            champion.read_predictions()
+            return None
+    except DeepmarkError as error:
+        problem = f"version {number}, the champion, cannot be measured: {error}"
+        return problem, "Bring its files back, `deepmark rollback` to a champion that has them, or promote"
+    problem = (
+        f"version {challenger.version.number} has the vocabulary {wanted.name}, but version {number}, the champion, "
+        f"has {champion.vocabulary.name}: {difference}."
+    )
+    return problem, "Promote"
 
 
 def _compare(workspace: Workspace, champion: EvaluatedVersion, challenger: EvaluatedVersion) -> Comparison:
@@ -69,7 +82,9 @@ def _compare(workspace: Workspace, champion: EvaluatedVersion, challenger: Evalu
     resamples, seed = params.evaluate.resamples, params.evaluate.seed
     predictions = champion.read_predictions(), challenger.read_predictions()
     with progress("compare", PASSES) as advance:
-        differences = compare(records, *predictions, resamples=resamples, seed=seed, progress=advance)
+        differences = compare(
+            records, *predictions, vocabulary=records.vocabulary, resamples=resamples, seed=seed, progress=advance
+        )
     overall = {one.metric: one for one in differences if one.scope == "all"}
     champion.store_evaluation({name: overall[name].a for name in HEADLINE})
     challenger.store_evaluation({name: overall[name].b for name in HEADLINE})

@@ -19,6 +19,7 @@ from deepmark.schema import STRATEGIES
 from deepmark.serving.logged_model import CHECKPOINT, CHECKPOINT_TAG, SERVED_TAG, SERVES_TAG
 from deepmark.tracking.dagster_events import RUN_VARIABLE
 from deepmark.tracking.provenance import code_version, data_version, workspace_version
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.layout import Workspace
 
 
@@ -111,6 +112,7 @@ def _tags(
     """The tags of the version: figures, cost, and what it was made from."""
     from deepmark.model.detector import read_detector
 
+    detector = read_detector(workspace.model_file)
     evaluation, size = {}, workspace.model_file.stat().st_size
     if workspace.params.promote.serve == CHECKPOINT:
         predictions = workspace.predictions_file(workspace.params.promote.strategy)
@@ -124,11 +126,12 @@ def _tags(
         "data.version": data_version(workspace.root),
         "params.sha256": hashlib.sha256((workspace.root / "params.yaml").read_bytes()).hexdigest(),
         "dagster.run": os.environ.get(RUN_VARIABLE),
+        "vocabulary": None if detector.vocabulary == DEEPFASHION2 else detector.vocabulary.name,
     }
     return {
         **{name: value for name, value in origin.items() if value},
         **_strategy_tags(workspace),
-        **network_tag(read_detector(workspace.model_file).params, size),
+        **network_tag(detector.params, size),
         **exported_tag(exported),
         **evaluation,
     }

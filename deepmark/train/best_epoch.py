@@ -84,5 +84,5 @@ def measure_ap(stepper: Stepper, reader: ShardReader) -> dict[str, float | None]
 
 def _evaluated(reader: ShardReader, predictions: list[Prediction]) -> dict[str, float | None]:
     records = [reader.record(position) for position in range(len(reader))]
-    report = evaluate(records, predictions, by_subset=False)
+    report = evaluate(records, predictions, vocabulary=reader.vocabulary, by_subset=False)
     return {name: report.value(name) for name in MAIN}

@@ -26,6 +26,7 @@ from deepmark.files import file_sha256, new_folder, write_json
 from deepmark.train.best_epoch import BestEpoch
 from deepmark.train.loop import TrainState
 from deepmark.train.step import Stepper
+from deepmark.vocabulary import check_same, restored_vocabulary, stored_vocabulary
 
 LOCK_SECONDS = 15.0
 """How long a training waits for the processes of one that was killed just before."""
@@ -107,7 +108,14 @@ def save_checkpoint(folder: Path, stepper: Stepper, state: TrainState, *, facts:
         sha256 = {file.name: file_sha256(file) for file in sorted(draft.iterdir())}
         best = state.best and {"epoch": state.best.epoch, "value": state.best.value}
         fields = asdict(replace(state, best=None)) | {"best": best}
-        content = {"position": fields, "scaler": stepper.scaler.state_dict(), "facts": facts, "sha256": sha256}
+        content: dict[str, Any] = {
+            "position": fields,
+            "scaler": stepper.scaler.state_dict(),
+            "facts": facts,
+            "sha256": sha256,
+        }
+        if (vocabulary := stored_vocabulary(stepper.detector.vocabulary)) is not None:
+            content["vocabulary"] = vocabulary
         write_json(draft / "state.json", {**content, "digest": fingerprint(content)})
     for old in sorted(folder.glob(_NAMES))[:-kept]:
         shutil.rmtree(old)
@@ -138,8 +146,13 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 
 def restore_checkpoint(path: Path, stepper: Stepper) -> tuple[TrainState, dict]:
-    """Load a checkpoint that `newest_checkpoint` found into the stepper; returns its train state and facts."""
+    """Load a checkpoint that `newest_checkpoint` found into the stepper; returns its train state and facts.
+
+    Raises DeepmarkError where it is of another vocabulary than the stepper's detector.
+    """
     content = json.loads((path / "state.json").read_text("utf-8"))
+    begun, remedy = restored_vocabulary(content.get("vocabulary"), path), "Train anew: `deepmark train --fresh`."
+    check_same(begun, path, stepper.detector.vocabulary, "the training data", remedy)
     tensors = {Path(name).stem: load_file(path / name) for name in content["sha256"]}
     stepper.detector.load_state_dict(tensors["weights"])
     _set_optimizer(stepper.optimizer, tensors["optimizer"])

@@ -34,6 +34,7 @@ from deepmark.train.outputs import write_outputs
 from deepmark.train.start_checks import check_processes, check_vocabularies
 from deepmark.train.start_networks import load_teacher, start_detector
 from deepmark.train.step import Stepper, make_stepper
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.inputs import open_shards
 from deepmark.workspace.layout import Workspace
 
@@ -137,7 +138,7 @@ class _Recorder:
     def start(
         cls, workspace: Workspace, folder: Path, stepper: Stepper, state: TrainState, facts: dict, data: TrainData
     ) -> "_Recorder":
-        tracker = _start_tracking(workspace, folder, facts, stepper.group)
+        tracker = _start_tracking(workspace, folder, facts, stepper)
         if not tracker.is_finished:
             readers = {"train": data.train, "validation": data.validation}
             counts = {split: {"images": len(one), "bytes": one.total_bytes} for split, one in readers.items()}
@@ -217,7 +218,7 @@ def _closing(recorder: _Recorder | None, stop: StopSignal) -> Iterator[None]:
         raise
 
 
-def _start_tracking(workspace: Workspace, folder: Path, facts: dict[str, Any], group: ProcessGroup) -> Tracker:
+def _start_tracking(workspace: Workspace, folder: Path, facts: dict[str, Any], stepper: Stepper) -> Tracker:
     if facts:
         return Tracker.resume(workspace.root, facts["mlflow_run_id"])
     identity = (
@@ -227,7 +228,9 @@ def _start_tracking(workspace: Workspace, folder: Path, facts: dict[str, Any], g
         write_text(identity, uuid.uuid4().hex)
     params = dict(flatten(workspace.params.model_dump(mode="json")))
     name = f"{workspace.params.model.backbone}, {workspace.params.train.epochs} epochs"
-    tags = {"mlflow.runName": name, "processes": str(group.world_size)}
+    tags = {"mlflow.runName": name, "processes": str(stepper.group.world_size)}
+    if (vocabulary := stepper.detector.vocabulary) != DEEPFASHION2:
+        tags["vocabulary"] = vocabulary.name
     return Tracker.start(workspace.root, params=params, tags=tags, identity=identity.read_text("utf-8"))
 
 

@@ -11,6 +11,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.model.detector import load_network
 from deepmark.train.run_id import run_folder
 from deepmark.train.start_networks import start_detector
+from deepmark.vocabulary import DEEPFASHION2
 
 
 @pytest.mark.parametrize(
