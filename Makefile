@@ -38,7 +38,7 @@ test-system: $(READY)  ## the tests of whole systems: machines, kills, servers, 
 	$(PYTEST) -m system
 
 test-cluster: $(READY)  ## of these the ones that lose machines of a Ray cluster, one after the other
-	DEEPMARK_TEST_MACHINES=1 $(BIN)/python -m pytest tests/cluster tests/train/distributed/test_machines.py -m system -s --durations 10
+	$(BIN)/python -m pytest tests/cluster -m system -s --durations 10
 
 story: $(READY)  ## a scheduled retraining from end to end by the real daemon, then once more with 20 kills: 40 minutes
 	$(BIN)/python -m pytest tests/story -m story -s --timeout 0

@@ -18,7 +18,9 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError
-from ray.train import ControllerError, TrainingFailedError, UserCallback
+from ray.train import ControllerError, TrainingFailedError, UserCallback, get_context
+from ray.train._internal.utils import get_address_and_port
+from ray.train.backend import Backend, BackendConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
 from ray.util import get_node_ip_address
@@ -28,7 +30,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.params import ComputeParams
 from deepmark.train.distributed.launch import END_SECONDS, ENVIRONMENT, stopped
 from deepmark.train.distributed.meeting import interface_of, use_interface
-from deepmark.train.distributed.process_group import BACKENDS, LostPeerError
+from deepmark.train.distributed.process_group import LostPeerError
 from deepmark.train.distributed.stop_signal import StopSignal
 from deepmark.train.ray_rank import Job, run_rank_on_ray
 from deepmark.workspace.layout import Workspace
@@ -74,21 +76,37 @@ def _place_in(text: str, nodes: Iterable[Mapping[str, Any]]) -> str:
     return ""
 
 
-def _use_interface() -> None:
+def _set_place(master: tuple[str, int]) -> None:
+    """Set the rank of this process, and where the processes meet, in its environment, as torchrun does."""
     use_interface(interface_of(get_node_ip_address()))
+    context = get_context()
+    os.environ |= {
+        "RANK": str(context.get_world_rank()),
+        "WORLD_SIZE": str(context.get_world_size()),
+        "LOCAL_RANK": str(context.get_local_rank()),
+        "LOCAL_WORLD_SIZE": str(context.get_local_world_size()),
+        "MASTER_ADDR": master[0],
+        "MASTER_PORT": str(master[1]),
+    }
+
+
+class _Places(Backend):
+    """Tells the processes their ranks; they join each other themselves, when they train.
+
+    Ray Train's own way joins them before, in a call that waits for all: a machine that is lost meanwhile was then told
+    only when the time of `timeout_seconds` was over.
+    """
+
+    share_cuda_visible_devices = True
+
+    def on_start(self, worker_group: Any, backend_config: BackendConfig) -> None:
+        worker_group.execute(_set_place, worker_group.execute_single(0, get_address_and_port))
 
 
 class _Torch(TorchConfig):
-    """Joins the processes as Ray Train does, over the network interface by which Ray's machines reach each other."""
-
     @property
-    def backend_cls(self) -> Any:
-        class Backend(super().backend_cls):  # type: ignore[misc]
-            def on_start(self, worker_group: Any, backend_config: Any) -> None:
-                worker_group.execute(_use_interface)
-                super().on_start(worker_group, backend_config)
-
-        return Backend
+    def backend_cls(self) -> type[Backend]:
+        return _Places
 
 
 def run_on_ray(workspace: Workspace, run_folder: Path, cluster: list[Machine], *, processes: int) -> None:
@@ -103,6 +121,7 @@ def run_on_ray(workspace: Workspace, run_folder: Path, cluster: list[Machine], *
         run_folder=run_folder.resolve(),
         folder=workspace.runs.resolve() / "ray" / f"{run_folder.name}-{uuid.uuid4().hex[:8]}",
         threads=int(os.environ.get("OMP_NUM_THREADS") or 1),
+        seconds=params.timeout_seconds,
         environment={name: value for name, value in os.environ.items() if _HANDED_ON.match(name)},
     )
     cores, on_gpus = sum(machine.cores for machine in cluster), any(machine.gpus for machine in cluster)
@@ -139,7 +158,7 @@ def _trainer(job: Job, params: ComputeParams, processes: int, *, on_gpus: bool) 
         os.environ.setdefault(name, value)
     return TorchTrainer(
         partial(run_rank_on_ray, job),
-        torch_config=_Torch(backend=BACKENDS["cuda" if on_gpus else "cpu"], timeout_s=seconds),
+        torch_config=_Torch(),
         scaling_config=ScalingConfig(num_workers=processes, use_gpu=on_gpus, placement_strategy="SPREAD"),
         run_config=RunConfig(  # type: ignore[arg-type]  # Ray's stubs name the class of its first version
             name=job.folder.name,

@@ -18,7 +18,13 @@ import torch
 from deepmark.errors import DeepmarkError, told_as_mistakes
 from deepmark.train.checkpoint import LOCK_SECONDS, RunLockedError
 from deepmark.train.distributed.launch import RankError
-from deepmark.train.distributed.process_group import LostPeerError, group_of, lost_peers_told, rank_from_environment
+from deepmark.train.distributed.meeting import MeetingError
+from deepmark.train.distributed.process_group import (
+    LostPeerError,
+    join_process_group,
+    lost_peers_told,
+    rank_from_environment,
+)
 from deepmark.train.distributed.stop_signal import StopSignal
 from deepmark.train.run import train_rank
 from deepmark.workspace.layout import Workspace
@@ -38,6 +44,9 @@ class Job:
 
     threads: int
     """Of a process on a CPU, which decide the bits of its sums; Ray would count the cores that it gave."""
+
+    seconds: float
+    """How long processes wait for each other."""
 
     environment: Mapping[str, str]
 
@@ -71,7 +80,7 @@ class _StopFile(StopSignal):
 
 
 def run_rank_on_ray(job: Job) -> None:
-    """One process of a training, started by Ray Train, which has joined the others.
+    """One process of a training, started by Ray Train, from joining the others to the end.
 
     Raises LostPeerError where another process was lost, after which Ray starts all again, and DeepmarkError for
     anything else, which ends the training.
@@ -83,15 +92,17 @@ def run_rank_on_ray(job: Job) -> None:
     again = job.begun.exists()
     with _logged(job.log, here=info.rank == 0):
         try:
-            group = group_of(info)
-            if group.device.type == "cpu":
-                torch.set_num_threads(job.threads)
-            if group.is_first:
-                job.begun.touch()
-            lock_seconds = _ZOMBIE_SECONDS if again else LOCK_SECONDS
-            with told_as_mistakes(), lost_peers_told(group):
-                workspace, stop = Workspace(job.workspace), _StopFile(job.stop)
-                train_rank(workspace, job.run_folder, group, stop, lock_seconds=lock_seconds)
+            with told_as_mistakes(), join_process_group(job.seconds) as group:
+                if group.device.type == "cpu":
+                    torch.set_num_threads(job.threads)
+                if group.is_first:
+                    job.begun.touch()
+                with lost_peers_told(group):
+                    workspace, stop = Workspace(job.workspace), _StopFile(job.stop)
+                    lock_seconds = _ZOMBIE_SECONDS if again else LOCK_SECONDS
+                    train_rank(workspace, job.run_folder, group, stop, lock_seconds=lock_seconds)
+        except MeetingError as error:  # one was lost before it came
+            raise LostPeerError(str(error)) from None
         except RunLockedError as error:
             if again:  # by a process on a machine that was cut off
                 raise LostPeerError(str(error)) from None

@@ -69,9 +69,7 @@ def test_a_machine_that_is_lost_costs_a_pause_and_no_bit(three, workspace, two_o
     told, pause = lost_while_training(three, workspace, host, loss)
     print(f"{host.name} {loss}: {pause:.1f} s to the next new checkpoint\n{told}")
     record_property(f"seconds to the next new checkpoint, {loss}", round(pause, 1))
-    host.kill()
-    host.join_cable()
-    three.start(host, cores=2)
+    three.restart(host)
 
     assert file_sha256(workspace.model_file) == file_sha256(two_once.model_file)
     assert file_sha256(workspace.losses_file) == file_sha256(two_once.losses_file)

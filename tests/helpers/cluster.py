@@ -84,6 +84,9 @@ class Cluster:
     b: Host
     folder: Path
     variables: Mapping[str, str]
+    cores: int
+    """Of a machine."""
+
     started: list[subprocess.Popen[str]] = field(default_factory=list)
     """Processes that are waited for at the end."""
 
@@ -96,9 +99,9 @@ class Cluster:
         place = ["--head", f"--port={PORT}", "--include-dashboard=false", "--num-cpus=0"]
         wait_for_start(self._start(self.head, *place))
 
-    def start(self, *hosts: Host, cores: int = 1) -> None:
+    def start(self, *hosts: Host) -> None:
         """`ray start` on machines that have none running; returns when all belong to the cluster."""
-        for log in [self._start(host, f"--address={self.address}", f"--num-cpus={cores}") for host in hosts]:
+        for log in [self._start(host, f"--address={self.address}", f"--num-cpus={self.cores}") for host in hosts]:
             wait_for_start(log)
 
     def restart(self, host: Host) -> None:
@@ -199,9 +202,10 @@ def cluster(*, cores: int = 1, started: bool = True, **variables: str) -> Iterat
         b = stack.enter_context(_holding("machine-b", "10.214.0.3", head))
         _connect(head, [a, b])
         own = {"GLOO_SOCKET_IFNAME": CABLE}
-        made = Cluster(head=head, a=a, b=b, folder=folder, variables=ray_variables(folder) | own | variables)
+        environment = ray_variables(folder) | own | variables
+        made = Cluster(head=head, a=a, b=b, folder=folder, variables=environment, cores=cores)
         stack.callback(made.end)
         if started:
             made.start_head()
-            made.start(a, b, cores=cores)
+            made.start(a, b)
         yield made

@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from deepmark.errors import DeepmarkError
 from deepmark.train import ray_rank
 from deepmark.train.checkpoint import RunLockedError
 from deepmark.train.distributed.launch import RankError
-from deepmark.train.distributed.process_group import LostPeerError
+from deepmark.train.distributed.meeting import MeetingError
+from deepmark.train.distributed.process_group import LostPeerError, ProcessGroup
 from deepmark.train.distributed.stop_signal import StopSignal
 from deepmark.train.ray_rank import Job, run_rank_on_ray
 
@@ -26,10 +28,24 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Job]:
     for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "alpha", "MASTER_PORT": "1"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HANDED_ON", "no")
+    monkeypatch.setattr(ray_rank, "join_process_group", joined)
     threads = torch.get_num_threads()
-    environment = {"HANDED_ON": "yes"}
-    yield Job(workspace=tmp_path, run_folder=tmp_path, folder=tmp_path, threads=1, environment=environment)
+    yield Job(
+        workspace=tmp_path,
+        run_folder=tmp_path,
+        folder=tmp_path,
+        threads=1,
+        seconds=5,
+        environment={"HANDED_ON": "yes"},
+    )
     torch.set_num_threads(threads)
+
+
+@contextmanager
+def joined(seconds: float) -> Iterator[ProcessGroup]:
+    """The group of the first of two processes, without the other one."""
+    assert seconds == 5
+    yield ProcessGroup(rank=0, world_size=2, local_world_size=1, device=torch.device("cpu"))
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
@@ -56,6 +72,15 @@ def test_an_error_is_told_as_what_it_is(job, monkeypatch, error, kind, words):
         run_rank_on_ray(job)
     assert type(told.value) is kind
     assert (os.environ["HANDED_ON"], torch.get_num_threads()) == ("yes", 1)
+
+
+def test_a_process_that_does_not_come_is_one_that_was_lost(job, monkeypatch):
+    def alone(_: float) -> None:
+        raise MeetingError("rank 0 of 2 waited 5 s for the others at alpha:1: rank 1 did not come.")
+
+    monkeypatch.setattr(ray_rank, "join_process_group", alone)
+    with pytest.raises(LostPeerError, match="rank 1 did not come"):
+        run_rank_on_ray(job)
 
 
 def test_the_lock_of_a_process_that_was_cut_off_is_waited_for_and_that_of_another_training_is_not(job, monkeypatch):

@@ -20,6 +20,10 @@ _ELSEWHERE = "192.0.2.1"
 """An address reserved for documentation (RFC 5737): its route leads out of this machine, and no packet is sent."""
 
 
+class MeetingError(DeepmarkError):
+    """The processes of a training did not all come, or do not reach each other."""
+
+
 def interface_towards(host: str) -> str | None:
     """The network interface by which other machines reach this one: that of the route to `host`.
 
@@ -53,7 +57,7 @@ def use_interface(interface: str | None) -> None:
 def meet(master: tuple[str, int], *, rank: int, world_size: int, seconds: float) -> dist.Store:
     """The store at `master`, host and port of rank 0, when all processes have come there.
 
-    Raises DeepmarkError saying who did not come, when the time is over.
+    Raises MeetingError saying who did not come, when the time is over.
     """
     host, port = master
     outcome: list[dist.Store | Exception | list[int]] = []
@@ -69,7 +73,7 @@ def meet(master: tuple[str, int], *, rank: int, world_size: int, seconds: float)
     else:
         does = "cannot be reached" if rank else "cannot be the place where they meet"
         missing = f"rank 0 {does} ({str(result).splitlines()[0]})"
-    raise DeepmarkError(
+    raise MeetingError(
         f"rank {rank} of {world_size} waited {seconds:g} s for the others at {host}:{port}: {missing}. Look for the "
         "reason in their output; params.yaml: compute: timeout_seconds is how long they wait."
     )

@@ -1,5 +1,6 @@
 """The processes that train together, one per GPU or a few on the CPU: this process's rank, and what they exchange."""
 
+import ctypes
 import os
 import re
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from deepmark.errors import DeepmarkError
-from deepmark.train.distributed.meeting import interface_towards, meet, use_interface
+from deepmark.train.distributed.meeting import MeetingError, interface_towards, meet, use_interface
 
 T = TypeVar("T")
 
@@ -150,7 +151,7 @@ def _choose_device(info: RankInfo) -> torch.device:
 
 
 def _join(info: RankInfo, master: tuple[str, int], backend: str, seconds: float) -> None:
-    """Join the other processes; raises DeepmarkError saying who did not come, or cannot be reached."""
+    """Join the other processes; raises MeetingError saying who did not come, or cannot be reached."""
     if info.local_world_size < info.world_size:
         use_interface(interface_towards(master[0]))
     store = meet(master, rank=info.rank, world_size=info.world_size, seconds=seconds)
@@ -158,42 +159,48 @@ def _join(info: RankInfo, master: tuple[str, int], backend: str, seconds: float)
         dist.init_process_group(
             backend, store=store, rank=info.rank, world_size=info.world_size, timeout=timedelta(seconds=seconds)
         )
+        _keep_for_ever(dist.group.WORLD)
         # Nobody goes on, and perhaps fails, before all are connected: gloo tries to reach one that has ended for as
         # long as it may, but a connection that ends is told at once.
         dist.all_reduce(torch.zeros(1))
     except RuntimeError as error:
-        raise DeepmarkError(
+        raise MeetingError(
             f"rank {info.rank} of {info.world_size} met the others at {master[0]}:{master[1]}, but they do not reach "
             f"each other ({str(error).splitlines()[0]}). The machines of a training must reach each other on every "
             "port above 1023, on the interface in GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME."
         ) from None
 
 
+def _keep_for_ever(value: object) -> None:
+    """Keep a process group from being freed before the process ends.
+
+    Python frees it under the interpreter's lock, and waits for gloo's threads there; these take the same lock to give
+    back the tensor of the last exchange (torch 2.13). In one run of three, a process that had lost another one waited
+    so for ever.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
+
+
 @contextmanager
 def join_process_group(seconds: float) -> Iterator[ProcessGroup]:
     """The group that torchrun, Slurm or Kubernetes gives in RANK, WORLD_SIZE and LOCAL_RANK.
 
-    `seconds` is how long a process waits for others, here and in every collective.
+    `seconds` is how long a process waits for others, here and in every collective. The process computes alike every
+    time where that can be had.
     """
     info = rank_from_environment()
     assert info is not None
-    group = group_of(info)
+    device = _choose_device(info)
+    make_deterministic(device)
     if info.master:
-        _join(info, info.master, BACKENDS[group.device.type], seconds)
+        _join(info, info.master, BACKENDS[device.type], seconds)
     try:
-        yield group
+        yield ProcessGroup(
+            rank=info.rank, world_size=info.world_size, local_world_size=info.local_world_size, device=device
+        )
     finally:
         if info.world_size > 1:
             dist.destroy_process_group()
-
-
-def group_of(info: RankInfo) -> ProcessGroup:
-    """This process's group with its device, on which it computes alike every time where that can be had."""
-    device = _choose_device(info)
-    make_deterministic(device)
-    return ProcessGroup(
-        rank=info.rank, world_size=info.world_size, local_world_size=info.local_world_size, device=device
-    )
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Trainings on two machines under a scheduler: the same result as on one, and both end soon where one is lost."""
 
-import os
 import subprocess
 from collections.abc import Iterator
 
@@ -39,13 +38,6 @@ def ends(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
     return found
 
 
-UNSTEADY = pytest.mark.skipif(
-    "DEEPMARK_TEST_MACHINES" not in os.environ,
-    reason="ends in one run of three with a process that waits: `make test-cluster` runs it",
-)
-
-
-@UNSTEADY
 @pytest.mark.system
 def test_lost_ends_are_told_and_both_learn_on_what_two_processes_on_one_machine_do(hosts, untrained_by_two, two_once):
     workspace = untrained_by_two
@@ -103,7 +95,6 @@ def tell(hosts: tuple[Host, Host], workspace: Workspace, *, after: int) -> None:
     assert "Traceback" not in err + told[2]
 
 
-@UNSTEADY
 @pytest.mark.system
 def test_what_the_user_can_mend_on_one_machine_is_told_there_and_the_other_refers_to_it(hosts, sharded):
     workspace = set_params(sharded, train={"batch_size": 4})
