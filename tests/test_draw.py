@@ -1,11 +1,15 @@
 """What drawing changes, and what it leaves alone."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from vocabularies import MANY, SMALL, random_detections, random_record
 
 from deepmark.draw import PALETTE, SMALLEST, contact_sheet, draw_detections, draw_truth
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, MOST_LANDMARKS
 from deepmark.types import Detections, Garment, ImageRecord
+from deepmark.vocabulary import Vocabulary
 
 GREY = 128
 BOX = (100.0, 150.0, 300.0, 450.0)
@@ -263,3 +267,19 @@ def test_a_smaller_picture_stands_in_the_middle_of_its_cell():
 def test_an_empty_contact_sheet_is_refused():
     with pytest.raises(ValueError, match="0 images in 3 columns"):
         contact_sheet([], 3)
+
+
+@pytest.mark.parametrize("vocabulary", [SMALL, MANY], ids=lambda one: one.name)
+def test_garments_of_any_vocabulary_are_drawn_with_their_own_lines_and_names(vocabulary):
+    """Also categories without a landmark, without a drawing, and more of them than there are colours."""
+    everything = random_detections(vocabulary, np.random.default_rng(0), 60)
+    without = [dataclasses.replace(category, drawing=None) for category in vocabulary.categories]
+    records = [random_record(vocabulary, number) for number in range(8)]
+
+    assert (draw_detections(grey(), everything, min_score=0.0, legend=True) != 0).any()
+    for drawn_by in (vocabulary, Vocabulary(name="no drawing", categories=tuple(without))):
+        for record in records:
+            drawn = draw_truth(grey(), record, drawn_by, legend=True)
+            for garment in record.garments:
+                category = drawn_by.categories[garment.category]
+                assert (drawn == PALETTE[category.index % len(PALETTE)]).all(axis=2).sum() > 60

@@ -90,7 +90,7 @@ def label_panels(
     cut, offset = np.ascontiguousarray(image[top:bottom, left:right]), np.array([left, top])
     shown = replace(record, garments=tuple(_moved(item, offset) for item in items or record.garments))
     numbers = _numbers(issue, vocabulary)
-    drawn = draw_truth(cut, shown)
+    drawn = draw_truth(cut, shown, vocabulary)
     for item in shown.garments if numbers else ():
         labelled = {each: text for each, text in numbers.items() if item.landmarks[each, 2] > 0}
         _write(drawn, item.landmarks[:, :2] * (drawn.shape[0] / cut.shape[0]), labelled)

@@ -14,8 +14,8 @@ import numpy as np
 from deepmark.draw.canvas import Canvas, Color, Image, line_height, text_size, text_width
 from deepmark.draw.labels import Place, place_label
 from deepmark.draw.legend import Dots, add_legend
-from deepmark.schema import CATEGORIES, Category
 from deepmark.shapes import Bool, Float, UInt8
+from deepmark.vocabulary import DEEPFASHION2, Category, Vocabulary
 
 PALETTE: tuple[Color, ...] = (
     (255, 99, 99),  # short sleeve top: coral
@@ -32,7 +32,12 @@ PALETTE: tuple[Color, ...] = (
     (222, 160, 120),  # vest dress: sand
     (170, 190, 215),  # sling dress: steel
 )
-"""One colour for each category, RGB, bright enough for dark text on it."""
+"""One colour for each category of DeepFashion2, RGB, bright enough for dark text on it; see `color_of`."""
+
+
+def color_of(category: Category) -> Color:
+    """The colour of a category; those of a vocabulary of more than `PALETTE` has begin anew."""
+    return PALETTE[category.index % len(PALETTE)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +69,8 @@ class DetectedGarments(Protocol):
     def landmarks(self) -> Any: ...
     @property
     def landmark_scores(self) -> Any: ...
+    @property
+    def vocabulary(self) -> Vocabulary: ...
 
 
 @runtime_checkable
@@ -88,7 +95,7 @@ def draw_detections(image: Image, detections: DetectedGarments, *, min_score: fl
     """
     drawn = []
     for i in reversed(range(len(detections.scores))):
-        category = CATEGORIES[detections.categories[i]]
+        category = detections.vocabulary.categories[detections.categories[i]]
         if detections.scores[i] >= min_score:
             drawn.append(
                 Drawn(
@@ -103,12 +110,14 @@ def draw_detections(image: Image, detections: DetectedGarments, *, min_score: fl
     return draw(image, drawn, legend=_FOUND if legend else None)
 
 
-def draw_truth(image: Image, record: LabelledImage, *, legend: bool = False) -> Image:
+def draw_truth(
+    image: Image, record: LabelledImage, vocabulary: Vocabulary = DEEPFASHION2, *, legend: bool = False
+) -> Image:
     """The image with its labelled garments, in the same style; small images come back enlarged."""
     garments = [
         Drawn(
-            category=CATEGORIES[garment.category],
-            label=CATEGORIES[garment.category].name,
+            category=vocabulary.categories[garment.category],
+            label=vocabulary.categories[garment.category].name,
             box=garment.box,
             points=garment.landmarks[:, :2],
             placed=garment.landmarks[:, 2] > 0,
@@ -125,9 +134,9 @@ def draw(image: Image, garments: Sequence[Drawn], *, legend: Dots | None = None)
     if not garments:
         return canvas.pixels
     pens = np.array([_pen(canvas, garment) for garment in garments])
-    colors = np.array([PALETTE[garment.category.index] for garment in garments], np.uint8)
+    colors = np.array([color_of(garment.category) for garment in garments], np.uint8)
     for garment, pen in zip(garments, pens.tolist(), strict=True):
-        color = PALETTE[garment.category.index]
+        color = color_of(garment.category)
         canvas.frame(garment.box, width=_FRAME * pen, edge=_FRAME_EDGE * pen, color=color)
     _draw_outlines(canvas, garments, pens, colors)
     _draw_dots(canvas, garments, pens, colors)
@@ -137,8 +146,8 @@ def draw(image: Image, garments: Sequence[Drawn], *, legend: Dots | None = None)
     for garment, pen in zip(reversed(garments), pens[::-1].tolist(), strict=True):
         taken.append(_draw_label(canvas, garment, pen, points, taken))
     if legend is not None:
-        indices = sorted({garment.category.index for garment in garments})
-        add_legend(canvas, [(CATEGORIES[index].name, PALETTE[index]) for index in indices], legend)
+        categories = sorted({one.category.index: one.category for one in garments}.items())
+        add_legend(canvas, [(category.name, color_of(category)) for _, category in categories], legend)
     return canvas.pixels
 
 
@@ -156,7 +165,7 @@ def _draw_outlines(
 ) -> None:
     ends = []
     for garment in garments:
-        pairs = np.array(garment.category.strokes)
+        pairs = np.array(garment.category.strokes, np.int64).reshape(-1, 2)
         ends.append(garment.points[pairs[garment.placed[pairs].all(axis=1)]])
     of = np.repeat(np.arange(len(garments)), [len(lines) for lines in ends])
     canvas.lines(
@@ -193,6 +202,6 @@ def _draw_label(
         taken=taken,
         points=points,
     )
-    canvas.rectangle(place[0], place[1], width, height, color=PALETTE[garment.category.index])
+    canvas.rectangle(place[0], place[1], width, height, color=color_of(garment.category))
     canvas.text(garment.label, place[0] + across, place[1] + above, size)
     return place

@@ -86,7 +86,7 @@ def draw_images(
             image = decode_jpeg(jpeg)
             drawn[image_id] = ReportImage(
                 name=reader.key(position),
-                labelled=draw_truth(image, record),
+                labelled=draw_truth(image, record, reader.vocabulary),
                 found=draw_detections(image, found, min_score=min_score),
                 reasons=wanted[image_id].reasons,
                 description=describe(record, found, min_score=min_score),

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from deepmark.draw.garments import PALETTE
+from deepmark.draw.garments import color_of
 from deepmark.schema import SHOWN_SCORE
 from deepmark.version import __version__
 from deepmark.vocabulary import Vocabulary
@@ -33,7 +33,7 @@ def page_config(engine: str, vocabulary: Vocabulary, **facts: Any) -> dict[str, 
         "categories": [
             {
                 "name": category.name,
-                "color": "#" + "".join(f"{part:02x}" for part in PALETTE[category.index % len(PALETTE)]),
+                "color": "#" + "".join(f"{part:02x}" for part in color_of(category)),
                 "landmarks": category.parts,
                 "strokes": category.strokes,
             }
