@@ -12,8 +12,13 @@ from deepmark.errors import DeepmarkError
 from deepmark.files import require_space
 from deepmark.schema import Frame, Kind, Split, Strategy
 
-_BYTES = 2_600
-"""The keypoints of a garment in a COCO file: 882 numbers, most of them 0."""
+_BYTES = 9
+"""Of a landmark of the flat list in a COCO file: three numbers, most of them 0."""
+
+VocabularyOption = Annotated[
+    Path | None,
+    typer.Option("--vocabulary", metavar="FILE", help="vocabulary.yaml of the files' categories; else DeepFashion2's."),
+]
 
 
 class Engine(StrEnum):
@@ -41,6 +46,7 @@ def score(
     engine: Annotated[
         Engine, typer.Option(help="hotcoco: quick and small; pycocotools: the official code itself.")
     ] = Engine.hotcoco,
+    vocabulary: VocabularyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The official figures of any results: COCO files in the layout of DeepFashion2's official converter."""
@@ -49,13 +55,16 @@ def score(
     from deepmark.progress import progress
     from deepmark.report.tables.score_tables import categories_table, figures_table
     from deepmark.report.tables.table import print_table
+    from deepmark.vocabulary.vocabulary_file import read_vocabulary
 
     if visible_only and kind is Kind.BBOX:
         raise DeepmarkError("--visible-only: boxes have no landmarks. Add --kind keypoints, or leave it out.")
     if out is not None:
         check_new_file(out, "--out", JSON, inputs=[truth, results])
     typer.echo(f"reading {truth}", err=True)
-    scores = score_files(truth, results, kind=kind, visible_only=visible_only, engine=engine.value, watch=progress)
+    known = None if vocabulary is None else read_vocabulary(vocabulary)
+    choices: dict[str, Any] = {"kind": kind, "visible_only": visible_only, "engine": engine.value}
+    scores = score_files(truth, results, vocabulary=known, **choices, watch=progress)
     if scores.negative_boxes:
         typer.echo(
             f"{results}: {scores.negative_boxes:,} of {scores.results:,} boxes have a negative width or height: as in "
@@ -92,6 +101,7 @@ def convert(
         Frame | None,
         typer.Option(help="With --from: what labels mean where EXIF data turns an image and its size does not tell."),
     ] = None,
+    vocabulary: VocabularyOption = None,
     out: Annotated[Path | None, typer.Option(help="The file to write; with --from, a new folder for ingest.")] = None,
     workspace: WorkspaceOption = HERE,
     as_json: JsonOption = False,
@@ -105,6 +115,8 @@ def convert(
     way = "--from coco" if to is None else f"--to {to}"
     if to is not None and orientation is not None:
         raise DeepmarkError(f"{way} takes no --orientation. It goes with --from coco.")
+    if to is not None and vocabulary is not None:
+        raise DeepmarkError(f"{way} takes no --vocabulary: records and predictions have theirs. It goes with --from.")
     if to is not Output.coco_results and kind is not None:
         raise DeepmarkError(f"{way} takes no --kind. It goes with --to coco-results.")
     for name, value in given.items():
@@ -125,7 +137,7 @@ def convert(
     else:
         assert file is not None
         assert images is not None
-        print_facts(_import(file, images, out, orientation), as_json)
+        print_facts(_import(file, images, out, vocabulary, orientation), as_json)
 
 
 def _records(workspace: Path, split: str, out: Path) -> dict[str, Any]:
@@ -136,9 +148,9 @@ def _records(workspace: Path, split: str, out: Path) -> dict[str, Any]:
     path = open_workspace(workspace).records_file(split)
     with open_records(path) as records:
         pictures = records.metadata.num_rows
-    require_space(out, pictures * _BYTES)  # every record has a garment
+    rows = read_records(path)
+    require_space(out, pictures * rows.vocabulary.landmarks * _BYTES)  # every record has a garment
     with progress("write images", pictures) as advance:
-        rows = read_records(path)
         return write_coco(out, rows, rows.vocabulary, progress=advance)
 
 
@@ -154,14 +166,17 @@ def _predictions(workspace: Path, strategy: str, kind: Kind | None, out: Path) -
         return write_coco_results(out, predictions, kind=kind, progress=advance)
 
 
-def _import(file: Path, images: Path, out: Path, frame: Frame | None) -> dict[str, Any]:
+def _import(file: Path, images: Path, out: Path, vocabulary: Path | None, frame: Frame | None) -> dict[str, Any]:
     from deepmark.data.coco.import_images import QUALITY
     from deepmark.data.coco.importer import STANDINS, import_coco
     from deepmark.progress import progress
+    from deepmark.vocabulary import DEEPFASHION2
+    from deepmark.vocabulary.vocabulary_file import read_vocabulary
 
+    known = DEEPFASHION2 if vocabulary is None else read_vocabulary(vocabulary)
     typer.echo(f"reading {file}", err=True)
     with progress("write images", 0) as advance:
-        facts = import_coco(file, images, out, frame=frame, progress=advance)
+        facts = import_coco(file, images, out, known, frame=frame, progress=advance)
     total, written, left_out = (facts[name] for name in ("pictures_in_file", "pictures", "pictures_without_items"))
     typer.echo(f"{total:,} images in {file} = {written:,} written + {left_out:,} without items, left out", err=True)
     if facts["changed"]:

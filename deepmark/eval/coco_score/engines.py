@@ -1,6 +1,6 @@
 """Two engines that evaluate COCO files: hotcoco, which is fast and small, and pycocotools, the official code.
 
-Both are given DeepFashion2's 294 sigmas in place of COCO's 17, and nothing else.
+Both are given the vocabulary's sigmas, in DeepFashion2 294, in place of COCO's 17, and nothing else.
 """
 
 import io
@@ -18,7 +18,7 @@ from deepmark.data.coco.dataset import CocoDataset
 from deepmark.data.coco.results import CocoResults, results_text
 from deepmark.errors import DeepmarkError
 from deepmark.eval.coco_score.figures import RESULT_LIMITS, Curves
-from deepmark.schema import SIGMAS, Kind
+from deepmark.schema import Kind
 from deepmark.shapes import Int64
 
 
@@ -96,7 +96,7 @@ def _one_category(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*kpt_oks_sigmas")  # that they are not COCO's own, and so they are
         if kind is Kind.KEYPOINTS:
-            evaluation.params.kpt_oks_sigmas = list(SIGMAS)
+            evaluation.params.kpt_oks_sigmas = list(dataset.vocabulary.sigmas)
         evaluation.evaluate()
         evaluation.accumulate()
     curves: Any = evaluation.eval
@@ -126,7 +126,7 @@ def pycocotools_curves(dataset: CocoDataset, results: Path, kind: Kind) -> Curve
             found.createIndex()
         evaluation = COCOeval(truth, found, kind)
         if kind is Kind.KEYPOINTS:
-            evaluation.params.kpt_oks_sigmas = np.array(SIGMAS)
+            evaluation.params.kpt_oks_sigmas = np.array(dataset.vocabulary.sigmas)
         evaluation.evaluate()
         evaluation.accumulate()
     return Curves(precision=evaluation.eval["precision"], recall=evaluation.eval["recall"])

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,6 +17,7 @@ from deepmark.errors import DeepmarkError, as_path, nearest
 from deepmark.eval.coco_score.engines import hotcoco_curves, pycocotools_curves
 from deepmark.eval.coco_score.figures import FIGURES, Curves, figures
 from deepmark.schema import Kind
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 _VISIBILITIES = (0, 1, 2)
 
@@ -74,6 +76,19 @@ def _check_images(dataset: CocoDataset) -> None:
         seen.add(image["id"])
 
 
+def _check_categories(dataset: CocoDataset) -> None:
+    """Check that the file's categories are the vocabulary's, in the same order: their sigmas are told by that."""
+    names = [str(category.get("name")) for category in sorted(dataset.categories, key=lambda one: one["id"])]
+    known = dataset.vocabulary.categories
+    for name, category in zip_longest(names, known):
+        if category is None or name not in (category.name, category.coco_name):
+            wanted = "no more category" if category is None else f'the category "{category.name}"'
+            raise DeepmarkError(
+                f"{dataset.path}: categories: expected {wanted} of the vocabulary {dataset.vocabulary.name}, found "
+                f"{'none' if name is None else repr(name)}. Give the vocabulary that the file was written for."
+            )
+
+
 def _check_items(dataset: CocoDataset, kind: Kind) -> None:
     """Check the fields of every annotation that the metric needs beyond those of every COCO file.
 
@@ -128,12 +143,16 @@ def score_files(
     results: str | PathLike[str],
     *,
     kind: str,
+    vocabulary: Vocabulary | None = None,
     visible_only: bool = False,
     engine: Engine = "hotcoco",
     scratch: Path | None = None,
     watch: Watch = _unwatched,
 ) -> Score:
     """The official figures of a file of results against a COCO data set in the official converter's layout.
+
+    Each annotation and result has the keypoints of all categories of `vocabulary`, by default DeepFashion2's 294. One
+    that is given has to have the categories of the file, by their names.
 
     hotcoco keeps a file with the results of one category at a time in `scratch` (None: where temporary files go).
 
@@ -144,7 +163,9 @@ def score_files(
     if engine not in get_args(Engine):
         raise DeepmarkError(f"engine {engine!r}: {nearest(str(engine), get_args(Engine))}")
     kind, truth, results = Kind(kind), as_path(truth, "score_files: truth"), as_path(results, "score_files: results")
-    dataset = read_coco(truth)
+    dataset = read_coco(truth, vocabulary or DEEPFASHION2)
+    if vocabulary is not None:
+        _check_categories(dataset)
     _check_images(dataset)
     _check_items(dataset, kind)
     if visible_only and kind is Kind.KEYPOINTS:
@@ -156,6 +177,7 @@ def score_files(
             image_ids=dataset.image_ids,
             category_ids=frozenset(numbers),
             keypoints=kind is Kind.KEYPOINTS,
+            vocabulary=dataset.vocabulary,
             progress=advance,
         )
     if engine == "pycocotools":
