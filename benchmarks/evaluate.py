@@ -24,11 +24,11 @@ import numpy as np
 from deepmark.data.coco.convert import coco_results, coco_truth
 from deepmark.data.coco.writer import write_coco_results
 from deepmark.eval.metric.evaluate import evaluate
-from deepmark.schema import CATEGORIES, MOST_LANDMARKS, SIGMAS
 from deepmark.types import Detections, Garment, ImageRecord, Prediction
+from deepmark.vocabulary import DEEPFASHION2
 
 ITEMS_A_PICTURE = 52_490 / 32_153
-SHARES = np.array([category.released_items["validation"] for category in CATEGORIES], np.float64)
+SHARES = np.array([category.released_items["validation"] for category in DEEPFASHION2.categories], np.float64)
 FIGURES = (("box", "bbox", False), ("landmark_visible", "keypoints", True), ("landmark", "keypoints", False))
 
 
@@ -58,7 +58,7 @@ def make_pictures(pictures: int, results: int) -> tuple[list[ImageRecord], list[
 
 
 def _garment(rng: np.random.Generator, probability: np.ndarray) -> Garment:
-    category = CATEGORIES[rng.choice(len(CATEGORIES), p=probability)]
+    category = DEEPFASHION2.categories[rng.choice(len(DEEPFASHION2.categories), p=probability)]
     corner, size = rng.uniform(0, 400, 2), rng.uniform(60, 500, 2)
     points = corner + np.array(category.shape.points) * size
     state = rng.choice(3, (category.landmarks, 1), p=[0.15, 0.25, 0.6]).astype(np.float64)
@@ -79,7 +79,7 @@ def _garment(rng: np.random.Generator, probability: np.ndarray) -> Garment:
 def _detections(rng: np.random.Generator, garments: list[Garment], results: int, probability: np.ndarray) -> Detections:
     corner = rng.uniform(0, 400, (results, 2))
     boxes = np.concatenate([corner, corner + rng.uniform(60, 500, (results, 2))], axis=1)
-    categories = rng.choice(len(CATEGORIES), results, p=probability)
+    categories = rng.choice(len(DEEPFASHION2.categories), results, p=probability)
     scores = rng.beta(0.5, 5, results)
     for i, garment in enumerate(garments[:results]):
         if rng.random() < 0.9:
@@ -88,16 +88,16 @@ def _detections(rng: np.random.Generator, garments: list[Garment], results: int,
             scores[i] = rng.beta(5, 2)
     order = np.argsort(-scores)
     boxes, categories, scores = boxes[order], categories[order], scores[order]
-    landmarks = np.zeros((results, MOST_LANDMARKS, 2), np.float32)
+    landmarks = np.zeros((results, DEEPFASHION2.most_landmarks, 2), np.float32)
     for row, box, index in zip(landmarks, boxes, categories, strict=True):
-        points = np.array(CATEGORIES[index].shape.points)
+        points = np.array(DEEPFASHION2.categories[index].shape.points)
         row[: len(points)] = box[:2] + points * (box[2:] - box[:2]) + rng.normal(0, 6, points.shape)
     return Detections(
         boxes=boxes.astype(np.float32),
         scores=scores.astype(np.float32),
         categories=categories.astype(np.int64),
         landmarks=landmarks,
-        landmark_scores=np.zeros((results, MOST_LANDMARKS), np.float32),
+        landmark_scores=np.zeros((results, DEEPFASHION2.most_landmarks), np.float32),
     )
 
 
@@ -115,7 +115,7 @@ def by_hotcoco(folder: Path) -> list[float | None]:
         truth = COCO(str(folder / ("visible.json" if visible_only else "truth.json")))
         evaluation = COCOeval(truth, truth.load_res(str(folder / "results.json")), kind)
         if kind == "keypoints":
-            evaluation.params.kpt_oks_sigmas = list(SIGMAS)
+            evaluation.params.kpt_oks_sigmas = list(DEEPFASHION2.sigmas)
         with contextlib.redirect_stdout(io.StringIO()):
             evaluation.evaluate()
             evaluation.accumulate()
@@ -148,7 +148,7 @@ def by_pycocotools(records: list, predictions: list) -> list[float | None]:
             results.createIndex()
             evaluation = COCOeval(truth, results, kind)
             if kind == "keypoints":
-                evaluation.params.kpt_oks_sigmas = np.array(SIGMAS)
+                evaluation.params.kpt_oks_sigmas = np.array(DEEPFASHION2.sigmas)
             evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()

@@ -27,10 +27,10 @@ from deepmark.data.loader import load_batches
 from deepmark.data.shards.reader import ShardReader
 from deepmark.data.shards.writer import write_shards
 from deepmark.params import AugmentParams, IngestParams, load_params
-from deepmark.schema import CATEGORIES, LANDMARKS
 from deepmark.synthetic import draw_dataset
 from deepmark.train.targets import collate
 from deepmark.types import ImageRecord, Sample
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.init import profile_file
 
 STRIDE = 4
@@ -79,16 +79,16 @@ def plain_sample(
             image += (1 - alpha) * gray[..., None]
     image = ((image - 0.45) / 0.28).transpose(2, 0, 1).astype(np.float32)
     height, width = canvas[0] // STRIDE, canvas[1] // STRIDE
-    centers = np.zeros((len(CATEGORIES), height, width), np.float32)
-    peaks = np.zeros((LANDMARKS, height, width), np.float32)
-    vectors = np.zeros((32, 2 * LANDMARKS), np.float32)
+    centers = np.zeros((len(DEEPFASHION2.categories), height, width), np.float32)
+    peaks = np.zeros((DEEPFASHION2.landmarks, height, width), np.float32)
+    vectors = np.zeros((32, 2 * DEEPFASHION2.landmarks), np.float32)
     for number, garment in enumerate(record.garments):
         box = geometry.apply_to_boxes(affine, garment.box[None])[0] / STRIDE
         x, y = (box[:2] + box[2:]) / 2
         radius = max(1, int(0.1 * (box[2:] - box[:2]).min()))
         if 0 <= x < width and 0 <= y < height:
             draw_peak(centers[garment.category], int(x), int(y), radius)
-        start = CATEGORIES[garment.category].start
+        start = DEEPFASHION2.categories[garment.category].start
         for i, (px, py) in enumerate(geometry.apply(affine, garment.landmarks[:, :2]) / STRIDE):
             if garment.landmarks[i, 2] and 0 <= px < width and 0 <= py < height:
                 draw_peak(peaks[start + i], int(px), int(py), radius)

@@ -21,7 +21,6 @@ from layouts import LAYOUTS
 from torch import Tensor
 
 from deepmark.model.heads import CellIndex
-from deepmark.schema import CATEGORIES
 from deepmark.train.gaussians import Peaks, draw_cells
 from deepmark.train.loss import focal_loss
 from deepmark.train.targets import Targets, collate, make_targets
@@ -40,10 +39,10 @@ def make_sample(rng: np.random.Generator, side: int, garments: int) -> Sample:
     """A picture of garments in the shape of the data set's figure, every landmark visible."""
     size = 4 * side * rng.uniform(0.2, 0.6, (garments, 2))
     corner = rng.uniform(0, 1, (garments, 2)) * (4 * side - size)
-    categories = rng.integers(0, len(CATEGORIES), garments)
+    categories = rng.integers(0, len(DEEPFASHION2.categories), garments)
     landmarks = np.zeros((garments, 39, 3), np.float32)
     for points, category, low, extent in zip(landmarks, categories, corner, size, strict=True):
-        shape = CATEGORIES[category].shape.points
+        shape = DEEPFASHION2.categories[category].shape.points
         points[: len(shape)] = np.column_stack([low + 0.98 * np.array(shape) * extent, np.full(len(shape), 2)])
     return Sample(
         image=np.zeros((4 * side, 4 * side, 3), np.uint8),

@@ -20,7 +20,7 @@ from deepmark.measure.precision import Precision, by_evaluation, by_oks
 from deepmark.measure.scale import Scale
 from deepmark.measure.table import Measurement, read_table
 from deepmark.progress import progress
-from deepmark.schema import CATEGORIES, SAME_GARMENT_IOU
+from deepmark.schema import SAME_GARMENT_IOU
 from deepmark.synthetic.camera import Camera
 from deepmark.synthetic.scene import draw_image
 from deepmark.types import Detections
@@ -92,7 +92,7 @@ def rows_of(garment: Labelled, detections: Detections, precision: Precision, tab
         return
     flat = on_the_garment(garment.camera, garment.points)
     (found,) = measure(detections[[row]], table, precision, Scale())
-    paths: dict[str, Measurement] = {one.name: one for one in table[CATEGORIES[garment.category].name]}
+    paths: dict[str, Measurement] = {one.name: one for one in table[DEEPFASHION2.categories[garment.category].name]}
     for one in found.lengths:
         path = list(paths[one.name].landmarks)
         if not garment.inside[path].all():

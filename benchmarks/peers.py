@@ -31,8 +31,9 @@ from deepmark.data.records import read_records
 from deepmark.eval.coco_score.score import score_files
 from deepmark.images import open_image
 from deepmark.runtime.canvas import letterboxed
-from deepmark.schema import CATEGORIES, MIRROR, SIGMAS, SPLITS
+from deepmark.schema import SPLITS
 from deepmark.synthetic import draw_dataset
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.environment import child_environment
 from deepmark.workspace.init import init_workspace
 
@@ -109,10 +110,10 @@ def prepare(folder: Path, given: argparse.Namespace) -> None:
     np.save(folder / "canvases.npy", np.stack(canvases))
     task = {
         "images": {split: str(images[split]) for split in SPLITS},
-        "names": [category.coco_name for category in CATEGORIES],
-        "spans": [(category.span.start, category.span.stop) for category in CATEGORIES],
-        "mirror": MIRROR,
-        "sigmas": SIGMAS,
+        "names": [category.coco_name for category in DEEPFASHION2.categories],
+        "spans": [(category.span.start, category.span.stop) for category in DEEPFASHION2.categories],
+        "mirror": DEEPFASHION2.mirror,
+        "sigmas": DEEPFASHION2.sigmas,
         "input_size": size,
         **{name: asked[name] for name in ("batch", "threads", "minutes", "seconds")},
     }

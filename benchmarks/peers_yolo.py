@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from deepmark.schema import CATEGORIES, LANDMARKS, MIRROR, MOST_LANDMARKS, SIGMAS, SPLITS
+from deepmark.schema import SPLITS
 from deepmark.types import Garment, ImageRecord
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def garment_line(garment: Garment, size: tuple[int, int], landmarks: int) -> str:
@@ -22,7 +23,7 @@ def garment_line(garment: Garment, size: tuple[int, int], landmarks: int) -> str
     """
     x0, y0, x1, y1 = garment.box
     box = [(x0 + x1) / 2 / size[0], (y0 + y1) / 2 / size[1], (x1 - x0) / size[0], (y1 - y0) / size[1]]
-    start = CATEGORIES[garment.category].start if landmarks == LANDMARKS else 0
+    start = DEEPFASHION2.categories[garment.category].start if landmarks == DEEPFASHION2.landmarks else 0
     own = garment.landmarks.astype(np.float64)
     points = own[:, :2] / size
     inside = ((points >= 0) & (points <= 1)).all(axis=1) & (own[:, 2] > 0)
@@ -35,17 +36,17 @@ def garment_line(garment: Garment, size: tuple[int, int], landmarks: int) -> str
 def read_line(line: str, size: tuple[int, int]) -> tuple[int, np.ndarray, np.ndarray]:
     """The category of a line, its box x0 y0 x1 y1, and the category's own landmarks (k, 3), in pixels."""
     values = np.array(line.split(), np.float64)
-    category = CATEGORIES[int(values[0])]
+    category = DEEPFASHION2.categories[int(values[0])]
     middle, half = values[1:3] * size, values[3:5] * size / 2
     rows = values[5:].reshape(-1, 3) * (*size, 1)
-    start = category.start if len(rows) == LANDMARKS else 0
+    start = category.start if len(rows) == DEEPFASHION2.landmarks else 0
     return category.index, np.concatenate([middle - half, middle + half]), rows[start : start + category.landmarks]
 
 
 def shared_sigmas() -> list[float]:
     """For 39 landmarks: the mean of the sigmas of those that share a channel."""
-    channels = range(MOST_LANDMARKS)
-    sharing = [[each.sigmas[i] for each in CATEGORIES if i < each.landmarks] for i in channels]
+    channels = range(DEEPFASHION2.most_landmarks)
+    sharing = [[each.sigmas[i] for each in DEEPFASHION2.categories if i < each.landmarks] for i in channels]
     return [float(np.mean(sigmas)) for sigmas in sharing]
 
 
@@ -55,15 +56,15 @@ def data_yaml(folder: Path, landmarks: int) -> str:
     Mirroring needs one exchange of channels for all categories. The 294 have it; the 39 have none, and Ultralytics
     leaves mirroring out where the file names none.
     """
-    flat = landmarks == LANDMARKS
+    flat = landmarks == DEEPFASHION2.landmarks
     values = {
         "path": str(folder),
         "train": "images/train",
         "val": "images/validation",
-        "names": {category.index: category.coco_name for category in CATEGORIES},
+        "names": {category.index: category.coco_name for category in DEEPFASHION2.categories},
         "kpt_shape": [landmarks, 3],
-        "kpt_oks_sigmas": list(SIGMAS) if flat else shared_sigmas(),
-        **({"flip_idx": list(MIRROR)} if flat else {}),
+        "kpt_oks_sigmas": list(DEEPFASHION2.sigmas) if flat else shared_sigmas(),
+        **({"flip_idx": list(DEEPFASHION2.mirror)} if flat else {}),
     }
     return json.dumps(values, indent=1) + "\n"
 

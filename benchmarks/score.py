@@ -19,15 +19,15 @@ from pathlib import Path
 import numpy as np
 
 from deepmark.eval.coco_score.score import score_files
-from deepmark.schema import CATEGORIES, LANDMARKS, SIGMAS
+from deepmark.vocabulary import DEEPFASHION2
 
 ITEMS_A_PICTURE = 52_490 / 32_153
-SHARES = np.array([category.released_items["validation"] for category in CATEGORIES])
+SHARES = np.array([category.released_items["validation"] for category in DEEPFASHION2.categories])
 
 
 def keypoints(category: int, rows: np.ndarray, zero: str) -> str:
-    span = CATEGORIES[category].span
-    numbers = [zero] * (3 * LANDMARKS)
+    span = DEEPFASHION2.categories[category].span
+    numbers = [zero] * (3 * DEEPFASHION2.landmarks)
     numbers[3 * span.start : 3 * span.stop] = map(repr, rows.ravel().tolist())
     return f', "keypoints": [{", ".join(numbers)}]}}'
 
@@ -35,7 +35,7 @@ def keypoints(category: int, rows: np.ndarray, zero: str) -> str:
 def write_files(folder: Path, *, pictures: int, per_picture: int, zero: str, rng: np.random.Generator) -> None:
     """truth.json and results.json; of the results of a picture, the first ones are near its items."""
     with (folder / "truth.json").open("w") as truth, (folder / "results.json").open("w") as results:
-        names = [{"id": each.index + 1, "name": each.coco_name} for each in CATEGORIES]
+        names = [{"id": each.index + 1, "name": each.coco_name} for each in DEEPFASHION2.categories]
         head = {"images": [{"id": i} for i in range(1, pictures + 1)], "categories": names}
         truth.write(json.dumps(head)[:-1] + ', "annotations": [')
         results.write("[")
@@ -43,9 +43,9 @@ def write_files(folder: Path, *, pictures: int, per_picture: int, zero: str, rng
         for image in range(1, pictures + 1):
             wanted = round(image * ITEMS_A_PICTURE) - items
             for place in range(per_picture):
-                category = int(rng.choice(len(CATEGORIES), p=SHARES / SHARES.sum()))
+                category = int(rng.choice(len(DEEPFASHION2.categories), p=SHARES / SHARES.sum()))
                 box = np.concatenate([rng.uniform(0, 300, 2), rng.uniform(40, 300, 2)]).round()
-                points = (box[:2] + rng.random((CATEGORIES[category].landmarks, 2)) * box[2:]).round()
+                points = (box[:2] + rng.random((DEEPFASHION2.categories[category].landmarks, 2)) * box[2:]).round()
                 if place < wanted:
                     v = rng.integers(0, 3, len(points))
                     fields = {"id": items + 1, "image_id": image, "category_id": category + 1, "bbox": box.tolist()}
@@ -70,7 +70,7 @@ def whole_file(folder: Path, kind: str) -> list[float]:
     truth = COCO(str(folder / "truth.json"))
     evaluation = COCOeval(truth, truth.load_res(str(folder / "results.json")), kind)
     if kind == "keypoints":
-        evaluation.params.kpt_oks_sigmas = list(SIGMAS)
+        evaluation.params.kpt_oks_sigmas = list(DEEPFASHION2.sigmas)
     warnings.simplefilter("ignore")
     evaluation.run()
     return list(evaluation.stats)

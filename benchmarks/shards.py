@@ -24,7 +24,7 @@ from deepmark.data.shards.reader import ShardReader
 from deepmark.data.shards.web_dataset import web_dataset
 from deepmark.data.shards.writer import write_shards
 from deepmark.params import IngestParams
-from deepmark.schema import CATEGORIES
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def draw(folder: Path, count: int) -> None:
@@ -42,10 +42,10 @@ def draw(folder: Path, count: int) -> None:
 
 def item(rng: np.random.Generator, category: int) -> dict:
     """An item with everything labelled."""
-    points = rng.integers(0, (750, 1000), (CATEGORIES[category].landmarks, 2))
+    points = rng.integers(0, (750, 1000), (DEEPFASHION2.categories[category].landmarks, 2))
     return {
         "category_id": category + 1,
-        "category_name": CATEGORIES[category].name,
+        "category_name": DEEPFASHION2.categories[category].name,
         "style": 1,
         "bounding_box": [10, 20, 700, 900],
         "landmarks": np.column_stack([points, np.full(len(points), 2)]).ravel().tolist(),

@@ -17,13 +17,13 @@ import numpy as np
 
 from deepmark import load_detector
 from deepmark.progress import progress
-from deepmark.schema import CATEGORY_BY_NAME, MOST_LANDMARKS
 from deepmark.synthetic.clip import RATE, ClipFrame, draw_clip
 from deepmark.types import Detections
 from deepmark.video.detect_video import TrackedFrame, detect_video, track_garments
 from deepmark.video.read_video import Frame
 from deepmark.video.track import UNSURE_SCORE
 from deepmark.video.write_video import VideoWriter
+from deepmark.vocabulary import DEEPFASHION2
 
 _NOISE, _BOX_NOISE = 0.01, 0.02
 """Standard deviations of landmarks and corners of boxes, in roots of the area of the box."""
@@ -52,18 +52,18 @@ class NoisyTruth:
             boxes=np.array([one[0] for one in found], np.float32).reshape(count, 4),
             scores=np.array([one[3] for one in found], np.float32),
             categories=np.array([one[1] for one in found], np.int64),
-            landmarks=np.array([one[2] for one in found], np.float32).reshape(count, MOST_LANDMARKS, 2),
-            landmark_scores=np.full((count, MOST_LANDMARKS), 0.8, np.float32),
+            landmarks=np.array([one[2] for one in found], np.float32).reshape(count, DEEPFASHION2.most_landmarks, 2),
+            landmark_scores=np.full((count, DEEPFASHION2.most_landmarks), 0.8, np.float32),
         )
 
     def noisy(self, garment: dict[str, Any]) -> tuple[np.ndarray, int, np.ndarray, float]:
         rng, box = self.rng, np.array(garment["box"], float)
         size = np.sqrt((box[2:] - box[:2]).prod())
         points = np.array(list(garment["landmarks"].values()))[:, :2]
-        landmarks = np.zeros((MOST_LANDMARKS, 2))
+        landmarks = np.zeros((DEEPFASHION2.most_landmarks, 2))
         landmarks[: len(points)] = points + rng.normal(0, _NOISE * size, points.shape)
         score = rng.uniform(0.12, 0.28) if rng.random() < _UNSURE else rng.uniform(0.6, 0.95)
-        category = CATEGORY_BY_NAME[garment["category"]].index
+        category = DEEPFASHION2.by_name[garment["category"]].index
         return box + rng.normal(0, _BOX_NOISE * size, 4), category, landmarks, score
 
 
@@ -74,7 +74,7 @@ def joined(truth: dict[str, Any], tracked: TrackedFrame) -> Iterator[tuple[dict[
         box = np.array(garment["box"], float)
         shared = (np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])).clip(0).prod(axis=1)
         overlap = shared / ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod() - shared)
-        overlap = np.where(tracked.detections.categories == CATEGORY_BY_NAME[garment["category"]].index, overlap, 0)
+        overlap = np.where(tracked.detections.categories == DEEPFASHION2.by_name[garment["category"]].index, overlap, 0)
         if len(overlap) and overlap.max() >= 0.5:
             yield garment, int(overlap.argmax())
 

@@ -9,14 +9,13 @@ from faults import decent_model
 from deepmark.audit.find_issues import find_label_issues
 from deepmark.audit.label_issue import LabelIssue, rank_issues
 from deepmark.params import AuditParams
-from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME
 from deepmark.types import Detections, Garment, ImageRecord
 from deepmark.vocabulary import DEEPFASHION2
 
 pytestmark = pytest.mark.slow
 
 PARAMS = AuditParams(faulty_share=0.01, min_score=0.3, hash_bits=10, pictures=0)
-VEST = CATEGORY_BY_NAME["vest"]
+VEST = DEEPFASHION2.by_name["vest"]
 
 
 def vest(number: int) -> ImageRecord:
@@ -72,7 +71,7 @@ def detected_as(*names: str) -> Detections:
     return Detections(
         boxes=np.repeat(item.box[None], len(names), axis=0).astype(np.float32),
         scores=np.full(len(names), 0.99, np.float32),
-        categories=np.array([CATEGORY_BY_NAME[name].index for name in names], np.int64),
+        categories=np.array([DEEPFASHION2.by_name[name].index for name in names], np.int64),
         landmarks=landmarks,
         landmark_scores=np.zeros((len(names), 39), np.float32),
     )
@@ -179,7 +178,7 @@ def test_an_item_has_one_entry_that_names_its_other_issues():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("category", CATEGORIES, ids=lambda category: category.name)
+@pytest.mark.parametrize("category", DEEPFASHION2.categories, ids=lambda category: category.name)
 def test_the_only_item_of_a_category_is_judged_by_the_drawing(category):
     points = 50 + np.array(category.shape.points) * [200 * category.shape.aspect, 200]
     landmarks = np.column_stack([points, np.full(category.landmarks, 2.0)])

@@ -15,8 +15,9 @@ from deepmark.compute.local import Local
 from deepmark.data.predictions import write_predictions
 from deepmark.data.records import read_records
 from deepmark.images import decode_jpeg
-from deepmark.schema import CATEGORIES, SPLITS
+from deepmark.schema import SPLITS
 from deepmark.synthetic import draw_dataset
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
 
@@ -49,7 +50,7 @@ def write_faults(raw: Path, records, planted) -> None:
             if (record.id, item.item) in planted:
                 labels[item.item] |= {
                     "category_id": item.category + 1,
-                    "category_name": CATEGORIES[item.category].name,
+                    "category_name": DEEPFASHION2.categories[item.category].name,
                     "bounding_box": item.box.round().tolist(),
                     "landmarks": item.landmarks.ravel().tolist(),
                 }

@@ -11,7 +11,7 @@ from deepmark import stages
 from deepmark.data.records import read_records
 from deepmark.data.shards.record_json import record_to_json
 from deepmark.eval.coco_score.figures import FIGURES
-from deepmark.schema import CATEGORIES
+from deepmark.vocabulary import DEEPFASHION2
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_the_score_is_a_table_for_people(deepmark, files):
     assert lines[0] == ["Official", "figures,", "landmarks,", "visible", "only"]
     assert [line[0] for line in lines[3:13]] == [figure.name for figure in FIGURES["keypoints"]]
     assert ["AP", "AP50", "AP75", "AR"] in lines
-    assert [line[0] for line in lines[-13:]] == [category.coco_name for category in CATEGORIES]
+    assert [line[0] for line in lines[-13:]] == [category.coco_name for category in DEEPFASHION2.categories]
 
 
 def test_results_of_negative_width_are_told(deepmark, tmp_path):

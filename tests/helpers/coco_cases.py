@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from deepmark.schema import CATEGORIES, LANDMARKS
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def flat(category: int, points: np.ndarray) -> list[float]:
     """x, y, v of a category's own landmarks at their place among all 294."""
-    vector = np.zeros((LANDMARKS, 3))
-    vector[CATEGORIES[category - 1].span] = points
+    vector = np.zeros((DEEPFASHION2.landmarks, 3))
+    vector[DEEPFASHION2.categories[category - 1].span] = points
     return vector.ravel().tolist()
 
 
 def item(number: int = 1, category: int = 5, image: int = 1, **fields: Any) -> dict[str, Any]:
     """An annotation as the converter writes it, all landmarks visible."""
-    count = CATEGORIES[category - 1].landmarks
+    count = DEEPFASHION2.categories[category - 1].landmarks
     points = np.column_stack([np.linspace(15, 85, count), np.linspace(25, 95, count), np.full(count, 2)])
     return {
         "id": number,
@@ -35,7 +35,7 @@ def item(number: int = 1, category: int = 5, image: int = 1, **fields: Any) -> d
 def dataset(*annotations: dict[str, Any], images: int = 2) -> dict[str, Any]:
     return {
         "images": [{"id": number, "file_name": f"{number:06d}.jpg"} for number in range(1, images + 1)],
-        "categories": [{"id": category.index + 1, "name": category.coco_name} for category in CATEGORIES],
+        "categories": [{"id": category.index + 1, "name": category.coco_name} for category in DEEPFASHION2.categories],
         "annotations": list(annotations),
     }
 
@@ -73,7 +73,7 @@ def random_files(seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     for image in images:
         for _ in range(rng.integers(0, 4)):
             category, place = int(rng.choice(categories)), box()
-            count = CATEGORIES[category - 1].landmarks
+            count = DEEPFASHION2.categories[category - 1].landmarks
             v = rng.integers(0, rng.choice([1, 2, 3, 3]), count)
             points = (place[:2] + rng.random((count, 2)) * place[2:]).round(digits) * (v > 0)[:, None]
             annotations.append(
@@ -95,9 +95,9 @@ def random_files(seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             near = here[rng.integers(len(here))] if here and rng.random() < 0.7 else None
             category = near["category_id"] if near and rng.random() < 0.8 else int(rng.choice(categories))
             place = (np.array(near["bbox"]) + rng.normal(0, 4, 4).clip(-9, 9)).round(digits) if near else box()
-            points = place[:2] + rng.random((CATEGORIES[category - 1].landmarks, 2)) * place[2:]
+            points = place[:2] + rng.random((DEEPFASHION2.categories[category - 1].landmarks, 2)) * place[2:]
             if near and near["category_id"] == category and near["num_keypoints"]:
-                own = np.array(near["keypoints"]).reshape(-1, 3)[CATEGORIES[category - 1].span, :2]
+                own = np.array(near["keypoints"]).reshape(-1, 3)[DEEPFASHION2.categories[category - 1].span, :2]
                 points = own + rng.normal(0, rng.choice([0, 2, 6]), own.shape)
             score = float(rng.integers(1, 9)) / 8 if seed // 4 % 2 else float(rng.random())
             entry = {"image_id": int(image), "category_id": category, "score": score, "bbox": place.tolist()}

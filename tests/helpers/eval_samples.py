@@ -4,15 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, MOST_LANDMARKS
 from deepmark.types import Detections, Garment, ImageRecord, Prediction
+from deepmark.vocabulary import DEEPFASHION2
 
 Box = tuple[float, float, float, float]
 
 
 def garment(name: str = "vest", box: Box = (10, 10, 90, 110), *, v: Any = 2, **fields: int) -> Garment:
     """A garment whose landmarks lie where the category's drawing has them, in its box."""
-    category = CATEGORY_BY_NAME[name]
+    category = DEEPFASHION2.by_name[name]
     corners = np.array(box, dtype=np.float64)
     points = corners[:2] + np.array(category.shape.points) * (corners[2:] - corners[:2])
     state = np.broadcast_to(np.asarray(v, dtype=np.float64), category.landmarks)[:, None]
@@ -46,7 +46,7 @@ def detections(*found: tuple[str, Box, float]) -> Detections:
     """Detections (name, box, score), best first, with landmarks as `garment` puts them."""
     ordered = sorted(found, key=lambda one: -one[2])
     items = [garment(name, box) for name, box, _ in ordered]
-    landmarks = np.zeros((len(items), MOST_LANDMARKS, 2), np.float32)
+    landmarks = np.zeros((len(items), DEEPFASHION2.most_landmarks, 2), np.float32)
     for row, item in zip(landmarks, items, strict=True):
         row[: len(item.landmarks)] = item.landmarks[:, :2]
     return Detections(
@@ -64,13 +64,17 @@ def prediction(number: int, found: Detections) -> Prediction:
 
 
 def truth_as_detections(image: ImageRecord) -> Detections:
-    return detections(*((CATEGORIES[item.category].name, tuple(item.box.tolist()), 0.9) for item in image.garments))
+    return detections(
+        *((DEEPFASHION2.categories[item.category].name, tuple(item.box.tolist()), 0.9) for item in image.garments)
+    )
 
 
 def random_case(seed: int) -> tuple[list[ImageRecord], list[Prediction]]:
     """Pictures with and without garments, unlabelled and occluded landmarks, ties of scores, crowds of detections."""
     rng = np.random.default_rng(seed)
-    names = [category.name for category in rng.choice(np.array(CATEGORIES, dtype=object), 4, replace=False)]
+    names = [
+        category.name for category in rng.choice(np.array(DEEPFASHION2.categories, dtype=object), 4, replace=False)
+    ]
 
     def box() -> Box:
         corner, size = rng.uniform(0, 200, 2), rng.uniform(5, 200, 2)
@@ -85,14 +89,18 @@ def random_case(seed: int) -> tuple[list[ImageRecord], list[Prediction]]:
             fields = dict(
                 zip(("scale", "occlusion", "zoom_in", "viewpoint"), rng.integers(1, 4, 4).tolist(), strict=True)
             )
-            garments.append(garment(name, box(), v=states[: CATEGORY_BY_NAME[name].landmarks], **fields))
+            garments.append(garment(name, box(), v=states[: DEEPFASHION2.by_name[name].landmarks], **fields))
         records.append(record(number, *garments, source=str(rng.choice(["shop", "user"]))))
         found = []
         for _ in range(rng.choice([0, 3, 30, 130])):
             near = rng.random() < 0.7 and garments
             around = garments[rng.integers(len(garments))] if near else None
             place = tuple((around.box + rng.normal(0, 5, 4) * [1, 1, 2, 2]).tolist()) if around else box()
-            name = CATEGORIES[around.category].name if around and rng.random() < 0.8 else str(rng.choice(names))
+            name = (
+                DEEPFASHION2.categories[around.category].name
+                if around and rng.random() < 0.8
+                else str(rng.choice(names))
+            )
             found.append((name, place, float(rng.integers(1, 12)) / 11 if seed % 2 else float(rng.random())))
         predictions.append(prediction(number, detections(*found)))
     return records, predictions

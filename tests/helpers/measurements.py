@@ -14,7 +14,7 @@ from deepmark.report.choose_images import Reason
 from deepmark.report.images import ReportImage
 from deepmark.report.page import Content
 from deepmark.report.read_results import Measured
-from deepmark.schema import CATEGORIES, STRATEGIES, SUBSETS
+from deepmark.schema import STRATEGIES, SUBSETS
 from deepmark.vocabulary import DEEPFASHION2
 
 KINDS = ("box", "landmark_visible", "landmark")
@@ -40,7 +40,7 @@ def write_earlier_metrics(file: Path) -> None:
 
 
 def ap(value: float = 0.5) -> pd.DataFrame:
-    scopes = ("all", *(f"category:{category.name}" for category in CATEGORIES), *SCOPES)
+    scopes = ("all", *(f"category:{category.name}" for category in DEEPFASHION2.categories), *SCOPES)
     names = [f"{kind}_{figure}" for kind, figure in product(KINDS, ("ap", "ap50", "ap75"))]
     rows = [(metric, scope, value, value - 0.05, value + 0.04) for metric, scope in product(names, scopes)]
     return pd.DataFrame(rows, columns=["metric", "scope", "value", "low", "high"])
@@ -50,7 +50,7 @@ def landmarks() -> pd.DataFrame:
     """The further down the list of its category, the more precise; a category's first one was never labelled."""
     rows = [
         (category.name, i + 1, part, 9 if i else 0, *([0.03, 0.02, i / 40, 0.99] if i else [np.nan] * 4))
-        for category in CATEGORIES
+        for category in DEEPFASHION2.categories
         for i, part in enumerate(category.parts)
     ]
     columns = ["category", "landmark", "part", "labelled", "error_mean", "error_median", "pck05", "pck10"]

@@ -10,7 +10,8 @@ from browser import LAPTOP, NEEDS_BROWSER, PHONE, barriers, page_opener, started
 from measurements import content, landmarks, measured, picture
 
 from deepmark.report.page import write_report
-from deepmark.schema import CATEGORIES, STRATEGIES
+from deepmark.schema import STRATEGIES
+from deepmark.vocabulary import DEEPFASHION2
 
 pytestmark = [pytest.mark.system, NEEDS_BROWSER]
 
@@ -63,7 +64,7 @@ def test_what_is_unknown_comes_last_either_way(opened):
     title = "What is taken for what"
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
     heads = table(page, title).locator("thead th")
-    vest = 1 + [category.name for category in CATEGORIES].index("vest")
+    vest = 1 + [category.name for category in DEEPFASHION2.categories].index("vest")
     for _ in range(2):
         heads.nth(vest).get_by_role("button").press("Enter")
         values = column(page, title, vest + 1)

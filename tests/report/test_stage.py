@@ -21,15 +21,21 @@ from deepmark.data.records import read_records
 from deepmark.digests import read_json_with_digest, write_json_with_digest
 from deepmark.errors import DeepmarkError
 from deepmark.files import write_json
-from deepmark.schema import CATEGORIES, STRATEGIES
+from deepmark.schema import STRATEGIES
 from deepmark.tracking.mlflow_store import open_client
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.layout import Workspace
 
 
 def write_tables(workspace: Workspace) -> None:
     """What evaluation leaves of every strategy, of the workspace's own validation pictures."""
     rows = [
-        item(record.id, CATEGORIES[garment.category].name, found=CATEGORIES[garment.category].name, item=garment.item)
+        item(
+            record.id,
+            DEEPFASHION2.categories[garment.category].name,
+            found=DEEPFASHION2.categories[garment.category].name,
+            item=garment.item,
+        )
         for record in read_records(workspace.records_file("validation"))
         for garment in record.garments
     ]

@@ -9,7 +9,7 @@ from assets.metadata.format import link, markdown_table, metadata_table, rounded
 from deepmark.eval.metric.subsets import SCOPES
 from deepmark.report.tables.metric_tables import category_table, subset_table
 from deepmark.report.tables.table import Row, Table
-from deepmark.schema import CATEGORIES
+from deepmark.vocabulary import DEEPFASHION2
 
 TABLE = Table(
     title="By size",
@@ -48,7 +48,7 @@ def test_a_markdown_table_wastes_no_characters():
 
 
 def test_tables_of_metrics_are_shown_without_a_click():
-    scopes = ["all", *SCOPES, *(f"category:{category.name}" for category in CATEGORIES)]
+    scopes = ["all", *SCOPES, *(f"category:{category.name}" for category in DEEPFASHION2.categories)]
     metrics = ["box_ap", "box_ap50", "box_ap75", "landmark_visible_ap", "landmark_ap", "landmark_ap50"]
     frame = pd.DataFrame({"metric": metric, "scope": scope, "value": 0.5} for metric in metrics for scope in scopes)
 

@@ -8,8 +8,9 @@ from deepmark.eval.analysis.assignment import assign_detections
 from deepmark.eval.analysis.confusion import BACKGROUND, MISSED, confusion_table
 from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.overlaps import box_overlap
-from deepmark.schema import CATEGORIES, FOUND_SCORE, SHOWN_SCORE
+from deepmark.schema import FOUND_SCORE, SHOWN_SCORE
 from deepmark.types import Detections, Garment
+from deepmark.vocabulary import DEEPFASHION2
 
 HERE: Box = (0, 0, 100, 100)
 NEARLY: Box = (0, 0, 100, 90)
@@ -166,6 +167,6 @@ def test_the_counts_of_a_truth_are_its_items_and_those_of_a_prediction_its_detec
     items, shown = found.groupby("truth")["count"].sum(), found.groupby("predicted")["count"].sum()
 
     assert len(found) == 14 * 14 - 1
-    for category in CATEGORIES:
+    for category in DEEPFASHION2.categories:
         assert items[category.name] == (truth.category == category.index).sum()
         assert shown[category.name] == (results.category[results.scores >= SHOWN_SCORE] == category.index).sum()

@@ -9,8 +9,8 @@ from eval_samples import Box, detections, garment, prediction, random_case, reco
 from deepmark.eval.analysis.assignment import assign_detections
 from deepmark.eval.analysis.landmark_error import landmark_table
 from deepmark.eval.metric.columns import detection_columns, truth_columns
-from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, PARTS
 from deepmark.types import Detections, Garment
+from deepmark.vocabulary import DEEPFASHION2
 
 WIDE: Box = (0, 0, 400, 100)
 """Root of its area 200, longer side 400."""
@@ -32,9 +32,9 @@ def table(*pictures: tuple[Garment, Detections]):
 def test_every_landmark_has_a_row_and_its_part():
     rows = table((garment(), detections())).reset_index()
 
-    assert rows["part"].tolist() == list(PARTS)
-    assert rows["category"].tolist() == [c.name for c in CATEGORIES for _ in range(c.landmarks)]
-    assert rows["landmark"].tolist() == [i + 1 for c in CATEGORIES for i in range(c.landmarks)]
+    assert rows["part"].tolist() == list(DEEPFASHION2.parts)
+    assert rows["category"].tolist() == [c.name for c in DEEPFASHION2.categories for _ in range(c.landmarks)]
+    assert rows["landmark"].tolist() == [i + 1 for c in DEEPFASHION2.categories for i in range(c.landmarks)]
     assert (rows["labelled"] == 0).all()
     assert rows[["error_mean", "error_median", "pck05", "pck10"]].isna().all(axis=None)
 
@@ -70,7 +70,7 @@ def test_one_landmark_moved_is_one_rows_error():
 
 
 def test_occluded_landmarks_count_and_unlabelled_ones_do_not():
-    states = np.full(CATEGORY_BY_NAME["vest"].landmarks, 2)
+    states = np.full(DEEPFASHION2.by_name["vest"].landmarks, 2)
     states[:2] = 1, 0
 
     rows = table((garment("vest", WIDE, v=states), detections(("vest", WIDE, 0.9)))).loc["vest"]

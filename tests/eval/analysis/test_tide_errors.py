@@ -12,7 +12,7 @@ from deepmark.eval.analysis.tide_errors import ERRORS, error_table
 from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.eval.metric.matching import Matching
-from deepmark.schema import CATEGORIES
+from deepmark.vocabulary import DEEPFASHION2
 
 HERE: Box = (0, 0, 100, 100)
 FAR: Box = (200, 200, 300, 300)
@@ -209,7 +209,7 @@ def reference(records, predictions):
     columns = np.array(rows, float).reshape(-1, 6)
     truth = hotcoco.COCO.from_arrays(
         images=[{"id": r.id, "width": r.width, "height": r.height} for r in records],
-        categories=[{"id": c.index + 1, "name": c.name} for c in CATEGORIES],
+        categories=[{"id": c.index + 1, "name": c.name} for c in DEEPFASHION2.categories],
         image_ids=columns[:, 0].astype(int),
         category_ids=columns[:, 5].astype(int),
         boxes=columns[:, 1:5],

@@ -15,7 +15,7 @@ from pycocotools.cocoeval import COCOeval
 from deepmark.data.coco import results_reader
 from deepmark.eval.coco_score.figures import FIGURES
 from deepmark.eval.coco_score.score import Score, score_files
-from deepmark.schema import CATEGORIES, SIGMAS
+from deepmark.vocabulary import DEEPFASHION2
 
 CASES = range(240)
 QUESTIONS = (("bbox", False), ("keypoints", False), ("keypoints", True))
@@ -45,7 +45,7 @@ def official(truth: dict[str, Any], results: list[dict[str, Any]], kind: str, *,
         coco.createIndex()
         evaluation = COCOeval(coco, coco.loadRes(results), kind)
         if kind == "keypoints":
-            evaluation.params.kpt_oks_sigmas = np.array(SIGMAS)
+            evaluation.params.kpt_oks_sigmas = np.array(DEEPFASHION2.sigmas)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -114,7 +114,7 @@ def test_exact_results_score_one_and_every_figure_has_its_name(tmp_path):
         assert list(values["stats"]) == [*(figure.name for figure in FIGURES[kind]), "official"]
         assert len(values["stats"]["official"]) == count
         assert values["stats"]["AP"] == pytest.approx(1)
-        assert list(values["per_category"]) == [category.coco_name for category in CATEGORIES]
+        assert list(values["per_category"]) == [category.coco_name for category in DEEPFASHION2.categories]
         assert values["per_category"]["vest"]["AP75"] == pytest.approx(1)
 
 
@@ -128,7 +128,7 @@ def test_what_the_data_set_does_not_hold_has_no_figure(tmp_path):
 
 def test_visible_only_asks_for_visible_landmarks_alone(tmp_path):
     truth = item()
-    start = CATEGORIES[4].start * 3
+    start = DEEPFASHION2.categories[4].start * 3
     truth["keypoints"][start + 2] = 1
     found = result(truth, keypoints=[*truth["keypoints"]])
     found["keypoints"][start] += 1000

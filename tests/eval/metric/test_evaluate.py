@@ -9,14 +9,14 @@ from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.evaluate import PASSES, evaluate
 from deepmark.eval.metric.names import KINDS
 from deepmark.eval.metric.subsets import SCOPES
-from deepmark.schema import CATEGORIES
+from deepmark.vocabulary import DEEPFASHION2
 
 METRICS = [f"{kind}_{figure}" for kind in KINDS for figure in ("ap", "ap50", "ap75")]
 
 
 def wardrobe() -> list:
     """A garment of every category, two a picture."""
-    names = [category.name for category in CATEGORIES]
+    names = [category.name for category in DEEPFASHION2.categories]
     return [
         record(i, garment(name, (10, 10, 90, 150)), garment("vest", (200, 10, 300, 150)))
         for i, name in enumerate(names, 1)
@@ -29,7 +29,7 @@ def test_perfect_predictions_reach_one_everywhere():
 
     for metric in METRICS:
         assert report.value(metric) == pytest.approx(1)
-        for category in CATEGORIES:
+        for category in DEEPFASHION2.categories:
             assert report.value(metric, f"category:{category.name}") == pytest.approx(1)
 
 
@@ -86,7 +86,7 @@ def test_the_order_of_pictures_does_not_matter():
 @pytest.mark.slow
 def test_the_report_has_every_metric_in_every_scope_once():
     report = evaluate(*random_case(1))
-    scopes = ["all", *(f"category:{category.name}" for category in CATEGORIES), *SCOPES]
+    scopes = ["all", *(f"category:{category.name}" for category in DEEPFASHION2.categories), *SCOPES]
 
     assert {(row.metric, row.scope) for row in report.rows} == {(m, s) for m in METRICS for s in scopes}
     assert len(report.rows) == len(METRICS) * len(scopes)
@@ -116,7 +116,7 @@ def test_the_plot_has_a_row_for_every_category():
     frame = evaluate([record(1, garment("vest"))], [prediction(1, detections())]).by_category()
 
     assert list(frame.columns) == ["category", "box_ap", "landmark_ap"]
-    assert frame.category.tolist() == [category.name for category in CATEGORIES]
+    assert frame.category.tolist() == [category.name for category in DEEPFASHION2.categories]
     assert frame.set_index("category").box_ap["vest"] == 0
 
 

@@ -17,8 +17,9 @@ from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.eval.metric.matching import Matching
 from deepmark.runtime.pose_scores import with_pose_scores
-from deepmark.schema import CATEGORY_BY_NAME, LANDMARKS, SIGMAS, Kind
+from deepmark.schema import Kind
 from deepmark.types import ImageRecord, Prediction
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def plain_truth(records: list[ImageRecord], *, visible_only: bool) -> dict[str, Any]:
@@ -26,9 +27,11 @@ def plain_truth(records: list[ImageRecord], *, visible_only: bool) -> dict[str, 
     annotations = []
     for image in records:
         for item in image.garments:
-            flat = [0.0] * (LANDMARKS * 3)
+            flat = [0.0] * (DEEPFASHION2.landmarks * 3)
             count = 0
-            start = sum(category.landmarks for category in CATEGORY_BY_NAME.values() if category.index < item.category)
+            start = sum(
+                category.landmarks for category in DEEPFASHION2.by_name.values() if category.index < item.category
+            )
             for i, (x, y, v) in enumerate(item.landmarks.tolist()):
                 kept = 0 if visible_only and v == 1 else v
                 flat[3 * (start + i) : 3 * (start + i) + 3] = [x, y, kept]
@@ -46,7 +49,7 @@ def plain_truth(records: list[ImageRecord], *, visible_only: bool) -> dict[str, 
                     "num_keypoints": count,
                 }
             )
-    categories = [{"id": category.index + 1, "name": category.name} for category in CATEGORY_BY_NAME.values()]
+    categories = [{"id": category.index + 1, "name": category.name} for category in DEEPFASHION2.by_name.values()]
     return {"images": [{"id": image.id} for image in records], "categories": categories, "annotations": annotations}
 
 
@@ -54,8 +57,8 @@ def plain_results(predictions: list[Prediction], kind: str = "bbox") -> list[dic
     results = []
     for image_id, _, found in predictions:
         for i in range(len(found)):
-            category = list(CATEGORY_BY_NAME.values())[found.categories[i]]
-            flat = np.zeros((LANDMARKS, 3))
+            category = list(DEEPFASHION2.by_name.values())[found.categories[i]]
+            flat = np.zeros((DEEPFASHION2.landmarks, 3))
             flat[category.span, :2] = found.landmarks[i, : category.landmarks]
             x0, y0, x1, y1 = (float(value) for value in found.boxes[i])
             results.append(
@@ -78,7 +81,7 @@ def stock(records: list[ImageRecord], predictions: list[Prediction], kind: str, 
         truth.createIndex()
         evaluation = COCOeval(truth, truth.loadRes(plain_results(predictions, kind)), kind)
         if kind == "keypoints":
-            evaluation.params.kpt_oks_sigmas = np.array(SIGMAS)
+            evaluation.params.kpt_oks_sigmas = np.array(DEEPFASHION2.sigmas)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
