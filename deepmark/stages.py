@@ -32,7 +32,9 @@ def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
     """Raw files -> data/records/{split}.parquet, its rejected inputs and its statistics."""
     from deepmark.compute.choose import engine_of
     from deepmark.data.ingest.ingest import ingest_split, list_inputs
+    from deepmark.workspace.vocabulary_stage import check_dependency
 
+    check_dependency(workspace.root)
     params, inputs = workspace.params, list_inputs(workspace.raw / split)
     with progress(f"ingest {split}", len(inputs)) as advance:
         result = ingest_split(
@@ -40,6 +42,7 @@ def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
             split=split,
             out=workspace.records,
             params=params.ingest,
+            vocabulary=workspace.vocabulary,
             inputs=inputs,
             engine=engine_of(params.compute),
             progress=advance,

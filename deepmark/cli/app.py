@@ -91,15 +91,20 @@ def init(
         Profile | None,
         typer.Option(show_default=False, help="The recipe; paper where none is given."),
     ] = None,
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A vocabulary.yaml: categories and landmarks of your own labels."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     from deepmark.workspace.init import init_workspace
 
-    workspace = init_workspace(folder.resolve(), profile)
+    workspace = init_workspace(folder.resolve(), profile, vocabulary)
     if as_json:
         print_json({"workspace": str(workspace.root), "raw": str(workspace.raw)})
         return
-    typer.echo(f"{folder}: a workspace. Put DeepFashion2 into {folder / 'data/raw'}, then `dvc repro` in {folder}.")
+    data = "DeepFashion2" if vocabulary is None else f"images and labels of {workspace.vocabulary.name}"
+    typer.echo(f"{folder}: a workspace. Put {data} into {folder / 'data/raw'}, then `dvc repro` in {folder}.")
 
 
 @app.command()

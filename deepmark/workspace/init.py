@@ -6,9 +6,13 @@ from os import PathLike
 from pathlib import Path
 
 from deepmark.errors import DeepmarkError, as_path, missing_extra, nearest
+from deepmark.files import write_text
+from deepmark.vocabulary import check_same
+from deepmark.vocabulary.vocabulary_file import read_vocabulary
 from deepmark.workspace.environment import tool
 from deepmark.workspace.git import IDENTITY, git, run_git
 from deepmark.workspace.layout import Workspace, check_place
+from deepmark.workspace.vocabulary_stage import with_vocabulary
 
 _GIT_IGNORE = "/data/?*\n!/data/.gitignore\n!/data/*.dvc\n/runs/\n/dvc_plots/\n/mlflow.db\n/mlartifacts/\n/.dagster/\n"
 """data/raw.dvc is for git, what lies beside it is not. For "/data/*" DVC would take data/ itself to be ignored, and not
@@ -41,16 +45,22 @@ def _run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         raise DeepmarkError(f"{cwd}: `{' '.join(command)}` failed: {error.stderr.strip()}") from None
 
 
-def init_workspace(root: str | PathLike[str], profile: str | None = None) -> Workspace:
+def init_workspace(
+    root: str | PathLike[str], profile: str | None = None, vocabulary: str | PathLike[str] | None = None
+) -> Workspace:
     """Make `root` a workspace with a git and a DVC repository of its own; an existing workspace is left as it is.
 
-    `profile` is "paper" for a new workspace, unless it is named. What an error leaves unfinished is removed.
+    `profile` is "paper" for a new workspace, unless it is named. `vocabulary` is a vocabulary.yaml, which is copied
+    into the workspace; without one, labels are of DeepFashion2's categories. What an error leaves unfinished is
+    removed.
 
-    Raises DeepmarkError where the folder holds something else, a workspace of another profile, or has a name that its
-    tools cannot work with, and where there is no such profile.
+    Raises DeepmarkError where the folder holds something else, a workspace of another profile or vocabulary, or has a
+    name that its tools cannot work with, and where there is no such profile, or the vocabulary has a fault.
     """
     root, wanted = as_path(root, "init_workspace: root"), profile
     profile = str(profile or "paper")
+    words = None if vocabulary is None else as_path(vocabulary, "init_workspace: vocabulary")
+    named = None if words is None else read_vocabulary(words)
     check_place(root)
     if not profile_file(profile).is_file():
         raise DeepmarkError(f"profile '{profile}': there is none of this name. {nearest(str(profile), profiles())}")
@@ -60,6 +70,9 @@ def init_workspace(root: str | PathLike[str], profile: str | None = None) -> Wor
                 f"{root}: a workspace of the profile {made_with} already; it stays as it is. Give a new folder for "
                 f"{profile}, or change its params.yaml."
             )
+        if named is not None:
+            remedy = "Give a new folder, or change its vocabulary.yaml."
+            check_same(named, words, Workspace(root).vocabulary, f"the workspace {root}", remedy)
         return Workspace(root)
     if root.exists() and not root.is_dir():
         raise DeepmarkError(f"{root}: is a file. Give a new folder.")
@@ -71,7 +84,7 @@ def init_workspace(root: str | PathLike[str], profile: str | None = None) -> Wor
         raise missing_extra("pipeline")
     existed = root.exists()
     try:
-        _make(root, profile)
+        _make(root, profile, words)
     except BaseException:
         for left in [*root.iterdir()] if root.is_dir() else []:
             shutil.rmtree(left) if left.is_dir() else left.unlink()
@@ -81,10 +94,13 @@ def init_workspace(root: str | PathLike[str], profile: str | None = None) -> Wor
     return Workspace(root)
 
 
-def _make(root: Path, profile: str) -> None:
+def _make(root: Path, profile: str, vocabulary: Path | None) -> None:
     root.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(profile_file(profile), root / "params.yaml")
     shutil.copyfile(dvc_yaml(), root / "dvc.yaml")
+    if vocabulary is not None:
+        shutil.copyfile(vocabulary, Workspace(root).vocabulary_file)
+        write_text(root / "dvc.yaml", with_vocabulary((root / "dvc.yaml").read_text("utf-8"), root / "dvc.yaml"))
     (root / ".gitignore").write_text(_GIT_IGNORE, "utf-8")
     (root / "data").mkdir()
     git(root, "init", "--quiet", "--initial-branch=main")

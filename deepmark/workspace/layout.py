@@ -11,6 +11,7 @@ from deepmark.errors import DeepmarkError, as_path
 
 if TYPE_CHECKING:
     from deepmark.params import Params
+    from deepmark.vocabulary import Vocabulary
 
 _UNUSABLE = re.compile(r"[?{}\x00-\x1f\x7f\ud800-\udfff]|%[0-9A-Fa-f]{2}")
 """In a path: Dagster takes ? and %41 of its databases' paths for a URL's, DVC takes braces for a format."""
@@ -52,6 +53,19 @@ class Workspace:
         from deepmark.params import load_params
 
         return load_params(self.root / "params.yaml")
+
+    @property
+    def vocabulary_file(self) -> Path:
+        """The categories and landmarks of the labels, where they are not DeepFashion2's."""
+        return self.root / "vocabulary.yaml"
+
+    @cached_property
+    def vocabulary(self) -> "Vocabulary":
+        """That of the raw labels, which `ingest` reads; all later stages take it from the files that they are given."""
+        from deepmark.vocabulary import DEEPFASHION2
+        from deepmark.vocabulary.vocabulary_file import read_vocabulary
+
+        return read_vocabulary(self.vocabulary_file) if self.vocabulary_file.is_file() else DEEPFASHION2
 
     @property
     def raw(self) -> Path:

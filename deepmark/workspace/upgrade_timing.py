@@ -16,7 +16,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.timing_file import timing_of, write_timing
 from deepmark.schema import STRATEGIES
 from deepmark.workspace.layout import Workspace
-from deepmark.workspace.yaml_lines import edited_yaml, load_yaml, spans
+from deepmark.workspace.yaml_lines import append_items, edited_yaml, indent_of, load_yaml, spans
 
 _READ = {"export": ("none", "flip"), "report": STRATEGIES}
 """The strategies whose timing a stage reads."""
@@ -56,15 +56,15 @@ def with_timing_files(text: str, file: Path) -> str:
             deps = stages[name].setdefault("deps", [])
             new = [path for path in map(_path, strategies) if path not in deps]
             deps += new
-            _append(lines, f"stages.{name}.deps", [f"- {path}" for path in new])
+            append_items(lines, f"stages.{name}.deps", [f"- {path}" for path in new])
     made = (stages.get("predict") or {}).get("do", {})
     if made and not any(_OUT in metric for metric in made.get("metrics", [])):
         made.setdefault("metrics", []).append({_OUT: {"cache": False}})
         there = spans(lines)
         if "stages.predict.do.metrics" not in there and "stages.predict.do.outs" in there:
             first, end = there["stages.predict.do.outs"]
-            lines.insert(end, f"{_indent(lines[first])}metrics:")
-        _append(lines, "stages.predict.do.metrics", [f"- {_OUT}:", "    cache: false"])
+            lines.insert(end, f"{indent_of(lines[first])}metrics:")
+        append_items(lines, "stages.predict.do.metrics", [f"- {_OUT}:", "    cache: false"])
     after = "\n".join(lines) + "\n" if expected != load_yaml(text) else text
     if load_yaml(after) != expected:
         raise DeepmarkError(
@@ -72,19 +72,6 @@ def with_timing_files(text: str, file: Path) -> str:
             "predict, and these files under deps: those of none and flip in export, all in report."
         )
     return after
-
-
-def _append(lines: list[str], name: str, new: list[str]) -> None:
-    """Append lines to the list of this dotted name, as far from the left as its first item."""
-    if name in (there := spans(lines)):
-        first, end = there[name]
-        items = [line for line in lines[first + 1 : end] if line.lstrip().startswith("- ")]
-        indent = _indent(items[0]) if items else f"{_indent(lines[first])}  "
-        lines[end:end] = [indent + line for line in new]
-
-
-def _indent(line: str) -> str:
-    return line[: len(line) - len(line.lstrip())]
 
 
 def with_locked_timings(text: str, contents: Mapping[str, bytes]) -> str:

@@ -79,3 +79,17 @@ def with_value(line: str, value: str) -> str:
     width = len(parts["value"]) + len(parts["comment"] or "") - len((parts["comment"] or "").lstrip())
     comment = (parts["comment"] or "").lstrip()
     return (parts["key"] + (value.ljust(max(width, len(value) + 2)) + comment if comment else value)).rstrip()
+
+
+def append_items(lines: list[str], name: str, new: Sequence[str]) -> None:
+    """Append lines to the list of this dotted name, as far from the left as its first item; without it, nothing."""
+    if name in (there := spans(lines)):
+        first, end = there[name]
+        items = [line for line in lines[first + 1 : end] if line.lstrip().startswith("- ")]
+        indent = indent_of(items[0]) if items else f"{indent_of(lines[first])}  "
+        lines[end:end] = [indent + line for line in new]
+
+
+def indent_of(line: str) -> str:
+    """The spaces before a line's text."""
+    return line[: len(line) - len(line.lstrip())]
