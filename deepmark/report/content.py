@@ -30,9 +30,9 @@ def report_content(workspace: Workspace) -> Content:
     reader = open_shards(workspace, "validation")
     predictions = require_file(workspace.predictions_file(serving), f"deepmark predict --strategy {serving}")
     detections, predicted = read_predictions(predictions)
+    check_same(reader.vocabulary, workspace.shards("validation"), detections.vocabulary, predictions, _REMEDY)
     check_files(workspace.metrics_file(serving), [predictions], f"deepmark evaluate --strategy {serving}")
     items = measured[serving].items
-    check_same(reader.vocabulary, workspace.shards("validation"), detections.vocabulary, predictions, _REMEDY)
     chosen = choose(items, params.pictures, list(reader.vocabulary.by_name))
     with progress("report", len(chosen)) as advance:
         images = draw_images(chosen, reader, detections, items, min_score=params.min_score, progress=advance)
@@ -45,7 +45,7 @@ def report_content(workspace: Workspace) -> Content:
         images=images,
         facts={
             "Run": run_facts(workspace, training),
-            "Model": model_facts(workspace),
+            "Model": model_facts(workspace, reader.vocabulary),
             "Machine": machine_facts(
                 read_timing(workspace.timing_file(serving)).get("device") or predicted.get("device", "unknown")
             ),

@@ -9,7 +9,7 @@ from typing import Any
 
 from deepmark.tracking.provenance import code_version, data_version, workspace_version
 from deepmark.version import __version__
-from deepmark.vocabulary import DEEPFASHION2
+from deepmark.vocabulary import Vocabulary
 from deepmark.workspace.layout import Workspace
 
 _PACKAGES = ("torch", "numpy", "opencv-python-headless")
@@ -31,11 +31,11 @@ def run_facts(workspace: Workspace, training: Mapping[str, Any]) -> dict[str, st
     }
 
 
-def model_facts(workspace: Workspace) -> dict[str, str]:
+def model_facts(workspace: Workspace, vocabulary: Vocabulary) -> dict[str, str]:
     """The cost of the model: parameters, operations, file size; counted without running it."""
     from deepmark.model.cost import cost
 
-    known = cost(workspace.params.model, DEEPFASHION2)
+    known = cost(workspace.params.model, vocabulary)
     flop = {"GFLOP an image, detecting": known["gflop_detecting"], "GFLOP an image, training": known["gflop"]}
     return {
         "backbone": known["backbone"],

@@ -9,6 +9,7 @@ from vocabularies import MANY, SMALL
 from vocabulary_samples import random_case, record
 
 from deepmark.audit.find_issues import find_label_issues
+from deepmark.audit.issue_images import label_panels
 from deepmark.audit.label_issue import LabelIssue
 from deepmark.audit.mean_shape import drawn_shape, fit_mean_shape
 from deepmark.errors import DeepmarkError
@@ -131,3 +132,21 @@ def test_predictions_of_another_vocabulary_are_refused_by_name():
 
     with pytest.raises(DeepmarkError, match="the set of predictions has accessories"):
         issues_of([], MANY, BAGS[:1], found)
+
+
+def test_numbers_stand_at_landmarks_whose_names_do_not_begin_with_left_or_right():
+    issue = LabelIssue(
+        split="train",
+        image_id=101,
+        item="item1",
+        category="shoe",
+        kind="mirrored landmarks",
+        score=0.9,
+        reason="",
+        landmarks=(1, 2, 3),
+    )
+    image = np.zeros((400, 400, 3), np.uint8)
+    (panel,) = label_panels(issue, SHOES[0], image, None, vocabulary=SMALL)
+
+    assert panel.caption == "labelled"
+    assert panel.image.any()

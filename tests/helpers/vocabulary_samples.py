@@ -1,5 +1,9 @@
 """Random records and predictions of any vocabulary, for the tests of the metric, the audit and the report."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
+import cv2
 import numpy as np
 
 from deepmark.schema import SOURCES
@@ -28,6 +32,28 @@ def garment(
         zoom_in=zoom_in,
         viewpoint=viewpoint,
     )
+
+
+def as_drawn(category: Category, box: np.ndarray, rng: np.random.Generator, item: int = 1) -> Garment:
+    """A garment whose visible landmarks lie about where the category's drawing has them in its box."""
+    plain = garment(category, box, np.full(category.landmarks, 2), rng, item)
+    points = np.array(category.shape.points)[: category.landmarks].reshape(-1, 2)
+    landmarks = plain.landmarks.copy()
+    landmarks[:, :2] = box[:2] + points * (box[2:] - box[:2]) + rng.normal(0, 1, points.shape)
+    return replace(plain, landmarks=landmarks)
+
+
+def painted(items: Iterable[Garment], vocabulary: Vocabulary, rng: np.random.Generator) -> np.ndarray:
+    """An RGB image of these garments, each as its category's drawing in its box."""
+    image = np.full((SIZE, SIZE, 3), 225, np.uint8) + rng.integers(0, 20, (SIZE, SIZE, 1), np.uint8)
+    for item in items:
+        shape = vocabulary.categories[item.category].shape
+        points = item.box[:2] + np.array(shape.points) * (item.box[2:] - item.box[:2])
+        color = rng.integers(30, 180, 3).tolist()
+        cv2.fillPoly(image, [points[list(shape.outline)].round().astype(np.int32)], color)
+        for line in (*shape.straps, *shape.inner_lines):
+            cv2.polylines(image, [points[list(line)].round().astype(np.int32)], False, [40, 40, 40], 3)
+    return image
 
 
 def record(number: int, garments: list[Garment], source: str = "shop") -> ImageRecord:
