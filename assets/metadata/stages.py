@@ -159,10 +159,13 @@ def _category_table(categories: dict[str, dict[str, Any]]) -> dg.TableMetadataVa
     def share(counts: dict[str, Any], name: str) -> str:
         return f"{counts.get(name, 0):.1%}"
 
+    shares = {"share": "share_of_items"}
+    if any("released_share_of_items" in counts for counts in categories.values()):
+        shares["released set"] = "released_share_of_items"
     return metadata_table(
-        ("category", "items", "share", "released set"),
+        ("category", "items", *shares),
         [
-            (name, counts["items"], share(counts, "share_of_items"), share(counts, "released_share_of_items"))
+            (name, counts["items"], *(share(counts, key) for key in shares.values()))
             for name, counts in categories.items()
         ],
     )

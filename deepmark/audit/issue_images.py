@@ -13,7 +13,7 @@ from deepmark.geometry import box_iou
 from deepmark.images import decode_jpeg
 from deepmark.shapes import Float
 from deepmark.types import Detections, Garment, ImageRecord
-from deepmark.vocabulary import DEEPFASHION2, Vocabulary
+from deepmark.vocabulary import Vocabulary
 
 _LETTERS = " (L, R: its left, its right)"
 
@@ -78,7 +78,7 @@ def label_panels(
     image: Image,
     detections: Detections | None,
     *,
-    vocabulary: Vocabulary = DEEPFASHION2,
+    vocabulary: Vocabulary,
 ) -> list[Panel]:
     """The label, and the detection in its place if there is one; cropped from the image."""
     items = [item for item in record.garments if item.item == issue.item]

@@ -7,6 +7,7 @@ from test_find_issues import RIGHT, VEST, detected_as
 from deepmark.audit.issue_images import IllustratedIssue, Panel, label_panels
 from deepmark.audit.label_issue import LabelIssue
 from deepmark.audit.page import write_page
+from deepmark.vocabulary import DEEPFASHION2
 
 BLACK = np.zeros((400, 400, 3), np.uint8)
 
@@ -17,7 +18,7 @@ def make_issue(**facts) -> LabelIssue:
 
 
 def panels(issue, detections=None):
-    return label_panels(issue, RIGHT[0], BLACK, detections)
+    return label_panels(issue, RIGHT[0], BLACK, detections, vocabulary=DEEPFASHION2)
 
 
 def test_a_label_is_shown_beside_the_detection_in_its_place():
@@ -36,7 +37,9 @@ def test_a_detection_of_another_category_is_shown_only_where_the_issue_is_about_
 def test_the_crop_holds_the_whole_box_wherever_its_landmarks_are():
     away = replace(RIGHT[0].garments[0], box=np.array([5.0, 5.0, 30.0, 40.0]))
     near, far = (
-        label_panels(make_issue(), replace(RIGHT[0], garments=(item,)), BLACK[:, :, :], None)[0].image
+        label_panels(make_issue(), replace(RIGHT[0], garments=(item,)), BLACK[:, :, :], None, vocabulary=DEEPFASHION2)[
+            0
+        ].image
         for item in (RIGHT[0].garments[0], away)
     )
 
@@ -57,7 +60,7 @@ def test_an_image_without_labelled_items_is_shown_too(detections):
         item=None, category=None, kind="missing label", box=None if detections is None else detections.boxes[0] * 1.0
     )
 
-    assert label_panels(missing, replace(RIGHT[0], garments=()), BLACK, detections)
+    assert label_panels(missing, replace(RIGHT[0], garments=()), BLACK, detections, vocabulary=DEEPFASHION2)
 
 
 def test_html_in_a_reason_is_escaped_on_the_page(tmp_path):
