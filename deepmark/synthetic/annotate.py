@@ -8,11 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from deepmark.schema import CATEGORIES
 from deepmark.shapes import Float, Int
 from deepmark.synthetic.canvas import Canvas, Size
 from deepmark.synthetic.garment_shape import Points
 from deepmark.synthetic.render_garment import PaintedGarment
+from deepmark.vocabulary import DEEPFASHION2, Category
 
 SMALL, LARGE = 0.1, 0.4
 """Shares of the image; the box of a garment of moderate scale is between them."""
@@ -35,29 +35,56 @@ def annotate(canvas: Canvas, painted: PaintedGarment, *, labelled: bool = True) 
 
     Without `labelled`, all landmarks are 0, 0, 0, as in some items of the real files.
     """
-    size = canvas.size
     placed = painted.placed
-    cloth = [p for piece, p in zip(placed.pieces, placed.polygons, strict=True) if piece.kind != "lining"]
+    return annotation_of(
+        canvas,
+        DEEPFASHION2.categories[placed.design.category],
+        cloth=[p for piece, p in zip(placed.pieces, placed.polygons, strict=True) if piece.kind != "lining"],
+        layers=painted.cloth,
+        landmarks=read_landmarks(canvas, painted),
+        viewpoint=placed.viewpoint,
+        style=placed.design.style,
+        labelled=labelled,
+    )
+
+
+def annotation_of(
+    canvas: Canvas,
+    category: Category,
+    *,
+    cloth: list[Points],
+    layers: tuple[int, int],
+    landmarks: Int[np.ndarray, "k 3"],
+    viewpoint: int,
+    style: int,
+    labelled: bool,
+) -> dict[str, Any] | None:
+    """As `annotate`, of a garment whose cloth was painted from these polygons in these layers, the first and the last.
+
+    `landmarks` are as in the file.
+    """
+    size = canvas.size
     visible = [part for part in (clip(polygon, size) for polygon in cloth) if len(part)]
-    if not visible or _visible_share(canvas, painted, cloth) < LEAST_VISIBLE:
+    share = _visible_share(canvas, layers, cloth)
+    if not visible or share < LEAST_VISIBLE:
         return None
     outline = np.concatenate(visible)
     box = np.rint([*outline.min(axis=0), *outline.max(axis=0)]).astype(int)
     if min(box[2:] - box[:2]) < _LEAST_SIDE:
         return None
-    landmarks = read_landmarks(canvas, painted)
     values = landmarks if labelled else np.zeros_like(landmarks)
-    category = CATEGORIES[placed.design.category]
+    hidden = np.mean(landmarks[:, 2] == 1) if len(landmarks) else 1 - share
+    outside = np.mean(landmarks[:, 2] == 0) if len(landmarks) else 0.0
     return {
         "segmentation": [np.rint(part).astype(int).reshape(-1).tolist() for part in visible],
         "scale": _scale(box, size),
-        "viewpoint": placed.viewpoint,
-        "zoom_in": _zoom_in(landmarks),
+        "viewpoint": viewpoint,
+        "zoom_in": 1 if outside == 0 else 2 if outside <= ZOOMED else 3,
         "landmarks": values.reshape(-1).tolist(),
-        "style": placed.design.style,
+        "style": style,
         "bounding_box": box.tolist(),
         "category_id": category.index + 1,
-        "occlusion": _occlusion(landmarks),
+        "occlusion": 1 if hidden < SLIGHT else 2 if hidden <= HEAVY else 3,
         "category_name": category.name,
     }
 
@@ -94,8 +121,8 @@ def clip(polygon: Float[np.ndarray, "n 2"], size: Size) -> Float[np.ndarray, "m 
     return polygon
 
 
-def _visible_share(canvas: Canvas, painted: PaintedGarment, cloth: list[Points]) -> float:
-    first, last = painted.cloth
+def _visible_share(canvas: Canvas, layers: tuple[int, int], cloth: list[Points]) -> float:
+    first, last = layers
     seen = cv2.countNonZero(cv2.inRange(canvas.layers, first, last))
     whole = sum(cv2.contourArea(polygon.astype(np.float32)) for polygon in cloth)
     return float(seen / max(whole, 1.0))
@@ -104,13 +131,3 @@ def _visible_share(canvas: Canvas, painted: PaintedGarment, cloth: list[Points])
 def _scale(box: Int[np.ndarray, "4"], size: Size) -> int:
     share = (box[2] - box[0]) * (box[3] - box[1]) / (size[0] * size[1])
     return 1 if share < SMALL else 2 if share <= LARGE else 3
-
-
-def _occlusion(landmarks: Int[np.ndarray, "k 3"]) -> int:
-    share = np.mean(landmarks[:, 2] == 1)
-    return 1 if share < SLIGHT else 2 if share <= HEAVY else 3
-
-
-def _zoom_in(landmarks: Int[np.ndarray, "k 3"]) -> int:
-    share = np.mean(landmarks[:, 2] == 0)
-    return 1 if share == 0 else 2 if share <= ZOOMED else 3
