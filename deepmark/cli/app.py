@@ -16,6 +16,7 @@ from deepmark.cli import export as export_command
 from deepmark.cli import measure as measure_command
 from deepmark.cli import registry as registry_commands
 from deepmark.cli import serve as serve_command
+from deepmark.cli import synth as synth_command
 from deepmark.cli import upgrade as upgrade_command
 from deepmark.cli.errors import DEBUG, Commands
 from deepmark.cli.options import (
@@ -30,9 +31,8 @@ from deepmark.cli.options import (
     print_facts,
     print_json,
 )
-from deepmark.cli.outputs import CSV, IMPORTED, check_folder, check_new_file
-from deepmark.errors import DeepmarkError
-from deepmark.schema import Backbone, Statistics
+from deepmark.cli.outputs import CSV, IMPORTED, check_new_file
+from deepmark.schema import Backbone
 from deepmark.version import __version__
 from deepmark.vocabulary import DEEPFASHION2
 
@@ -108,50 +108,7 @@ def init(
     typer.echo(f"{folder}: a workspace. Put {data} into {folder / 'data/raw'}, then `dvc repro` in {folder}.")
 
 
-@app.command()
-def synth(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where train/ and validation/ are made.")],
-    train: Annotated[int, typer.Option(min=0, help="Images to train on.")] = 4500,
-    validation: Annotated[int, typer.Option(min=0, help="Images to validate on.")] = 300,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 1,
-    statistics: Annotated[
-        Statistics,
-        typer.Option(help="deepfashion2: images of its shapes, and training items as frequent as there, some rare."),
-    ] = Statistics.EVEN,
-    vocabulary: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the categories of a vocabulary.yaml from their outlines.")
-    ] = None,
-    video: Annotated[bool, typer.Option("--video", help="Draw a clip instead: clip.mp4 and its truth.jsonl.")] = False,
-    frames: Annotated[int, typer.Option(min=60, help="Of the clip, 25 a second.")] = 150,
-    as_json: JsonOption = False,
-) -> None:
-    """Draw garments in DeepFashion2's own file format, landmarks exact.
-
-    With `--vocabulary`, those of another vocabulary, from its outlines. With `--video`, two wearers who walk, turn and
-    pass each other; one is hidden for ten frames.
-    """
-    from deepmark.progress import progress
-    from deepmark.synthetic import draw_clip_files, draw_dataset
-    from deepmark.vocabulary.vocabulary_file import read_vocabulary
-
-    if video and vocabulary is not None:
-        raise DeepmarkError("--video draws garments of DeepFashion2. Leave --vocabulary out, or draw images.")
-    words = DEEPFASHION2 if vocabulary is None else read_vocabulary(vocabulary)
-    check_folder(folder, "DIR")
-    with progress("draw", frames if video else train + validation) as advance:
-        if video:
-            facts = draw_clip_files(folder, frames=frames, seed=seed, progress=advance)
-        else:
-            facts = draw_dataset(
-                folder,
-                train=train,
-                validation=validation,
-                seed=seed,
-                statistics=statistics,
-                vocabulary=words,
-                progress=advance,
-            )
-    print_facts(facts, as_json)
+app.command()(synth_command.synth)
 
 
 @app.command()

@@ -15,18 +15,18 @@ from deepmark.errors import DeepmarkError
 from deepmark.schema import SOURCES, SPLITS
 from deepmark.shapes import Int, UInt8
 from deepmark.synthetic.annotate import annotation_of
-from deepmark.synthetic.background import paint_background, paint_objects, paint_surface
+from deepmark.synthetic.background import paint_background, paint_surface
 from deepmark.synthetic.camera import Box
 from deepmark.synthetic.canvas import Canvas, Size
 from deepmark.synthetic.garment_shape import Points
 from deepmark.synthetic.scene import IMAGES_PER_PAIR, add_camera_effects
-from deepmark.synthetic.texture import TILE, Texture, fold_light, sample_texture, shaded, tile_texture
+from deepmark.synthetic.texture import TILE, Texture, fold_light, pick_color, sample_texture, shaded, tile_texture
 from deepmark.vocabulary import Category, Shape, Vocabulary
 
 _COUNTS = (0.4, 0.3, 0.2, 0.1)
-_CROPPED, _MIRRORED, _WITH_OBJECTS, _UNLABELLED = 0.15, 0.5, 0.3, 0.005
-"""Probabilities: of one to four garments; a garment reaches beyond its place; it is mirrored; an object lies before
-them; an item has no labels."""
+_CROPPED, _MIRRORED, _WITH_CARD, _UNLABELLED = 0.15, 0.5, 0.3, 0.005
+"""Probabilities: of one to four garments; a garment reaches beyond its place; it is mirrored; a card lies before
+one; an item has no labels."""
 
 _TURN, _MOST_TURN, _SHEAR, _JITTER = 0.2, 0.45, 0.06, 0.006
 """Standard deviation and limit of the rotation, radians: left stays left; standard deviations of the shear, and of the
@@ -85,10 +85,8 @@ def _paint(rng: Generator, garments: list[Category], size: Size, source: str) ->
     cells = _cells(rng, size, len(garments))
     placed = [_placed(rng, category, cell) for category, cell in zip(garments, cells, strict=True)]
     layers = [_paint_garment(rng, canvas, one, sample_texture(rng)) for one in placed]
-    if rng.random() < _WITH_OBJECTS:
-        everything = np.clip(np.concatenate([one.points for one in placed]), 0, size[::-1])
-        (x0, y0), (x1, y1) = everything.min(axis=0).tolist(), everything.max(axis=0).tolist()
-        paint_objects(rng, canvas, (x0, y0, x1, y1))
+    if rng.random() < _WITH_CARD:
+        _paint_card(rng, canvas, placed[rng.integers(len(placed))].points)
     items = [
         annotation_of(
             canvas,
@@ -185,6 +183,13 @@ def _paint_garment(rng: Generator, canvas: Canvas, placed: _Placed, texture: Tex
     for line in shape.inner_lines:
         canvas.line(points[list(line)], texture.trim, round(_LINE * unit))
     return first, canvas.count
+
+
+def _paint_card(rng: Generator, canvas: Canvas, points: Points) -> None:
+    """Paint a card before a garment: no object that could be one of the vocabulary's."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    center, half = rng.uniform(low, high), (high - low).min() * rng.uniform(0.08, 0.2, 2)
+    canvas.fill(center + half * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]), pick_color(rng))
 
 
 def _landmarks(canvas: Canvas, points: Points, last: int) -> Int[np.ndarray, "k 3"]:
