@@ -119,7 +119,7 @@ class ShardParts:
         advance = self.progress or (lambda count: None)
         predictor, size = self.model.predictor(), self.model.params.batch_size
         remedy = "Predict with a model that was trained for this vocabulary."
-        check_same(predictor.vocabulary, self.model.path, self.reader.vocabulary, "the shards", remedy)
+        check_same(predictor.vocabulary, self.model.path, self.reader.vocabulary, "the folder of shards", remedy)
         with at_once(predictor) as count:
             work = {"batch_size": size, "at_once": count}
             found = predict_shards(self.reader, predictor, positions=positions, progress=advance, **work)

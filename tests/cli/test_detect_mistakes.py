@@ -3,8 +3,10 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from vocabularies import SMALL
 from white_images import standard_input
 
+from deepmark.errors import DeepmarkError
 from deepmark.infer import detection_files
 from deepmark.infer.choose_garments import category_numbers
 from deepmark.vocabulary import DEEPFASHION2
@@ -78,3 +80,9 @@ def test_parquet_without_pyarrow_names_the_extra(detect, monkeypatch):
 
 def test_categories_are_known_by_any_spelling():
     assert category_numbers(["vest dress", "Vest-Dress", "vest_dress"], DEEPFASHION2) == {11}
+
+
+def test_categories_of_another_vocabulary_are_known_by_their_names():
+    assert category_numbers(["hat", "Bag"], SMALL) == {0, 2}
+    with pytest.raises(DeepmarkError, match=r"no category is named 'skirt'\."):
+        category_numbers(["skirt"], SMALL)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from exported import EXPORTED_SIZE, canvases
 from small_detector import small_detector
+from vocabularies import MANY, SMALL
 
 from deepmark.digests import check_digest
 from deepmark.errors import DeepmarkError
@@ -74,3 +75,18 @@ def test_a_changed_byte_is_told(exported, tmp_path):
     check_digest(exported, "Copy it again.")
     with pytest.raises(DeepmarkError, match=r"damaged: its bytes are not those that were written. Copy it again."):
         check_digest(damaged, "Copy it again.")
+
+
+@pytest.mark.parametrize(("vocabulary", "flip"), [(SMALL, False), (MANY, False), (MANY, True)], ids=str)
+def test_a_file_of_other_garments_finds_what_torch_finds_and_names_them(vocabulary, flip, tmp_path):
+    detector = small_detector(EXPORTED_SIZE, "grouped" if flip else "separate", vocabulary)
+    file = tmp_path / ("model_flip.onnx" if flip else "model.onnx")
+    export_onnx(detector, file, PROFILE_PREDICT_PARAMS, flip=flip)
+    found = equality(detector, tmp_path / "model.onnx", map(canvases, (1, 2)), PROFILE_PREDICT_PARAMS, flip=flip)
+    exported = OnnxDetector(tmp_path / "model.onnx", strategy="flip" if flip else "nms", min_score=0.0)
+
+    assert found.holds(), found
+    assert found.garments > 30
+    assert exported.vocabulary == vocabulary
+    for garment in exported.detect([PlacedImage.of_canvas(canvases(1)[0])])[0].as_dicts():
+        assert tuple(garment["landmarks"]) == vocabulary.by_name[garment["category"]].parts

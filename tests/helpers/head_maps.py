@@ -11,11 +11,11 @@ from torch import Tensor
 from deepmark import geometry
 from deepmark.model.heads import HeadMaps, head_channels
 from deepmark.model.landmark_channels import LandmarkLayout
-from deepmark.schema import CATEGORIES, MOST_LANDMARKS
+from deepmark.schema import CATEGORIES
 from deepmark.train.gaussians import Peaks, draw_cells
 from deepmark.train.targets import Targets, collate, make_targets
 from deepmark.types import Sample
-from deepmark.vocabulary import DEEPFASHION2
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 
 def noise_maps(
@@ -91,13 +91,18 @@ def ideal_maps(targets: Targets, layout: LandmarkLayout = SEPARATE) -> HeadMaps:
 
 
 def drawn_sample(
-    garments: list[tuple[int, tuple[float, float, float, float]]], canvas: tuple[int, int], affine: np.ndarray
+    garments: list[tuple[int, tuple[float, float, float, float]]],
+    canvas: tuple[int, int],
+    affine: np.ndarray,
+    vocabulary: Vocabulary = DEEPFASHION2,
 ) -> Sample:
-    """A sample with garments in the shape of the dataset's figure: (category, box in pixels of the canvas) each."""
+    """A sample with garments in the shape of the vocabulary's figures: (category, box in pixels of the canvas) each."""
     boxes = np.array([box for _, box in garments], np.float32).reshape(-1, 4)
-    landmarks = np.zeros((len(garments), MOST_LANDMARKS, 3), np.float32)
+    landmarks = np.zeros((len(garments), vocabulary.most_landmarks, 3), np.float32)
     for i, (category, (x0, y0, x1, y1)) in enumerate(garments):
-        points = (0.98 * np.array(CATEGORIES[category].shape.points) + 0.01) * (x1 - x0, y1 - y0) + (x0, y0)
+        own = vocabulary.categories[category]
+        figure = np.array(own.shape.points)[: own.landmarks].reshape(-1, 2)
+        points = (0.98 * figure + 0.01) * (x1 - x0, y1 - y0) + (x0, y0)
         inside = ((points >= 0) & (points < canvas[::-1])).all(axis=1)
         landmarks[i, : len(points)][inside] = np.column_stack([points, np.full(len(points), 2)])[inside]
     return Sample(
@@ -125,7 +130,7 @@ def mirrored_sample(sample: Sample) -> Sample:
 
 
 def ideal_maps_of(samples: list[Sample], layout: LandmarkLayout = SEPARATE) -> HeadMaps:
-    return ideal_maps(make_targets(collate(samples), DEEPFASHION2), layout)
+    return ideal_maps(make_targets(collate(samples), layout.vocabulary), layout)
 
 
 def ungrouped(maps: HeadMaps) -> HeadMaps:

@@ -3,12 +3,13 @@
 from typing import Literal
 
 import torch
-from layouts import LAYOUTS
 from torch import Tensor, nn
 
 from deepmark.model.detector import Detector
 from deepmark.model.heads import STRIDE, Heads
+from deepmark.model.landmark_channels import landmark_layout
 from deepmark.params import ModelParams
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 _FEATURES = 8
 
@@ -24,12 +25,14 @@ class SmallBackbone(nn.Conv2d):
 
 
 def small_detector(
-    input_size: tuple[int, int] = (64, 96), landmark_maps: Literal["separate", "grouped"] = "separate"
+    input_size: tuple[int, int] = (64, 96),
+    landmark_maps: Literal["separate", "grouped"] = "separate",
+    vocabulary: Vocabulary = DEEPFASHION2,
 ) -> Detector:
     """A detector whose maps vary a lot from cell to cell, with offsets of 0.5 everywhere."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(7)
-        heads = Heads(_FEATURES, hidden=16, layout=LAYOUTS[landmark_maps])
+        heads = Heads(_FEATURES, hidden=16, layout=landmark_layout(vocabulary, landmark_maps))
         params = ModelParams(backbone="mobile", input_size=input_size, landmark_maps=landmark_maps)
         detector = Detector(SmallBackbone(), heads, params)
         for name, head in heads.named_children():

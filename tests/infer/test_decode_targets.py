@@ -8,13 +8,15 @@ from head_maps import (
     mirrored_sample,
 )
 from layouts import GROUPED, LAYOUTS, SEPARATE
+from vocabularies import MANY, SMALL
 
 from deepmark import geometry
 from deepmark.infer.decode import decode
 from deepmark.model.heads import STRIDE
-from deepmark.model.landmark_channels import LandmarkLayout
+from deepmark.model.landmark_channels import LandmarkLayout, landmark_layout
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME
 from deepmark.types import Detections, Sample
+from deepmark.vocabulary import Vocabulary
 
 each_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
@@ -82,6 +84,21 @@ def test_targets_of_several_garments_in_a_picture_decode_to_all_of_them(layout: 
     (found,) = decoded_ideally([sample], layout)
 
     assert_comes_back(sample, found)
+
+
+@pytest.mark.parametrize("kind", ["separate", "grouped"])
+@pytest.mark.parametrize("vocabulary", [SMALL, MANY], ids=lambda one: one.name)
+def test_targets_of_other_vocabularies_decode_to_their_garments(vocabulary: Vocabulary, kind: str) -> None:
+    layout, affine = landmark_layout(vocabulary, kind), np.array([[0.5, 0, 0], [0, 0.5, 0]])
+    numbers = range(0, len(vocabulary.categories), max(1, len(vocabulary.categories) // 6))
+    samples = [drawn_sample([(number, BOXES["large"])], CANVAS, affine, vocabulary) for number in numbers]
+
+    for sample, found in zip(samples, decoded_ideally(samples, layout), strict=True):
+        assert_comes_back(sample, found)
+        best, category = found[0], vocabulary.categories[sample.categories[0]]
+        assert best.as_dicts()[0]["category"] == category.name
+        assert tuple(best.as_dicts()[0]["landmarks"]) == category.parts
+        assert not best.landmarks[0, category.landmarks :].any()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import textwrap
 import pytest
 import torch
 from registered import flip_bit
+from vocabularies import SMALL
 
 from deepmark.compute.local import Local
 from deepmark.data import predictions as predictions_file
@@ -268,3 +269,12 @@ def test_the_file_holds_no_clock_and_no_machine(workspace):
 
     assert facts.keys() == {"strategy", "checkpoint_sha256", "mlflow_run_id"}
     assert os.uname().nodename.encode() not in (workspace.root / "flip.parquet").read_bytes()
+
+
+def test_a_model_of_another_vocabulary_than_the_shards_is_refused_by_name(workspace):
+    save_detector(build_detector(workspace.params.model, SMALL, seed=1), workspace.model_file)
+
+    words = "has the vocabulary accessories, but the folder of shards has DeepFashion2: category 1"
+    with pytest.raises(DeepmarkError, match=words):
+        predict(workspace)
+    assert not (workspace.root / "flip.parquet").exists()

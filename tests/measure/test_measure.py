@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from vocabularies import SMALL
 
+from deepmark.errors import DeepmarkError
 from deepmark.measure.draw_measurements import draw_measurements
 from deepmark.measure.measure import measure, path_length
 from deepmark.measure.precision import Precision, by_oks
@@ -134,3 +136,18 @@ def test_a_large_image_comes_back_smaller():
     garments = measure(found(), TABLE, by_oks(DEEPFASHION2), PIXELS)
 
     assert draw_measurements(np.zeros((4000, 3000, 3), np.uint8), garments, PIXELS).shape[0] == 2000
+
+
+def test_garments_of_another_vocabulary_than_the_tables_are_refused():
+    hats = Detections(
+        boxes=np.array([[0, 0, 9, 9]], np.float32),
+        scores=np.array([0.8], np.float32),
+        categories=np.array([SMALL.by_name["hat"].index]),
+        landmarks=np.zeros((1, 6, 2), np.float32),
+        landmark_scores=np.zeros((1, 6), np.float32),
+        vocabulary=SMALL,
+    )
+
+    with pytest.raises(DeepmarkError, match=r'does not know the category "hat"\. Read both .* accessories'):
+        measure(hats, TABLE, by_oks(DEEPFASHION2), PIXELS)
+    assert measure(hats, {one.name: () for one in SMALL.categories}, by_oks(SMALL), PIXELS)[0].lengths == ()

@@ -1,6 +1,7 @@
 """The table of measurements: what it may hold, and what is told of one that holds something else."""
 
 import pytest
+from vocabularies import SMALL
 
 from deepmark.errors import DeepmarkError
 from deepmark.measure.table import read_table
@@ -35,6 +36,15 @@ def test_landmarks_are_named_or_numbered_from_one_and_a_key_names_several_catego
         assert one.name == "width"
         assert [parts[landmark] for landmark in one.landmarks] == ["left armpit", "right armpit"]
     assert table["skirt"] == ()
+
+
+def test_deepmarks_own_table_is_of_deepfashion2_and_says_so_and_another_may_be_given(tmp_path):
+    with pytest.raises(DeepmarkError, match="DeepFashion2's garments, and this model is of the vocabulary accessories"):
+        read_table(None, SMALL)
+    table = read_table(written(tmp_path, "bag:\n  width: {straight: [left bottom, right bottom]}\n"), SMALL)
+
+    assert [one.landmarks for one in table["bag"]] == [(3, 2)]
+    assert table["hat"] == ()
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """A training starts with all weights of another model that match, and with no others."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
+from vocabularies import MANY, SMALL
 
 from deepmark.errors import DeepmarkError
 from deepmark.model.backbones.deform import DeformConv2d
@@ -45,6 +47,28 @@ def test_what_the_network_learns_with_stays_where_it_lies(tmp_path):
     start_from(new, saved(build_detector(MOBILE, DEEPFASHION2, seed=1), tmp_path))
 
     assert {name: (value.data_ptr(), value.stride()) for name, value in new.state_dict().items()} == before
+
+
+def test_from_a_model_of_another_vocabulary_everything_is_taken_but_the_heads_of_categories_and_landmarks(tmp_path):
+    """Even where they have as many channels: what those stand for is another thing."""
+    renamed = replace(SMALL, categories=tuple(replace(one, name=f"{one.name} two") for one in SMALL.categories))
+    old, new = build_detector(MOBILE, renamed, seed=1), build_detector(MOBILE, SMALL, seed=2)
+
+    facts = start_from(new, saved(old, tmp_path))
+
+    heads = ("center_heatmap", "landmark_vectors", "landmark_heatmap")
+    assert facts["heads_left"] == [f"heads.{name}" for name in heads]
+    assert (facts["vocabulary"], facts["tensors_left"]) == ("accessories", 12)
+    assert torch.equal(new.heads.size[2].weight, old.heads.size[2].weight)
+    assert not torch.equal(new.heads.center_heatmap[0].weight, old.heads.center_heatmap[0].weight)
+
+
+def test_weights_of_deepfashion2_may_start_a_training_of_other_garments(tmp_path):
+    facts = start_from(
+        build_detector(MOBILE, MANY, seed=2), saved(build_detector(MOBILE, DEEPFASHION2, seed=1), tmp_path)
+    )
+
+    assert facts["heads_taken"] == ["heads.size", "heads.center_offset", "heads.landmark_offset"]
 
 
 def test_a_head_for_other_outputs_is_left_whole(tmp_path):

@@ -2,13 +2,21 @@
 
 from itertools import combinations
 
+import numpy as np
 import pytest
 from layouts import GROUPED, LAYOUTS, SEPARATE
+from vocabularies import MANY, SMALL
 
-from deepmark.model.landmark_channels import LandmarkLayout
+from deepmark.model.landmark_channels import LandmarkLayout, landmark_layout
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, LANDMARKS, MIRROR
 
-each_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+OTHERS = {
+    f"{vocabulary.name}, {kind}": landmark_layout(vocabulary, kind)
+    for vocabulary in (SMALL, MANY)
+    for kind in ("separate", "grouped")
+}
+ALL = LAYOUTS | OTHERS
+each_layout = pytest.mark.parametrize("layout", ALL.values(), ids=ALL)
 
 
 def channel(category: str, number: int) -> int:
@@ -33,20 +41,37 @@ def test_grouped_makes_80_channels_of_294():
 
 @each_layout
 def test_every_landmark_has_one_channel_and_every_channel_a_landmark(layout: LandmarkLayout):
-    assert len(layout.channel_of) == LANDMARKS
+    assert len(layout.channel_of) == layout.vocabulary.landmarks
     assert set(layout.channel_of) == set(range(layout.channels))
 
 
 @each_layout
 def test_no_garment_has_two_landmarks_in_one_channel(layout: LandmarkLayout):
-    for category in CATEGORIES:
+    for category in layout.vocabulary.categories:
         assert len(set(layout.channel_of[category.span])) == category.landmarks, category.name
 
 
 @each_layout
 def test_mirroring_a_landmark_mirrors_its_channel(layout: LandmarkLayout):
-    assert [layout.channel_of[MIRROR[j]] for j in range(LANDMARKS)] == [layout.mirror[c] for c in layout.channel_of]
+    mirror = layout.vocabulary.mirror
+    assert [layout.channel_of[mirror[j]] for j in range(len(mirror))] == [layout.mirror[c] for c in layout.channel_of]
     assert [layout.mirror[c] for c in layout.mirror] == list(range(layout.channels))
+
+
+@each_layout
+def test_the_tables_by_category_say_what_the_flat_list_does(layout: LandmarkLayout):
+    for category in layout.vocabulary.categories:
+        own = layout.channel_of[category.span]
+        assert layout.by_category[category.index, : category.landmarks].tolist() == list(own)
+        assert set(np.flatnonzero(layout.of_category[category.index]).tolist()) == set(own)
+
+
+def test_landmarks_of_one_name_share_a_channel_only_where_their_mirror_partners_do():
+    grouped = OTHERS["forty garments, grouped"]
+    parts, mirror = MANY.parts, MANY.mirror
+    for a, b in combinations(range(0, MANY.landmarks, 7), 2):
+        alike = parts[a] == parts[b] and parts[mirror[a]] == parts[mirror[b]]
+        assert (grouped.channel_of[a] == grouped.channel_of[b]) == alike
 
 
 def test_the_mirror_image_of_a_group_is_called_right_where_it_is_called_left():

@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from vocabularies import MANY, SMALL
 from workspaces import REPOSITORY
 
 from deepmark.errors import DeepmarkError
@@ -16,6 +18,7 @@ from deepmark.model.detector import (
     load_network,
     save_detector,
 )
+from deepmark.model.landmark_channels import landmark_layout
 from deepmark.params import ModelParams, load_params
 from deepmark.schema import CATEGORIES
 from deepmark.vocabulary import DEEPFASHION2
@@ -24,6 +27,13 @@ MOBILE = ModelParams(backbone="mobile", input_size=(64, 96))
 
 
 GROUPED = ModelParams(backbone="mobile", input_size=(64, 96), landmark_maps="grouped")
+
+
+def description_in(file: Path) -> dict[str, str]:
+    """What the header of a model file says of it."""
+    content = file.read_bytes()
+    metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    return json.loads(metadata["deepmark"])
 
 
 def test_the_mean_of_the_pictures_is_kept_with_the_weights(tmp_path):
@@ -38,12 +48,27 @@ def test_the_mean_of_the_pictures_is_kept_with_the_weights(tmp_path):
 def test_the_file_says_what_it_holds_to_any_reader(tmp_path):
     save_detector(build_detector(MOBILE, DEEPFASHION2, seed=0), tmp_path / "model.safetensors")
 
-    head = (tmp_path / "model.safetensors").read_bytes()
-    metadata = json.loads(head[8 : 8 + int.from_bytes(head[:8], "little")])["__metadata__"]
-    description = json.loads(metadata["deepmark"])
+    description = description_in(tmp_path / "model.safetensors")
 
     assert json.loads(description["model"])["backbone"] == "mobile"
     assert json.loads(description["categories"]) == [category.name for category in CATEGORIES]
+
+
+@pytest.mark.parametrize("vocabulary", [SMALL, MANY], ids=lambda one: one.name)
+def test_the_vocabulary_comes_back_with_the_model(vocabulary, tmp_path):
+    save_detector(build_detector(GROUPED, vocabulary, seed=0), tmp_path / "model.safetensors")
+    loaded = load_network(tmp_path / "model.safetensors")
+
+    assert loaded.vocabulary == vocabulary
+    assert loaded.vocabulary.name == vocabulary.name
+    assert loaded.layout == landmark_layout(vocabulary, "grouped")
+
+
+def test_the_file_of_a_model_of_deepfashion2_does_not_hold_its_vocabulary(tmp_path):
+    save_detector(build_detector(MOBILE, DEEPFASHION2, seed=0), tmp_path / "model.safetensors")
+
+    assert "vocabulary" not in description_in(tmp_path / "model.safetensors")
+    assert load_network(tmp_path / "model.safetensors").vocabulary is DEEPFASHION2
 
 
 def test_the_same_model_is_the_same_file_every_time(tmp_path):

@@ -3,9 +3,13 @@
 import json
 
 from registered import aliases, tags
+from vocabularies import SMALL
 from workspaces import refused
 
+from deepmark.registry.cached_evaluation import EvaluatedVersion
 from deepmark.registry.promote import PROMOTION_TAG, promote
+from deepmark.registry.versions import Registry
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def test_a_better_challenger_is_promoted_and_both_are_shown(deepmark, pair):
@@ -84,3 +88,20 @@ def test_without_any_version_one_is_told_to_register(deepmark, trained):
     assert refused(deepmark("promote", "--workspace", trained.root), "nothing is registered", "`deepmark register`")
     assert refused(deepmark("rollback", "--workspace", trained.root), "there is no champion", "`deepmark models`")
     assert "no version is registered yet" in deepmark("models", "--workspace", trained.root).out
+
+
+def test_a_champion_of_another_vocabulary_is_not_compared_with_and_both_are_named(deepmark, pair, monkeypatch):
+    first = EvaluatedVersion(Registry(pair.root), pair, Registry(pair.root).versions()[-1], pair.root / "runs")
+    assert first.vocabulary is DEEPFASHION2
+    of = property(lambda version: SMALL if version.version.number == 1 else DEEPFASHION2)
+    monkeypatch.setattr(EvaluatedVersion, "vocabulary", of)
+
+    words = [
+        "version 2 has the vocabulary DeepFashion2, but version 1, the champion, has accessories",
+        'category 1 is "short sleeve top" in one and "bag" in the other',
+        "Promote without a comparison: `deepmark promote --force REASON`.",
+    ]
+    assert refused(deepmark("promote", "--workspace", pair.root), *words)
+    assert aliases(pair) == {2: ("challenger",), 1: ("champion",)}
+    assert deepmark("promote", "--workspace", pair.root, "--force", "we sell clothes now").code == 0
+    assert aliases(pair) == {2: ("champion",), 1: ()}

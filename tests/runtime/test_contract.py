@@ -4,9 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 from contracts import contract_of
+from vocabularies import MANY, SMALL
 
 from deepmark.errors import DeepmarkError
 from deepmark.runtime.contract import METADATA_KEY, Contract
+from deepmark.vocabulary import DEEPFASHION2
 
 CONTRACT = contract_of((64, 96))
 
@@ -32,6 +34,36 @@ def test_a_contract_is_of_the_second_version_only_where_it_has_something_of_it()
     assert Contract.from_json(rescored.to_json(), "m") == rescored
     assert json.loads(blended.to_json())["predict"] == first["predict"] | {"landmark_blend": 0.25}
     assert Contract.from_json(blended.to_json(), "m") == blended
+
+
+@pytest.mark.parametrize("vocabulary", [SMALL, MANY], ids=lambda one: one.name)
+def test_a_contract_of_another_vocabulary_holds_all_of_it_in_the_third_version(vocabulary):
+    contract = contract_of((64, 96), vocabulary=vocabulary)
+    values = json.loads(contract.to_json())
+    back = Contract.from_json(contract.to_json(), "model.json")
+
+    assert values["format"] == "deepmark onnx 3"
+    assert [one["name"] for one in values["categories"]] == [one.name for one in vocabulary.categories]
+    assert back == contract
+    assert back.vocabulary.name == vocabulary.name
+    assert [one.drawing for one in back.vocabulary.categories] == [one.drawing for one in vocabulary.categories]
+    assert {one.name: one.shape for one in back.outputs}["landmarks"] == ("batch", 100, vocabulary.most_landmarks, 2)
+
+
+def test_a_contract_whose_vocabulary_is_damaged_or_of_other_categories_says_so():
+    values = json.loads(contract_of((64, 96), vocabulary=SMALL).to_json())
+    damaged = values | {"vocabulary": values["vocabulary"] | {"categories": []}}
+    other = values | {"categories": values["categories"][::-1]}
+
+    with pytest.raises(DeepmarkError, match=r"model\.json: .*categories"):
+        Contract.from_json(json.dumps(damaged), "model.json")
+    with pytest.raises(DeepmarkError, match=r"it has 3 categories, and the vocabulary accessories 3 .*'hat' differs"):
+        Contract.from_json(json.dumps(other), "model.json")
+
+
+def test_a_contract_of_deepfashion2_does_not_hold_its_vocabulary():
+    assert "vocabulary" not in json.loads(CONTRACT.to_json())
+    assert Contract.from_json(CONTRACT.to_json(), "model.json").vocabulary is DEEPFASHION2
 
 
 def test_a_contract_is_read_from_a_file(tmp_path):

@@ -7,13 +7,14 @@ import pytest
 from eval_samples import detections
 from small_detector import small_detector
 from small_onnx import CONTRACT, small_onnx
+from vocabularies import SMALL
 
 from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor
 from deepmark.runtime.nms import select
 from deepmark.runtime.onnx_detector import OnnxDetector
 from deepmark.runtime.pose_scores import with_pose_scores
 from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME
-from deepmark.types import COLUMNS
+from deepmark.types import COLUMNS, Detections
 
 NMS = {"iou": 0.5, "sigma": 0.5, "min_score": 0.0, "most": 100}
 
@@ -27,6 +28,19 @@ def test_a_score_falls_with_the_mean_of_the_peaks_and_boxes_keep_theirs():
 
     np.testing.assert_allclose(rescored.pose_scores, [0.8 * 0.5, 0.5 * np.sqrt(3 * 0.6 / 15)], rtol=1e-6)
     assert all(np.array_equal(getattr(rescored, name), getattr(found, name)) for name in COLUMNS)
+
+
+def test_a_garment_without_landmarks_has_the_score_of_its_box():
+    found = Detections(
+        boxes=np.array([[0, 0, 9, 9], [0, 0, 5, 5]], np.float32),
+        scores=np.array([0.8, 0.5], np.float32),
+        categories=np.array([SMALL.by_name["hat"].index, SMALL.by_name["bag"].index]),
+        landmarks=np.zeros((2, 6, 2), np.float32),
+        landmark_scores=np.array([[0] * 6, [0.25] * 4 + [0, 0]], np.float32),
+        vocabulary=SMALL,
+    )
+
+    np.testing.assert_allclose(with_pose_scores(found).pose_scores, [0.8, 0.25], rtol=1e-6)
 
 
 def test_an_image_without_garments_has_no_pose_scores_to_give():

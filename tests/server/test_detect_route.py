@@ -7,8 +7,13 @@ import pytest
 from bad_images import bad_images, blank
 from encoded_images import encoded, smooth
 from PIL import Image
+from vocabularies import SMALL
 
 from deepmark.errors import DeepmarkError
+from deepmark.infer.load_detector import load_detector
+from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
+from deepmark.model.detector import build_detector, save_detector
+from deepmark.params import ModelParams
 from deepmark.schema import CATEGORIES
 from deepmark.vocabulary import DEEPFASHION2
 
@@ -214,3 +219,21 @@ def test_the_interface_describes_itself_with_examples(served):
     example = described["components"]["schemas"]["DetectAnswer"]["example"]
     assert example["images"][0]["garments"][0]["category"] in {category.name for category in CATEGORIES}
     assert {one["name"] for one in post["parameters"]} == {"min_score", "category", "strategy"}
+
+
+def test_a_model_of_another_vocabulary_is_asked_and_answers_by_its_own_names(serve, tmp_path, jpeg):
+    network = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), SMALL, seed=1)
+    save_detector(network, tmp_path / "model.safetensors", predict=PROFILE_PREDICT_PARAMS)
+    served = serve(load_detector(tmp_path / "model.safetensors", device="cpu", min_score=0.0))
+    garments = served.post(content=jpeg).json()["images"][0]["garments"]
+    hats = served.post(params={"category": "hat"}, content=jpeg).json()["images"][0]["garments"]
+    parameters = served.client.get("/openapi.json").json()["paths"]["/v1/detect"]["post"]["parameters"]
+
+    assert all(tuple(one["landmarks"]) == SMALL.by_name[one["category"]].parts for one in garments)
+    assert hats == [one for one in garments if one["category"] == "hat"] != []
+    error = told(served.post(params={"category": ["hat", "skirt"]}, content=jpeg), 422)
+    assert error["message"] == "category.1: Input should be 'bag', 'shoe' or 'hat'."
+    (category,) = (one for one in parameters if one["name"] == "category")
+    assert category["schema"]["items"] == {"type": "string", "enum": ["bag", "shoe", "hat"]}
+    shown = served.client.get("/config.json").json()["categories"]
+    assert [one["name"] for one in shown] == ["bag", "shoe", "hat"]

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from one_process import new_stepper, train
+from one_process import ALONE, new_stepper, train
+from vocabularies import SMALL
 from workspaces import copied, set_params
 
 from deepmark.errors import DeepmarkError
+from deepmark.model.detector import build_detector
 from deepmark.train.best_epoch import update_best
-from deepmark.train.checkpoint import newest_checkpoint, run_lock, save_checkpoint
+from deepmark.train.checkpoint import newest_checkpoint, restore_checkpoint, run_lock, save_checkpoint
 from deepmark.train.loop import TrainState
-from deepmark.train.step import Stepper
+from deepmark.train.optim import build_optimizer
+from deepmark.train.step import Stepper, make_stepper
 from deepmark.workspace.layout import Workspace
 
 pytestmark = pytest.mark.slow
@@ -86,3 +89,17 @@ def full_checkpoint(sharded_once: Workspace, tmp_path_factory: pytest.TempPathFa
 
 def test_without_a_checkpoint_none_is_found(tmp_path):
     assert newest_checkpoint(tmp_path / "nothing") is None
+
+
+def test_a_run_of_another_vocabulary_is_not_resumed(sharded, tmp_path):
+    path = save(tmp_path / "run", new_stepper(sharded), TrainState(step=1))
+    params = sharded.params.train
+    detector = build_detector(sharded.params.model, SMALL, seed=params.seed)
+    other = make_stepper(detector, build_optimizer(detector, params), params, ALONE)
+
+    with pytest.raises(DeepmarkError, match="step-00000001 has the vocabulary DeepFashion2, but the training data"):
+        restore_checkpoint(path, other)
+    path = save(tmp_path / "run", other, TrainState(step=2))
+    assert restore_checkpoint(path, other)[0].step == 2
+    with pytest.raises(DeepmarkError, match=r"step-00000002 has the vocabulary accessories, but .* --fresh"):
+        restore_checkpoint(path, new_stepper(sharded))

@@ -5,6 +5,7 @@ import torch
 from layouts import HEAD_CHANNELS, LAYOUTS, layout_of
 from one_process import fingerprint, new_stepper, train
 from test_loss import WEIGHTS, compute, make_batch, random_maps
+from vocabularies import SMALL
 from workspaces import set_params
 
 from deepmark.model.detector import build_detector, save_detector
@@ -124,6 +125,9 @@ def test_a_teacher_that_cannot_teach_is_told(sharded, deepmark):
     assert "teacher.safetensors is not there. Copy there the model.safetensors" in refusal(train=on)
 
     file = sharded.root / "teacher.safetensors"
+    save_detector(build_detector(sharded.params.model, SMALL, seed=1), file)
+    assert "teacher.safetensors has the vocabulary accessories, but the training data has DeepFashion2" in refusal()
+
     save_detector(
         build_detector(
             model_params(backbone="mobile", input_size=(64, 64), landmark_maps="grouped"), DEEPFASHION2, seed=1

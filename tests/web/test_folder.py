@@ -3,12 +3,15 @@
 import hashlib
 import io
 import json
+import re
 import tarfile
 from dataclasses import replace
 
 import pytest
+from contracts import contract_of
 from small_onnx import CONTRACT as SMALL
 from small_onnx import small_onnx
+from vocabularies import MANY
 
 from deepmark.errors import DeepmarkError
 from deepmark.runtime.contract import Contract
@@ -52,6 +55,16 @@ def test_the_folder_holds_page_model_contract_and_runtime(package, model, tmp_pa
     assert [one["landmarks"] for one in config["categories"]] == [list(one.parts) for one in CATEGORIES]
     assert {"index.html", "worker.js", "example.jpg"} <= {file.name for file in folder.iterdir()}
     assert facts["files"] == sum(file.is_file() for file in folder.rglob("*"))
+
+
+def test_the_page_of_another_vocabulary_has_its_names_lines_and_a_colour_for_each(package, model, tmp_path):
+    write_web_folder(tmp_path / "site", model, contract_of((64, 64), vocabulary=MANY), package=package)
+    config = json.loads((tmp_path / "site/config.json").read_text("utf-8"))
+
+    for category, shown in zip(MANY.categories, config["categories"], strict=True):
+        assert (shown["name"], tuple(shown["landmarks"])) == (category.name, category.parts)
+        assert [tuple(pair) for pair in shown["strokes"]] == list(category.strokes)
+        assert re.fullmatch("#[0-9a-f]{6}", shown["color"])
 
 
 def test_a_folder_of_before_is_replaced_and_another_is_not(package, model, tmp_path):
