@@ -17,13 +17,12 @@ from deepmark.digests import read_json_with_digest, write_json_with_digest
 from deepmark.errors import DeepmarkError, extras_named
 from deepmark.files import require_file
 from deepmark.progress import progress
-from deepmark.schema import SPLITS, STRATEGIES
+from deepmark.schema import SPLITS
 from deepmark.vocabulary import check_same
 from deepmark.workspace.layout import Workspace
 
 if TYPE_CHECKING:
     from deepmark.eval.metric.compare import Difference
-    from deepmark.types import Detections
 
 _PREDICT_AGAIN = "Run `deepmark predict` again, with a model that was trained on these records."
 
@@ -31,11 +30,13 @@ _PREDICT_AGAIN = "Run `deepmark predict` again, with a model that was trained on
 def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
     """Raw files -> data/records/{split}.parquet, its rejected inputs and its statistics."""
     from deepmark.compute.choose import engine_of
+    from deepmark.data.corrections import read_corrections
     from deepmark.data.ingest.ingest import ingest_split, list_inputs
-    from deepmark.workspace.vocabulary_stage import check_dependency
+    from deepmark.workspace.ingest_inputs import check_dependencies
 
-    check_dependency(workspace.root)
-    params, inputs = workspace.params, list_inputs(workspace.raw / split)
+    check_dependencies(workspace.root)
+    params, inputs, file = workspace.params, list_inputs(workspace.raw / split), workspace.corrections_file
+    corrections = read_corrections(file) if file.exists() else []
     with progress(f"ingest {split}", len(inputs)) as advance:
         result = ingest_split(
             workspace.raw,
@@ -44,6 +45,7 @@ def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
             params=params.ingest,
             vocabulary=workspace.vocabulary,
             inputs=inputs,
+            corrections=corrections,
             engine=engine_of(params.compute),
             progress=advance,
         )
@@ -54,6 +56,7 @@ def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
         "rejected_by_kind": result.kinds,
         **({"first_rejected": str(result.first)} if result.first else {}),
         **result.notes,
+        **({"corrections": result.corrections} if result.corrections else {}),
     }
 
 
@@ -218,6 +221,7 @@ def audit(workspace: Workspace) -> dict[str, Any]:
     from deepmark.audit.issue_images import Illustrator
     from deepmark.audit.label_issue import count_likely, rank_issues, write_issues
     from deepmark.audit.page import write_page
+    from deepmark.audit.predictions import predictions_to_audit
     from deepmark.compute.choose import engine_of
     from deepmark.data.records import read_records
     from deepmark.files import new_folder
@@ -230,7 +234,7 @@ def audit(workspace: Workspace) -> dict[str, Any]:
         readers[split], records[split] = open_shards(workspace, split), read_records(file)
         for other, there in ((readers[split], workspace.shards(split)), (records[SPLITS[0]], files[SPLITS[0]])):
             check_same(records[split].vocabulary, file, other.vocabulary, there, "Run `dvc repro` for both splits.")
-    predictions, count = _predictions_to_audit(workspace), sum(map(len, readers.values()))
+    predictions, count = predictions_to_audit(workspace), sum(map(len, readers.values()))
     with progress("audit", count) as advance:
         copies = find_duplicates(readers, params, engine_of(workspace.params.compute), progress=advance)
     issues = find_label_issues(records, predictions.items(), params, vocabulary=records[PREDICTED_SPLIT].vocabulary)
@@ -253,31 +257,6 @@ def audit(workspace: Workspace) -> dict[str, Any]:
         "likely_by_kind": likely,
         "page": str(workspace.audit_page),
     }
-
-
-def _predictions_to_audit(workspace: Workspace) -> dict[int, "Detections"]:
-    """The detections by image. Raises DeepmarkError where they are not those of today's validation images."""
-    from deepmark.audit.label_matching import with_min_score
-    from deepmark.data.parquet import vocabulary_of
-    from deepmark.data.predictions import read_predictions
-    from deepmark.data.records import open_records
-
-    maker = f"deepmark predict --strategy {STRATEGIES[-1]}"
-    path = require_file(workspace.predictions_file(STRATEGIES[-1]), maker)
-    found, records_file = read_predictions(path)[0], workspace.records_file("validation")
-    with open_records(records_file) as file:
-        vocabulary = vocabulary_of(file.schema_arrow, records_file)
-        check_same(vocabulary, records_file, found.vocabulary, path, _PREDICT_AGAIN)
-        # without the weak ones: all of them would take gigabytes
-        predictions = {each.image_id: with_min_score(each.detections) for each in found}
-        known = set(file.read(columns=["id"]).column("id").to_pylist())
-    if predictions.keys() != known:
-        unknown, missing = predictions.keys() - known, known - predictions.keys()
-        raise DeepmarkError(
-            f"{path}: is about other images than data/records/validation.parquet: {len(unknown):,} of them are not "
-            f"there, {len(missing):,} of those not here. Run `{maker}` again."
-        )
-    return predictions
 
 
 def report(workspace: Workspace) -> dict[str, Any]:

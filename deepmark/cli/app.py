@@ -13,6 +13,7 @@ from deepmark.cli import cluster as cluster_commands
 from deepmark.cli import coco as coco_commands
 from deepmark.cli import detect as detect_command
 from deepmark.cli import export as export_command
+from deepmark.cli import label as label_commands
 from deepmark.cli import measure as measure_command
 from deepmark.cli import registry as registry_commands
 from deepmark.cli import serve as serve_command
@@ -202,6 +203,7 @@ app.command()(registry_commands.rollback)
 app.command()(registry_commands.models)
 app.command()(upgrade_command.upgrade)
 app.add_typer(cluster_commands.cluster, name="cluster")
+app.add_typer(label_commands.label, name="label")
 
 
 app.command()(detect_command.detect)

@@ -11,8 +11,8 @@ from deepmark.vocabulary import check_same
 from deepmark.vocabulary.vocabulary_file import read_vocabulary
 from deepmark.workspace.environment import tool
 from deepmark.workspace.git import IDENTITY, git, run_git
+from deepmark.workspace.ingest_inputs import with_dependencies
 from deepmark.workspace.layout import Workspace, check_place
-from deepmark.workspace.vocabulary_stage import with_vocabulary
 
 _GIT_IGNORE = "/data/?*\n!/data/.gitignore\n!/data/*.dvc\n/runs/\n/dvc_plots/\n/mlflow.db\n/mlartifacts/\n/.dagster/\n"
 """data/raw.dvc is for git, what lies beside it is not. For "/data/*" DVC would take data/ itself to be ignored, and not
@@ -100,7 +100,7 @@ def _make(root: Path, profile: str, vocabulary: Path | None) -> None:
     shutil.copyfile(dvc_yaml(), root / "dvc.yaml")
     if vocabulary is not None:
         shutil.copyfile(vocabulary, Workspace(root).vocabulary_file)
-        write_text(root / "dvc.yaml", with_vocabulary((root / "dvc.yaml").read_text("utf-8"), root / "dvc.yaml"))
+        write_text(root / "dvc.yaml", with_dependencies((root / "dvc.yaml").read_text("utf-8"), root))
     (root / ".gitignore").write_text(_GIT_IGNORE, "utf-8")
     (root / "data").mkdir()
     git(root, "init", "--quiet", "--initial-branch=main")

@@ -78,6 +78,11 @@ class Workspace:
     def records_file(self, split: str) -> Path:
         return self.records / f"{split}.parquet"
 
+    @property
+    def corrections_file(self) -> Path:
+        """What people decided about labels; there once `deepmark label import` has made it."""
+        return self.root / "data/corrections.parquet"
+
     def shards(self, split: str) -> Path:
         """Where `deepmark shard` writes shards, or the index of those that it writes to a URL.
 

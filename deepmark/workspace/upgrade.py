@@ -15,10 +15,9 @@ from deepmark.errors import DeepmarkError, check_merged
 from deepmark.files import write_text
 from deepmark.params import check_params
 from deepmark.params.added import ADDED, GONE, values_of_launch
+from deepmark.workspace.ingest_inputs import with_dependencies
 from deepmark.workspace.init import dvc_yaml, profile_file
-from deepmark.workspace.layout import Workspace
 from deepmark.workspace.upgrade_timing import missing_timings, with_locked_timings, with_timing_files
-from deepmark.workspace.vocabulary_stage import with_vocabulary
 from deepmark.workspace.yaml_lines import edited_yaml, insert_block, load_yaml, remove_entry, spans, with_value
 
 _FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
@@ -70,8 +69,7 @@ def plan_upgrade(root: Path) -> Upgrade:
         "params.yaml": _with_parameters(root / "params.yaml", before["params.yaml"], missing, removed),
     }
     after["dvc.yaml"] = with_timing_files(after["dvc.yaml"], root / "dvc.yaml")
-    if Workspace(root).vocabulary_file.is_file():
-        after["dvc.yaml"] = with_vocabulary(after["dvc.yaml"], root / "dvc.yaml")
+    after["dvc.yaml"] = with_dependencies(after["dvc.yaml"], root)
     timings = missing_timings(root)
     if "dvc.lock" in before:
         locked = _with_locked_parameters(before["dvc.lock"], missing, removed)

@@ -1,5 +1,7 @@
 """The page of suspected labels in a real browser, on a laptop and on a phone."""
 
+import json
+from datetime import datetime
 from functools import partial
 
 import numpy as np
@@ -9,6 +11,7 @@ from test_issue_images import make_issue
 
 from deepmark.audit.issue_images import IllustratedIssue, Panel
 from deepmark.audit.page import write_page
+from deepmark.labels.page_decisions import decisions_of
 
 pytestmark = [pytest.mark.system, NEEDS_BROWSER]
 
@@ -73,3 +76,25 @@ def test_a_kind_that_is_unticked_is_hidden_and_left_out_of_the_large_images(open
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_barrier(opened, scheme):
     assert barriers(opened(color_scheme=scheme)) == []
+
+
+def test_keys_decide_and_the_file_that_the_page_makes_is_taken(opened, tmp_path):
+    page = opened()
+    assert page.locator("#save").is_disabled()
+    page.locator("#by").fill("Ada")
+    page.locator("#by").blur()
+    for key in ("j", "w", "u", "k", "f"):  # the first is wrong, the second unsure; then back to the first: fine
+        page.keyboard.press(key)
+    assert page.locator("#count").inner_text() == "2 of 2 decided"
+    with page.expect_download() as waited:
+        page.locator("#save").click()
+    file = tmp_path / "decisions.json"
+    waited.value.save_as(file)
+
+    made = list(decisions_of(json.loads(file.read_bytes()), file))
+    assert [(each.decision, each.by, each.split, each.image_id) for each in made] == [
+        ("fine", "Ada", "validation", 1),
+        ("unsure", "Ada", "validation", 1),
+    ]
+    assert made[0].reason.startswith("elsewhere: ")
+    assert datetime.fromisoformat(made[0].at).tzinfo is not None

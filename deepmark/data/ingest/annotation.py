@@ -9,11 +9,13 @@ Source: DeepFashion2, 2019, section 3 and the format page of its public reposito
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from deepmark.data.corrections import Correction, corrected
 from deepmark.data.ingest.strict_json import InvalidInputError, parse_json, short_repr
 from deepmark.geometry import box_areas, clip_boxes
 from deepmark.schema import SOURCES, SUBSETS
@@ -152,16 +154,26 @@ def _garment(name: str, item: Any, size: tuple[int, int], vocabulary: Vocabulary
     )
 
 
-def parse_annotation(data: bytes, *, size: tuple[int, int], vocabulary: Vocabulary = DEEPFASHION2) -> Annotation:
-    """The content of an annotation file; `size` is the (height, width) of its image.
+def parse_annotation(
+    data: bytes,
+    *,
+    size: tuple[int, int],
+    vocabulary: Vocabulary = DEEPFASHION2,
+    corrections: Sequence[Correction] = (),
+    where: object = "annotation",
+) -> Annotation:
+    """The content of an annotation file after its corrections; `size` is the (height, width) of its image.
 
-    Raises InvalidInputError, whose reason names the item, the field and the value that was found.
+    Raises InvalidInputError, whose reason names the item, the field and the value that was found, and DeepmarkError,
+    which names the file by `where`, for a correction of an item that has changed since.
     """
     fields = parse_json(data)
     if not isinstance(fields, dict):
         raise InvalidInputError(
             "field_invalid", f"expected an object with source, pair_id and items, found {short_repr(fields)}"
         )
+    if corrections:
+        fields = corrected(fields, corrections, where)
     items = sorted(filter(ITEM_NAME.fullmatch, fields), key=lambda name: int(name[4:]))
     _check_keys(fields, frozenset({"source", "pair_id", *items}), "")
     if not items:

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from deepmark.compute.engine import Engine
 from deepmark.compute.local import Local
+from deepmark.data.corrections import Correction
 from deepmark.data.ingest.statistics import SplitStatistics
 from deepmark.data.ingest.validate import Input, RejectedInput, validate_input
 from deepmark.data.parquet import read_table, write_table
@@ -64,6 +65,9 @@ class IngestResult:
     first: RejectedInput | None
     """The first rejected input."""
 
+    corrections: dict[str, int] = field(default_factory=dict)
+    """Corrections of labels by what they did, `nothing` for those that only say what somebody thought."""
+
     def __post_init__(self) -> None:
         assert self.files == self.records + self.rejected == self.records + sum(self.kinds.values())
 
@@ -88,7 +92,7 @@ class _Tally:
         self.rejected.extend(other.rejected)
         self.notes.update(other.notes)
 
-    def result(self, split: str, files: int) -> IngestResult:
+    def result(self, split: str, files: int, corrections: Sequence[Correction]) -> IngestResult:
         return IngestResult(
             split=split,
             files=files,
@@ -97,6 +101,7 @@ class _Tally:
             kinds=dict(sorted(Counter(rejected.kind for rejected in self.rejected).items())),
             notes={name: self.notes[name] for name in NOTES},
             first=next(iter(self.rejected), None),
+            corrections=dict(sorted(Counter(each.action.value for each in corrections).items())),
         )
 
 
@@ -172,20 +177,24 @@ def ingest_split(
     params: IngestParams,
     vocabulary: Vocabulary = DEEPFASHION2,
     inputs: Sequence[Input] | None = None,
+    corrections: Sequence[Correction] = (),
     engine: Engine | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> IngestResult:
     """Validate every input of `raw`/`split`; write records, rejected inputs and statistics into `out`.
 
-    `inputs` are what `list_inputs` found there, where that is known. The files are the same by any engine (None: one
+    `inputs` are what `list_inputs` found there, where that is known; of `corrections` those of the split are applied to
+    their labels. The files are the same by any engine (None: one
     process per core). `progress` is called with the number of further inputs that are done. Memory stays under 2 GB
     for the whole of DeepFashion2.
 
-    Raises DeepmarkError where folders are missing or empty, where their labels are of another vocabulary, and where
-    more than `params.max_rejected_share` of the inputs were rejected. In the latter case the list of rejected inputs is
-    written, but records and statistics stay as they were.
+    Raises DeepmarkError where folders are missing or empty, where their labels are of another vocabulary, where a label
+    has changed since it was corrected, and where more than `params.max_rejected_share` of the inputs were rejected. In
+    the latter case the list of rejected inputs is written, but records and statistics stay as they were.
     """
     inputs = list_inputs(raw / split) if inputs is None else inputs
+    corrections = [each for each in corrections if each.split == split]
+    inputs = _with_corrections(inputs, corrections, raw / split)
     require_space(out, len(inputs) * _BYTES)
     chunks = [inputs[start : start + CHUNK] for start in range(0, len(inputs), CHUNK)]
     _check_vocabulary(raw / split / VOCABULARY_FILE, vocabulary)
@@ -200,13 +209,31 @@ def ingest_split(
             progress(len(chunk))
         # Still inside write_batches: an error raised here leaves the old file of records in place.
         _write_rejected(rejected_file, tally.rejected)
-        _refuse_too_many(tally.result(split, len(inputs)), params.max_rejected_share, rejected_file)
+        _refuse_too_many(tally.result(split, len(inputs), corrections), params.max_rejected_share, rejected_file)
 
     with closing((engine or Local()).map_in_order(convert, chunks)) as converted:
         write_batches(out / f"{split}.parquet", batches(), vocabulary)
-    result = tally.result(split, len(inputs))
+    result = tally.result(split, len(inputs), corrections)
     write_json_with_digest(out / f"{split}.statistics.json", _statistics(result, tally.statistics))
     return result
+
+
+def _with_corrections(inputs: Sequence[Input], corrections: Sequence[Correction], folder: Path) -> Sequence[Input]:
+    if not corrections:
+        return inputs
+    by_image: dict[int, list[Correction]] = {}
+    for each in corrections:
+        by_image.setdefault(each.image_id, []).append(each)
+    given = [
+        one._replace(corrections=tuple(by_image.pop(int(one.name), ()))) if one.name.isdecimal() else one
+        for one in inputs
+    ]
+    if by_image:
+        raise DeepmarkError(
+            f"{folder}: image {next(iter(by_image))} is not there any more, and somebody corrected its labels "
+            f"({len(by_image)} such images). Put it back, or take these rows out (`deepmark label drop`)."
+        )
+    return given
 
 
 def write_raw_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
@@ -240,5 +267,6 @@ def _statistics(result: IngestResult, statistics: SplitStatistics) -> dict:
         "rejected": result.rejected,
         "rejected_by_kind": result.kinds,
         **result.notes,
+        **({"corrections": result.corrections} if result.corrections else {}),
         **statistics.as_dict(result.split),
     }

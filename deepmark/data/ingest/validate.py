@@ -6,7 +6,9 @@ Runs in worker processes, so it imports little.
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +16,7 @@ from typing import NamedTuple
 import simplejpeg
 from PIL import Image
 
+from deepmark.data.corrections import Correction
 from deepmark.data.ingest.annotation import Annotation, parse_annotation
 from deepmark.data.ingest.strict_json import InvalidInputError
 from deepmark.images import MOST_SCANS, decode_jpeg, has_too_many_scans
@@ -45,6 +48,9 @@ class Input(NamedTuple):
     image: str | None
     annotation: str | None
     """Paths below the split's folder."""
+
+    corrections: tuple[Correction, ...] = ()
+    """Of its labels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,19 +125,19 @@ def _orientation(jpeg: bytes) -> int:
         return 1
 
 
-def _parse(text: bytes, size: tuple[int, int], orientation: int, vocabulary: Vocabulary) -> Annotation:
-    """The annotation of an image of this (height, width) as stored.
+def _parse(parse: Callable[..., Annotation], size: tuple[int, int], orientation: int) -> Annotation:
+    """The annotation that `parse` makes for an image of this (height, width) as stored.
 
     The data set says nothing of orientation: its labels are of the pixels as stored, unless they leave these and fit
     the image as its EXIF data turns it. Then the image is rejected.
     """
     parsed, fault = None, None
     try:
-        parsed = parse_annotation(text, size=size, vocabulary=vocabulary)
+        parsed = parse(size=size)
     except InvalidInputError as error:
         fault = error
     if orientation in TRANSPOSED and _leaves(parsed, fault):
-        upright = parse_annotation(text, size=size[::-1], vocabulary=vocabulary)
+        upright = parse(size=size[::-1])
         if not _leaves(upright, None):
             raise InvalidInputError(
                 "orientation_differs",
@@ -191,7 +197,10 @@ def validate_input(
         height, width = jpeg_size(jpeg, max_megapixels=max_megapixels)
         path = annotation
         text = _read(folder / annotation, MOST_ANNOTATION_BYTES, "annotation_too_large")
-        parsed = _parse(text, (height, width), _orientation(jpeg), vocabulary)
+        parse = partial(
+            parse_annotation, text, vocabulary=vocabulary, corrections=given.corrections, where=folder / annotation
+        )
+        parsed = _parse(parse, (height, width), _orientation(jpeg))
     except InvalidInputError as error:
         printable = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         name = printable if given.name == path else given.name

@@ -1,4 +1,4 @@
-"""A workspace of another vocabulary: its stage ingest depends on vocabulary.yaml, and refuses where it does not."""
+"""Files that a workspace may have: the stage ingest depends on them, and refuses where it does not."""
 
 import shutil
 from pathlib import Path
@@ -15,10 +15,10 @@ from deepmark.errors import DeepmarkError
 from deepmark.vocabulary import DEEPFASHION2
 from deepmark.vocabulary.vocabulary_file import vocabulary_yaml
 from deepmark.workspace.git import git
+from deepmark.workspace.ingest_inputs import check_dependencies, with_dependency
 from deepmark.workspace.init import dvc_yaml, init_workspace, profile_file
 from deepmark.workspace.layout import Workspace
 from deepmark.workspace.upgrade import plan_upgrade
-from deepmark.workspace.vocabulary_stage import check_dependency, with_vocabulary
 
 
 def words(folder: Path, vocabulary=SMALL) -> Path:
@@ -54,7 +54,7 @@ def test_a_new_workspace_has_the_vocabulary_and_dvc_depends_on_it(tmp_path):
     assert workspace.vocabulary == SMALL
     assert (workspace.root / "vocabulary.yaml").read_bytes() == (tmp_path / "words.yaml").read_bytes()
     assert git(workspace.root, "status", "--porcelain") == ""
-    changed = with_vocabulary(dvc_yaml().read_text("utf-8"), Path("dvc.yaml"))
+    changed = with_dependency(dvc_yaml().read_text("utf-8"), "vocabulary.yaml", Path("dvc.yaml"))
     assert (workspace.root / "dvc.yaml").read_text("utf-8") == changed
     assert changed.replace("        - vocabulary.yaml\n", "", 1) == dvc_yaml().read_text("utf-8")
 
@@ -91,7 +91,7 @@ def test_a_workspace_that_cannot_be_made_leaves_nothing(tmp_path):
 
 def test_a_workspace_without_the_file_is_of_deepfashion2(plain):
     assert Workspace(plain).vocabulary is DEEPFASHION2
-    check_dependency(plain)
+    check_dependencies(plain)
 
 
 def test_ingest_refuses_a_vocabulary_that_dvc_does_not_know_until_an_upgrade_names_it(plain):
@@ -111,10 +111,11 @@ def test_ingest_refuses_a_vocabulary_that_dvc_does_not_know_until_an_upgrade_nam
     assert read_records(plain / "data/records/train.parquet").vocabulary == SMALL
 
 
-def test_ingest_refuses_a_workspace_that_has_lost_its_vocabulary(plain):
-    (plain / "dvc.yaml").write_text(with_vocabulary((plain / "dvc.yaml").read_text("utf-8"), plain), "utf-8")
+@pytest.mark.parametrize("name", ["vocabulary.yaml", "data/corrections.parquet"])
+def test_ingest_refuses_a_workspace_that_has_lost_what_dvc_knows_of(plain, name):
+    (plain / "dvc.yaml").write_text(with_dependency((plain / "dvc.yaml").read_text("utf-8"), name, plain), "utf-8")
 
-    with pytest.raises(DeepmarkError, match=r"vocabulary\.yaml: no such file, and the stage ingest"):
+    with pytest.raises(DeepmarkError, match=rf"{name}: no such file, and the stage ingest"):
         stages.ingest(Workspace(plain), split="train")
 
 
@@ -122,4 +123,4 @@ def test_a_stage_in_another_style_is_left_to_its_author(plain):
     text = "stages: {ingest: {cmd: x, deps: [data/raw/train]}}\n"
 
     with pytest.raises(DeepmarkError, match=r"no clear place in it\. Name vocabulary\.yaml under the deps of ingest"):
-        with_vocabulary(text, plain / "dvc.yaml")
+        with_dependency(text, "vocabulary.yaml", plain / "dvc.yaml")

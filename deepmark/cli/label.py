@@ -1,0 +1,92 @@
+"""`deepmark label`: labels out to people, and back as corrections that `ingest` applies."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, open_workspace, print_facts
+from deepmark.cli.outputs import check_folder
+
+label = typer.Typer(
+    help="Labels out to people, and their corrections back.", no_args_is_help=True, rich_markup_mode="markdown"
+)
+
+
+class From(StrEnum):
+    audit = "audit"
+    uncertain = "uncertain"
+
+
+class To(StrEnum):
+    label_studio = "label-studio"
+    cvat = "cvat"
+    coco = "coco"
+
+
+@label.callback()
+def _label() -> None:
+    pass
+
+
+@label.command()
+def export(
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="New folder for the tasks.")],
+    source: Annotated[
+        From,
+        typer.Option("--from", help="audit: suspected labels; uncertain: where the model expects most mistakes."),
+    ] = From.audit,
+    tool: Annotated[To, typer.Option("--to", help="Where people label; cvat and coco are COCO keypoints.")] = (
+        To.label_studio
+    ),
+    limit: Annotated[int, typer.Option(min=1, help="Images at most.")] = 100,
+    url: Annotated[
+        str, typer.Option(help="What Label Studio puts before data such as train/image/000001.jpg.")
+    ] = "/data/local-files/?d=",
+    workspace: WorkspaceOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Write tasks for a labelling tool: today's labels, what the model detects, and why each image is asked about.
+
+    Label Studio: make a project with `config.xml` as its labelling interface, add a local files storage of the raw
+    data, import `tasks.json`. CVAT: make a task of the images, upload `annotations.json` as COCO Keypoints 1.0.
+    """
+    from deepmark.labels.exchange import Reason, Tool, export_tasks
+
+    check_folder(out, "--out")
+    opened = open_workspace(workspace)
+    facts = export_tasks(opened, Reason(source.value), Tool(tool.value), out, limit=limit, url=url)
+    print_facts(facts, as_json)
+
+
+@label.command(name="import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What the tool exported, or the audit's page made.")],
+    tool: Annotated[To | None, typer.Option("--from", help="The tool, where the file does not say it.")] = None,
+    workspace: WorkspaceOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Take what people decided into data/corrections.parquet, which `deepmark ingest` applies.
+
+    The raw files are never touched. Label Studio: its JSON export. CVAT: COCO Keypoints 1.0. The audit's page: the file
+    that it downloads.
+    """
+    from deepmark.labels.exchange import Tool, import_answers
+
+    facts = import_answers(open_workspace(workspace), file, None if tool is None else Tool(tool.value))
+    print_facts(facts, as_json)
+    if not as_json:
+        typer.echo("`dvc repro` makes everything of the corrected labels.")
+
+
+@label.command()
+def drop(
+    image: Annotated[int, typer.Argument(help="Number of the image.")],
+    item: Annotated[str | None, typer.Option(help="Only of this item, such as item2.")] = None,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Take decisions out of the corrections again."""
+    from deepmark.labels.exchange import drop_corrections
+
+    typer.echo(f"{drop_corrections(open_workspace(workspace), image, item)} taken out")

@@ -1,0 +1,162 @@
+"""Which images people are asked about, with their labels of today and what the model detects in them."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from deepmark.audit.label_issue import read_issues
+from deepmark.data.corrections import Correction, corrected, item_text, read_corrections
+from deepmark.data.ingest.annotation import ITEM_NAME
+from deepmark.data.predictions import read_predictions
+from deepmark.data.records import read_records
+from deepmark.errors import DeepmarkError
+from deepmark.files import require_file
+from deepmark.geometry import box_iou
+from deepmark.labels.answers import region_of
+from deepmark.labels.match import matched
+from deepmark.labels.task import LabelTask, Region
+from deepmark.schema import FOUND_SCORE, SHOWN_SCORE, SPLITS, STRATEGIES
+from deepmark.types import Detections, ImageRecord
+from deepmark.vocabulary import Vocabulary
+from deepmark.workspace.layout import Workspace
+
+PREDICTED = "validation"
+"""The split that `deepmark predict` looks at."""
+
+Asked = dict[tuple[str, int], list[str]]
+"""By split and image, why somebody is asked, in order of importance."""
+
+
+def asked_by_audit(workspace: Workspace, limit: int) -> Asked:
+    """The first images of the audit's list, but for items that somebody has decided about."""
+    table = read_issues(require_file(workspace.issues_file, "deepmark audit"))
+    decided = {(each.split, each.image_id, each.item) for each in corrections_of(workspace)}
+    asked: Asked = {}
+    for row in table.to_pylist():
+        if row["other"] is not None or (row["split"], row["image_id"], row["item"] or "") in decided:
+            continue  # nothing about a duplicate can be mended in a label
+        key = (row["split"], row["image_id"])
+        if key in asked or len(asked) < limit:
+            item = f"{row['item']} ({row['category']}): " if row["item"] else ""
+            asked.setdefault(key, []).append(f"{item}{row['kind']} ({row['score']:.2f}): {row['reason']}.")
+    return asked
+
+
+def asked_for_uncertainty(workspace: Workspace, limit: int) -> Asked:
+    """The images of the predicted split in which the model is least certain of what it detects.
+
+    Ranked by the number of mistakes that scores let expect: the sum over detections of min(score, 1 - score).
+    """
+    decided = {(each.split, each.image_id) for each in corrections_of(workspace)}
+    mistakes = {}
+    for each in read_predictions(_predictions_file(workspace))[0]:
+        scores = each.detections.scores[each.detections.scores >= FOUND_SCORE].astype(np.float64)
+        if (PREDICTED, each.image_id) not in decided:
+            mistakes[each.image_id] = float(np.minimum(scores, 1 - scores).sum())
+    ranked = sorted(mistakes, key=lambda image: (-mistakes[image], image))[:limit]
+    return {(PREDICTED, image): [f"The model expects {mistakes[image]:.1f} mistakes here."] for image in ranked}
+
+
+def corrections_of(workspace: Workspace) -> list[Correction]:
+    """What people have decided so far."""
+    file = workspace.corrections_file
+    return read_corrections(file) if file.exists() else []
+
+
+def _predictions_file(workspace: Workspace) -> Path:
+    strategy = STRATEGIES[-1]
+    return require_file(workspace.predictions_file(strategy), f"deepmark predict --strategy {strategy}")
+
+
+def make_tasks(workspace: Workspace, asked: Asked) -> list[LabelTask]:
+    """The tasks for these images, in their order; detections are shown where the split was predicted."""
+    records = _records(workspace, asked)
+    file = workspace.predictions_file(STRATEGIES[-1])
+    wanted = {image for split, image in asked if split == PREDICTED}
+    found = {}
+    if wanted and file.exists():
+        found = {each.image_id: each.detections for each in read_predictions(file)[0] if each.image_id in wanted}
+    corrections: dict[tuple[str, int], list[Correction]] = {}
+    for each in corrections_of(workspace):
+        corrections.setdefault((each.split, each.image_id), []).append(each)
+    tasks = []
+    for key, reasons in asked.items():
+        record, vocabulary = records[key]
+        detections = found.get(record.id) if key[0] == PREDICTED else None
+        tasks.append(_task(workspace, key, record, vocabulary, corrections.get(key, []), detections, reasons))
+    return tasks
+
+
+def _records(workspace: Workspace, asked: Asked) -> dict[tuple[str, int], tuple[ImageRecord, Vocabulary]]:
+    found: dict[tuple[str, int], tuple[ImageRecord, Vocabulary]] = {}
+    for split in SPLITS:
+        wanted = {image for of, image in asked if of == split}
+        if wanted:
+            rows = read_records(require_file(workspace.records_file(split), f"deepmark ingest --split {split}"))
+            found |= {(split, row.id): (row, rows.vocabulary) for row in rows if row.id in wanted}
+    if missing := asked.keys() - found.keys():
+        split, image = min(missing)
+        raise DeepmarkError(
+            f"{workspace.records_file(split)}: has no image {image}, which the audit or the predictions name. Run "
+            "`dvc repro`."
+        )
+    return found
+
+
+def _task(
+    workspace: Workspace,
+    key: tuple[str, int],
+    record: ImageRecord,
+    vocabulary: Vocabulary,
+    corrections: Sequence[Correction],
+    detections: Detections | None,
+    reasons: Iterable[str],
+) -> LabelTask:
+    raw = raw_items(workspace, *key)
+    today = corrected(raw, corrections, f"image {record.id} of {key[0]}")
+    labels = tuple(region_of(name, item, vocabulary) for name, item in today.items())
+    return LabelTask(
+        split=key[0],
+        image_id=record.id,
+        file=f"{key[0]}/{record.file}",
+        width=record.width,
+        height=record.height,
+        labels=labels,
+        detections=() if detections is None else _regions(detections, labels),
+        reasons=tuple(reasons),
+        items={name: item_text(item) for name, item in raw.items()},
+    )
+
+
+def raw_items(workspace: Workspace, split: str, image_id: int) -> dict[str, dict]:
+    """The items of an annotation file as they are, by their keys; raises DeepmarkError where it is missing."""
+    file = workspace.raw / split / "annos" / f"{image_id:06d}.json"
+    try:
+        fields = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DeepmarkError(f"{file}: cannot be read ({error}). Put it back, or run `deepmark ingest` again.") from None
+    return {name: item for name, item in fields.items() if ITEM_NAME.fullmatch(name)}
+
+
+def _regions(detections: Detections, labels: Sequence[Region]) -> tuple[Region, ...]:
+    """What the model detects, under the key of the item that it is the best match of."""
+    shown = detections[detections.scores >= SHOWN_SCORE]
+    boxes = np.array([label.box for label in labels]).reshape(-1, 4)
+    pairs = matched(box_iou(shown.boxes.astype(np.float64), boxes))
+    regions = []
+    for number in range(len(shown)):
+        category = shown.vocabulary.categories[int(shown.categories[number])]
+        points = shown.landmarks[number, : category.landmarks].astype(np.float64)
+        seen = np.where(shown.landmark_scores[number, : category.landmarks, None] > 0, 2.0, 0.0)
+        regions.append(
+            Region(
+                name=labels[pairs[number]].name if number in pairs else f"model{number + 1}",
+                category=category,
+                box=shown.boxes[number].astype(np.float64),
+                landmarks=np.concatenate([points, seen], axis=1),
+                score=float(shown.scores[number]),
+            )
+        )
+    return tuple(regions)
