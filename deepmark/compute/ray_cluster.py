@@ -191,7 +191,7 @@ def on_every_machine(function: Any, found: list[Machine]) -> dict[Machine, Any]:
     return results
 
 
-def _is_lost(result: Any) -> bool:
+def is_lost(result: Any) -> bool:
     """Whether a machine gave no result because it was lost meanwhile, which is no reason to refuse the others."""
     import ray.exceptions as gone
 
@@ -202,7 +202,7 @@ def check_software(found: list[Machine]) -> None:
     """Raise DeepmarkError where one of the machines runs other software than this one, by its name."""
     lines = []
     for machine, theirs in on_every_machine(software, found).items():
-        if _is_lost(theirs):
+        if is_lost(theirs):
             continue
         if isinstance(theirs, Exception):
             last = str(theirs).strip().splitlines()[-1:] or [type(theirs).__name__]

@@ -25,7 +25,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
 from ray.util import get_node_ip_address
 
-from deepmark.compute.ray_cluster import Machine, on_every_machine, warn
+from deepmark.compute.ray_cluster import Machine, is_lost, on_every_machine, warn
 from deepmark.errors import DeepmarkError
 from deepmark.params import ComputeParams
 from deepmark.train.distributed.launch import END_SECONDS, ENVIRONMENT, stopped
@@ -138,7 +138,7 @@ def run_on_ray(workspace: Workspace, run_folder: Path, cluster: list[Machine], *
 
 def _check_shared(folder: Path, cluster: list[Machine]) -> None:
     seen = on_every_machine(partial(os.path.isdir, str(folder)), [machine for machine in cluster if machine.works])
-    blind = [machine.name for machine, answer in seen.items() if answer is not True]
+    blind = [machine.name for machine, answer in seen.items() if answer is not True and not is_lost(answer)]
     if blind:
         raise DeepmarkError(
             f"{folder}: is not seen on {', '.join(blind)}. A workspace has to lie in a folder that all machines of the "

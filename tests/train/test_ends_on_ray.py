@@ -72,3 +72,11 @@ def test_a_machine_that_does_not_see_the_workspace_is_named(monkeypatch):
         on_ray._check_shared(Path("/work/runs"), machines)
     monkeypatch.setattr(on_ray, "on_every_machine", lambda _, found: dict.fromkeys(found, True))
     on_ray._check_shared(Path("/work/runs"), machines)
+
+
+def test_a_machine_that_is_lost_while_it_is_asked_is_no_reason_to_refuse_the_others(monkeypatch):
+    lost = on_ray.ray.exceptions.WorkerCrashedError()
+    machines = [machine("beta", cores=4), machine("gamma", cores=4)]
+    monkeypatch.setattr(on_ray, "on_every_machine", lambda _, found: dict(zip(found, (True, lost), strict=True)))
+
+    on_ray._check_shared(Path("/work/runs"), machines)
