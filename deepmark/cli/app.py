@@ -19,6 +19,7 @@ from deepmark.cli import registry as registry_commands
 from deepmark.cli import serve as serve_command
 from deepmark.cli import synth as synth_command
 from deepmark.cli import upgrade as upgrade_command
+from deepmark.cli import vocabulary as vocabulary_commands
 from deepmark.cli.errors import DEBUG, Commands
 from deepmark.cli.options import (
     HERE,
@@ -204,6 +205,7 @@ app.command()(registry_commands.models)
 app.command()(upgrade_command.upgrade)
 app.add_typer(cluster_commands.cluster, name="cluster")
 app.add_typer(label_commands.label, name="label")
+app.add_typer(vocabulary_commands.vocabulary, name="vocabulary")
 
 
 app.command()(detect_command.detect)

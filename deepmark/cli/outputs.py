@@ -24,6 +24,9 @@ class Format(NamedTuple):
 JSON = Format("JSON", lambda start: start.lstrip()[:1] in (b"{", b"["))
 CSV = Format("figures of `deepmark compare`", lambda start: start.startswith(b"metric,scope,a,b,"))
 IMPORTED = Format("an imported model", lambda start: start[8:9] == b"{" and b"source_sha256" in start)
+HTML = Format("a page", lambda start: start.lstrip()[:9].lower() == b"<!doctype")
+PNG = Format("a PNG image", lambda start: start.startswith(b"\x89PNG"))
+VOCABULARY = Format("a vocabulary that from-coco made", lambda start: b"deepmark vocabulary from-coco" in start)
 
 _START = 2**16
 """Bytes by which a file is known."""
