@@ -260,15 +260,18 @@ def audit(workspace: Workspace) -> dict[str, Any]:
 
 
 def report(workspace: Workspace) -> dict[str, Any]:
-    """All metrics and tables, some images, and what earlier runs have in MLflow -> report/."""
+    """All metrics and tables, some images, what earlier runs have in MLflow, and the data sheet -> report/."""
     from deepmark.registry.runs_to_compare import runs_to_compare
     from deepmark.report.content import report_content
+    from deepmark.report.data_sheet.content import data_sheet
+    from deepmark.report.data_sheet.page import render_sheet
     from deepmark.report.page import write_report
     from deepmark.tracking.tracker import Tracker
     from deepmark.workspace.inputs import read_training
 
     content, run_id = report_content(workspace), read_training(workspace)["mlflow_run_id"]
-    page = write_report(workspace.report, replace(content, earlier=runs_to_compare(workspace, run_id)))
+    earlier, data_page = runs_to_compare(workspace, run_id), render_sheet(data_sheet(workspace))
+    page = write_report(workspace.report, replace(content, earlier=earlier, data_page=data_page))
     with _logged_where_possible("the tables and images", page):
         tracker = Tracker.for_results(workspace.root, run_id)
         tracker.log_artifact(workspace.report, "report")

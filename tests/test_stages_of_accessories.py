@@ -90,6 +90,8 @@ def test_the_report_shows_its_categories_and_images(evaluated):
     assert all(f'<th scope="row">{name}</th>' in page for name in SMALL.by_name)
     assert "Labelled: bag" in page
     assert "Published figures" not in page
+    assert '<a href="data.html">The data</a>' in page
+    assert "<h1>Data sheet</h1>" in (evaluated.report / "data.html").read_text()
 
 
 @pytest.mark.parametrize("stage", ["evaluate", "compare", "audit", "report"])

@@ -117,6 +117,9 @@ def report_facts(root: Path, _: str | None) -> dict[str, Any]:
     metrics = {strategy: _read_metrics(workspace, strategy) for strategy in STRATEGIES}
     measured = {strategy: values for strategy, values in metrics.items() if values}
     facts: dict[str, Any] = {"page": dg.MetadataValue.path(workspace.report / "index.html")}
+    data_page = workspace.report / "data.html"
+    if data_page.is_file():
+        facts["data sheet"] = dg.MetadataValue.path(data_page)
     if measured:
         table = strategy_table(measured, measured_on="the validation set")
         facts["strategies"] = markdown_table(table)

@@ -86,9 +86,9 @@ def label_panels(
     boxes = [item.box for item in items] + ([] if chosen is None else [chosen.boxes[0].astype(np.float64)])
     points = [item.landmarks[item.landmarks[:, 2] > 0, :2] for item in items]
     corners = np.concatenate([np.empty((0, 2)), *(box.reshape(2, 2) for box in boxes), *points])
-    left, top, right, bottom = _window(corners, image)
+    left, top, right, bottom = window(corners, image)
     cut, offset = np.ascontiguousarray(image[top:bottom, left:right]), np.array([left, top])
-    shown = replace(record, garments=tuple(_moved(item, offset) for item in items or record.garments))
+    shown = replace(record, garments=tuple(moved(item, offset) for item in items or record.garments))
     numbers = _numbers(issue, vocabulary)
     drawn = draw_truth(cut, shown, vocabulary)
     for item in shown.garments if numbers else ():
@@ -96,13 +96,13 @@ def label_panels(
         _write(drawn, item.landmarks[:, :2] * (drawn.shape[0] / cut.shape[0]), labelled)
     panels = [Panel(caption=f"labelled{_LETTERS if 'L' in numbers.values() else ''}", image=drawn)]
     if chosen is not None:
-        moved = replace(
+        placed = replace(
             chosen,
             boxes=chosen.boxes - np.tile(offset, 2).astype(np.float32),
             landmarks=chosen.landmarks - offset.astype(np.float32),
         )
-        drawn = draw_detections(cut, moved, min_score=0.0)
-        _write(drawn, moved.landmarks[0].astype(np.float64) * (drawn.shape[0] / cut.shape[0]), numbers)
+        drawn = draw_detections(cut, placed, min_score=0.0)
+        _write(drawn, placed.landmarks[0].astype(np.float64) * (drawn.shape[0] / cut.shape[0]), numbers)
         panels.append(Panel(caption="found by the model", image=drawn))
     return panels
 
@@ -141,7 +141,8 @@ def _chosen(issue: LabelIssue, items: Sequence[Garment], detections: Detections)
     return detections[np.array([int(same[int(overlaps.argmax())])])] if overlaps.max() > 0 else None
 
 
-def _window(corners: Float[np.ndarray, "n 2"], image: Image) -> tuple[int, int, int, int]:
+def window(corners: Float[np.ndarray, "n 2"], image: Image) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the part of the image that shows these points with a margin, in whole pixels."""
     height, width = image.shape[:2]
     if not len(corners):
         return 0, 0, width, height
@@ -152,7 +153,8 @@ def _window(corners: Float[np.ndarray, "n 2"], image: Image) -> tuple[int, int, 
     return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
-def _moved(item: Garment, offset: Float[np.ndarray, "2"] | np.ndarray) -> Garment:
+def moved(item: Garment, offset: Float[np.ndarray, "2"] | np.ndarray) -> Garment:
+    """The garment in an image whose upper left corner was at `offset`."""
     landmarks = item.landmarks.copy()
     landmarks[:, :2] -= offset
     return replace(item, box=item.box - np.tile(offset, 2), landmarks=landmarks)

@@ -11,6 +11,7 @@ import typer
 
 from deepmark.cli import cluster as cluster_commands
 from deepmark.cli import coco as coco_commands
+from deepmark.cli import datasheet as datasheet_command
 from deepmark.cli import detect as detect_command
 from deepmark.cli import export as export_command
 from deepmark.cli import label as label_commands
@@ -196,6 +197,7 @@ def report(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> No
     _run_stage("report", workspace, as_json)
 
 
+app.command()(datasheet_command.datasheet)
 app.command()(coco_commands.score)
 app.command()(coco_commands.convert)
 app.command()(registry_commands.register)

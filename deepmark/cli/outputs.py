@@ -23,6 +23,7 @@ class Format(NamedTuple):
 
 JSON = Format("JSON", lambda start: start.lstrip()[:1] in (b"{", b"["))
 CSV = Format("figures of `deepmark compare`", lambda start: start.startswith(b"metric,scope,a,b,"))
+HTML = Format("a page", lambda start: start.lstrip()[:15].lower() == b"<!doctype html>")
 IMPORTED = Format("an imported model", lambda start: start[8:9] == b"{" and b"source_sha256" in start)
 HTML = Format("a page", lambda start: start.lstrip()[:9].lower() == b"<!doctype")
 PNG = Format("a PNG image", lambda start: start.startswith(b"\x89PNG"))

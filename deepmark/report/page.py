@@ -1,6 +1,5 @@
 """The report: one self-contained HTML page."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from deepmark.report.plots.plots import (
     loss_drawing,
 )
 from deepmark.report.read_results import Measured
+from deepmark.report.render import page_template
 from deepmark.report.tables.analysis_tables import confusion_table, error_table, hardest_landmarks, landmark_table
 from deepmark.report.tables.comparison_tables import (
     earlier_comparison,
@@ -46,10 +46,8 @@ from deepmark.report.tables.table import Table
 from deepmark.tracking.earlier_runs import EarlierRun
 from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
-PAGE, OVERVIEW = "index.html", "overview.jpg"
+PAGE, DATA_PAGE, OVERVIEW = "index.html", "data.html", "overview.jpg"
 _OVERVIEW_IMAGES = 4
-
-_TEMPLATES = Path(__file__).with_name("templates")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +96,9 @@ class Content:
     earlier: Sequence[EarlierRun] = ()
     """Runs to compare with: the one before, and the champion's."""
 
+    data_page: str = ""
+    """The data sheet, as the text of a page of its own; "" for none."""
+
 
 def _context(content: Content) -> dict[str, Any]:
     metrics = {name: one.metrics for name, one in content.measured.items()}
@@ -112,6 +113,7 @@ def _context(content: Content) -> dict[str, Any]:
     uris = iter(data_uris([side for one in images for side in (one.labelled, one.found)]))
     return {
         "content": content,
+        "data_page": DATA_PAGE if content.data_page else "",
         "serving": STRATEGY_WORDS[serving],
         "total": metrics[serving].get("ms", {}).get("total"),
         "tiles": [(METRICS[name].words, row) for name, row in zip(HEADLINE, headline.rows, strict=True)],
@@ -155,32 +157,21 @@ def _beside_earlier(content: Content) -> list[Table]:
     return [earlier_comparison(metrics, earlier, strategy=STRATEGY_WORDS[content.serving])]
 
 
-def _slug(text: str) -> str:
-    return re.sub(r"\W+", "-", text.lower()).strip("-")
-
-
 def render_page(content: Content) -> str:
     """The page as text; the same content gives the same text."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES, encoding="utf-8"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["slug"] = _slug
-    return environment.get_template("report.html").render(_context(content)).strip() + "\n"
+    return page_template("report.html").render(_context(content)).strip() + "\n"
 
 
 def write_report(folder: Path, content: Content) -> Path:
-    """Write index.html and overview.jpg into a folder that appears whole or not at all; returns the page's path.
+    """Write index.html, data.html and overview.jpg into a folder that appears whole or not at all.
 
-    overview.jpg is a row of the first images, for lists of results; without images it is left out.
+    Returns the path of index.html. data.html is the data sheet, overview.jpg a row of the first images, for lists of
+    results; without a sheet, or without images, they are left out.
     """
     with new_folder(folder) as draft:
         (draft / PAGE).write_text(render_page(content), "utf-8")
+        if content.data_page:
+            (draft / DATA_PAGE).write_text(content.data_page, "utf-8")
         row = overview(content.images[:_OVERVIEW_IMAGES])
         if row is not None:
             jpeg = simplejpeg.encode_jpeg(np.ascontiguousarray(row), 82, colorspace="RGB", colorsubsampling="444")

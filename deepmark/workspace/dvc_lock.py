@@ -13,13 +13,18 @@ def locked_outs(workspace: Path) -> dict[str, list[dict[str, Any]]]:
 
     Empty before any stage has run. Raises DeepmarkError where the file holds a conflict of a merge.
     """
-    from ruamel.yaml import YAML
-
     file = workspace / "dvc.lock"
     if not file.is_file():
         return {}
     text = file.read_text("utf-8")
     check_merged(file, text)
+    return outs_in(text)
+
+
+def outs_in(text: str) -> dict[str, list[dict[str, Any]]]:
+    """The same in the text of a dvc.lock."""
+    from ruamel.yaml import YAML
+
     stages = (YAML(typ="safe", pure=True).load(text) or {}).get("stages", {})
     return {address: stage.get("outs", []) for address, stage in stages.items()}
 

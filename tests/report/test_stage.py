@@ -73,7 +73,7 @@ def test_the_page_of_a_workspace_shows_its_pictures_and_its_run_and_goes_to_mlfl
     assert "<small>95%: 0.450–0.540</small>" in text
     assert (measured.root / "params.yaml").read_text("utf-8").splitlines()[0] in text
     artifacts = open_client(measured.root).list_artifacts(run, "report")
-    assert [one.path for one in artifacts] == ["report/index.html", "report/overview.jpg"]
+    assert [one.path for one in artifacts] == ["report/data.html", "report/index.html", "report/overview.jpg"]
 
 
 def test_figures_of_an_earlier_release_are_named_with_the_command_that_makes_them_again(trained):

@@ -8,10 +8,12 @@ import sys
 
 import pytest
 
+from deepmark.data.records import read_records
 from deepmark.errors import DeepmarkError
 from deepmark.tracking.mlflow_store import get_or_create_experiment, tracking_uri
 from deepmark.tracking.provenance import EXPERIMENT_VARIABLE
 from deepmark.tracking.tracker import Tracker
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.inputs import index_sha256
 
 
@@ -120,7 +122,13 @@ def test_the_shards_of_a_training_are_its_inputs_and_logged_once(sharded):
     found = {one.tags[0].value: one.dataset for one in stored(tracker).inputs.dataset_inputs}
 
     assert len(stored(tracker).inputs.dataset_inputs) == 2
-    assert {split: json.loads(dataset.profile) for split, dataset in found.items()} == counts
+    profiles = {split: json.loads(dataset.profile) for split, dataset in found.items()}
+    for split, profile in profiles.items():
+        garments = [item for one in read_records(sharded.records_file(split)) for item in one.garments]
+        items = profile.pop("items")
+        assert sum(items.values()) == len(garments)
+        assert items["vest"] == sum(DEEPFASHION2.categories[item.category].name == "vest" for item in garments)
+    assert profiles == counts
     assert {dataset.name for dataset in found.values()} == {"shards/train", "shards/validation"}
     assert {split: json.loads(dataset.source)["uri"] for split, dataset in found.items()} == {
         "train": "data/shards/train",

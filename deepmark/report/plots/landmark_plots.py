@@ -1,5 +1,6 @@
 """Landmark precision drawn on the shape of every category."""
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,9 @@ NAMED = 3
 """How many of the hardest landmarks of a category are numbered."""
 
 
-def step_words() -> list[str]:
+def step_words(bounds: Sequence[float] = BOUNDS) -> list[str]:
     """The meaning of each step of colour, from bad to good."""
-    edges = [f"{bound:g}" for bound in BOUNDS]
+    edges = [f"{bound:g}" for bound in bounds]
     return [f"below {edges[0]}", *(f"{low} to {high}" for low, high in pairwise(edges)), f"{edges[-1]} and more"]
 
 
@@ -35,6 +36,25 @@ def garment_drawings(landmarks: "pd.DataFrame", vocabulary: Vocabulary) -> list[
 
 
 def _garment(category: Category, own: "pd.DataFrame") -> Drawing:
+    hardest = own.sort_values("pck05", kind="stable").head(NAMED)
+    said = ", ".join(f"{one.landmark} ({one.part}) {one.pck05:.3f}" for one in hardest.itertuples())
+    text = f"Mean PCK .05 of {len(own)} landmarks: {own.pck05.mean():.3f}. The hardest: {said}."
+    shares = dict(zip(own.landmark.tolist(), own.pck05.tolist(), strict=True))
+    return shape_drawing(
+        category, shares, bounds=BOUNDS, named=hardest.landmark.tolist(), name="garment", description=text
+    )
+
+
+def shape_drawing(
+    category: Category,
+    shares: Mapping[int, float],
+    *,
+    bounds: Sequence[float],
+    named: Sequence[int],
+    name: str,
+    description: str,
+) -> Drawing:
+    """A share of each landmark, by its number from 1, as a dot on the category's shape; the lower, the larger."""
     from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
 
@@ -42,29 +62,25 @@ def _garment(category: Category, own: "pd.DataFrame") -> Drawing:
     points = np.array(shape.points) * [shape.aspect, 1.0]
     closed = (*shape.outline, shape.outline[0])
     lines = [points[list(line)] for line in (closed, *shape.inner_lines, *shape.straps)]
-    hardest = own.sort_values("pck05", kind="stable").head(NAMED)
+    values = np.array(list(shares.values()))
     with page_style():
         axes = Figure(figsize=(2.3, 2.5)).add_subplot()
         axes.add_collection(LineCollection(lines, colors=MUTED, linewidths=1))
-        places = points[own.landmark.to_numpy() - 1]
-        steps = np.digitize(own.pck05.to_numpy(), BOUNDS)
-        sizes = 26 + 60 * (1 - own.pck05.to_numpy())
+        places = points[np.array(list(shares)) - 1]
         axes.scatter(
             places[:, 0],
             places[:, 1],
-            s=sizes,
-            c=[STEPS[step] for step in steps],
+            s=26 + 60 * (1 - values),
+            c=[STEPS[step] for step in np.digitize(values, bounds)],
             edgecolors=INK,
             linewidths=0.6,
             zorder=3,
         )
-        for number in hardest.landmark:
+        for number in named:
             x, y = points[number - 1]
             axes.annotate(str(number), (x, y), xytext=(5, 4), textcoords="offset points", size=8, weight="bold")
         axes.set(xlim=(-0.12, shape.aspect + 0.12), ylim=(1.08, -0.08), aspect="equal")
         axes.set_axis_off()
         figure = axes.get_figure(root=True)
         assert figure is not None
-        said = ", ".join(f"{one.landmark} ({one.part}) {one.pck05:.3f}" for one in hardest.itertuples())
-        text = f"Mean PCK .05 of {len(own)} landmarks: {own.pck05.mean():.3f}. The hardest: {said}."
-        return to_drawing(figure, f"garment-{category.index}", title=category.name, description=text)
+        return to_drawing(figure, f"{name}-{category.index}", title=category.name, description=description)

@@ -10,6 +10,7 @@ from deepmark.eval.metric.names import KIND_WORDS, MAIN, METRICS
 from deepmark.report.plots.svg import ACCENT, INK, LINE, PAPER, SECOND, Drawing, page_style, to_drawing
 from deepmark.report.tables.analysis_tables import confusion_counts
 from deepmark.report.tables.metric_tables import category_names
+from deepmark.shapes import Float64
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,15 +134,39 @@ def error_drawing(errors: "pd.DataFrame") -> Drawing:
 
 def confusion_drawing(confusion: "pd.DataFrame", names: Sequence[str]) -> Drawing:
     """What the items of each of these categories were detected as, in percent, from the content of confusion.csv."""
+    counts = confusion_counts(confusion, names)
+    shares = counts.to_numpy(float) / np.maximum(1, counts.to_numpy().sum(axis=1, keepdims=True))
+    text = (
+        "Rows are what is labelled, columns what was found, in percent of the row. The row "
+        f"“{BACKGROUND}” holds detections without an item. The table below has the counts."
+    )
+    return matrix_drawing(
+        shares,
+        (list(counts.index), list(counts.columns)),
+        axes_words=("labelled", "found"),
+        name="confusion",
+        title="What is taken for what",
+        description=text,
+    )
+
+
+def matrix_drawing(
+    shares: Float64[np.ndarray, "rows columns"],
+    labels: tuple[Sequence[str], Sequence[str]],
+    *,
+    axes_words: tuple[str, str],
+    name: str,
+    title: str,
+    description: str,
+) -> Drawing:
+    """Shares as a matrix of coloured cells with percentages; the labels and words of rows come before the columns'."""
     from matplotlib.collections import PatchCollection
     from matplotlib.colors import to_rgba_array
     from matplotlib.patches import Rectangle
 
-    counts = confusion_counts(confusion, names)
-    shares = counts.to_numpy(float) / np.maximum(1, counts.to_numpy().sum(axis=1, keepdims=True))
     rows, columns = shares.shape
     with page_style():
-        more = _CELL * (len(names) - _ROWS)
+        more = _CELL * (columns - 1 - _ROWS)
         axes = _axes(max(3.4, 7.4 + more), max(2.6, 6.2 + more))
         colors = to_rgba_array([ACCENT] * shares.size)
         colors[:, 3] = shares.ravel()
@@ -152,16 +177,12 @@ def confusion_drawing(confusion: "pd.DataFrame", names: Sequence[str]) -> Drawin
                 axes.text(
                     x, y, f"{100 * share:.0f}", ha="center", va="center", size=8, color=PAPER if share > 0.5 else INK
                 )
-        axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), xlabel="found", ylabel="labelled")
-        axes.set_xticks(range(columns), counts.columns, rotation=50, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(rows), counts.index)
+        axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), xlabel=axes_words[1], ylabel=axes_words[0])
+        axes.set_xticks(range(columns), labels[1], rotation=50, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(rows), labels[0])
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
-        text = (
-            "Rows are what is labelled, columns what was found, in percent of the row. The row "
-            f"“{BACKGROUND}” holds detections without an item. The table below has the counts."
-        )
-        return _figure(axes, "confusion", title="What is taken for what", description=text)
+        return _figure(axes, name, title=title, description=description)
 
 
 def loss_drawing(history: Sequence[Mapping[str, Any]]) -> Drawing | None:
