@@ -37,7 +37,6 @@ from deepmark.cli.options import (
 from deepmark.cli.outputs import CSV, IMPORTED, check_new_file
 from deepmark.schema import Backbone
 from deepmark.version import __version__
-from deepmark.vocabulary import DEEPFASHION2
 
 app = typer.Typer(
     name="deepmark",
@@ -247,11 +246,12 @@ def model(
     from deepmark.model.cost import cost, measured_time
     from deepmark.params import model_params
 
-    params = open_workspace(workspace).params
+    opened = open_workspace(workspace)
+    params, vocabulary = opened.params, opened.vocabulary
     chosen = model_params(**params.model.model_dump() | ({"backbone": backbone.value} if backbone else {}))
-    facts = cost(chosen, DEEPFASHION2)
+    facts = cost(chosen, vocabulary)
     if time:
-        facts |= measured_time(chosen, DEEPFASHION2, precision=params.predict.precision, device=best_device())
+        facts |= measured_time(chosen, vocabulary, precision=params.predict.precision, device=best_device())
     print_facts(facts, as_json)
 
 

@@ -12,6 +12,7 @@ from browser import NEEDS_BROWSER, started_browser
 from encoded_images import smooth
 from PIL import Image
 from static_server import static_server
+from vocabularies import SMALL
 
 from deepmark.errors import DeepmarkError
 from deepmark.export.onnx_file import export_onnx
@@ -41,11 +42,11 @@ DETECT = """async (texts) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The light network, untrained: it finds garments everywhere."""
+@pytest.fixture(scope="module", params=[DEEPFASHION2, SMALL], ids=lambda vocabulary: vocabulary.name)
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The light network, untrained: it finds garments everywhere, hats without landmarks among them."""
     file = tmp_path_factory.mktemp("model") / "model.onnx"
-    network = build_detector(ModelParams(backbone="mobile", input_size=(128, 96)), DEEPFASHION2, seed=1)
+    network = build_detector(ModelParams(backbone="mobile", input_size=(128, 96)), request.param, seed=1)
     export_onnx(
         network, file, PROFILE_PREDICT_PARAMS.model_copy(update={"max_detections": 20, "rescore": True}), peaks=32
     )
