@@ -40,6 +40,14 @@ test-system: $(READY)  ## the tests of whole systems: machines, kills, servers, 
 test-cluster: $(READY)  ## of these the ones that lose machines of a Ray cluster, one after the other
 	$(BIN)/python -m pytest tests/cluster -m system -s --durations 10
 
+LABEL_STUDIO := .venv-labels/bin/label-studio
+$(LABEL_STUDIO):
+	$(PYTHON) -m venv .venv-labels
+	.venv-labels/bin/python -m pip install --quiet --disable-pip-version-check label-studio==1.23.2
+
+test-labels: $(READY) $(LABEL_STUDIO)  ## of these the ones of labelling tools that really run: a gigabyte in .venv-labels
+	LABEL_STUDIO=$(abspath $(LABEL_STUDIO)) $(BIN)/python -m pytest tests/labels -s
+
 story: $(READY)  ## a scheduled retraining from end to end by the real daemon, then once more with 20 kills: 40 minutes
 	$(BIN)/python -m pytest tests/story -m story -s --timeout 0
 
@@ -54,4 +62,4 @@ docs: $(READY)  ## the documentation as a site in site/; its search wants a serv
 clean:  ## forget the environment and the demo
 	rm -rf .venv runs/demo site
 
-.PHONY: help setup demo ui test test-quick test-system test-cluster story lint docs clean
+.PHONY: help setup demo ui test test-quick test-system test-cluster test-labels story lint docs clean
