@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _OVERLAPS: dict[float, tuple[str, str]] = {0.5: (ACCENT, "-"), 0.75: (SECOND, "--")}
 """Colour and stroke, so that lines can be told apart without colours."""
 
-_ROWS, _SIDE, _ROW, _CELL = 13, 4.4, 0.28, 0.36
-"""Categories of DeepFashion2, inches of the side of their plot, what another adds to it, and to a matrix."""
+_ROW, _CELL = 0.28, 0.36
+"""Inches that a category takes in a plot, and in a matrix."""
 
 
 def _axes(width: float, height: float) -> "Axes":
@@ -104,7 +104,7 @@ def category_drawing(ap: "pd.DataFrame") -> Drawing:
     rows, names = ap.set_index(["metric", "scope"]), category_names(ap)
     looks = ((ACCENT, "o", -0.16), (SECOND, "D", 0.16))
     with page_style():
-        axes = _axes(4.4, max(1.9, _SIDE + _ROW * (len(names) - _ROWS)))
+        axes = _axes(4.4, max(1.9, round(0.76 + _ROW * len(names), 2)))
         for metric, (color, marker, shift) in zip(MAIN, looks, strict=True):
             own = rows.reindex([(metric, f"category:{name}") for name in names])
             places, values = np.arange(len(names)) + shift, own.value.to_numpy(float)
@@ -166,8 +166,7 @@ def matrix_drawing(
 
     rows, columns = shares.shape
     with page_style():
-        more = _CELL * (columns - 1 - _ROWS)
-        axes = _axes(max(3.4, 7.4 + more), max(2.6, 6.2 + more))
+        axes = _axes(max(3.4, round(2.36 + _CELL * columns, 2)), max(2.6, round(1.16 + _CELL * rows, 2)))
         colors = to_rgba_array([ACCENT] * shares.size)
         colors[:, 3] = shares.ravel()
         cells = [Rectangle((x - 0.5, y - 0.5), 1, 1) for y in range(rows) for x in range(columns)]
