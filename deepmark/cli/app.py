@@ -16,6 +16,7 @@ from deepmark.cli import detect as detect_command
 from deepmark.cli import export as export_command
 from deepmark.cli import label as label_commands
 from deepmark.cli import measure as measure_command
+from deepmark.cli import own_data as own_data_command
 from deepmark.cli import registry as registry_commands
 from deepmark.cli import serve as serve_command
 from deepmark.cli import synth as synth_command
@@ -199,6 +200,7 @@ def report(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> No
 app.command()(datasheet_command.datasheet)
 app.command()(coco_commands.score)
 app.command()(coco_commands.convert)
+app.command("import")(own_data_command.import_)
 app.command()(registry_commands.register)
 app.command()(registry_commands.promote)
 app.command()(registry_commands.rollback)

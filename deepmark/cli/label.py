@@ -85,8 +85,9 @@ def drop(
     image: Annotated[int, typer.Argument(help="Number of the image.")],
     item: Annotated[str | None, typer.Option(help="Only of this item, such as item2.")] = None,
     workspace: WorkspaceOption = HERE,
+    as_json: JsonOption = False,
 ) -> None:
     """Take decisions out of the corrections again."""
     from deepmark.labels.exchange import drop_corrections
 
-    typer.echo(f"{drop_corrections(open_workspace(workspace), image, item)} taken out")
+    print_facts({"taken_out": drop_corrections(open_workspace(workspace), image, item)}, as_json)

@@ -109,18 +109,23 @@ def _result(
     return {"id": name, "type": kind, "from_name": control, "to_name": _IMAGE, "value": value, **size, **more}
 
 
-def read_answers(path: Path, vocabulary: Vocabulary) -> Iterator[Answer]:
-    """The answers in a JSON export of a project; tasks that nobody has answered are passed over.
-
-    Raises DeepmarkError, naming the task, where it was not made by `write_tasks`, and where a point belongs to no box.
-    """
+def read_tasks(path: Path) -> list[Any]:
+    """The tasks in a JSON export of a project; raises DeepmarkError where it is none."""
     try:
         tasks = parse_json(path.read_bytes())
     except InvalidInputError as error:
         raise DeepmarkError(f"{path}: {error.reason}. Export the project as JSON.") from None
     if not isinstance(tasks, list):
         raise DeepmarkError(f"{path}: is no list of tasks. Export the project as JSON.")
-    for place, task in enumerate(tasks):
+    return tasks
+
+
+def read_answers(path: Path, vocabulary: Vocabulary) -> Iterator[Answer]:
+    """The answers in a JSON export of a project; tasks that nobody has answered are passed over.
+
+    Raises DeepmarkError, naming the task, where it was not made by `write_tasks`, and where a point belongs to no box.
+    """
+    for place, task in enumerate(read_tasks(path)):
         try:
             answer = _answer(task, vocabulary, _Place(path, task, place))
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -162,6 +167,13 @@ def _answer(task: Mapping[str, Any], vocabulary: Vocabulary, where: _Place) -> A
         reason=str(task["data"].get("reasons", "")),
         unsure=bool(last.get("was_cancelled")),
     )
+
+
+def regions_of(
+    results: Sequence[Mapping[str, Any]], vocabulary: Vocabulary, task: Any, path: Path, place: int
+) -> Iterator[Region]:
+    """The garments in an annotation's results; raises DeepmarkError, naming the task, where they are no labels."""
+    return _regions(results, vocabulary, _Place(path, task, place))
 
 
 def _moment(annotation: Mapping[str, Any]) -> str:

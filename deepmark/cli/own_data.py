@@ -1,0 +1,69 @@
+"""`deepmark import`: a team's own labelled images into a workspace."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, open_workspace, print_facts
+from deepmark.errors import DeepmarkError
+
+
+class Format(StrEnum):
+    coco = "coco"
+    yolo = "yolo"
+    label_studio = "label-studio"
+    cvat = "cvat"
+
+
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="JSON of COCO or Label Studio, YOLO's data.yaml, CVAT's annotations.xml."),
+    ],
+    origin: Annotated[Format, typer.Option("--from", help="What the file is; cvat: CVAT for images 1.1.")],
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder of the images; YOLO's data.yaml names its own.")
+    ] = None,
+    validation: Annotated[float, typer.Option(help="Share of the images to measure on.")] = 0.15,
+    test: Annotated[float, typer.Option(help="Share to keep aside in data/raw/test, which no stage reads.")] = 0.0,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX", help="What its ( ) matches in a name stays in one split: '^([A-Z]+[0-9]+)_' for a product."
+        ),
+    ] = None,
+    workspace: WorkspaceOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Your own labelled images as the workspace's raw data, of its vocabulary.
+
+    Every image of the source is written, or set aside with a reason: data/raw/set_aside.csv. Which split an image is in
+    depends on its name alone (or on its group), so that it stays there when others come; YOLO's own splits are kept.
+    """
+    from deepmark.compute.choose import engine_of
+    from deepmark.importing.coco import read_own_coco
+    from deepmark.importing.cvat import read_cvat
+    from deepmark.importing.importer import LISTS, SplitShares, import_images
+    from deepmark.importing.studio import read_studio
+    from deepmark.importing.yolo import read_yolo
+    from deepmark.progress import progress
+
+    if not file.is_file():
+        raise DeepmarkError(f"{file}: no such file.")
+    if (images is None) != (origin is Format.yolo):
+        fault = "takes no --images: data.yaml names their folders" if images else "needs --images, their folder"
+        raise DeepmarkError(f"--from {origin} {fault}.")
+    opened, shares = open_workspace(workspace), SplitShares(validation=validation, test=test, group_by=group_by)
+    vocabulary, folder = opened.vocabulary, images or file.parent
+    readers = {Format.coco: read_own_coco, Format.label_studio: read_studio, Format.cvat: read_cvat}
+    found = read_yolo(file, vocabulary) if origin is Format.yolo else readers[origin](file, folder, vocabulary)
+    with progress("write images", 0) as advance:
+        engine = engine_of(opened.params.compute)
+        facts = import_images(found, opened.raw, vocabulary, shares=shares, engine=engine, progress=advance)
+    splits = " + ".join(f"{facts[split]:,} {split}" for split in ("train", "validation", "test") if split in facts)
+    balance = f"{facts['in_source']:,} images in {file} = {splits} + {facts['set_aside']:,} set aside"
+    reasons = f" ({opened.raw / LISTS[1]} says why)" if facts["set_aside"] else ""
+    typer.echo(balance + reasons, err=True)
+    print_facts(facts, as_json)

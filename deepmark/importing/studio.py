@@ -1,0 +1,64 @@
+"""Label Studio's JSON export of a team's own images: rectangles for categories, key points for landmarks."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from deepmark.errors import DeepmarkError
+from deepmark.importing.labelled import LabelledGarment, LabelledImage
+from deepmark.labels.label_studio import read_tasks, regions_of
+from deepmark.vocabulary import Vocabulary
+
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-")
+"""What Label Studio puts before the name of a file that was uploaded."""
+
+
+def read_studio(file: Path, images: Path, vocabulary: Vocabulary) -> Iterator[LabelledImage]:
+    """The images of the tasks; each with its latest annotation, and none where nobody has labelled it.
+
+    Raises DeepmarkError where the file is no export of a project.
+    """
+    for place, task in enumerate(read_tasks(file)):
+        name, path = _file_of(task, images)
+        try:
+            regions = (
+                [] if (last := _last(task)) is None else list(regions_of(last["result"], vocabulary, task, file, place))
+            )
+        except DeepmarkError as error:
+            yield LabelledImage(name=name, file=path, fault=str(error).partition(": ")[2])
+            continue
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            fault = f"is not as Label Studio writes it ({type(error).__name__}: {error})"
+            yield LabelledImage(name=name, file=path, fault=fault)
+            continue
+        garments = tuple(
+            LabelledGarment(category=one.category, box=one.box, landmarks=one.landmarks) for one in regions
+        )
+        yield LabelledImage(name=name, file=path, size=_size(last), garments=garments)
+
+
+def _last(task: Any) -> dict[str, Any] | None:
+    given = [one for one in task.get("annotations", []) if not one.get("was_cancelled")]
+    return max(given, key=lambda one: str(one.get("updated_at") or one.get("created_at") or ""), default=None)
+
+
+def _size(annotation: dict[str, Any] | None) -> tuple[int, int] | None:
+    for one in (annotation or {}).get("result", []):
+        if "original_height" in one:
+            return int(one["original_height"]), int(one["original_width"])
+    return None
+
+
+def _file_of(task: Any, images: Path) -> tuple[str, Path]:
+    """The name of a task's image, and its file in the folder: below it as the address says, or by its last part."""
+    data = task.get("data") if isinstance(task, dict) else None
+    address = next((value for value in (data or {}).values() if isinstance(value, str) and "." in value), "")
+    parts = urlsplit(address)
+    path = parse_qs(parts.query).get("d", [unquote(parts.path)])[0].lstrip("/")
+    last = path.rpartition("/")[2]
+    for name in (path, last, _UPLOADED.sub("", last)):
+        if name and (images / name).is_file():
+            return name, images / name
+    return path, images / path
