@@ -15,12 +15,12 @@ from deepmark.schema import SPLITS
 from deepmark.tracking.provenance import data_version
 from deepmark.vocabulary import check_same
 from deepmark.workspace.earlier_records import earlier_records
-from deepmark.workspace.inputs import open_shards
+from deepmark.workspace.inputs import open_shards, remote_shards
 from deepmark.workspace.layout import Workspace
 
 
 def data_sheet(workspace: Workspace) -> DataSheet:
-    """What the page of the data shows: the splits that have records; images of those that have shards.
+    """What the page of the data shows: the splits that have records; images of those whose shards are here.
 
     Raises DeepmarkError where there are no records, or where those of two splits are of different vocabularies.
     """
@@ -28,12 +28,12 @@ def data_sheet(workspace: Workspace) -> DataSheet:
     if not files:
         missing = workspace.records_file(SPLITS[0])
         raise DeepmarkError(f"{missing}: no such file. `{maker_of(missing)}` makes it.")
-    counts = {}
-    first = next(iter(files.values()))
-    for split, file in files.items():
-        records = read_records(file)
-        check_same(read_records(first).vocabulary, first, records.vocabulary, file, "Run `dvc repro` for both splits.")
-        counts[split] = count_split(records, records.vocabulary)
+    records = {split: read_records(file) for split, file in files.items()}
+    first, *others = files
+    for split in others:
+        one, other = records[first].vocabulary, records[split].vocabulary
+        check_same(one, files[first], other, files[split], "Run `dvc repro` for both splits.")
+    counts = {split: count_split(rows, rows.vocabulary) for split, rows in records.items()}
     changes, since = _changes(workspace, files)
     return DataSheet(
         counts=counts,
@@ -46,8 +46,9 @@ def data_sheet(workspace: Workspace) -> DataSheet:
 
 
 def _readers(workspace: Workspace, splits: list[str]) -> dict[str, ShardReader]:
-    """Those of the splits whose shards, or the copy of whose index, are here."""
-    return {split: open_shards(workspace, split) for split in splits if workspace.shards(split).is_dir()}
+    """Those of the splits whose shards are here: on other storage, an image costs the download of its shard."""
+    here = [split for split in splits if workspace.shards(split).is_dir() and remote_shards(workspace, split) is None]
+    return {split: open_shards(workspace, split) for split in here}
 
 
 def _suspected(workspace: Workspace) -> dict[str, int] | None:

@@ -8,7 +8,7 @@ import shutil
 import pytest
 from accessories import accessories
 from vocabularies import SMALL
-from workspaces import copied
+from workspaces import copied, set_params
 
 from deepmark.data.records import read_records, write_records
 from deepmark.errors import DeepmarkError
@@ -56,6 +56,15 @@ def test_without_shards_the_page_has_no_images_and_the_same_figures(made):
     for heading in ("items", "boxes", "landmarks", "changes"):
         section = rf'<section aria-labelledby="{heading}">.*?</section>'
         assert re.findall(section, page, re.DOTALL) == re.findall(section, with_images, re.DOTALL)
+
+
+def test_no_shard_is_fetched_from_other_storage_for_an_image(made, tmp_path):
+    shutil.copytree(made.root / "data/shards", tmp_path / "bucket")
+    elsewhere = set_params(made, storage={"shards": f"file://{tmp_path / 'bucket'}"})
+    for file in (tmp_path / "bucket").rglob("*.tar"):
+        file.unlink()
+
+    assert not any(data_sheet(elsewhere).samples)
 
 
 def test_without_records_the_command_to_make_them_is_named(made):
