@@ -127,7 +127,7 @@ def by_hotcoco(folder: Path) -> list[float | None]:
 def write_files(folder: Path, records: list, predictions: list) -> None:
     """What hotcoco reads, in the official converter's layout."""
     for name, visible_only in (("truth", False), ("visible", True)):
-        dataset = coco_truth(records, visible_only=visible_only)
+        dataset = coco_truth(records, visible_only=visible_only, vocabulary=DEEPFASHION2)
         for annotation in dataset["annotations"]:
             annotation["keypoints"] = np.asarray(annotation["keypoints"]).tolist()
         (folder / f"{name}.json").write_text(json.dumps(dataset), "utf-8")
@@ -141,7 +141,7 @@ def by_pycocotools(records: list, predictions: list) -> list[float | None]:
     figures = []
     for _, kind, visible_only in FIGURES:
         truth, results = COCO(), COCO()
-        truth.dataset = coco_truth(records, visible_only=visible_only)
+        truth.dataset = coco_truth(records, visible_only=visible_only, vocabulary=DEEPFASHION2)
         results.dataset = {**truth.dataset, "annotations": coco_results(predictions)}
         with contextlib.redirect_stdout(io.StringIO()):
             truth.createIndex()

@@ -45,7 +45,7 @@ def draw_shards(folder: Path, pictures: int) -> ShardReader:
         image = cv2.resize(cv2.imread(str(path)), (750, 1000), interpolation=cv2.INTER_CUBIC)
         path.write_bytes(simplejpeg.encode_jpeg(image, 90, colorspace="BGR"))
     params = IngestParams(max_rejected_share=1, max_megapixels=50)
-    ingest_split(folder, split="train", out=folder / "records", params=params)
+    ingest_split(folder, split="train", out=folder / "records", params=params, vocabulary=DEEPFASHION2)
     write_shards(folder / "records/train.parquet", folder, folder / "shards", split="train", seed=1, target_mib=64)
     return ShardReader(folder / "shards")
 
@@ -134,7 +134,9 @@ def contenders(reader: ShardReader, canvas: tuple[int, int], augment: AugmentPar
 
     def ours(index: int) -> Sample:
         record, jpeg = reader[index % len(reader)]
-        return make_sample(record, jpeg, canvas=canvas, augment=augment, rng=np.random.default_rng([1, index]))
+        return make_sample(
+            record, jpeg, canvas=canvas, augment=augment, rng=np.random.default_rng([1, index]), vocabulary=DEEPFASHION2
+        )
 
     def plain(index: int) -> tuple[np.ndarray, ...]:
         record, jpeg = held[index % len(held)]

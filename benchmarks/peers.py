@@ -99,7 +99,7 @@ def prepare(folder: Path, given: argparse.Namespace) -> None:
         if not data.shards(split).is_dir():
             stages.ingest(data, split=split)
             stages.shard(data, split=split)
-        write_coco(folder / f"{split}.json", read_records(data.records_file(split)))
+        write_coco(folder / f"{split}.json", read_records(data.records_file(split)), vocabulary=DEEPFASHION2)
     for landmarks in (39, 294):
         splits = {split: (data.raw / split / "image", read_records(data.records_file(split))) for split in SPLITS}
         write_yolo(folder / f"yolo-{landmarks}", splits, landmarks)

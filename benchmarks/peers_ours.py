@@ -26,6 +26,7 @@ from deepmark.model.detector import count_parameters, load_network
 from deepmark.runtime.onnx_detector import OnnxDetector, PlacedImage
 from deepmark.train.targets import collate
 from deepmark.types import Sample
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.environment import child_environment, tool
 from deepmark.workspace.inputs import open_shards
 from deepmark.workspace.layout import Workspace
@@ -107,7 +108,9 @@ def loaded(workspace: Workspace, task: Task) -> Iterator[int]:
         def make(index: int, epoch: int = epoch) -> Sample:
             record, jpeg = reader[index]
             rng = np.random.default_rng([params.train.seed, epoch, index])
-            return make_sample(record, jpeg, canvas=task.input_size, augment=params.augment, rng=rng)
+            return make_sample(
+                record, jpeg, canvas=task.input_size, augment=params.augment, rng=rng, vocabulary=DEEPFASHION2
+            )
 
         order = sample_order(len(reader), seed=params.train.seed, epoch=epoch)
         for samples in load_batches(shared_batches(order, task.batch), make, threads=task.threads):

@@ -38,6 +38,7 @@ from deepmark.eval.analysis.analyse import diagnose_columns, write_tables
 from deepmark.eval.metric.columns import detection_columns, truth_columns
 from deepmark.eval.metric.evaluate import evaluate_columns
 from deepmark.params import IngestParams
+from deepmark.vocabulary import DEEPFASHION2
 
 IMAGES = 32
 """Different images. The files are links to them; every annotation is different."""
@@ -58,7 +59,14 @@ def prepare(raw: Path, count: int) -> None:
 
 def ingest(folder: Path, workers: int) -> None:
     params = IngestParams(max_rejected_share=0, max_megapixels=MEGAPIXELS)
-    ingest_split(folder / "raw", split="train", out=folder / "ours", params=params, engine=Local(workers))
+    ingest_split(
+        folder / "raw",
+        split="train",
+        out=folder / "ours",
+        params=params,
+        engine=Local(workers),
+        vocabulary=DEEPFASHION2,
+    )
 
 
 def shard(folder: Path, workers: int) -> None:
@@ -89,7 +97,7 @@ def predicted(folder: Path, count: int, detections: int) -> None:
     folder.mkdir()
     records, predictions = make_pictures(count, detections)
     order = np.random.default_rng(3).permutation(count)
-    write_records(folder / "records.parquet", records)
+    write_records(folder / "records.parquet", records, vocabulary=DEEPFASHION2)
     rows = ((predictions[i].image_id, predictions[i].file, predictions[i].detections) for i in order)
     write_predictions(folder / "none.parquet", rows, {})
 

@@ -16,6 +16,7 @@ from deepmark.data.sampling import permutation
 from deepmark.data.shards.plan import cut_shards
 from deepmark.data.shards.writer import write_members
 from deepmark.types import ImageRecord
+from deepmark.vocabulary import DEEPFASHION2
 
 CHUNK = 64
 MEGAPIXELS = 50
@@ -23,7 +24,7 @@ MIB = 64
 
 
 def plain_ingest(folder: Path, workers: int) -> None:
-    inputs, statistics = list_inputs(folder / "raw/train"), SplitStatistics()
+    inputs, statistics = list_inputs(folder / "raw/train"), SplitStatistics(vocabulary=DEEPFASHION2)
     chunks = [inputs[start : start + CHUNK] for start in range(0, len(inputs), CHUNK)]
 
     def records() -> Iterator[ImageRecord]:
@@ -33,11 +34,11 @@ def plain_ingest(folder: Path, workers: int) -> None:
                 yield record
 
     with closing(Local(workers).map_in_order(partial(_validate, folder=folder / "raw/train"), chunks)) as validated:
-        write_records(folder / "plain/train.parquet", records())
+        write_records(folder / "plain/train.parquet", records(), vocabulary=DEEPFASHION2)
 
 
 def _validate(inputs: list[Input], folder: Path) -> list[ImageRecord]:
-    results = [validate_input(given, folder, max_megapixels=MEGAPIXELS) for given in inputs]
+    results = [validate_input(given, folder, max_megapixels=MEGAPIXELS, vocabulary=DEEPFASHION2) for given in inputs]
     return [result[0] for result in results if isinstance(result, tuple)]
 
 

@@ -83,6 +83,7 @@ def main() -> None:
             out=folder / "records",
             params=IngestParams(max_rejected_share=0, max_megapixels=50),
             engine=Local(1),
+            vocabulary=DEEPFASHION2,
         )
         ingest = time.process_time() - start
         start = time.process_time()

@@ -68,7 +68,7 @@ def load(
     def make(index: int) -> Sample:
         record, jpeg = reader[index % len(reader)]
         rng = np.random.default_rng([1, index])
-        return make_sample(record, jpeg, canvas=(size, size), augment=augment, rng=rng)
+        return make_sample(record, jpeg, canvas=(size, size), augment=augment, rng=rng, vocabulary=DEEPFASHION2)
 
     batches = shared_batches(sample_order(batch * steps, seed=1, epoch=0), batch)
     loaded = load_batches(batches, make, threads=default_threads())

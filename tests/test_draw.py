@@ -73,7 +73,7 @@ def pixel(image: np.ndarray, point: np.ndarray) -> tuple[int, ...]:
 def test_the_input_stays_as_it_was():
     image = grey()
     draw_detections(image, found(), min_score=0.0)
-    draw_truth(image, labelled([2] * 15))
+    draw_truth(image, labelled([2] * 15), vocabulary=DEEPFASHION2)
 
     assert (image == GREY).all()
 
@@ -102,7 +102,7 @@ def test_a_visible_landmark_is_filled_an_occluded_one_hollow_and_an_unlabelled_o
     states = [2] * 15
     lower = 10
     states[lower], states[lower + 1] = 1, 0
-    drawn = draw_truth(grey(), labelled(states))
+    drawn = draw_truth(grey(), labelled(states), vocabulary=DEEPFASHION2)
     points = in_box("vest", BOX)
 
     assert pixel(drawn, points[lower - 1]) == PALETTE[VEST.index]
@@ -117,8 +117,8 @@ def test_neighbours_on_the_outline_are_joined_and_an_unlabelled_one_breaks_the_l
     without = [2] * 15
     without[b] = 0
 
-    assert pixel(draw_truth(grey(), labelled([2] * 15)), middle) == PALETTE[VEST.index]
-    assert pixel(draw_truth(grey(), labelled(without)), middle) != PALETTE[VEST.index]
+    assert pixel(draw_truth(grey(), labelled([2] * 15), vocabulary=DEEPFASHION2), middle) == PALETTE[VEST.index]
+    assert pixel(draw_truth(grey(), labelled(without), vocabulary=DEEPFASHION2), middle) != PALETTE[VEST.index]
 
 
 def test_detections_below_the_smallest_score_are_not_drawn():
@@ -228,7 +228,8 @@ def test_a_legend_that_is_too_long_for_a_line_goes_on_in_the_next():
     drawn = draw_detections(grey(), everything, min_score=0.0, legend=True)
 
     assert drawn.shape[1] == 480
-    assert len(drawn) - 600 > 4 * (len(draw_truth(grey(), labelled([2] * 15), legend=True)) - 600) // 2
+    one = draw_truth(grey(), labelled([2] * 15), DEEPFASHION2, legend=True)
+    assert len(drawn) - 600 > 4 * (len(one) - 600) // 2
     for category in CATEGORIES:
         assert (drawn[600:] == PALETTE[category.index]).all(axis=2).sum() > 60
 

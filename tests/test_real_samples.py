@@ -41,7 +41,7 @@ def readers(splits, tmp_path_factory) -> list[ShardReader]:
     out, readers = tmp_path_factory.mktemp("real"), []
     for split in splits:
         params = IngestParams(max_rejected_share=1.0, max_megapixels=50)
-        result = ingest_split(Path(FOLDER or ""), split=split, out=out, params=params)
+        result = ingest_split(Path(FOLDER or ""), split=split, out=out, params=params, vocabulary=DEEPFASHION2)
         print(result)
         assert result.records, f"{split}: nothing was kept: {result.kinds}"
         write_shards(
@@ -72,7 +72,7 @@ def test_real_pictures_become_samples_and_targets(readers, augment):
         for position in range(len(reader)):
             record, jpeg = reader[position]
             rng = np.random.default_rng(position)
-            samples.append(make_sample(record, jpeg, canvas=CANVAS, augment=augment, rng=rng))
+            samples.append(make_sample(record, jpeg, canvas=CANVAS, augment=augment, rng=rng, vocabulary=DEEPFASHION2))
         targets = make_targets(collate(samples), DEEPFASHION2)
 
         garments, landmarks = targets.counts.tolist()
@@ -84,7 +84,9 @@ def test_real_pictures_become_samples_and_targets(readers, augment):
 def test_real_pictures_are_seen_whole_when_nothing_is_augmented(readers):
     for reader in readers:
         record, jpeg = reader[0]
-        sample = make_sample(record, jpeg, canvas=CANVAS, augment=None, rng=np.random.default_rng(0))
+        sample = make_sample(
+            record, jpeg, canvas=CANVAS, augment=None, rng=np.random.default_rng(0), vocabulary=DEEPFASHION2
+        )
 
         assert sample.image.shape == (*CANVAS, 3)
         assert sample.image.std() > 5

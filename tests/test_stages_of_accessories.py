@@ -112,7 +112,7 @@ def test_predictions_of_another_vocabulary_are_refused_with_both_names(evaluated
 
 
 def test_splits_of_different_vocabularies_are_not_audited(evaluated):
-    write_records(evaluated.records_file("train"), [])
+    write_records(evaluated.records_file("train"), [], vocabulary=DEEPFASHION2)
 
     with pytest.raises(DeepmarkError, match="has the vocabulary DeepFashion2, but"):
         stages.audit(evaluated)

@@ -17,7 +17,7 @@ from deepmark.params import AugmentParams
 from deepmark.runtime.canvas import shrink_for
 from deepmark.shapes import Float, UInt8
 from deepmark.types import Garment, ImageRecord, Sample
-from deepmark.vocabulary import DEEPFASHION2, Vocabulary
+from deepmark.vocabulary import Vocabulary
 
 _GRAY = np.array([0.299, 0.587, 0.114])
 """Luma weights of R, G, B."""
@@ -127,7 +127,7 @@ def make_sample(
     canvas: tuple[int, int],
     augment: AugmentParams | None,
     rng: np.random.Generator,
-    vocabulary: Vocabulary = DEEPFASHION2,
+    vocabulary: Vocabulary,
 ) -> Sample:
     """A training sample of one image; without `augment`, the whole image letterboxed.
 

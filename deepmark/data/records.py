@@ -25,7 +25,7 @@ from deepmark.data.record_fields import PLAIN_GARMENT, PLAIN_RECORD
 from deepmark.errors import DeepmarkError, as_path
 from deepmark.schema import SPLITS
 from deepmark.types import Garment, ImageRecord, Rows
-from deepmark.vocabulary import DEEPFASHION2, Vocabulary
+from deepmark.vocabulary import Vocabulary
 
 ROWS = 4096
 """Images in a row group: about 12 MB in memory."""
@@ -178,7 +178,7 @@ def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(waiting, SCHEMA)
 
 
-def write_batches(path: Path, batches: Iterable[pa.RecordBatch], vocabulary: Vocabulary = DEEPFASHION2) -> None:
+def write_batches(path: Path, batches: Iterable[pa.RecordBatch], vocabulary: Vocabulary) -> None:
     """Write the whole file or nothing: it replaces an old file when the last batch is written.
 
     How the rows are cut into batches does not change the bytes.
@@ -188,7 +188,7 @@ def write_batches(path: Path, batches: Iterable[pa.RecordBatch], vocabulary: Voc
             writer.write_table(group.combine_chunks(), row_group_size=ROWS)  # chunks would be cut into other pages
 
 
-def write_records(path: Path, records: Iterable[ImageRecord], vocabulary: Vocabulary = DEEPFASHION2) -> None:
+def write_records(path: Path, records: Iterable[ImageRecord], vocabulary: Vocabulary) -> None:
     """Write the whole file or nothing, as `write_batches`."""
     rest = iter(records)
     write_batches(path, map(records_to_batch, iter(lambda: list(islice(rest, ROWS)), [])), vocabulary)

@@ -15,7 +15,7 @@ from deepmark.draw.canvas import Canvas, Color, Image, line_height, text_size, t
 from deepmark.draw.labels import Place, place_label
 from deepmark.draw.legend import Dots, add_legend
 from deepmark.shapes import Bool, Float, UInt8
-from deepmark.vocabulary import DEEPFASHION2, Category, Vocabulary
+from deepmark.vocabulary import Category, Vocabulary
 
 PALETTE: tuple[Color, ...] = (
     (255, 99, 99),  # short sleeve top: coral
@@ -110,9 +110,7 @@ def draw_detections(image: Image, detections: DetectedGarments, *, min_score: fl
     return draw(image, drawn, legend=_FOUND if legend else None)
 
 
-def draw_truth(
-    image: Image, record: LabelledImage, vocabulary: Vocabulary = DEEPFASHION2, *, legend: bool = False
-) -> Image:
+def draw_truth(image: Image, record: LabelledImage, vocabulary: Vocabulary, *, legend: bool = False) -> Image:
     """The image with its labelled garments, in the same style; small images come back enlarged."""
     garments = [
         Drawn(

@@ -137,9 +137,11 @@ def _coco(path: Path) -> Iterator[Write]:
 
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
+    categories: list[dict[str, Any]] = []  # of the model that detects: all results have one
 
     def write(name: str, image: OpenedImage, detections: Detections) -> None:
         height, width = image.size
+        categories[:] = categories or coco_categories(detections.vocabulary)
         images.append({"id": len(images) + 1, "file_name": name, "width": width, "height": height})
         for one in detections.to_coco(len(images)):
             area = one["bbox"][2] * one["bbox"][3]
@@ -148,7 +150,7 @@ def _coco(path: Path) -> Iterator[Write]:
 
     with new_file(path) as draft:
         yield write
-        content = {"info": INFO, "images": images, "categories": coco_categories(), "annotations": annotations}
+        content = {"info": INFO, "images": images, "categories": categories, "annotations": annotations}
         draft.write_text(json.dumps(content) + "\n", "utf-8")
 
 

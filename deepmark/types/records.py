@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepmark.shapes import Float, Float32, Float64, Int64, UInt8
-from deepmark.vocabulary import DEEPFASHION2, Vocabulary
+from deepmark.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +107,7 @@ class GarmentColumns:
         return len(self.category)
 
 
-def garment_columns(garments: Sequence[Garment], vocabulary: Vocabulary = DEEPFASHION2) -> dict[str, np.ndarray]:
+def garment_columns(garments: Sequence[Garment], vocabulary: Vocabulary) -> dict[str, np.ndarray]:
     """The arrays of `GarmentColumns`."""
     landmarks = np.zeros((len(garments), vocabulary.most_landmarks, 3))
     for rows, garment in zip(landmarks, garments, strict=True):

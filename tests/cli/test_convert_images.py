@@ -10,6 +10,7 @@ from tiny_dataset import image_as, write_split
 from workspaces import refused
 
 from deepmark.data.coco.writer import write_coco
+from deepmark.vocabulary import DEEPFASHION2
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def words(tmp_path):
     """The words of a conversion of four images, the last one a PNG."""
     write_split(tmp_path / "raw/train", 4)
     ingest(tmp_path / "raw")
-    write_coco(tmp_path / "coco.json", records_of(tmp_path / "raw"))
+    write_coco(tmp_path / "coco.json", records_of(tmp_path / "raw"), vocabulary=DEEPFASHION2)
     images = tmp_path / "raw/train/image"
     (images / "000004.jpg").write_bytes(image_as("PNG"))
     return "convert", "--from", "coco", tmp_path / "coco.json", "--images", images, "--out", tmp_path / "again/train"

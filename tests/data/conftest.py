@@ -6,6 +6,7 @@ from tiny_dataset import LENIENT, write_split
 from deepmark.compute.local import Local
 from deepmark.data.ingest.ingest import ingest_split
 from deepmark.data.shards.writer import write_shards
+from deepmark.vocabulary import DEEPFASHION2
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def raw(tmp_path: Path) -> Path:
 @pytest.fixture
 def records_file(raw: Path, tmp_path: Path) -> Path:
     """The records of `raw`."""
-    ingest_split(raw, split="train", out=tmp_path / "records", params=LENIENT, engine=Local(1))
+    ingest_split(raw, split="train", out=tmp_path / "records", params=LENIENT, engine=Local(1), vocabulary=DEEPFASHION2)
     return tmp_path / "records/train.parquet"
 
 

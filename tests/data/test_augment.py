@@ -59,7 +59,9 @@ def jpeg() -> bytes:
 
 
 def sample_of(record: ImageRecord, jpeg: bytes, augment: AugmentParams | None, seed: int = 0) -> Sample:
-    return make_sample(record, jpeg, canvas=CANVAS, augment=augment, rng=np.random.default_rng(seed))
+    return make_sample(
+        record, jpeg, canvas=CANVAS, augment=augment, rng=np.random.default_rng(seed), vocabulary=DEEPFASHION2
+    )
 
 
 def test_without_augmentation_the_image_is_letterboxed(jpeg):

@@ -9,6 +9,7 @@ from deepmark import geometry
 from deepmark.data.augment import make_sample
 from deepmark.data.degrade import blurred, compressed, hide_landmarks, noisy, white_balanced
 from deepmark.types import Garment, Sample
+from deepmark.vocabulary import DEEPFASHION2
 
 __all__ = ["jpeg"]
 
@@ -18,7 +19,7 @@ SWITCHES = {"rotation": 15.0, "cutout": 1.0, "white_balance": 0.3, "blur": 2.0, 
 
 def sample_of(file: bytes, rng: np.random.Generator, *garments: Garment, **switches: float) -> Sample:
     augment = PLAIN.model_copy(update=switches)
-    return make_sample(a_record(*garments), file, canvas=CANVAS, augment=augment, rng=rng)
+    return make_sample(a_record(*garments), file, canvas=CANVAS, augment=augment, rng=rng, vocabulary=DEEPFASHION2)
 
 
 def outline(garment: Garment) -> Garment:
@@ -33,7 +34,9 @@ def test_off_draws_nothing_from_the_generator(jpeg):
     # Not to be updated: what the generator gives next, and so every sample, is as before there were these switches.
     for seed, following in enumerate(NEXT):
         rng = np.random.default_rng(seed)
-        make_sample(a_record(a_garment(3), a_garment(7)), jpeg, canvas=CANVAS, augment=STRONG, rng=rng)
+        make_sample(
+            a_record(a_garment(3), a_garment(7)), jpeg, canvas=CANVAS, augment=STRONG, rng=rng, vocabulary=DEEPFASHION2
+        )
         assert rng.integers(2**32) == following
 
 

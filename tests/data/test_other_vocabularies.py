@@ -1,6 +1,8 @@
 """Data of other categories than DeepFashion2's: from COCO files to raw files, to records, and to training samples."""
 
 import json
+import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -187,3 +189,46 @@ def test_the_coco_layout_has_the_keypoints_of_all_categories():
         flat = np.asarray(fields["keypoints"]).reshape(-1, 3)
         span = SMALL.categories[fields["category_id"] - 1].span
         assert fields["num_keypoints"] == (flat[span, 2] > 0).sum() == (flat[:, 2] > 0).sum()
+
+
+@pytest.mark.slow
+def test_mutated_coco_files_are_imported_with_nothing_lost_or_refused_with_a_message(tmp_path):
+    rng, file = random.Random(0), coco_of(tmp_path / "coco", SMALL)
+    right = json.loads(file.read_text())
+    right["images"], right["annotations"] = right["images"][:4], right["annotations"][:7]
+    values = [None, "", "bag", "hat", -1, 0, 2, 1e300, 10**40, [], {}, [1, 2, 2], [0] * 30, [0] * 12, True]
+    outcomes = Counter[str]()
+    for number in range(500):
+        content = json.loads(json.dumps(right))
+        parent, key = _place(content, rng)
+        parent[key] = rng.choice(values)
+        file.write_text(json.dumps(content))
+        try:
+            facts = import_coco(file, file.parent, tmp_path / f"{number}/train", SMALL, engine=Local(1))
+            result = ingested(tmp_path / str(number), tmp_path / str(number), SMALL)
+        except DeepmarkError as error:
+            outcomes["refused"] += 1
+            outcomes["explained"] += str(error).rstrip()[-1] in ".?)"
+            continue
+        records = read_records(tmp_path / f"{number}/records/train.parquet")
+        outcomes["imported"] += 1
+        outcomes["unchanged"] += content == right
+        assert (
+            facts["pictures_in_file"] == len(content["images"]) == facts["pictures"] + facts["pictures_without_items"]
+        )
+        assert result.files == facts["pictures"] == result.records + result.rejected
+        if not result.rejected:
+            assert sum(len(record.garments) for record in records) == facts["items"] == len(content["annotations"])
+    assert outcomes["imported"] + outcomes["refused"] == 500
+    assert outcomes["explained"] == outcomes["refused"]
+    assert min(outcomes["imported"], outcomes["refused"]) > 50
+
+
+def _place(content: Any, rng: random.Random) -> tuple[Any, Any]:
+    """A random place in nested lists and dictionaries: what holds it, and its key."""
+    parent = content
+    while True:
+        key = rng.choice(list(parent) if isinstance(parent, dict) else range(len(parent)))
+        if not isinstance(parent[key], dict | list) or not parent[key] or rng.random() < 0.1:
+            return parent, key
+        parent = parent[key]

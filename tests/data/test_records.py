@@ -61,7 +61,7 @@ def make_record(number: int) -> ImageRecord:
 
 def test_records_are_read_back_bit_for_bit(tmp_path):
     records = [make_record(number) for number in range(40)]
-    write_records(tmp_path / "r.parquet", records)
+    write_records(tmp_path / "r.parquet", records, vocabulary=DEEPFASHION2)
 
     back = list(read_records(tmp_path / "r.parquet"))
 
@@ -77,7 +77,7 @@ def test_batches_of_any_size_write_the_bytes_of_whole_row_groups(tmp_path, monke
             writer.write_table(pa.Table.from_batches([records_to_batch(records[start : start + 16])]))
 
     parts = (pack_batch(records_to_batch(records[start : start + size])) for start in range(0, 40, size))
-    write_batches(tmp_path / "parts.parquet", map(unpack_batch, parts))
+    write_batches(tmp_path / "parts.parquet", map(unpack_batch, parts), vocabulary=DEEPFASHION2)
 
     assert (tmp_path / "parts.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
@@ -85,27 +85,27 @@ def test_batches_of_any_size_write_the_bytes_of_whole_row_groups(tmp_path, monke
 @pytest.mark.slow
 def test_records_of_several_row_groups_are_read_back_in_order(tmp_path):
     record = make_record(2)
-    write_records(tmp_path / "r.parquet", (record for _ in range(2 * ROWS + 3)))
+    write_records(tmp_path / "r.parquet", (record for _ in range(2 * ROWS + 3)), vocabulary=DEEPFASHION2)
 
     assert pq.ParquetFile(tmp_path / "r.parquet").num_row_groups == 3
     assert all(same(record, back) for back in read_records(tmp_path / "r.parquet"))
 
 
 def test_a_file_may_hold_no_records(tmp_path):
-    write_records(tmp_path / "r.parquet", [])
+    write_records(tmp_path / "r.parquet", [], vocabulary=DEEPFASHION2)
 
     assert list(read_records(tmp_path / "r.parquet")) == []
 
 
 def test_the_columns_have_the_names_and_types_that_are_declared(tmp_path):
-    write_records(tmp_path / "r.parquet", [make_record(3)])
+    write_records(tmp_path / "r.parquet", [make_record(3)], vocabulary=DEEPFASHION2)
 
     assert pq.read_schema(tmp_path / "r.parquet").equals(SCHEMA, check_metadata=True)
 
 
 def test_a_plain_reader_of_parquet_sees_nested_garments(tmp_path):
     record = make_record(3)
-    write_records(tmp_path / "r.parquet", [record])
+    write_records(tmp_path / "r.parquet", [record], vocabulary=DEEPFASHION2)
 
     (row,) = pq.read_table(tmp_path / "r.parquet").to_pylist()
 
@@ -116,7 +116,7 @@ def test_a_plain_reader_of_parquet_sees_nested_garments(tmp_path):
 
 
 def test_arrays_of_a_record_may_be_written_to(tmp_path):
-    write_records(tmp_path / "r.parquet", [make_record(3)])
+    write_records(tmp_path / "r.parquet", [make_record(3)], vocabulary=DEEPFASHION2)
 
     (record,) = read_records(tmp_path / "r.parquet")
 
@@ -126,7 +126,7 @@ def test_arrays_of_a_record_may_be_written_to(tmp_path):
 
 def test_writing_that_fails_leaves_the_old_file(tmp_path):
     path = tmp_path / "r.parquet"
-    write_records(path, [make_record(1)])
+    write_records(path, [make_record(1)], vocabulary=DEEPFASHION2)
     before = path.read_bytes()
 
     def failing():
@@ -134,7 +134,7 @@ def test_writing_that_fails_leaves_the_old_file(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_records(path, failing())
+        write_records(path, failing(), vocabulary=DEEPFASHION2)
 
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["r.parquet"]
@@ -162,7 +162,7 @@ def test_a_parquet_of_something_else_is_refused(tmp_path):
 
 def test_a_flipped_byte_in_a_column_is_noticed(tmp_path):
     path = tmp_path / "r.parquet"
-    write_records(path, [make_record(number) for number in range(40)])
+    write_records(path, [make_record(number) for number in range(40)], vocabulary=DEEPFASHION2)
     data = bytearray(path.read_bytes())
     column = pq.read_metadata(path).row_group(0).column(0)
     data[column.data_page_offset + column.total_compressed_size - 2] ^= 1

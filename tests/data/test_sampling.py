@@ -20,6 +20,7 @@ from deepmark.data.sampling import (
 from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
 from deepmark.params import AugmentParams
+from deepmark.vocabulary import DEEPFASHION2
 
 SAMPLES, BATCH = 421, 8
 STEPS = len(batch_bounds(SAMPLES, BATCH))
@@ -164,7 +165,7 @@ def test_a_sample_is_the_same_to_the_bit_for_any_number_of_workers(shards, worke
     def make(position: int):
         rng = np.random.default_rng([5, 1, position])
         record, jpeg = reader[position]
-        return record, make_sample(record, jpeg, canvas=(64, 96), augment=AUGMENT, rng=rng)
+        return record, make_sample(record, jpeg, canvas=(64, 96), augment=AUGMENT, rng=rng, vocabulary=DEEPFASHION2)
 
     batches = [[3, 1], [0], [2, 6, 5, 4]] * 3
     for batch, loaded in zip(batches, load_batches(batches, make, threads=workers), strict=True):

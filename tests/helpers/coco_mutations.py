@@ -21,6 +21,7 @@ from deepmark.data.records import read_records
 from deepmark.errors import DeepmarkError
 from deepmark.synthetic import draw_dataset
 from deepmark.types import ImageRecord
+from deepmark.vocabulary import DEEPFASHION2
 
 IMAGES = 3
 """In a data set."""
@@ -149,7 +150,14 @@ COCO_MUTATIONS: dict[str, Mutation] = {
 def convert_mutated(folder: Path, count: int, seed: int) -> dict[str, Tally]:
     """`count` mutated data sets through the import and ingest, in this process; what became of them, by mutation."""
     draw_dataset(folder / "drawn", train=DRAWN, validation=0, seed=seed, engine=Local(1))
-    ingest_split(folder / "drawn", split="train", out=folder / "records", params=LENIENT, engine=Local(1))
+    ingest_split(
+        folder / "drawn",
+        split="train",
+        out=folder / "records",
+        params=LENIENT,
+        engine=Local(1),
+        vocabulary=DEEPFASHION2,
+    )
     records = list(read_records(folder / "records/train.parquet"))
     tallies = {kind: Tally() for kind in COCO_MUTATIONS}
     for number in range(count):
@@ -159,7 +167,7 @@ def convert_mutated(folder: Path, count: int, seed: int) -> dict[str, Tally]:
         here.mkdir()
         for place in chosen:
             shutil.copyfile(folder / "drawn/train" / records[place].file, here / f"{records[place].id:06d}.jpg")
-        write_coco(here / "coco.json", [records[place] for place in chosen])
+        write_coco(here / "coco.json", [records[place] for place in chosen], vocabulary=DEEPFASHION2)
         data = DataSet(here, rng)
         words = COCO_MUTATIONS[kind](data)
         text = data.mark + json.dumps(data.values)
@@ -171,14 +179,16 @@ def convert_mutated(folder: Path, count: int, seed: int) -> dict[str, Tally]:
 def _judge(folder: Path, records: list[ImageRecord], words: str | None, tally: Tally) -> None:
     tally.inputs += 1
     try:
-        facts = import_coco(folder / "coco.json", folder, folder / "out/train")
+        facts = import_coco(folder / "coco.json", folder, folder / "out/train", vocabulary=DEEPFASHION2)
     except DeepmarkError as error:
         tally.rejected += 1
         tally.untrue += words is None or words not in str(error)
         tally.lost += (folder / "out/train").exists()
         return
     tally.accepted += 1
-    result = ingest_split(folder / "out", split="train", out=folder / "records", params=LENIENT, engine=Local(1))
+    result = ingest_split(
+        folder / "out", split="train", out=folder / "records", params=LENIENT, engine=Local(1), vocabulary=DEEPFASHION2
+    )
     again = list(read_records(folder / "records/train.parquet"))
     tally.lost += not facts["pictures_in_file"] == facts["pictures"] == result.files == result.records == len(records)
     anonymous = [replace(record, id=0, file="", sha256="", bytes=0) for record in records]

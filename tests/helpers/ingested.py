@@ -12,13 +12,15 @@ from deepmark.data.ingest.ingest import IngestResult, ingest_split
 from deepmark.data.records import read_records
 from deepmark.params import IngestParams
 from deepmark.types import ImageRecord
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def ingest(
     raw: Path, *, split: str = "train", params: IngestParams = LENIENT, workers: int = 1, **options: Any
 ) -> IngestResult:
-    """Ingest a split of `raw` into the folder `records` beside it."""
-    return ingest_split(raw, split=split, out=raw.parent / "records", params=params, engine=Local(workers), **options)
+    """Ingest a split of `raw` into the folder `records` beside it; by DeepFashion2's vocabulary, unless options say."""
+    options = {"vocabulary": DEEPFASHION2, "engine": Local(workers)} | options
+    return ingest_split(raw, split=split, out=raw.parent / "records", params=params, **options)
 
 
 def records_of(raw: Path) -> list[ImageRecord]:

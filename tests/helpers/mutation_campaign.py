@@ -15,6 +15,7 @@ from deepmark.data.ingest.ingest import ingest_split
 from deepmark.data.records import read_records
 from deepmark.synthetic import draw_dataset
 from deepmark.types import ImageRecord
+from deepmark.vocabulary import DEEPFASHION2
 
 DRAWN = 24
 """Different images; inputs are copies of them."""
@@ -74,7 +75,9 @@ def write_mutated(folder: Path, count: int, seed: int) -> dict[str, tuple[str, s
 def ingest_mutated(folder: Path, count: int, seed: int) -> dict[str, Tally]:
     """`count` mutated inputs through ingest, in this process; what became of them, by mutation."""
     made = write_mutated(folder, count, seed)
-    result = ingest_split(folder, split="train", out=folder / "records", params=LENIENT, engine=Local(1))
+    result = ingest_split(
+        folder, split="train", out=folder / "records", params=LENIENT, engine=Local(1), vocabulary=DEEPFASHION2
+    )
     records = {f"{record.id:06d}": record for record in read_records(folder / "records/train.parquet")}
     rows = pq.read_table(folder / "records/train.rejected.parquet").to_pylist()
     rejected = {row["name"]: row for row in rows}

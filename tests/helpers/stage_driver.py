@@ -12,6 +12,7 @@ from deepmark.compute.choose import engine_of
 from deepmark.data.ingest.ingest import ingest_split
 from deepmark.data.shards.writer import write_shards
 from deepmark.params import ComputeParams, IngestParams
+from deepmark.vocabulary import DEEPFASHION2
 
 SPLIT = "train"
 TARGET_MIB = 4
@@ -29,7 +30,7 @@ def main(engine_name: str, workers: str, stage: str, folder: str) -> None:
 
     if stage == "ingest":
         params = IngestParams(max_rejected_share=0.1, max_megapixels=100)
-        ingest_split(raw, split=SPLIT, out=records, params=params, engine=engine, progress=say)
+        ingest_split(raw, split=SPLIT, out=records, params=params, engine=engine, progress=say, vocabulary=DEEPFASHION2)
     else:
         write_shards(
             records / f"{SPLIT}.parquet",

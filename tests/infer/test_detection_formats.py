@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from eval_samples import detections, prediction
+from vocabularies import SMALL, random_detections
 
 from deepmark.data.coco.writer import write_coco_results
 from deepmark.errors import DeepmarkError
@@ -100,3 +101,23 @@ def test_a_missing_supervision_is_named(monkeypatch):
 
     with pytest.raises(DeepmarkError, match="pip install supervision"):
         FOUND.to_supervision()
+
+
+@pytest.mark.parametrize("ending", [".json", ".jsonl", ".csv", ".parquet", ".coco.json"])
+def test_every_file_of_detections_has_the_names_of_their_vocabulary(tmp_path, ending):
+    found = random_detections(SMALL, np.random.default_rng(0), 20)
+    file = tmp_path / f"x{ending}"
+    with format_of(file).open(file) as write:
+        write("a.jpg", open_image(np.zeros((90, 60, 3), np.uint8), name="a.jpg"), found)
+
+    if ending == ".parquet":
+        assert set(pq.read_table(file).column("category").to_pylist()) == {"bag", "shoe", "hat"}
+        return
+    text = file.read_text("utf-8")
+    assert "left handle" in text or ending == ".csv"
+    assert all(name in text for name in SMALL.by_name)
+    assert "short" not in text
+    if ending == ".coco.json":
+        values = json.loads(text)
+        assert [one["id"] for one in values["categories"]] == [1, 2, 3]
+        assert {len(one["keypoints"]) for one in values["annotations"]} == {3 * SMALL.landmarks}

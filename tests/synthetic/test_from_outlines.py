@@ -96,7 +96,14 @@ def test_a_drawing_of_another_vocabulary_says_so_beside_its_images(tmp_path):
     with pytest.raises(DeepmarkError, match="holds a drawn data set of other numbers"):
         drawn(tmp_path / "raw", MANY, 1)
     with pytest.raises(DeepmarkError, match="the workspace has the vocabulary DeepFashion2"):
-        ingest_split(tmp_path / "raw", split="train", out=tmp_path / "out", params=LENIENT, engine=Local(1))
+        ingest_split(
+            tmp_path / "raw",
+            split="train",
+            out=tmp_path / "out",
+            params=LENIENT,
+            engine=Local(1),
+            vocabulary=DEEPFASHION2,
+        )
 
 
 def test_what_cannot_be_drawn_is_named(tmp_path):

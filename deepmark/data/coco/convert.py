@@ -14,7 +14,7 @@ from deepmark.schema import Kind
 from deepmark.shapes import Float
 from deepmark.types import Garment, ImageRecord, Prediction
 from deepmark.version import __version__
-from deepmark.vocabulary import DEEPFASHION2, Vocabulary
+from deepmark.vocabulary import Vocabulary
 
 Dataset = dict[str, Any]
 """The content of a COCO file: info, and lists of licenses, images, categories and annotations."""
@@ -50,7 +50,7 @@ class FlatLandmarks:
         return flat.ravel()
 
 
-def coco_categories(vocabulary: Vocabulary = DEEPFASHION2) -> list[dict[str, Any]]:
+def coco_categories(vocabulary: Vocabulary) -> list[dict[str, Any]]:
     """The categories: all have the keypoints of the flat list, and each joins its own by lines, counted from 1."""
     keypoints = [f"{category.coco_name}: {part}" for category in vocabulary.categories for part in category.parts]
     return [
@@ -88,9 +88,7 @@ def _annotation(
     }
 
 
-def coco_truth(
-    records: Iterable[ImageRecord], vocabulary: Vocabulary = DEEPFASHION2, *, visible_only: bool = False
-) -> Dataset:
+def coco_truth(records: Iterable[ImageRecord], vocabulary: Vocabulary, *, visible_only: bool = False) -> Dataset:
     """The records as the official converter writes them, plus the subset fields that it drops.
 
     With `visible_only`, occluded landmarks count as not labelled: v = 1 becomes 0. The ids of annotations do not depend

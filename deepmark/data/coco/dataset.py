@@ -16,7 +16,7 @@ import numpy as np
 from deepmark.data.ingest.strict_json import InvalidInputError, object_with_unique_keys, parse_json, short_repr
 from deepmark.errors import DeepmarkError
 from deepmark.shapes import Float
-from deepmark.vocabulary import DEEPFASHION2, Category, Vocabulary
+from deepmark.vocabulary import Category, Vocabulary
 
 _REMEDY = "`deepmark convert --to coco` writes a complete file from records."
 
@@ -154,7 +154,7 @@ def own_keypoints(dataset: CocoDataset, number: int, category: Category) -> Floa
     return own
 
 
-def read_coco(path: Path, vocabulary: Vocabulary = DEEPFASHION2) -> CocoDataset:
+def read_coco(path: Path, vocabulary: Vocabulary) -> CocoDataset:
     """The data set in a COCO file, with valid images, categories, and id, image, category and box of each annotation.
 
     `vocabulary` says how many keypoints its annotations may have.

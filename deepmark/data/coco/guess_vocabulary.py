@@ -73,7 +73,7 @@ def guess_vocabulary(path: Path, name: str) -> GuessedVocabulary:
     Raises DeepmarkError where the file is none, has no keypoints, is DeepFashion2's, or has names that a vocabulary
     cannot have.
     """
-    dataset = read_coco(path)
+    dataset = read_coco(path, DEEPFASHION2)  # whose layout is told from others by the names of keypoints
     categories = {category["id"]: category for category in dataset.categories}
     for number, one in categories.items():
         if not isinstance(one.get("name"), str):

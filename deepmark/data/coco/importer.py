@@ -26,7 +26,7 @@ from deepmark.data.ingest.strict_json import short_repr
 from deepmark.errors import DeepmarkError, nearest
 from deepmark.files import new_folder, require_space
 from deepmark.schema import Frame
-from deepmark.vocabulary import DEEPFASHION2, Category, Vocabulary
+from deepmark.vocabulary import Category, Vocabulary
 
 CHUNK = 64
 """Images per task of a worker."""
@@ -143,7 +143,7 @@ def import_coco(
     file: Path,
     images: Path,
     out: Path,
-    vocabulary: Vocabulary = DEEPFASHION2,
+    vocabulary: Vocabulary,
     *,
     frame: Frame | None = None,
     engine: Engine | None = None,

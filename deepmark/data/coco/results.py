@@ -15,7 +15,7 @@ from deepmark.data.coco.dataset import are_numbers, is_number
 from deepmark.data.coco.results_reader import RESULTS_FORM, ResultsReader
 from deepmark.data.ingest.strict_json import short_repr
 from deepmark.errors import DeepmarkError
-from deepmark.vocabulary import DEEPFASHION2, Vocabulary
+from deepmark.vocabulary import Vocabulary
 
 _NUMERIC = b"0123456789+-.eE, \t\r\n"
 
@@ -122,7 +122,7 @@ def read_results(
     image_ids: Collection[int],
     category_ids: Collection[int],
     keypoints: bool,
-    vocabulary: Vocabulary = DEEPFASHION2,
+    vocabulary: Vocabulary,
     progress: Callable[[int], None] = lambda count: None,
 ) -> CocoResults:
     """The index of a results file; `progress` is called with the number of further bytes read.

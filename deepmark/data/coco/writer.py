@@ -16,7 +16,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.files import new_file
 from deepmark.schema import Kind
 from deepmark.types import Garment, ImageRecord, Prediction
-from deepmark.vocabulary import DEEPFASHION2, Vocabulary
+from deepmark.vocabulary import Vocabulary
 
 
 def _numbers(values: np.ndarray) -> list[float]:
@@ -46,7 +46,7 @@ def _annotation(fields: dict[str, Any], garment: Garment, number: int) -> dict[s
 def write_coco(
     path: Path,
     records: Iterable[ImageRecord],
-    vocabulary: Vocabulary = DEEPFASHION2,
+    vocabulary: Vocabulary,
     *,
     progress: Callable[[int], None] = lambda count: None,
 ) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from deepmark.data.ingest.strict_json import InvalidInputError, parse_json, shor
 from deepmark.geometry import box_areas, clip_boxes
 from deepmark.schema import SOURCES, SUBSETS
 from deepmark.types import Garment
-from deepmark.vocabulary import DEEPFASHION2, Category, Vocabulary
+from deepmark.vocabulary import Category, Vocabulary
 
 ITEM_FIELDS = frozenset(
     {"category_id", "category_name", "style", "bounding_box", "landmarks", "segmentation", *SUBSETS}
@@ -158,7 +158,7 @@ def parse_annotation(
     data: bytes,
     *,
     size: tuple[int, int],
-    vocabulary: Vocabulary = DEEPFASHION2,
+    vocabulary: Vocabulary,
     corrections: Sequence[Correction] = (),
     where: object = "annotation",
 ) -> Annotation:

@@ -27,7 +27,7 @@ from deepmark.digests import read_json_with_digest, write_json_with_digest
 from deepmark.errors import DeepmarkError
 from deepmark.files import require_space
 from deepmark.params import IngestParams
-from deepmark.vocabulary import DEEPFASHION2, Vocabulary, check_same, stored_vocabulary, vocabulary_from_json
+from deepmark.vocabulary import Vocabulary, check_same, stored_vocabulary, vocabulary_from_json
 
 VOCABULARY_FILE = "vocabulary.json"
 """Beside image/ and annos/ of a split whose labels are of another vocabulary than DeepFashion2's."""
@@ -175,7 +175,7 @@ def ingest_split(
     split: str,
     out: Path,
     params: IngestParams,
-    vocabulary: Vocabulary = DEEPFASHION2,
+    vocabulary: Vocabulary,
     inputs: Sequence[Input] | None = None,
     corrections: Sequence[Correction] = (),
     engine: Engine | None = None,

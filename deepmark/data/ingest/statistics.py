@@ -5,7 +5,7 @@ from typing import Any
 
 from deepmark.schema import SOURCES, SUBSETS
 from deepmark.types import Garment, ImageRecord
-from deepmark.vocabulary import DEEPFASHION2, Vocabulary
+from deepmark.vocabulary import Vocabulary
 
 Group = tuple[str, str]
 """A way to divide the items and one of its parts, for example ("scale", "small")."""
@@ -33,7 +33,7 @@ def _groups(record: ImageRecord, garment: Garment, vocabulary: Vocabulary) -> li
 class SplitStatistics:
     """Counts that are updated record by record, or by the counts of others."""
 
-    def __init__(self, vocabulary: Vocabulary = DEEPFASHION2) -> None:
+    def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self.records = 0
         self.items_without_landmarks = 0

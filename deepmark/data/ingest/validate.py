@@ -23,7 +23,7 @@ from deepmark.images import MOST_SCANS, decode_jpeg, has_too_many_scans
 from deepmark.images.file_kinds import JPEG, kind_of
 from deepmark.images.rgb import PILLOW_ERRORS, TRANSPOSED, exif_orientation
 from deepmark.types import ImageRecord
-from deepmark.vocabulary import DEEPFASHION2, Vocabulary
+from deepmark.vocabulary import Vocabulary
 
 MOST_ANNOTATION_BYTES = 4 * 2**20
 """Real files have about 10 KB. A malicious file of this size still parses within 1 GB of memory."""
@@ -185,7 +185,7 @@ def _paths(given: Input) -> tuple[str, str]:
 
 
 def validate_input(
-    given: Input, folder: Path, *, max_megapixels: float, vocabulary: Vocabulary = DEEPFASHION2
+    given: Input, folder: Path, *, max_megapixels: float, vocabulary: Vocabulary
 ) -> tuple[ImageRecord, Counter[str]] | RejectedInput:
     """The record of one input and the notes on it, or the reason for its rejection."""
     path = given.image or given.annotation

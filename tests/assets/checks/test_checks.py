@@ -28,6 +28,7 @@ from deepmark.digests import write_json_with_digest
 from deepmark.errors import DeepmarkError
 from deepmark.eval.metric.bootstrap import interval
 from deepmark.eval.metric.names import MAIN
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.layout import Workspace
 
 
@@ -121,7 +122,7 @@ def test_an_image_of_both_splits_is_found_by_its_bytes(sharded):
     assert data_checks.no_picture_is_in_both_splits(made(sharded, "train")).passed
 
     train, validation = (list(read_records(sharded.records_file(split))) for split in ("train", "validation"))
-    write_records(sharded.records_file("validation"), [*validation, train[0]])
+    write_records(sharded.records_file("validation"), [*validation, train[0]], vocabulary=DEEPFASHION2)
     result = data_checks.no_picture_is_in_both_splits(made(sharded, "validation"))
 
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
@@ -144,7 +145,7 @@ def test_mirrored_landmark_numbers_stop_everything_downstream(sharded, monkeypat
     records = list(read_records(sharded.records_file("train")))
     for garment in (garment for record in records for garment in record.garments):
         garment.landmarks[:, 0] *= -1
-    write_records(sharded.records_file("train"), records)
+    write_records(sharded.records_file("train"), records, vocabulary=DEEPFASHION2)
     result = data_checks.landmarks_are_in_mirror_order(made(sharded, "train"))
 
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)

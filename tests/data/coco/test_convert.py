@@ -9,7 +9,7 @@ from deepmark.schema import CATEGORY_BY_NAME, LANDMARKS
 
 def test_an_annotation_has_the_official_converters_layout():
     vest = garment("vest", (10, 20, 50, 100), v=[2, 1, 0] * 5)
-    truth = coco_truth([record(7), record(32153, garment("skirt"), vest)])
+    truth = coco_truth([record(7), record(32153, garment("skirt"), vest)], vocabulary=DEEPFASHION2)
 
     annotation = truth["annotations"][1]
     flat = np.asarray(annotation["keypoints"])
@@ -27,8 +27,8 @@ def test_an_annotation_has_the_official_converters_layout():
 
 def test_visible_only_turns_occluded_into_unlabelled_and_counts_again():
     vest = garment("vest", v=[2, 1, 0] * 5)
-    (both,) = coco_truth([record(1, vest)])["annotations"]
-    (visible,) = coco_truth([record(1, vest)], visible_only=True)["annotations"]
+    (both,) = coco_truth([record(1, vest)], vocabulary=DEEPFASHION2)["annotations"]
+    (visible,) = coco_truth([record(1, vest)], visible_only=True, vocabulary=DEEPFASHION2)["annotations"]
 
     assert (both["num_keypoints"], visible["num_keypoints"]) == (10, 5)
     assert set(np.asarray(visible["keypoints"])[2::3].tolist()) == {0, 2}

@@ -152,7 +152,7 @@ def test_a_file_that_no_vocabulary_can_be_made_of_is_refused(category, message, 
 
 
 def test_deepfashion2_needs_none(tmp_path):
-    write_coco(tmp_path / "coco.json", [random_record(DEEPFASHION2, 3)])
+    write_coco(tmp_path / "coco.json", [random_record(DEEPFASHION2, 3)], vocabulary=DEEPFASHION2)
 
     with pytest.raises(DeepmarkError, match="its categories are DeepFashion2's, which are built in"):
         guess_vocabulary(tmp_path / "coco.json", "again")

@@ -20,10 +20,11 @@ from deepmark.data.ingest.ingest import ingest_split
 from deepmark.data.records import read_records
 from deepmark.errors import DeepmarkError
 from deepmark.schema import Frame
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def ingested(raw, out):
-    ingest_split(raw, split="train", out=out, params=LENIENT, engine=Local(1))
+    ingest_split(raw, split="train", out=out, params=LENIENT, engine=Local(1), vocabulary=DEEPFASHION2)
     return list(read_records(out / "train.parquet"))
 
 
@@ -32,7 +33,7 @@ def source(tmp_path):
     """The records of four images, which lie in raw/train/image, and their COCO file coco.json."""
     write_split(tmp_path / "raw/train", 4)
     records = ingested(tmp_path / "raw", tmp_path / "records")
-    write_coco(tmp_path / "coco.json", records)
+    write_coco(tmp_path / "coco.json", records, vocabulary=DEEPFASHION2)
     return records
 
 
@@ -49,7 +50,9 @@ def edited(folder, change):
 
 
 def imported(folder, **options):
-    return import_coco(folder / "coco.json", folder / "raw/train/image", folder / "again/train", **options)
+    return import_coco(
+        folder / "coco.json", folder / "raw/train/image", folder / "again/train", DEEPFASHION2, **options
+    )
 
 
 def refused(folder, **options):

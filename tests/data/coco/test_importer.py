@@ -12,10 +12,11 @@ from deepmark.data.ingest.ingest import ingest_split
 from deepmark.data.records import read_records
 from deepmark.errors import DeepmarkError
 from deepmark.synthetic import draw_dataset
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def ingested(raw, out):
-    result = ingest_split(raw, split="train", out=out, params=LENIENT, engine=Local(1))
+    result = ingest_split(raw, split="train", out=out, params=LENIENT, engine=Local(1), vocabulary=DEEPFASHION2)
     return list(read_records(out / "train.parquet")), result
 
 
@@ -24,7 +25,7 @@ def source(tmp_path):
     """Pictures in DeepFashion2's folders, their records, and the COCO file of these."""
     write_split(tmp_path / "raw/train", 4)
     records, _ = ingested(tmp_path / "raw", tmp_path / "records")
-    write_coco(tmp_path / "coco.json", records)
+    write_coco(tmp_path / "coco.json", records, vocabulary=DEEPFASHION2)
     return records
 
 
@@ -35,7 +36,9 @@ def edited(folder, change):
 
 
 def imported(folder):
-    facts = import_coco(folder / "coco.json", folder / "raw/train/image", folder / "again/train")
+    facts = import_coco(
+        folder / "coco.json", folder / "raw/train/image", folder / "again/train", vocabulary=DEEPFASHION2
+    )
     return facts, *ingested(folder / "again", folder / "records again")
 
 
@@ -51,7 +54,7 @@ def test_records_to_coco_and_back_through_ingest_are_the_same_records(tmp_path, 
 def test_drawn_records_to_coco_and_back_are_the_same_records(tmp_path):
     draw_dataset(tmp_path / "raw", train=6, validation=0, seed=2, engine=Local(1))
     records, _ = ingested(tmp_path / "raw", tmp_path / "records")
-    write_coco(tmp_path / "coco.json", records)
+    write_coco(tmp_path / "coco.json", records, vocabulary=DEEPFASHION2)
 
     assert same(tuple(imported(tmp_path)[1]), tuple(records))
 
@@ -64,7 +67,7 @@ def test_fractions_keys_of_items_and_unlabelled_items_come_back(tmp_path):
     values["item11"] |= {"category_name": "short sleeve top", "category_id": 1}
     write_annotation(raw, 1, values)
     records, _ = ingested(tmp_path / "raw", tmp_path / "records")
-    write_coco(tmp_path / "coco.json", records)
+    write_coco(tmp_path / "coco.json", records, vocabulary=DEEPFASHION2)
 
     assert [garment.item for garment in records[0].garments] == ["item2", "item11"]
     assert same(tuple(imported(tmp_path)[1]), tuple(records))

@@ -18,7 +18,7 @@ def written(tmp_path):
     write_split(tmp_path / "raw/train", 3)
     ingest(tmp_path / "raw")
     records = records_of(tmp_path / "raw")
-    write_coco(tmp_path / "coco.json", records)
+    write_coco(tmp_path / "coco.json", records, vocabulary=DEEPFASHION2)
     return tmp_path / "coco.json", records
 
 

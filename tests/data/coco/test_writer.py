@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from deepmark.data.coco.convert import coco_results, coco_truth
 from deepmark.data.coco.writer import write_coco, write_coco_results
 from deepmark.eval.coco_score.score import score_files
 from deepmark.eval.metric.evaluate import evaluate
+from deepmark.vocabulary import DEEPFASHION2
 
 SUBSET_FIELDS = {"style", "scale", "occlusion", "zoom_in", "viewpoint", "pair_id", "item", "segmentation"}
 
@@ -21,8 +23,8 @@ def written(path):
 
 def test_a_written_data_set_has_the_converters_fields_and_those_it_drops(tmp_path):
     records, _ = random_case(4)
-    facts = write_coco(tmp_path / "truth.json", iter(records))
-    truth, expected = written(tmp_path / "truth.json"), coco_truth(records)
+    facts = write_coco(tmp_path / "truth.json", iter(records), vocabulary=DEEPFASHION2)
+    truth, expected = written(tmp_path / "truth.json"), coco_truth(records, vocabulary=DEEPFASHION2)
 
     assert (facts["pictures"], facts["items"]) == (len(records), len(expected["annotations"]))
     for name in ("info", "licenses", "images", "categories"):
@@ -37,7 +39,7 @@ def test_a_written_data_set_has_the_converters_fields_and_those_it_drops(tmp_pat
 def test_polygons_and_the_items_key_are_written(tmp_path):
     polygons = (np.array([[0.0, 1], [2.5, 3], [4, 5]]),)
     vest = dataclasses.replace(garment("vest"), item="item7", polygons=polygons)
-    write_coco(tmp_path / "truth.json", [record(1, vest)])
+    write_coco(tmp_path / "truth.json", [record(1, vest)], vocabulary=DEEPFASHION2)
 
     (annotation,) = written(tmp_path / "truth.json")["annotations"]
     assert (annotation["item"], annotation["segmentation"]) == ("item7", [[0, 1, 2.5, 3, 4, 5]])
@@ -57,7 +59,7 @@ def test_written_results_are_the_detections_with_every_digit(tmp_path):
 
 def test_no_detections_are_an_empty_list(tmp_path):
     write_coco_results(tmp_path / "results.json", [prediction(1, detections())])
-    write_coco(tmp_path / "truth.json", [])
+    write_coco(tmp_path / "truth.json", [], vocabulary=DEEPFASHION2)
 
     assert written(tmp_path / "results.json") == []
     assert written(tmp_path / "truth.json")["annotations"] == []
@@ -67,7 +69,7 @@ def test_no_detections_are_an_empty_list(tmp_path):
 @pytest.mark.parametrize("seed", range(12))
 def test_scoring_the_written_files_gives_the_figures_of_evaluate(tmp_path, seed):
     records, predictions = random_case(seed)
-    write_coco(tmp_path / "truth.json", records)
+    write_coco(tmp_path / "truth.json", records, vocabulary=DEEPFASHION2)
     write_coco_results(tmp_path / "results.json", predictions)
     report = evaluate(records, predictions, by_subset=False)
 
@@ -91,7 +93,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
 
     records, predictions = random_case(4)
     for path, write, things in (
-        (tmp_path / "truth.json", write_coco, records),
+        (tmp_path / "truth.json", partial(write_coco, vocabulary=DEEPFASHION2), records),
         (tmp_path / "results.json", write_coco_results, predictions),
     ):
         path.write_text("as it was")

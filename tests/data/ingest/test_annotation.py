@@ -14,7 +14,7 @@ SIZE = (HEIGHT, WIDTH)
 
 
 def parse(values):
-    return parse_annotation(json.dumps(values).encode(), size=SIZE)
+    return parse_annotation(json.dumps(values).encode(), size=SIZE, vocabulary=DEEPFASHION2)
 
 
 def one_item(**changes):
@@ -106,7 +106,9 @@ def test_an_item_without_landmarks_stays_for_its_box():
 def test_a_byte_order_mark_at_the_beginning_is_skipped():
     text = json.dumps(annotation(1)).encode()
 
-    marked, plain = (parse_annotation(start + text, size=SIZE) for start in (b"\xef\xbb\xbf", b""))
+    marked, plain = (
+        parse_annotation(start + text, size=SIZE, vocabulary=DEEPFASHION2) for start in (b"\xef\xbb\xbf", b"")
+    )
     assert same(marked.garments, plain.garments)
 
 
@@ -198,7 +200,7 @@ UNFIT_FILES = {
 @pytest.mark.parametrize(("text", "kind", "words"), UNFIT_FILES.values(), ids=UNFIT_FILES.keys())
 def test_a_file_that_is_not_strict_json_of_the_format_is_invalid(text, kind, words):
     with pytest.raises(InvalidInputError) as caught:
-        parse_annotation(text, size=SIZE)
+        parse_annotation(text, size=SIZE, vocabulary=DEEPFASHION2)
 
     assert caught.value.kind == kind
     assert words in caught.value.reason
@@ -273,6 +275,6 @@ def test_random_bytes_are_invalid_and_raise_nothing_else():
         for _ in range(rng.randint(1, 4)):
             damaged[rng.randrange(len(damaged))] = rng.randrange(256)
         try:
-            parse_annotation(bytes(damaged), size=SIZE)
+            parse_annotation(bytes(damaged), size=SIZE, vocabulary=DEEPFASHION2)
         except InvalidInputError as error:
             error.reason.encode("utf-8")

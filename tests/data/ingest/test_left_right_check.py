@@ -32,7 +32,8 @@ def drawn(category: Category, order: list[int]) -> Garment:
 
 def records_of(folder: Path, order: Order, *, pictures: int = ENOUGH) -> Path:
     file = folder / "train.parquet"
-    write_records(file, (record(n, [drawn(one, order(one)) for one in CATEGORIES]) for n in range(pictures)))
+    records = (record(n, [drawn(one, order(one)) for one in CATEGORIES]) for n in range(pictures))
+    write_records(file, records, DEEPFASHION2)
     return file
 
 
@@ -80,7 +81,9 @@ def test_landmarks_that_are_not_labelled_are_not_counted(tmp_path):
     hidden = drawn(OUTWEAR, as_numbered(OUTWEAR))
     hidden.landmarks[:, 2] = 0
     seen = [record(n, [drawn(OUTWEAR, as_numbered(OUTWEAR))]) for n in range(ENOUGH)]
-    write_records(tmp_path / "train.parquet", [*seen, *(record(ENOUGH + n, [hidden]) for n in range(5))])
+    write_records(
+        tmp_path / "train.parquet", [*seen, *(record(ENOUGH + n, [hidden]) for n in range(5))], vocabulary=DEEPFASHION2
+    )
 
     assert {check.garments for check in check_left_right(tmp_path / "train.parquet")} == {ENOUGH}
 

@@ -40,7 +40,7 @@ def test_an_image_with_two_items_of_a_category_counts_once_as_an_image(raw):
     write_annotation(raw / "train", 4, {"source": "shop", "pair_id": 1, "item1": item(9), "item2": item(9, seed=1)})
     ingest(raw)
 
-    statistics = SplitStatistics()
+    statistics = SplitStatistics(vocabulary=DEEPFASHION2)
     statistics.add(records_of(raw)[3])
 
     part = statistics.as_dict("train")["by"]["category"][CATEGORIES[8].name]
@@ -49,7 +49,7 @@ def test_an_image_with_two_items_of_a_category_counts_once_as_an_image(raw):
 
 def test_counts_of_parts_merge_to_those_of_the_whole(raw):
     ingest(raw)
-    whole, *parts = (SplitStatistics() for _ in range(4))
+    whole, *parts = (SplitStatistics(vocabulary=DEEPFASHION2) for _ in range(4))
     for number, record in enumerate(records_of(raw)):
         whole.add(record)
         parts[number % 3].add(record)

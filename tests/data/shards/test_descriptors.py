@@ -12,6 +12,7 @@ from deepmark.compute.local import Local
 from deepmark.data.ingest.ingest import ingest_split
 from deepmark.data.shards.index import read_index
 from deepmark.data.shards.writer import write_shards
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
 
@@ -54,7 +55,9 @@ def workspace(tmp_path: Path) -> Workspace:
     """A workspace with so many shards of one image each in both splits."""
     workspace = init_workspace(tmp_path / "workspace", "demo")
     write_split(workspace.raw / "train", SHARDS)
-    ingest_split(workspace.raw, split="train", out=workspace.records, params=LENIENT, engine=Local(1))
+    ingest_split(
+        workspace.raw, split="train", out=workspace.records, params=LENIENT, engine=Local(1), vocabulary=DEEPFASHION2
+    )
     write_shards(
         workspace.records_file("train"),
         workspace.raw,

@@ -12,6 +12,7 @@ from deepmark.data.shards.reader import ShardReader
 from deepmark.data.shards.record_json import record_from_json
 from deepmark.data.shards.writer import write_shards
 from deepmark.params import IngestParams
+from deepmark.vocabulary import DEEPFASHION2
 
 
 @pytest.fixture
@@ -20,7 +21,9 @@ def folder(tmp_path, raw):
     write_split(raw / "validation", 4)
     params = IngestParams(max_rejected_share=0, max_megapixels=50)
     for split in ("train", "validation"):
-        ingest_split(raw, split=split, out=tmp_path / "records", params=params, engine=Local(1))
+        ingest_split(
+            raw, split=split, out=tmp_path / "records", params=params, engine=Local(1), vocabulary=DEEPFASHION2
+        )
         records, out = tmp_path / f"records/{split}.parquet", tmp_path / f"all/{split}"
         write_shards(records, raw, out, split=split, seed=1, target_mib=0.01, engine=Local(1))
     return tmp_path / "all"

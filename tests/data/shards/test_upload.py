@@ -17,6 +17,7 @@ from deepmark.data.shards.remote import RemoteFolder
 from deepmark.data.shards.source import RemoteShards
 from deepmark.data.shards.writer import write_shards
 from deepmark.errors import DeepmarkError
+from deepmark.vocabulary import DEEPFASHION2
 
 pytestmark = pytest.mark.slow
 
@@ -143,7 +144,7 @@ def test_a_shard_whose_tar_or_facts_are_not_whole_is_sent_again(upload, shards, 
 def test_shards_of_other_records_never_stand_beside_old_ones(upload, records_file, raw, s3, tmp_path):
     upload()
     (raw / "train/image/000007.jpg").unlink()
-    ingest_split(raw, split="train", out=records_file.parent, params=LENIENT, engine=Local(1))
+    ingest_split(raw, split="train", out=records_file.parent, params=LENIENT, engine=Local(1), vocabulary=DEEPFASHION2)
     s3.changed.clear()
 
     with pytest.raises(StoppedError):

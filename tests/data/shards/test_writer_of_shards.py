@@ -17,6 +17,7 @@ from deepmark.data.shards.plan import cut_shards, plan_shards
 from deepmark.data.shards.record_json import record_from_json
 from deepmark.data.shards.writer import write_shards
 from deepmark.errors import DeepmarkError
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def write(records_file, raw, out, *, seed=1, target_mib=0.01, workers=1, **options):
@@ -99,7 +100,14 @@ def test_the_order_of_files_on_disk_does_not_matter(tmp_path):
     for name, numbers in (("up", range(1, 8)), ("down", range(7, 0, -1))):
         for number in numbers:
             write_split(tmp_path / name / "train", 1, first=number)
-        ingest_split(tmp_path / name, split="train", out=tmp_path / name, params=LENIENT, engine=Local(1))
+        ingest_split(
+            tmp_path / name,
+            split="train",
+            out=tmp_path / name,
+            params=LENIENT,
+            engine=Local(1),
+            vocabulary=DEEPFASHION2,
+        )
         write(tmp_path / name / "train.parquet", tmp_path / name, tmp_path / name / "shards")
 
     assert contents(tmp_path / "up/shards") == contents(tmp_path / "down/shards")
@@ -110,7 +118,7 @@ def test_the_order_of_files_on_disk_does_not_matter(tmp_path):
 def test_the_row_groups_of_the_records_do_not_matter(records_file, raw, tmp_path, monkeypatch, workers):
     write(records_file, raw, tmp_path / "one_group")
     monkeypatch.setattr(records_module, "ROWS", 3)
-    write_records(tmp_path / "train.parquet", read_records(records_file))
+    write_records(tmp_path / "train.parquet", read_records(records_file), vocabulary=DEEPFASHION2)
 
     write(tmp_path / "train.parquet", raw, tmp_path / "three_groups", workers=workers)
 
@@ -246,7 +254,7 @@ def test_a_missing_image_is_named(records_file, raw, tmp_path):
 
 
 def test_no_records_are_an_error(raw, tmp_path):
-    write_records(tmp_path / "none.parquet", [])
+    write_records(tmp_path / "none.parquet", [], vocabulary=DEEPFASHION2)
 
     with pytest.raises(DeepmarkError, match=r"none\.parquet: holds no record"):
         write(tmp_path / "none.parquet", raw, tmp_path / "out")
