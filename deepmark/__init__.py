@@ -28,14 +28,15 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time __getattr__ impo
     from deepmark.model.detector import load_network
     from deepmark.runtime.image_detector import ImageDetector
     from deepmark.runtime.onnx_detector import OnnxDetector
-    from deepmark.schema import CATEGORIES, Category
     from deepmark.synthetic.dataset import draw_dataset
     from deepmark.types import Detections, Garment, ImageRecord, Prediction
+    from deepmark.vocabulary import DEEPFASHION2, Category, Vocabulary
+    from deepmark.vocabulary.vocabulary_file import read_vocabulary
     from deepmark.workspace.init import init_workspace
     from deepmark.workspace.layout import Workspace
 
 __all__ = [
-    "CATEGORIES",
+    "DEEPFASHION2",
     "Category",
     "DeepmarkError",
     "Detections",
@@ -48,6 +49,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "ShardReader",
+    "Vocabulary",
     "Workspace",
     "__version__",
     "draw_dataset",
@@ -58,13 +60,14 @@ __all__ = [
     "predict_images",
     "read_predictions",
     "read_records",
+    "read_vocabulary",
     "score_files",
     "web_dataset",
 ]
 
 _MODULES = {
-    "CATEGORIES": "schema",
-    "Category": "schema",
+    "DEEPFASHION2": "vocabulary",
+    "Category": "vocabulary",
     "DeepmarkError": "errors",
     "Detections": "types",
     "EvalReport": "eval.metric.evaluate",
@@ -76,6 +79,7 @@ _MODULES = {
     "Prediction": "types",
     "Predictor": "infer.predict",
     "ShardReader": "data.shards.reader",
+    "Vocabulary": "vocabulary",
     "Workspace": "workspace.layout",
     "draw_dataset": "synthetic.dataset",
     "evaluate": "eval.metric.evaluate",
@@ -85,6 +89,7 @@ _MODULES = {
     "predict_images": "detectors",
     "read_predictions": "data.predictions",
     "read_records": "data.records",
+    "read_vocabulary": "vocabulary.vocabulary_file",
     "score_files": "eval.coco_score.score",
     "web_dataset": "data.shards.web_dataset",
 }

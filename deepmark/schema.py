@@ -2,18 +2,6 @@
 
 from enum import StrEnum
 
-from deepmark.vocabulary import DEEPFASHION2, Category
-
-__all__ = ["CATEGORIES", "CATEGORY_BY_NAME", "LANDMARKS", "MIRROR", "MOST_LANDMARKS", "PARTS", "SIGMAS", "Category"]
-
-CATEGORIES = DEEPFASHION2.categories
-CATEGORY_BY_NAME = DEEPFASHION2.by_name
-LANDMARKS = DEEPFASHION2.landmarks
-MOST_LANDMARKS = DEEPFASHION2.most_landmarks
-MIRROR = DEEPFASHION2.mirror
-PARTS = DEEPFASHION2.parts
-SIGMAS = DEEPFASHION2.sigmas
-
 DRAWN_MARK = "synthetic.json"
 """A file beside train/ and validation/ of a data set that `deepmark synth` drew, with its arguments."""
 

@@ -7,13 +7,12 @@ import pytest
 from vocabularies import MANY, SMALL, random_detections, random_record
 
 from deepmark.draw import PALETTE, SMALLEST, contact_sheet, draw_detections, draw_truth
-from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, MOST_LANDMARKS
 from deepmark.types import Detections, Garment, ImageRecord
-from deepmark.vocabulary import Vocabulary
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 GREY = 128
 BOX = (100.0, 150.0, 300.0, 450.0)
-VEST = CATEGORY_BY_NAME["vest"]
+VEST = DEEPFASHION2.by_name["vest"]
 
 
 def grey(height: int = 600, width: int = 480) -> np.ndarray:
@@ -22,19 +21,19 @@ def grey(height: int = 600, width: int = 480) -> np.ndarray:
 
 def in_box(name: str, box: tuple[float, ...]) -> np.ndarray:
     corners = np.array(box).reshape(2, 2)
-    return corners[0] + np.array(CATEGORY_BY_NAME[name].shape.points) * (corners[1] - corners[0])
+    return corners[0] + np.array(DEEPFASHION2.by_name[name].shape.points) * (corners[1] - corners[0])
 
 
 def found(name: str = "vest", box: tuple[float, ...] = BOX, *, score: float = 0.9, peak: float = 1.0) -> Detections:
-    landmarks = np.zeros((1, MOST_LANDMARKS, 2), np.float32)
+    landmarks = np.zeros((1, DEEPFASHION2.most_landmarks, 2), np.float32)
     points = in_box(name, box)
     landmarks[0, : len(points)] = points
     return Detections(
         boxes=np.array([box], np.float32),
         scores=np.array([score], np.float32),
-        categories=np.array([CATEGORY_BY_NAME[name].index]),
+        categories=np.array([DEEPFASHION2.by_name[name].index]),
         landmarks=landmarks,
-        landmark_scores=np.full((1, MOST_LANDMARKS), peak, np.float32),
+        landmark_scores=np.full((1, DEEPFASHION2.most_landmarks), peak, np.float32),
     )
 
 
@@ -129,7 +128,7 @@ def test_detections_below_the_smallest_score_are_not_drawn():
 
 
 def test_every_category_has_its_own_colour():
-    assert len(set(PALETTE)) == len(PALETTE) == len(CATEGORIES)
+    assert len(set(PALETTE)) == len(PALETTE) == len(DEEPFASHION2.categories)
     apart = np.abs(np.array(PALETTE)[:, None] - np.array(PALETTE)[None]).sum(axis=-1)
     assert apart[~np.eye(13, dtype=bool)].min() > 60
 
@@ -152,7 +151,7 @@ def test_lines_keep_their_share_of_the_picture(size):
     assert 0.03 < changed < 0.12
 
 
-@pytest.mark.parametrize("category", CATEGORIES, ids=lambda category: category.name)
+@pytest.mark.parametrize("category", DEEPFASHION2.categories, ids=lambda category: category.name)
 def test_garments_partly_outside_the_picture_are_drawn(category):
     image = grey()
     drawn = draw_detections(image, found(category.name, (-150.0, -80.0, 200.0, 700.0)), min_score=0.0)
@@ -166,7 +165,7 @@ def test_labels_of_garments_at_one_place_do_not_hide_each_other():
     drawn = draw_detections(grey(), both, min_score=0.0)
     above = drawn[:140, :, :]
 
-    for category in (VEST, CATEGORY_BY_NAME["sling"]):
+    for category in (VEST, DEEPFASHION2.by_name["sling"]):
         assert (above == PALETTE[category.index]).all(axis=2).sum() > 200
 
 
@@ -219,18 +218,18 @@ def test_the_legend_stands_below_the_image_and_tells_its_colours_and_dots():
 
     assert (drawn[: len(plain)] == plain).all()
     assert 20 < len(legend) < 60
-    assert {PALETTE[VEST.index], PALETTE[CATEGORY_BY_NAME["sling"].index], (255, 255, 255), (24, 24, 28)} <= colors
-    assert PALETTE[CATEGORY_BY_NAME["skirt"].index] not in colors
+    assert {PALETTE[VEST.index], PALETTE[DEEPFASHION2.by_name["sling"].index], (255, 255, 255), (24, 24, 28)} <= colors
+    assert PALETTE[DEEPFASHION2.by_name["skirt"].index] not in colors
 
 
 def test_a_legend_that_is_too_long_for_a_line_goes_on_in_the_next():
-    everything = Detections.concatenate([found(category.name) for category in CATEGORIES])
+    everything = Detections.concatenate([found(category.name) for category in DEEPFASHION2.categories])
     drawn = draw_detections(grey(), everything, min_score=0.0, legend=True)
 
     assert drawn.shape[1] == 480
     one = draw_truth(grey(), labelled([2] * 15), DEEPFASHION2, legend=True)
     assert len(drawn) - 600 > 4 * (len(one) - 600) // 2
-    for category in CATEGORIES:
+    for category in DEEPFASHION2.categories:
         assert (drawn[600:] == PALETTE[category.index]).all(axis=2).sum() > 60
 
 
@@ -239,8 +238,8 @@ def test_nothing_found_is_the_picture_itself():
         boxes=np.zeros((0, 4), np.float32),
         scores=np.zeros(0, np.float32),
         categories=np.zeros(0, np.int64),
-        landmarks=np.zeros((0, MOST_LANDMARKS, 2), np.float32),
-        landmark_scores=np.zeros((0, MOST_LANDMARKS), np.float32),
+        landmarks=np.zeros((0, DEEPFASHION2.most_landmarks, 2), np.float32),
+        landmark_scores=np.zeros((0, DEEPFASHION2.most_landmarks), np.float32),
     )
 
     assert (draw_detections(grey(), nothing, min_score=0.0) == GREY).all()

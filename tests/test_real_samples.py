@@ -17,7 +17,7 @@ from deepmark.data.ingest.ingest import ingest_split
 from deepmark.data.shards.reader import ShardReader
 from deepmark.data.shards.writer import write_shards
 from deepmark.params import AugmentParams, IngestParams
-from deepmark.schema import CATEGORIES, SPLITS
+from deepmark.schema import SPLITS
 from deepmark.train.targets import collate, make_targets
 from deepmark.vocabulary import DEEPFASHION2
 
@@ -59,7 +59,7 @@ def test_real_records_are_garments_with_landmarks_inside_their_pictures(readers)
             assert jpeg == (Path(FOLDER or "") / reader.split / f"image/{reader.key(position)}.jpg").read_bytes()
             assert record.garments
             for garment in record.garments:
-                assert len(garment.landmarks) == CATEGORIES[garment.category].landmarks
+                assert len(garment.landmarks) == DEEPFASHION2.categories[garment.category].landmarks
                 x0, y0, x1, y1 = garment.box
                 assert 0 <= x0 < x1 <= record.width
                 assert 0 <= y0 < y1 <= record.height

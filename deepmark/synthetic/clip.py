@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from deepmark.schema import CATEGORIES
 from deepmark.shapes import Int64, UInt8
 from deepmark.synthetic.annotate import LEAST_VISIBLE, annotate, read_landmarks
 from deepmark.synthetic.background import paint_background
@@ -23,6 +22,7 @@ from deepmark.synthetic.garment_shape import Points
 from deepmark.synthetic.outfit import TOPS, GarmentDesign, sample_design
 from deepmark.synthetic.render_garment import PaintedGarment, PlacedGarment, paint_cloth, paint_lining, place_garment
 from deepmark.synthetic.scene import add_camera_effects, dress, paint_parts
+from deepmark.vocabulary import DEEPFASHION2
 
 RATE = 25
 """Frames a second."""
@@ -166,7 +166,7 @@ def _truth(canvas: Canvas, identity: int, painted: PaintedGarment) -> dict[str, 
     item = annotate(canvas, painted)
     if item is None:
         return None
-    category = CATEGORIES[painted.placed.design.category]
+    category = DEEPFASHION2.categories[painted.placed.design.category]
     seen = read_landmarks(canvas, painted)[:, 2]
     points = np.column_stack([painted.placed.landmarks.round(3) * (seen > 0)[:, None], seen]).tolist()
     landmarks = {part: [x, y, int(v)] for part, (x, y, v) in zip(category.parts, points, strict=True)}

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepmark.schema import CATEGORIES, Category
 from deepmark.shapes import Float
 from deepmark.synthetic.outfit import OUTWEAR, GarmentDesign
+from deepmark.vocabulary import DEEPFASHION2, Category
 
 Point = Float[np.ndarray, "2"]
 Points = Float[np.ndarray, "_ 2"]
@@ -86,7 +86,7 @@ def shoulder_joint(category: Category, points: Points) -> Point:
 
 def chest_half_width(design: GarmentDesign, points: Points) -> float:
     """Half the width at the chest, measured at the two highest landmarks of the left side, sleeves excluded."""
-    parts = CATEGORIES[design.category].parts
+    parts = DEEPFASHION2.categories[design.category].parts
     upper = "left chest side" if "left chest side" in parts else _ARMPIT
     return float(np.abs(points[[parts.index(upper), parts.index("left waist side")], 0]).min())
 
@@ -98,7 +98,7 @@ def direction(angle: float) -> Point:
 
 def shape_garment(design: GarmentDesign, arms: tuple[Arm, Arm]) -> Points:
     """The landmarks of the garment on a wearer with these arms (left, right in the image); its top edge is at y = 0."""
-    category = CATEGORIES[design.category]
+    category = DEEPFASHION2.categories[design.category]
     fit = FITS[category.name]
     points = np.array(category.shape.points) * (category.shape.aspect, 1) - (category.shape.aspect / 2, 0)
     points *= fit.width * (0.92 + 0.16 * design.width) / abs(2 * points[category.parts.index(fit.across), 0])
@@ -171,5 +171,5 @@ def rotated(points: Points, center: Point, angle: float) -> Points:
 
 def hem_depth(design: GarmentDesign, points: Points) -> float:
     """The y of the lowest landmark, sleeves excluded."""
-    sleeves = _sleeves(CATEGORIES[design.category])
+    sleeves = _sleeves(DEEPFASHION2.categories[design.category])
     return float(max(y for landmark, y in enumerate(points[:, 1]) if landmark not in sleeves))

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 from numpy.random import Generator
 
-from deepmark.schema import CATEGORIES
 from deepmark.synthetic.texture import Texture, sample_texture
+from deepmark.vocabulary import DEEPFASHION2
 
-TOPS = tuple(c.index for c in CATEGORIES if c.name.endswith(" top") or c.name in ("vest", "sling"))
-OUTWEAR = tuple(c.index for c in CATEGORIES if c.name.endswith("outwear"))
-BOTTOMS = tuple(c.index for c in CATEGORIES if c.name in ("shorts", "trousers", "skirt"))
-DRESSES = tuple(c.index for c in CATEGORIES if c.name.endswith("dress"))
+TOPS = tuple(c.index for c in DEEPFASHION2.categories if c.name.endswith(" top") or c.name in ("vest", "sling"))
+OUTWEAR = tuple(c.index for c in DEEPFASHION2.categories if c.name.endswith("outwear"))
+BOTTOMS = tuple(c.index for c in DEEPFASHION2.categories if c.name in ("shorts", "trousers", "skirt"))
+DRESSES = tuple(c.index for c in DEEPFASHION2.categories if c.name.endswith("dress"))
 
-_LEADS = (*range(len(CATEGORIES)), *range(len(CATEGORIES)), *DRESSES)
+_LEADS = (*range(len(DEEPFASHION2.categories)), *range(len(DEEPFASHION2.categories)), *DRESSES)
 """The leading categories of pairs, in turns. Dresses lead more often, because they seldom accompany other garments: so
 all 13 categories become about equally frequent."""
 

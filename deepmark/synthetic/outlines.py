@@ -6,9 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-from deepmark.schema import CATEGORIES, Category
 from deepmark.shapes import Float
 from deepmark.synthetic.garment_shape import left_sleeve
+from deepmark.vocabulary import DEEPFASHION2, Category
 
 STEPS = 4
 """Points of a curve per landmark."""
@@ -35,7 +35,7 @@ def pieces(category: int, *, from_behind: bool) -> tuple[Piece, ...]:
 
     From behind, neckline and opening are hidden: there is one panel, up to the outer edge of the collar.
     """
-    kind = CATEGORIES[category]
+    kind = DEEPFASHION2.categories[category]
     left = left_sleeve(kind)
     right = tuple(kind.mirror[landmark] for landmark in left)
     loose = {*left[1:-1], *right[1:-1]}
@@ -54,7 +54,7 @@ def pieces(category: int, *, from_behind: bool) -> tuple[Piece, ...]:
 @cache
 def hidden_from_behind(category: int) -> tuple[int, ...]:
     """Landmarks of neckline and opening, which the back of the garment hides."""
-    shape = CATEGORIES[category].shape
+    shape = DEEPFASHION2.categories[category].shape
     seen = {*shape.outline, *(landmark for strap in shape.straps for landmark in strap)}
     return tuple(landmark for landmark in range(len(shape.points)) if landmark not in seen)
 
@@ -62,7 +62,7 @@ def hidden_from_behind(category: int) -> tuple[int, ...]:
 @cache
 def _smoothness(category: int, loop: tuple[int, ...], closed: bool) -> Float[np.ndarray, "n 1"]:
     """How smoothly the contour passes each landmark in the figure: 1 if straight, 0 at a corner."""
-    shape = CATEGORIES[category].shape
+    shape = DEEPFASHION2.categories[category].shape
     points = np.array(shape.points)[list(loop)] * (shape.aspect, 1)
     before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
     cosine = (before * after).sum(1) / (np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1))

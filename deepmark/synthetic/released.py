@@ -11,9 +11,9 @@ from functools import cache
 import numpy as np
 from numpy.random import Generator
 
-from deepmark.schema import CATEGORIES
 from deepmark.synthetic.canvas import Size
 from deepmark.synthetic.outfit import OUTWEAR, Kinds, companions_of
+from deepmark.vocabulary import DEEPFASHION2
 
 _OUTWEAR_WORN = 0.5
 """The share of companions of the kind outwear that are drawn: with all of them, outwear would be too frequent even if
@@ -26,7 +26,7 @@ _WIDTHS, _MOST_HEIGHT = (470, 750), 1100
 _ASPECT, _ASPECT_SPREAD, _ASPECTS = 0.74, 0.08, (0.55, 1.0)
 """Pixels; width by height: mean, standard deviation, range."""
 
-_TARGETS = tuple(category.released_items["train"] for category in CATEGORIES)
+_TARGETS = tuple(category.released_items["train"] for category in DEEPFASHION2.categories)
 
 
 def _within(kind: tuple[int, ...]) -> list[tuple[int, float]]:
@@ -37,7 +37,7 @@ def _within(kind: tuple[int, ...]) -> list[tuple[int, float]]:
 
 def _items(lead: int) -> list[float]:
     """The expected number of items of every category in an outfit that this one leads."""
-    found, before = [0.0] * len(CATEGORIES), 0.0
+    found, before = [0.0] * len(DEEPFASHION2.categories), 0.0
     found[lead] = 1.0
     for bound, kinds in companions_of(lead):
         for kind in kinds:
@@ -54,7 +54,7 @@ def leading_shares() -> tuple[float, ...]:
 
     By iterative proportional fitting, in plain floats, which give the same on every machine.
     """
-    shares, items = [1.0] * len(CATEGORIES), [_items(lead) for lead in range(len(CATEGORIES))]
+    shares, items = [1.0] * len(DEEPFASHION2.categories), [_items(lead) for lead in range(len(DEEPFASHION2.categories))]
     wanted = [one / sum(_TARGETS) for one in _TARGETS]
     for _ in range(_ROUNDS):
         counts = [sum(share * of[one] for share, of in zip(shares, items, strict=True)) for one in range(len(shares))]
@@ -64,7 +64,7 @@ def leading_shares() -> tuple[float, ...]:
 
 def sample_released_kinds(rng: Generator) -> Kinds:
     """The garments of a pair, their categories as frequent as among the released training items."""
-    lead, chance = int(rng.choice(len(CATEGORIES), p=leading_shares())), rng.random()
+    lead, chance = int(rng.choice(len(DEEPFASHION2.categories), p=leading_shares())), rng.random()
     kinds: Kinds = next((kinds for bound, kinds in companions_of(lead) if chance < bound), ())
     chosen = [lead]
     for kind in kinds:

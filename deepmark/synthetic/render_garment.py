@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from deepmark.schema import CATEGORIES
 from deepmark.shapes import Int
 from deepmark.synthetic.body import ellipse
 from deepmark.synthetic.camera import Camera
@@ -15,6 +14,7 @@ from deepmark.synthetic.garment_shape import Point, Points
 from deepmark.synthetic.outfit import BOTTOMS, GarmentDesign
 from deepmark.synthetic.outlines import Piece, contour, hidden_from_behind, pieces
 from deepmark.synthetic.texture import TILE, fold_light, shaded, tile_texture
+from deepmark.vocabulary import DEEPFASHION2
 
 STRAP = 0.03
 """Width of a sling's strap, shoulder widths: thin, because that distinguishes a sling from a vest."""
@@ -65,7 +65,7 @@ def place_garment(
     design: GarmentDesign, points: Points, camera: Camera, *, from_behind: bool, viewpoint: int
 ) -> PlacedGarment:
     """The garment as the camera sees it; landmarks are renumbered if the camera mirrors."""
-    category = CATEGORIES[design.category]
+    category = DEEPFASHION2.categories[design.category]
     seen = camera(points)
     if camera.mirrored:
         seen = seen[list(category.mirror)]
@@ -134,7 +134,7 @@ def _cloth(rng: Generator, canvas: Canvas, placed: PlacedGarment) -> tuple[tuple
 def _decorate(rng: Generator, canvas: Canvas, placed: PlacedGarment) -> None:
     """Paints neckline, waistband, fly or buttons, and a print on the chest."""
     design, points, unit = placed.design, placed.landmarks, placed.camera.scale
-    category, texture = CATEGORIES[design.category], placed.design.texture
+    category, texture = DEEPFASHION2.categories[design.category], placed.design.texture
     middle = [i for i in range(category.landmarks) if category.mirror[i] == i]
     if design.category in BOTTOMS:
         _waistband(canvas, placed)
@@ -156,7 +156,7 @@ def _decorate(rng: Generator, canvas: Canvas, placed: PlacedGarment) -> None:
 
 
 def _waistband(canvas: Canvas, placed: PlacedGarment) -> None:
-    category, points = CATEGORIES[placed.design.category], placed.landmarks
+    category, points = DEEPFASHION2.categories[placed.design.category], placed.landmarks
     left, middle, right = (category.parts.index(part) for part in _WAISTBAND)
     side = category.shape.outline[1]
     depth = 0.07 * placed.camera.axes[:, 1]

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from deepmark.schema import CATEGORIES, SOURCES, SPLITS, Statistics
+from deepmark.schema import SOURCES, SPLITS, Statistics
 from deepmark.shapes import UInt8
 from deepmark.synthetic.annotate import annotate
 from deepmark.synthetic.background import paint_background, paint_objects, paint_surface
@@ -27,6 +27,7 @@ from deepmark.synthetic.garment_shape import (
 from deepmark.synthetic.outfit import BOTTOMS, OUTWEAR, GarmentDesign, sample_kinds, sample_outfit, sample_pair
 from deepmark.synthetic.released import sample_released_kinds, sample_released_size
 from deepmark.synthetic.render_garment import PaintedGarment, PlacedGarment, paint_cloth, paint_lining, place_garment
+from deepmark.vocabulary import DEEPFASHION2
 
 IMAGES_PER_PAIR = len(SOURCES)
 """The shop's and the user's."""
@@ -105,7 +106,7 @@ def _paint_worn(rng: Generator, canvas: Canvas, designs: list[GarmentDesign], *,
     chance = rng.random()
     sideways, behind = chance < _SIDEWAYS, _SIDEWAYS <= chance < _SIDEWAYS + _FROM_BEHIND
     pose = sample_pose(
-        rng, bare_forearms=not any("long sleeve" in CATEGORIES[design.category].name for design in designs)
+        rng, bare_forearms=not any("long sleeve" in DEEPFASHION2.categories[design.category].name for design in designs)
     )
     garments, body_shape = dress(rng, designs, pose)
     camera = sample_camera(rng, sideways=sideways, tilt=0.06)
@@ -131,7 +132,7 @@ def dress(
     body_shape = BodyShape()
     uppers = [pair for pair in garments.values() if pair[0].category not in BOTTOMS]
     for design, points in uppers:
-        category = CATEGORIES[design.category]
+        category = DEEPFASHION2.categories[design.category]
         body_shape.half_width = min(body_shape.half_width, 0.92 * chest_half_width(design, points))
         if left_sleeve(category):
             mirror_image = points[list(category.mirror)]
@@ -151,7 +152,7 @@ def dress(
 
 def _ankles(design: GarmentDesign, points: Points, body_shape: BodyShape) -> list[Point]:
     """The ankles: inside the legs of trousers, or straight below the hips."""
-    parts = CATEGORIES[design.category].parts
+    parts = DEEPFASHION2.categories[design.category].parts
     if "left ankle outer" in parts:
         ends = [[parts.index(f"{side} ankle {edge}") for edge in ("inner", "outer")] for side in ("left", "right")]
         return [points[end].mean(axis=0) for end in ends]

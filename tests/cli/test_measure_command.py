@@ -11,7 +11,6 @@ from PIL import Image
 from deepmark.infer.load_detector import load_detector
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams
-from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME
 from deepmark.vocabulary import DEEPFASHION2
 
 
@@ -37,7 +36,7 @@ def photo(tmp_path):
 @pytest.fixture
 def table(tmp_path):
     """One measurement for each category."""
-    names = ", ".join(category.name for category in CATEGORIES)
+    names = ", ".join(category.name for category in DEEPFASHION2.categories)
     (tmp_path / "table.yaml").write_text(f"{names}:\n  mine: {{straight: [1, 3]}}\n")
     return tmp_path / "table.yaml"
 
@@ -88,7 +87,9 @@ def test_a_marker_and_a_number_give_the_same_centimetres(measure):
 
 
 def test_the_precision_is_that_of_the_table_that_is_given(measure, tmp_path):
-    rows = [f"{one.name},{number + 1},x,9,1e-9,1e-9" for one in CATEGORIES for number in range(one.landmarks)]
+    rows = [
+        f"{one.name},{number + 1},x,9,1e-9,1e-9" for one in DEEPFASHION2.categories for number in range(one.landmarks)
+    ]
     table = tmp_path / "landmarks.csv"
     table.write_text("category,landmark,part,labelled,error_mean,error_median\n" + "\n".join(rows) + "\n")
 
@@ -97,7 +98,7 @@ def test_the_precision_is_that_of_the_table_that_is_given(measure, tmp_path):
     assert str(table) in exact["precision"]
     for found in exact["images"].values():
         for garment in found["garments"]:
-            assert garment["category"] in CATEGORY_BY_NAME
+            assert garment["category"] in DEEPFASHION2.by_name
             assert all(one["high"] - one["low"] < 1e-3 for one in garment["measurements"].values())
     assert "OKS" in measure("--json").facts["precision"]
 

@@ -8,8 +8,8 @@ from deepmark import geometry
 from deepmark.data.augment import make_sample, random_affine, random_colors
 from deepmark.params import AugmentParams
 from deepmark.runtime.canvas import affine_scale, shrink_for
-from deepmark.schema import CATEGORIES
 from deepmark.types import Garment, ImageRecord, Sample
+from deepmark.vocabulary import DEEPFASHION2
 
 SIZE = (620, 470)
 CANVAS = (128, 96)
@@ -19,7 +19,7 @@ STRONG = AugmentParams(scale=(0.6, 1.3), shift=1.0, mirror=0.5, color=0.4, light
 
 def a_garment(category: int = 0, *, low: float = 100, high: float = 400) -> Garment:
     rng = np.random.default_rng(category)
-    count = CATEGORIES[category].landmarks
+    count = DEEPFASHION2.categories[category].landmarks
     points = rng.uniform(low, high, (count, 2))
     labels = rng.integers(0, 3, count)
     points[labels == 0] = 0
@@ -105,7 +105,7 @@ def test_mirroring_swaps_the_landmark_pairs(jpeg, category):
     always = PLAIN.model_copy(update={"mirror": 1.0})
     plain = sample_of(a_record(garment), jpeg, PLAIN).landmarks[0]
     mirrored = sample_of(a_record(garment), jpeg, always).landmarks[0]
-    pairs = list(CATEGORIES[category].mirror)
+    pairs = list(DEEPFASHION2.categories[category].mirror)
     labelled = plain[pairs, 2] > 0
     assert (mirrored[: len(pairs), 2] == plain[pairs, 2]).all()
     swapped = plain[pairs][labelled]

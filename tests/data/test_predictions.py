@@ -10,16 +10,16 @@ import pytest
 from deepmark.data.predictions import ROWS, read_predictions, write_predictions
 from deepmark.errors import DeepmarkError
 from deepmark.runtime.pose_scores import with_pose_scores
-from deepmark.schema import CATEGORIES
 from deepmark.types import COLUMNS, Detections
+from deepmark.vocabulary import DEEPFASHION2
 
 FACTS = {"strategy": "flip", "network_ms": "12.5"}
 
 
 def random_detections(rng: np.random.Generator, count: int) -> Detections:
     """Detections with every bit of their numbers in use."""
-    categories = rng.integers(len(CATEGORIES), size=count)
-    own = np.arange(39) < np.array([CATEGORIES[c].landmarks for c in categories], np.int64).reshape(-1, 1)
+    categories = rng.integers(len(DEEPFASHION2.categories), size=count)
+    own = np.arange(39) < np.array([DEEPFASHION2.categories[c].landmarks for c in categories], np.int64).reshape(-1, 1)
     return Detections(
         boxes=rng.random((count, 4), np.float32) * 999,
         scores=np.sort(rng.random(count, np.float32))[::-1].copy(),
@@ -78,7 +78,7 @@ def test_only_the_own_landmarks_of_a_category_are_stored(tmp_path: Path) -> None
 
     for row in pq.read_table(path).to_pylist():
         for detection in row["detections"]:
-            assert len(detection["landmarks"]) == CATEGORIES[detection["category"]].landmarks
+            assert len(detection["landmarks"]) == DEEPFASHION2.categories[detection["category"]].landmarks
 
 
 def test_a_failure_half_way_leaves_the_earlier_file_alone(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from deepmark.data.records import (
 )
 from deepmark.data.shards.record_json import record_from_json, record_to_json
 from deepmark.errors import DeepmarkError
-from deepmark.schema import CATEGORIES
 from deepmark.types import Garment, ImageRecord
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def make_record(number: int) -> ImageRecord:
@@ -29,7 +29,7 @@ def make_record(number: int) -> ImageRecord:
     rng = np.random.default_rng(number)
     garments = []
     for i in range(number % 4):
-        category = CATEGORIES[(number + i) % 13]
+        category = DEEPFASHION2.categories[(number + i) % 13]
         landmarks = rng.random((category.landmarks, 3)) * 1000 / 3
         landmarks[:, 2] = rng.integers(0, 3, category.landmarks)
         garments.append(

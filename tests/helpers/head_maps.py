@@ -11,7 +11,6 @@ from torch import Tensor
 from deepmark import geometry
 from deepmark.model.heads import HeadMaps, head_channels
 from deepmark.model.landmark_channels import LandmarkLayout
-from deepmark.schema import CATEGORIES
 from deepmark.train.gaussians import Peaks, draw_cells
 from deepmark.train.targets import Targets, collate, make_targets
 from deepmark.types import Sample
@@ -40,7 +39,7 @@ def realistic_maps(seed: int, *, garments: int = 12, side: int = 128) -> HeadMap
         heatmap.copy_(torch.maximum(heatmap, 3 - ((x - at_x) ** 2 + (y - at_y) ** 2) / 4))
 
     for _ in range(garments):
-        category = CATEGORIES[rng.integers(len(CATEGORIES))]
+        category = DEEPFASHION2.categories[rng.integers(len(DEEPFASHION2.categories))]
         width, height = rng.uniform(side / 10, side / 2, 2)
         column, row = (int(rng.uniform(extent / 2, side - extent / 2)) for extent in (width, height))
         raise_hill(maps.center_heatmap[0, category.index], column, row)
@@ -120,7 +119,7 @@ def mirrored_sample(sample: Sample) -> Sample:
     boxes = sample.boxes.copy()
     boxes[:, [2, 0]] = width - sample.boxes[:, [0, 2]]
     landmarks = np.zeros_like(sample.landmarks)
-    for i, category in enumerate(CATEGORIES[c] for c in sample.categories):
+    for i, category in enumerate(DEEPFASHION2.categories[c] for c in sample.categories):
         landmarks[i, : category.landmarks] = sample.landmarks[i, list(category.mirror)]
     landmarks[..., 0] = np.where(landmarks[..., 2] > 0, width - landmarks[..., 0], 0)
     affine = geometry.mirrored(sample.affine, width)

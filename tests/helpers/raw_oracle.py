@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from deepmark.schema import CATEGORIES
+from deepmark.vocabulary import DEEPFASHION2
 
 Fault = tuple[str, str]
 """The kind of a fault, and the item that has it; "" for the whole file."""
@@ -99,7 +99,7 @@ def item_faults(item: Any, name: str, height: int, width: int) -> set[Fault]:
     known = is_int(item["category_id"], 1, 13)
     if not known:
         faults.add(("category_unknown", name))
-    elif item["category_name"] != CATEGORIES[item["category_id"] - 1].name:
+    elif item["category_name"] != DEEPFASHION2.categories[item["category_id"] - 1].name:
         faults.add(("category_name_differs", name))
     if not is_int(item["style"], 0, 2**63 - 1) or not all(is_int(item[field], 1, 3) for field in SUBSETS):
         faults.add(("field_invalid", name))
@@ -114,7 +114,7 @@ def item_faults(item: Any, name: str, height: int, width: int) -> set[Fault]:
         faults.add(("box_outside", name))
     if not isinstance(landmarks, list):
         faults.add(("field_invalid", name))
-    elif known and len(landmarks) != 3 * CATEGORIES[item["category_id"] - 1].landmarks:
+    elif known and len(landmarks) != 3 * DEEPFASHION2.categories[item["category_id"] - 1].landmarks:
         faults.add(("landmarks_wrong_number", name))
     elif wrong := coordinate_faults(landmarks, name):
         faults |= wrong

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from deepmark import geometry
 from deepmark.model.heads import STRIDE, HeadMaps
-from deepmark.schema import CATEGORIES, MOST_LANDMARKS
 from deepmark.types import Detections
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def _peaks(heatmap: Tensor) -> Tensor:
@@ -85,9 +85,9 @@ def _in_pixels(
 ) -> Detections:
     """Cells to pixels of the original image, and each garment's own landmarks out of the 294."""
     back = geometry.inverse(affine)
-    own = np.zeros((len(boxes), MOST_LANDMARKS, 2), np.float32)
-    own_scores = np.zeros((len(boxes), MOST_LANDMARKS), np.float32)
-    for i, category in enumerate(CATEGORIES[c] for c in categories.tolist()):
+    own = np.zeros((len(boxes), DEEPFASHION2.most_landmarks, 2), np.float32)
+    own_scores = np.zeros((len(boxes), DEEPFASHION2.most_landmarks), np.float32)
+    for i, category in enumerate(DEEPFASHION2.categories[c] for c in categories.tolist()):
         own[i, : category.landmarks] = geometry.apply(back, landmarks[i, category.span].astype(float) * STRIDE)
         own_scores[i, : category.landmarks] = landmark_scores[i, category.span]
     return Detections(

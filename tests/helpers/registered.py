@@ -15,7 +15,6 @@ from deepmark.eval.metric.timing_file import timing_of, write_timing
 from deepmark.files import file_sha256
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.registry.versions import Registry
-from deepmark.schema import MOST_LANDMARKS
 from deepmark.tracking.mlflow_store import as_current_store, store_errors, tracking_uri
 from deepmark.types import Detections, ImageRecord
 from deepmark.vocabulary import DEEPFASHION2
@@ -48,7 +47,7 @@ def evaluated(workspace: Workspace, *, finds_every: int, seed: int | None = None
 def _truth(record: ImageRecord, *, all_garments: bool) -> Detections:
     """The labels of an image as detections, or no detections."""
     garments = record.garments if all_garments else ()
-    landmarks = np.zeros((len(garments), MOST_LANDMARKS, 2), np.float32)
+    landmarks = np.zeros((len(garments), DEEPFASHION2.most_landmarks, 2), np.float32)
     for row, garment in zip(landmarks, garments, strict=True):
         row[: len(garment.landmarks)] = garment.landmarks[:, :2]
     return Detections(

@@ -13,7 +13,7 @@ from encoded_images import encoded
 from PIL import Image
 
 from deepmark.params import IngestParams
-from deepmark.schema import CATEGORIES
+from deepmark.vocabulary import DEEPFASHION2
 
 WIDTH, HEIGHT = 60, 80
 
@@ -35,7 +35,7 @@ def image_as(kind: str, mode: str = "RGB", *, seed: int = 4, **options: Any) -> 
 def item(category_id: int = 1, seed: int = 0) -> dict[str, Any]:
     """A valid item with labels of all three kinds, inside the picture."""
     rng = np.random.default_rng(seed)
-    category = CATEGORIES[category_id - 1]
+    category = DEEPFASHION2.categories[category_id - 1]
     v = rng.integers(0, 3, category.landmarks)
     points = rng.integers(1, (WIDTH, HEIGHT), (category.landmarks, 2)) * (v > 0)[:, None]
     return {

@@ -18,8 +18,8 @@ from reference import decode_plainly
 from deepmark import geometry
 from deepmark.infer.decode import decode
 from deepmark.model.heads import STRIDE, HeadMaps
-from deepmark.schema import CATEGORIES
 from deepmark.types import COLUMNS, Detections
+from deepmark.vocabulary import DEEPFASHION2
 
 AFFINE = np.array([[0.7, 0.0, 3.0], [0.0, 0.7, 9.0]])
 
@@ -170,7 +170,7 @@ def test_a_picture_has_at_most_the_asked_number_of_detections_and_the_best_ones(
 @pytest.fixture
 def one_vest() -> tuple[HeadMaps, int]:
     """A vest whose box is 6 to 10 cells in x and 4 to 12 in y, its landmarks all in the middle; and a free channel."""
-    maps, vest = empty_maps(), CATEGORIES[4]
+    maps, vest = empty_maps(), DEEPFASHION2.categories[4]
     maps.center_heatmap[0, vest.index, 8, 8] = 5.0
     maps.size[0, :, 8, 8] = torch.tensor([4.0, 8.0])
     return maps, vest.start
@@ -241,7 +241,7 @@ def test_rows_past_the_own_landmarks_are_zero() -> None:
     (found,) = decoded(noise_maps(7))
 
     for category, landmarks, scores in zip(found.categories, found.landmarks, found.landmark_scores, strict=True):
-        own = CATEGORIES[category].landmarks
+        own = DEEPFASHION2.categories[category].landmarks
         assert not landmarks[own:].any()
         assert not scores[own:].any()
 

@@ -14,9 +14,8 @@ from deepmark import geometry
 from deepmark.infer.decode import decode
 from deepmark.model.heads import STRIDE
 from deepmark.model.landmark_channels import LandmarkLayout, landmark_layout
-from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME
 from deepmark.types import Detections, Sample
-from deepmark.vocabulary import Vocabulary
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 each_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
@@ -69,7 +68,7 @@ def test_targets_decode_to_the_garment_they_were_made_of(
     box: tuple[float, float, float, float], layout: LandmarkLayout
 ) -> None:
     affine = np.array([[0.5, 0, 0], [0, 0.5, 0]])
-    samples = [drawn_sample([(category, box)], CANVAS, affine) for category in range(len(CATEGORIES))]
+    samples = [drawn_sample([(category, box)], CANVAS, affine) for category in range(len(DEEPFASHION2.categories))]
     samples += [mirrored_sample(sample) for sample in samples]
 
     for sample, found in zip(samples, decoded_ideally(samples, layout), strict=True):
@@ -112,7 +111,7 @@ def test_targets_of_other_vocabularies_decode_to_their_garments(vocabulary: Voca
 )
 def test_garments_of_two_categories_that_share_channels_both_come_back(one: str, other: str) -> None:
     """One over the other, as a coat is worn over a pullover."""
-    categories = [CATEGORY_BY_NAME[name] for name in (one, other)]
+    categories = [DEEPFASHION2.by_name[name] for name in (one, other)]
     assert set.intersection(*(set(GROUPED.channel_of[category.span]) for category in categories))
     garments = list(zip((category.index for category in categories), (BOXES["moderate"], BOXES["large"]), strict=True))
     sample = drawn_sample(garments, CANVAS, geometry.letterbox(ORIGINAL, CANVAS))
@@ -126,7 +125,7 @@ def test_garments_of_two_categories_that_share_channels_both_come_back(one: str,
 @each_layout
 def test_mirrored_maps_decode_as_the_maps_of_the_mirrored_picture(layout: LandmarkLayout) -> None:
     affine = np.eye(2, 3)
-    samples = [drawn_sample([(c, BOXES["moderate"])], CANVAS, affine) for c in range(len(CATEGORIES))]
+    samples = [drawn_sample([(c, BOXES["moderate"])], CANVAS, affine) for c in range(len(DEEPFASHION2.categories))]
     arguments = {
         "affines": [affine] * len(samples),
         "sizes": [CANVAS] * len(samples),

@@ -16,7 +16,7 @@ from deepmark.data.coco.writer import write_coco_results
 from deepmark.errors import DeepmarkError
 from deepmark.images import open_image
 from deepmark.infer.detection_files import format_of
-from deepmark.schema import CATEGORY_BY_NAME, LANDMARKS
+from deepmark.vocabulary import DEEPFASHION2
 
 FOUND = detections(("vest", (0, 0, 9, 12), 0.75), ("skirt", (5, 0, 30, 60), 0.5))
 
@@ -35,9 +35,9 @@ def test_pandas_has_a_row_for_each_landmark_if_asked():
     frame = FOUND.to_pandas(landmarks=True)
     skirt = frame[frame.garment == 1]
 
-    assert len(frame) == sum(CATEGORY_BY_NAME[name].landmarks for name in ("vest", "skirt"))
+    assert len(frame) == sum(DEEPFASHION2.by_name[name].landmarks for name in ("vest", "skirt"))
     assert set(skirt.category) == {"skirt"}
-    assert list(skirt.landmark) == list(CATEGORY_BY_NAME["skirt"].parts)
+    assert list(skirt.landmark) == list(DEEPFASHION2.by_name["skirt"].parts)
     np.testing.assert_array_equal(skirt[["x", "y"]], FOUND.landmarks[1, : len(skirt)])
     assert FOUND[:0].to_pandas(landmarks=True).empty
 
@@ -49,7 +49,7 @@ def test_coco_results_are_those_of_the_written_files(tmp_path):
 
     assert json.loads(json.dumps(results)) == json.loads((tmp_path / "results.json").read_text("utf-8"))
     assert results[1]["bbox"] == [5, 0, 25, 60]
-    assert len(results[1]["keypoints"]) == 3 * LANDMARKS
+    assert len(results[1]["keypoints"]) == 3 * DEEPFASHION2.landmarks
 
 
 @pytest.mark.parametrize("ending", [".json", ".jsonl", ".csv", ".parquet", ".coco.json"])
@@ -90,7 +90,7 @@ def test_supervision_gets_boxes_scores_names_and_landmarks(monkeypatch):
     assert given.keys() == {"xyxy", "confidence", "class_id", "data"}
     assert given["xyxy"] is FOUND.boxes
     assert given["confidence"].tolist() == [0.75, 0.5]
-    assert given["class_id"].tolist() == [CATEGORY_BY_NAME[name].index for name in ("vest", "skirt")]
+    assert given["class_id"].tolist() == [DEEPFASHION2.by_name[name].index for name in ("vest", "skirt")]
     assert given["data"]["class_name"].tolist() == ["vest", "skirt"]
     assert given["data"]["landmarks"].shape == (2, 39, 2)
     assert given["data"]["landmark_scores"].shape == (2, 39)

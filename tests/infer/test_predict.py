@@ -13,8 +13,9 @@ from deepmark.infer.predict import Predictor, Timing, predict_shards
 from deepmark.model.detector import Detector
 from deepmark.model.heads import STRIDE, HeadMaps, Heads
 from deepmark.params import ModelParams, PredictParams
-from deepmark.schema import CATEGORIES, STRATEGIES
+from deepmark.schema import STRATEGIES
 from deepmark.types import Detections, ImageRecord
+from deepmark.vocabulary import DEEPFASHION2
 
 INPUT = (64, 96)
 
@@ -56,7 +57,7 @@ class LampDetector(Detector):
         height, width = (side // STRIDE for side in images.shape[2:])
         maps = {name: torch.zeros(len(images), c, height, width) for name, c in HEAD_CHANNELS.items()}
         light = nn.functional.avg_pool2d(images[:, :1], STRIDE)
-        maps["center_heatmap"] = 20 * light.expand(-1, len(CATEGORIES), -1, -1) - 10
+        maps["center_heatmap"] = 20 * light.expand(-1, len(DEEPFASHION2.categories), -1, -1) - 10
         maps["center_offset"] = maps["landmark_offset"] = torch.full((len(images), 2, height, width), 0.5)
         maps["size"] = torch.full((len(images), 2, height, width), 2.0)
         maps["landmark_heatmap"] = maps["landmark_heatmap"] - 10
@@ -95,7 +96,7 @@ def test_detections_are_in_pixels_of_the_original_at_every_scale(
 def mirrored(found: Detections, width: int) -> Detections:
     boxes, landmarks, scores = found.boxes.copy(), found.landmarks.copy(), found.landmark_scores.copy()
     boxes[:, [2, 0]] = width - found.boxes[:, [0, 2]]
-    for i, category in enumerate(CATEGORIES[c] for c in found.categories):
+    for i, category in enumerate(DEEPFASHION2.categories[c] for c in found.categories):
         swap = list(category.mirror)
         landmarks[i, : category.landmarks] = [width, 0] + [-1, 1] * found.landmarks[i, swap]
         scores[i, : category.landmarks] = found.landmark_scores[i, swap]

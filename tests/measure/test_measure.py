@@ -10,7 +10,6 @@ from deepmark.measure.measure import measure, path_length
 from deepmark.measure.precision import Precision, by_oks
 from deepmark.measure.scale import Scale
 from deepmark.measure.table import read_table
-from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, MOST_LANDMARKS
 from deepmark.types import Detections
 from deepmark.vocabulary import DEEPFASHION2
 
@@ -21,12 +20,12 @@ BOX = (40.0, 60.0, 240.0, 360.0)
 
 def found(name="skirt", *, points=None, peak=0.8, hidden=()):
     """One garment, drawn as the landmark figure of its category, or with these landmarks."""
-    category = CATEGORY_BY_NAME[name]
+    category = DEEPFASHION2.by_name[name]
     corners = np.array(BOX).reshape(2, 2)
-    landmarks = np.zeros((1, MOST_LANDMARKS, 2), np.float32)
+    landmarks = np.zeros((1, DEEPFASHION2.most_landmarks, 2), np.float32)
     shape = corners[0] + np.array(category.shape.points) * (corners[1] - corners[0])
     landmarks[0, : category.landmarks] = shape if points is None else points
-    scores = np.zeros((1, MOST_LANDMARKS), np.float32)
+    scores = np.zeros((1, DEEPFASHION2.most_landmarks), np.float32)
     scores[0, : category.landmarks] = peak
     scores[0, [category.parts.index(part) for part in hidden]] = 0
     return Detections(
@@ -44,7 +43,9 @@ def lengths(detections, *, precision=None, scale=PIXELS):
 
 
 def exact(error):
-    return Precision(errors={one.name: np.full(one.landmarks, error) for one in CATEGORIES}, source="a test")
+    return Precision(
+        errors={one.name: np.full(one.landmarks, error) for one in DEEPFASHION2.categories}, source="a test"
+    )
 
 
 def test_a_straight_length_is_the_distance_and_one_along_landmarks_the_sum_of_its_pieces():
@@ -89,7 +90,7 @@ def test_an_interval_never_goes_below_nothing():
 
 @pytest.mark.parametrize("name", ["trousers", "long sleeve top"])
 def test_intervals_cover_the_truth_95_times_of_100_where_the_errors_are_as_the_precision_says(name):
-    category = CATEGORY_BY_NAME[name]
+    category = DEEPFASHION2.by_name[name]
     truth = found(name)
     precision = exact(0.01)
     spread = precision.spread(category, np.array(BOX), np.full(category.landmarks, 0.8))
@@ -106,7 +107,7 @@ def test_intervals_cover_the_truth_95_times_of_100_where_the_errors_are_as_the_p
 
 
 def test_every_category_is_measured_and_nothing_gives_nothing():
-    for category in CATEGORIES:
+    for category in DEEPFASHION2.categories:
         measured = lengths(found(category.name))
         assert all(0 < one.value < 2000 and one.low < one.value < one.high for one in measured.values())
     assert measure(found()[[]], TABLE, by_oks(DEEPFASHION2), PIXELS) == []

@@ -7,10 +7,9 @@ import pytest
 
 from deepmark.errors import DeepmarkError
 from deepmark.measure.precision import by_evaluation, by_oks
-from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME
 from deepmark.vocabulary import DEEPFASHION2
 
-SKIRT = CATEGORY_BY_NAME["skirt"]
+SKIRT = DEEPFASHION2.by_name["skirt"]
 BOX = np.array([100.0, 100.0, 300.0, 200.0])
 
 
@@ -28,7 +27,7 @@ def test_the_spread_grows_with_the_garment_and_with_the_sigma_of_the_landmark():
     precision = by_oks(DEEPFASHION2)
 
     np.testing.assert_allclose(spread(precision, box=2 * BOX), 2 * spread(precision))
-    for category in CATEGORIES:
+    for category in DEEPFASHION2.categories:
         own = spread(precision, category=category)
         np.testing.assert_allclose(own / own[0], np.array(category.sigmas) / category.sigmas[0])
 

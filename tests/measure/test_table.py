@@ -5,7 +5,6 @@ from vocabularies import SMALL
 
 from deepmark.errors import DeepmarkError
 from deepmark.measure.table import read_table
-from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME
 from deepmark.vocabulary import DEEPFASHION2
 
 
@@ -18,7 +17,7 @@ def written(tmp_path, text):
 def test_every_category_has_measurements_and_those_of_its_sides_are_mirror_images():
     table = read_table(None, DEEPFASHION2)
 
-    for category in CATEGORIES:
+    for category in DEEPFASHION2.categories:
         paths = {one.name: one.landmarks for one in table[category.name]}
         assert len(paths) >= 4
         for name, path in paths.items():
@@ -31,7 +30,7 @@ def test_landmarks_are_named_or_numbered_from_one_and_a_key_names_several_catego
     table = read_table(written(tmp_path, "vest, sling:\n  width: {straight: [left armpit, 14]}\n"), DEEPFASHION2)
 
     for name in ("vest", "sling"):
-        parts = CATEGORY_BY_NAME[name].parts
+        parts = DEEPFASHION2.by_name[name].parts
         (one,) = table[name]
         assert one.name == "width"
         assert [parts[landmark] for landmark in one.landmarks] == ["left armpit", "right armpit"]

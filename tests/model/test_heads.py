@@ -7,7 +7,7 @@ from layouts import GROUPED, HEAD_CHANNELS, LAYOUTS, SEPARATE
 
 from deepmark.model.heads import CellIndex, HeadMaps, Heads, head_channels
 from deepmark.model.landmark_channels import LandmarkLayout
-from deepmark.schema import CATEGORIES, LANDMARKS, MIRROR
+from deepmark.vocabulary import DEEPFASHION2
 
 each_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
@@ -44,15 +44,20 @@ def test_the_mirror_image_of_the_mirror_image_is_the_picture(layout):
 
 def test_a_mirrored_landmark_points_the_other_way_under_its_pair_s_name():
     maps = random_maps()
-    dress = CATEGORIES[-1]
-    left = next(i for i in range(dress.span.start, dress.span.stop) if MIRROR[i] != i)
+    dress = DEEPFASHION2.categories[-1]
+    left = next(i for i in range(dress.span.start, dress.span.stop) if DEEPFASHION2.mirror[i] != i)
 
     mirrored = maps.mirror(SEPARATE)
 
-    there, here = (1, MIRROR[left], 2, 0), (1, left, 2, 4)
+    there, here = (1, DEEPFASHION2.mirror[left], 2, 0), (1, left, 2, 4)
     assert mirrored.landmark_heatmap[there] == maps.landmark_heatmap[here]
-    assert mirrored.landmark_vectors[1, 2 * MIRROR[left], 2, 0] == -maps.landmark_vectors[1, 2 * left, 2, 4]
-    assert mirrored.landmark_vectors[1, 2 * MIRROR[left] + 1, 2, 0] == maps.landmark_vectors[1, 2 * left + 1, 2, 4]
+    assert (
+        mirrored.landmark_vectors[1, 2 * DEEPFASHION2.mirror[left], 2, 0] == -maps.landmark_vectors[1, 2 * left, 2, 4]
+    )
+    assert (
+        mirrored.landmark_vectors[1, 2 * DEEPFASHION2.mirror[left] + 1, 2, 0]
+        == maps.landmark_vectors[1, 2 * left + 1, 2, 4]
+    )
     assert mirrored.center_heatmap[1, 3, 2, 0] == maps.center_heatmap[1, 3, 2, 4]
     assert mirrored.center_offset[1, 0, 2, 0] == 1 - maps.center_offset[1, 0, 2, 4]
 
@@ -63,7 +68,7 @@ def test_grouped_maps_mirror_as_the_landmarks_they_stand_for():
     mirrored = maps.mirror(GROUPED)
 
     for landmark, channel in enumerate(GROUPED.channel_of):
-        pair = GROUPED.channel_of[MIRROR[landmark]]
+        pair = GROUPED.channel_of[DEEPFASHION2.mirror[landmark]]
         assert torch.equal(mirrored.landmark_heatmap[:, channel], maps.landmark_heatmap[:, pair].flip(-1))
         assert torch.equal(mirrored.landmark_vectors[:, 2 * channel], -maps.landmark_vectors[:, 2 * pair].flip(-1))
         assert torch.equal(
@@ -97,8 +102,8 @@ def test_before_training_every_cell_is_a_peak_with_probability_a_tenth():
 
 
 def test_vectors_and_heatmaps_cover_every_landmark():
-    assert HEAD_CHANNELS["landmark_heatmap"] == LANDMARKS
-    assert HEAD_CHANNELS["landmark_vectors"] == 2 * LANDMARKS
+    assert HEAD_CHANNELS["landmark_heatmap"] == DEEPFASHION2.landmarks
+    assert HEAD_CHANNELS["landmark_vectors"] == 2 * DEEPFASHION2.landmarks
 
 
 def test_a_window_past_the_border_sees_zeros():

@@ -8,7 +8,7 @@ from layouts import GROUPED, LAYOUTS, SEPARATE
 from vocabularies import MANY, SMALL
 
 from deepmark.model.landmark_channels import LandmarkLayout, landmark_layout
-from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, LANDMARKS, MIRROR
+from deepmark.vocabulary import DEEPFASHION2
 
 OTHERS = {
     f"{vocabulary.name}, {kind}": landmark_layout(vocabulary, kind)
@@ -21,18 +21,18 @@ each_layout = pytest.mark.parametrize("layout", ALL.values(), ids=ALL)
 
 def channel(category: str, number: int) -> int:
     """The group of a landmark by its number in the data set's figure, from 1."""
-    return GROUPED.channel_of[CATEGORY_BY_NAME[category].start + number - 1]
+    return GROUPED.channel_of[DEEPFASHION2.by_name[category].start + number - 1]
 
 
 def heights(category: str) -> dict[int, float]:
     """The height of each group's landmark in the figure, from the top."""
-    entry = CATEGORY_BY_NAME[category]
+    entry = DEEPFASHION2.by_name[category]
     return dict(zip(GROUPED.channel_of[entry.span], (y for _, y in entry.shape.points), strict=True))
 
 
 def test_separate_is_the_flat_list_itself():
-    assert SEPARATE.channel_of == tuple(range(LANDMARKS))
-    assert SEPARATE.mirror == MIRROR
+    assert SEPARATE.channel_of == tuple(range(DEEPFASHION2.landmarks))
+    assert SEPARATE.mirror == DEEPFASHION2.mirror
 
 
 def test_grouped_makes_80_channels_of_294():
@@ -82,7 +82,7 @@ def test_the_mirror_image_of_a_group_is_called_right_where_it_is_called_left():
 
 
 def test_a_group_lies_on_the_side_of_the_figure_that_its_name_says():
-    for category in CATEGORIES:
+    for category in DEEPFASHION2.categories:
         for (x, _), group in zip(category.shape.points, GROUPED.channel_of[category.span], strict=True):
             side = "left" if x < 0.5 else "right" if x > 0.5 else "middle"
             said = GROUPED.names[group].split()[0]
@@ -91,7 +91,7 @@ def test_a_group_lies_on_the_side_of_the_figure_that_its_name_says():
 
 def test_groups_lie_above_each_other_in_the_same_order_in_all_figures():
     """Up to a twelfth of the figure, because one neckline is deeper and one sleeve hangs lower than another."""
-    for one, other in combinations(CATEGORY_BY_NAME, 2):
+    for one, other in combinations(DEEPFASHION2.by_name, 2):
         here, there = heights(one), heights(other)
         for a, b in combinations(sorted(here.keys() & there.keys()), 2):
             apart = here[a] - here[b], there[a] - there[b]

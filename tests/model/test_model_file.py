@@ -20,7 +20,6 @@ from deepmark.model.detector import (
 )
 from deepmark.model.landmark_channels import landmark_layout
 from deepmark.params import ModelParams, load_params
-from deepmark.schema import CATEGORIES
 from deepmark.vocabulary import DEEPFASHION2
 
 MOBILE = ModelParams(backbone="mobile", input_size=(64, 96))
@@ -51,7 +50,7 @@ def test_the_file_says_what_it_holds_to_any_reader(tmp_path):
     description = description_in(tmp_path / "model.safetensors")
 
     assert json.loads(description["model"])["backbone"] == "mobile"
-    assert json.loads(description["categories"]) == [category.name for category in CATEGORIES]
+    assert json.loads(description["categories"]) == [category.name for category in DEEPFASHION2.categories]
 
 
 @pytest.mark.parametrize("vocabulary", [SMALL, MANY], ids=lambda one: one.name)

@@ -9,7 +9,6 @@ from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor
 from deepmark.model.detector import build_detector
 from deepmark.model.heads import HeadMaps
 from deepmark.params import load_params, model_params
-from deepmark.schema import CATEGORIES
 from deepmark.train.optim import build_optimizer
 from deepmark.train.step import make_stepper
 from deepmark.train.targets import Batch, collate
@@ -31,7 +30,7 @@ def batch_of(size: tuple[int, int], count: int = 2) -> Batch:
     """Images with one garment each, whose landmarks reach into the corner that only this shape of canvas has."""
     height, width = size
     rng = np.random.default_rng(1)
-    category = CATEGORIES[8]
+    category = DEEPFASHION2.categories[8]
     landmarks = np.zeros((1, 39, 3), np.float32)
     landmarks[0, : category.landmarks, :2] = rng.uniform(0, [width, height], (category.landmarks, 2))
     landmarks[0, 0, :2], landmarks[0, : category.landmarks, 2] = [width - 1, height - 1], 2

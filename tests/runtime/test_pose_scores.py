@@ -13,15 +13,15 @@ from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor
 from deepmark.runtime.nms import select
 from deepmark.runtime.onnx_detector import OnnxDetector
 from deepmark.runtime.pose_scores import with_pose_scores
-from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME
 from deepmark.types import COLUMNS, Detections
+from deepmark.vocabulary import DEEPFASHION2
 
 NMS = {"iou": 0.5, "sigma": 0.5, "min_score": 0.0, "most": 100}
 
 
 def test_a_score_falls_with_the_mean_of_the_peaks_and_boxes_keep_theirs():
     found = detections(("skirt", (0, 0, 50, 90), 0.8), ("vest", (60, 0, 90, 90), 0.5))
-    found.landmark_scores[0, : CATEGORY_BY_NAME["skirt"].landmarks] = 0.25
+    found.landmark_scores[0, : DEEPFASHION2.by_name["skirt"].landmarks] = 0.25
     found.landmark_scores[1, :3] = 0.6  # no peak placed the other twelve
 
     rescored = with_pose_scores(found)
@@ -81,7 +81,7 @@ def test_an_exported_file_rescores_where_its_contract_says_so(tmp_path):
     assert plain.pose_scores is None
     assert all(np.array_equal(getattr(rescored, name), getattr(plain, name)) for name in COLUMNS)
     for row, category in enumerate(rescored.categories):
-        mean = rescored.landmark_scores[row, : CATEGORIES[category].landmarks].mean()
+        mean = rescored.landmark_scores[row, : DEEPFASHION2.categories[category].landmarks].mean()
         assert rescored.pose_scores[row] == pytest.approx(rescored.scores[row] * np.sqrt(mean), rel=1e-6)
 
 

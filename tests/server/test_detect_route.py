@@ -14,7 +14,6 @@ from deepmark.infer.load_detector import load_detector
 from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
 from deepmark.model.detector import build_detector, save_detector
 from deepmark.params import ModelParams
-from deepmark.schema import CATEGORIES
 from deepmark.vocabulary import DEEPFASHION2
 
 
@@ -217,7 +216,7 @@ def test_the_interface_describes_itself_with_examples(served):
     assert set(post["requestBody"]["content"]) == {"multipart/form-data", "image/*"}
     assert {"200", "400", "401", "408", "413", "422", "429", "503"} <= set(post["responses"])
     example = described["components"]["schemas"]["DetectAnswer"]["example"]
-    assert example["images"][0]["garments"][0]["category"] in {category.name for category in CATEGORIES}
+    assert example["images"][0]["garments"][0]["category"] in {category.name for category in DEEPFASHION2.categories}
     assert {one["name"] for one in post["parameters"]} == {"min_score", "category", "strategy"}
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 from tiny_dataset import jpeg
 
 from deepmark.errors import DeepmarkError
-from deepmark.schema import CATEGORY_BY_NAME
 from deepmark.types import Detections
+from deepmark.vocabulary import DEEPFASHION2
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_a_logged_model_finds_garments_in_jpegs(model):
     assert len(garments) == 2
     best = garments[0][0]
     assert set(best) == {"category", "score", "box", "landmarks"}
-    assert tuple(best["landmarks"]) == CATEGORY_BY_NAME[best["category"]].parts
+    assert tuple(best["landmarks"]) == DEEPFASHION2.by_name[best["category"]].parts
     assert all(0 <= x <= 60 for x in best["box"][::2])
     assert [garment["score"] for garment in garments[0]] == sorted((g["score"] for g in garments[0]), reverse=True)
 
@@ -182,7 +182,7 @@ def test_of_an_animation_the_first_frame_is_served_and_the_log_says_so(model, ca
 
 
 def test_detections_as_dicts_hold_names_and_plain_numbers():
-    vest = CATEGORY_BY_NAME["vest"]
+    vest = DEEPFASHION2.by_name["vest"]
     detections = Detections(
         boxes=np.array([[1, 2, 3, 4]], np.float32),
         scores=np.array([0.5], np.float32),

@@ -13,8 +13,8 @@ from model_server import served
 from tiny_dataset import jpeg
 
 from deepmark.registry.versions import CHAMPION, MODEL, Registry
-from deepmark.schema import CATEGORY_BY_NAME
 from deepmark.tracking.mlflow_store import as_current_store
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.environment import child_environment
 
 pytestmark = pytest.mark.slow
@@ -61,7 +61,7 @@ def test_the_champion_answers_images_over_http_with_boxes_and_named_landmarks(ad
 
     best = garments[0]
     assert set(best) == {"category", "score", "box", "landmarks"}
-    assert set(best["landmarks"]) == set(CATEGORY_BY_NAME[best["category"]].parts)
+    assert set(best["landmarks"]) == set(DEEPFASHION2.by_name[best["category"]].parts)
     assert all(len(point) == 3 for point in best["landmarks"].values())
     assert len(best["box"]) == 4
     assert all(0 <= x <= 30 for x in others[0]["box"][::2])

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from tiny_dataset import landmarks_of
 
-from deepmark.schema import CATEGORY_BY_NAME, SUBSETS
+from deepmark.schema import SUBSETS
 from deepmark.synthetic.scene import draw_image
+from deepmark.vocabulary import DEEPFASHION2
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +49,10 @@ def test_an_item_has_the_datasets_keys_and_whole_numbers(items: list):
 def test_every_category_appears_with_its_own_number_and_landmarks(items: list):
     counts = Counter(item["category_name"] for item, _ in items)
 
-    assert counts.keys() == CATEGORY_BY_NAME.keys()
+    assert counts.keys() == DEEPFASHION2.by_name.keys()
     assert min(counts.values()) >= 0.03 * len(items)
     for item, _ in items:
-        category = CATEGORY_BY_NAME[item["category_name"]]
+        category = DEEPFASHION2.by_name[item["category_name"]]
         assert item["category_id"] == category.index + 1
         assert len(item["landmarks"]) == 3 * category.landmarks
 

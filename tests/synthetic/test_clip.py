@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from deepmark.errors import DeepmarkError
-from deepmark.schema import CATEGORY_BY_NAME
 from deepmark.synthetic import draw_clip_files
 from deepmark.synthetic.clip import FEWEST, HIDDEN, draw_clip
 from deepmark.video.read_video import VideoReader
+from deepmark.vocabulary import DEEPFASHION2
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,7 @@ def test_landmarks_are_named_lie_in_the_image_and_move_little_from_frame_to_fram
     _, _, truth = clip
     paths = [line["garments"][-1]["landmarks"] for line in truth]
 
-    assert set(paths[0]) == set(CATEGORY_BY_NAME[truth[0]["garments"][0]["category"]].parts)
+    assert set(paths[0]) == set(DEEPFASHION2.by_name[truth[0]["garments"][0]["category"]].parts)
     for before, after in pairwise(paths):
         for part, (x, y, v) in before.items():
             assert v in (0, 1, 2)

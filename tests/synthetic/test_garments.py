@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from tiny_dataset import landmarks_of
 
-from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, Category
 from deepmark.synthetic.annotate import annotate, clip, read_landmarks
 from deepmark.synthetic.camera import Camera
 from deepmark.synthetic.canvas import Canvas
@@ -16,6 +15,7 @@ from deepmark.synthetic.outfit import sample_design
 from deepmark.synthetic.outlines import contour
 from deepmark.synthetic.render_garment import PaintedGarment, paint_cloth, paint_lining, place_garment
 from deepmark.synthetic.scene import draw_image
+from deepmark.vocabulary import DEEPFASHION2, Category
 
 CAMERA = Camera(
     mirrored=False,
@@ -43,7 +43,7 @@ def painted_figure(
     return canvas, paint_cloth(rng, canvas, placed, lining=lining), points
 
 
-each_category = pytest.mark.parametrize("category", CATEGORIES, ids=lambda category: category.name)
+each_category = pytest.mark.parametrize("category", DEEPFASHION2.categories, ids=lambda category: category.name)
 
 
 @each_category
@@ -101,7 +101,7 @@ def test_left_stays_left_of_right_in_frontal_images():
     right_way = wrong_way = 0
     for index in range(60):
         for one in draw_image(seed=2, split="train", index=index).painted:
-            category = CATEGORIES[one.placed.design.category]
+            category = DEEPFASHION2.categories[one.placed.design.category]
             for a, b in enumerate(category.mirror):
                 if category.shape.points[a][0] < category.shape.points[b][0]:
                     order = one.placed.landmarks[a, 0] < one.placed.landmarks[b, 0]
@@ -110,7 +110,7 @@ def test_left_stays_left_of_right_in_frontal_images():
 
 
 def test_an_object_before_a_landmark_makes_it_occluded():
-    canvas, painted, points = painted_figure(CATEGORY_BY_NAME["skirt"])
+    canvas, painted, points = painted_figure(DEEPFASHION2.by_name["skirt"])
     canvas.fill(points[4] + np.array([[-9, -9], [9, -9], [9, 9], [-9, 9]]), (255, 0, 0))
 
     assert read_landmarks(canvas, painted)[:, 2].tolist() == [2, 2, 2, 2, 1, 2, 2, 2]
@@ -118,7 +118,7 @@ def test_an_object_before_a_landmark_makes_it_occluded():
 
 def test_landmarks_outside_the_image_are_not_labelled_and_the_box_is_clipped():
     shifted = replace(CAMERA, homography=np.array([[1.0, 0, -100], [0, 1, 0], [0, 0, 1]]))
-    canvas, painted, points = painted_figure(CATEGORY_BY_NAME["skirt"], camera=shifted)
+    canvas, painted, points = painted_figure(DEEPFASHION2.by_name["skirt"], camera=shifted)
 
     item = annotate(canvas, painted)
 
@@ -131,7 +131,7 @@ def test_landmarks_outside_the_image_are_not_labelled_and_the_box_is_clipped():
 
 
 def test_a_garment_that_is_hardly_visible_is_not_annotated():
-    canvas, painted, _ = painted_figure(CATEGORY_BY_NAME["vest"])
+    canvas, painted, _ = painted_figure(DEEPFASHION2.by_name["vest"])
     canvas.fill(np.array([[0.0, 0], [460, 0], [460, 320], [0, 320]]), (9, 9, 9))
 
     assert annotate(canvas, painted) is None
@@ -150,7 +150,7 @@ def test_long_sleeved_dresses_reach_farther_down_the_arm_than_short_sleeved_ones
     arms = (Arm(lift=0.3, bend=0.0), Arm(lift=0.3, bend=0.0))
     reach: dict[str, list[float]] = {"short sleeve dress": [], "long sleeve dress": []}
     for name, found in reach.items():
-        category = CATEGORY_BY_NAME[name]
+        category = DEEPFASHION2.by_name[name]
         for seed in range(30):
             points = shape_garment(sample_design(np.random.default_rng(seed), category.index), arms)
             sleeve = points[list(left_sleeve(category))]
@@ -163,6 +163,6 @@ def test_a_side_view_is_narrower():
     widths = []
     for x_scale in (1.0, 0.6):
         camera = replace(CAMERA, x_scale=x_scale)
-        _, painted, _ = painted_figure(CATEGORY_BY_NAME["trousers"], camera=camera)
+        _, painted, _ = painted_figure(DEEPFASHION2.by_name["trousers"], camera=camera)
         widths.append(np.ptp(painted.placed.landmarks[:, 0]))
     assert widths[1] == pytest.approx(0.6 * widths[0])

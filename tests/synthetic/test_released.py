@@ -7,12 +7,13 @@ import pytest
 
 from deepmark.compute.local import Local
 from deepmark.errors import DeepmarkError
-from deepmark.schema import CATEGORIES, Statistics
+from deepmark.schema import Statistics
 from deepmark.synthetic import draw_dataset
 from deepmark.synthetic.released import leading_shares, sample_released_kinds, sample_released_size
 from deepmark.synthetic.scene import draw_image
+from deepmark.vocabulary import DEEPFASHION2
 
-RELEASED = np.array([category.released_items["train"] for category in CATEGORIES])
+RELEASED = np.array([category.released_items["train"] for category in DEEPFASHION2.categories])
 
 
 def test_items_are_as_frequent_as_those_released():

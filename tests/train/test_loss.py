@@ -14,7 +14,6 @@ from deepmark.model.detector import build_detector
 from deepmark.model.heads import GatheredHeads, HeadMaps, head_channels
 from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.params import LossWeights, ModelParams
-from deepmark.schema import CATEGORIES, LANDMARKS
 from deepmark.train.gaussians import draw_cells
 from deepmark.train.loss import Losses, focal_loss, losses
 from deepmark.train.targets import Batch, Targets, collate, make_targets
@@ -36,7 +35,7 @@ def make_sample(*categories: int, seed: int = 0, labelled: bool = True) -> Sampl
     boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
     landmarks = np.zeros((len(categories), 39, 3), np.float32)
     for box, points, category in zip(boxes, landmarks, categories, strict=True):
-        number = CATEGORIES[category].landmarks
+        number = DEEPFASHION2.categories[category].landmarks
         points[:number, :2] = rng.uniform(box[:2], box[2:], (number, 2))
         points[:number, 2] = labelled * rng.integers(0, 3, number)
     return Sample(
@@ -126,7 +125,7 @@ def test_the_sparse_focal_loss_and_its_gradient_equal_the_dense_ones(scale, memo
 def test_the_gradient_of_the_focal_loss_equals_finite_differences():
     targets = make_targets(collate([make_sample(2, 2, seed=8)]), DEEPFASHION2)
     cells = draw_cells(targets.centers, targets.maps[1:])
-    logits = torch.randn(1, len(CATEGORIES), *targets.maps[1:], dtype=torch.float64)[:, :3]
+    logits = torch.randn(1, len(DEEPFASHION2.categories), *targets.maps[1:], dtype=torch.float64)[:, :3]
 
     assert torch.autograd.gradcheck(lambda x: focal_loss(x, cells), logits.requires_grad_(), fast_mode=True)
 
@@ -135,7 +134,7 @@ def test_the_gradient_of_the_focal_loss_equals_finite_differences():
 def test_the_focal_loss_of_a_sure_network_is_finite(logit):
     targets = make_targets(make_batch(), DEEPFASHION2)
     cells = draw_cells(targets.landmarks, targets.maps[1:])
-    logits = torch.full((4, LANDMARKS, *targets.maps[1:]), logit)
+    logits = torch.full((4, DEEPFASHION2.landmarks, *targets.maps[1:]), logit)
 
     assert focal_loss(logits, cells).isfinite()
     assert gradient(lambda x: focal_loss(x, cells), logits).isfinite().all()
@@ -169,7 +168,7 @@ def test_with_own_channels_other_categories_are_masked(layout):
     targets = make_targets(batch, DEEPFASHION2)
     shown = torch.zeros(4, layout.channels, 1, 1)
     for picture, category in zip(batch.image_index, batch.categories.tolist(), strict=True):
-        shown[picture, list(layout.channel_of[CATEGORIES[category].span])] = 1
+        shown[picture, list(layout.channel_of[DEEPFASHION2.categories[category].span])] = 1
     heatmap = draw_heatmap(targets.landmarks_on(layout), shape=tuple(maps.landmark_heatmap.shape)).double()
 
     def masked(logits: Tensor) -> Tensor:
@@ -200,7 +199,10 @@ def test_regressions_equal_their_plain_definition(layout):
         for number, (x, y, v) in enumerate(points):
             if v == 0:
                 continue
-            place, channel = np.array([x, y]) / 4, 2 * layout.channel_of[CATEGORIES[category].start + number]
+            place, channel = (
+                np.array([x, y]) / 4,
+                2 * layout.channel_of[DEEPFASHION2.categories[category].start + number],
+            )
             vector = maps.landmark_vectors[picture, channel : channel + 2, row, column].tolist()
             offset = maps.landmark_offset[picture, :, int(place[1]), int(place[0])].tolist()
             sums["landmark_vectors"] += np.abs(vector - (place - middle)).sum()

@@ -8,7 +8,6 @@ from test_loss import WEIGHTS, compute, make_batch, make_sample, random_maps
 
 from deepmark import geometry
 from deepmark.eval.metric.overlaps import landmark_overlap
-from deepmark.schema import CATEGORIES, SIGMAS
 from deepmark.train.loss import loss_names
 from deepmark.train.overlap_loss import diou_loss, giou_loss, oks_loss
 from deepmark.train.targets import collate, make_targets
@@ -80,7 +79,7 @@ def test_boxes_without_an_area_give_finite_losses_and_gradients(loss, size, want
 
 def test_the_landmark_loss_is_what_lacks_of_the_metrics_similarity():
     rng = np.random.default_rng(3)
-    category = CATEGORIES[7]
+    category = DEEPFASHION2.categories[7]
     count = category.landmarks
     truth, found = np.zeros((1, 39, 3)), np.zeros((1, 39, 2))
     truth[0, :count] = np.column_stack([rng.uniform(0, 40, (count, 2)), np.full(count, 2)])
@@ -98,7 +97,9 @@ def test_the_landmark_loss_is_what_lacks_of_the_metrics_similarity():
 def test_the_gradient_of_the_landmark_loss_equals_finite_differences():
     rng = torch.Generator().manual_seed(4)
     apart = torch.randn(30, 2, generator=rng, dtype=torch.float64).requires_grad_()
-    sigmas = torch.tensor(SIGMAS, dtype=torch.float64)[torch.randint(len(SIGMAS), (30,), generator=rng)]
+    sigmas = torch.tensor(DEEPFASHION2.sigmas, dtype=torch.float64)[
+        torch.randint(len(DEEPFASHION2.sigmas), (30,), generator=rng)
+    ]
     sizes = 1 + 9 * torch.rand(30, 2, generator=rng, dtype=torch.float64)
 
     assert torch.autograd.gradcheck(lambda d: oks_loss(d, sigmas, sizes), (apart,), eps=1e-7, atol=1e-6)

@@ -8,7 +8,6 @@ import torch
 from head_maps import draw_heatmap
 
 from deepmark.model.heads import STRIDE
-from deepmark.schema import CATEGORIES, LANDMARKS, SIGMAS
 from deepmark.train.gaussians import Peaks, gaussian_radius
 from deepmark.train.targets import collate, make_targets
 from deepmark.types import Sample
@@ -52,7 +51,7 @@ def make_sample(*categories: int, seed: int = 0, labelled: bool = True) -> Sampl
     boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
     landmarks = np.zeros((len(categories), 39, 3), np.float32)
     for box, points, category in zip(boxes, landmarks, categories, strict=True):
-        number = CATEGORIES[category].landmarks
+        number = DEEPFASHION2.categories[category].landmarks
         points[:number, :2] = rng.uniform(box[:2], box[2:], (number, 2))
         points[:number, 2] = rng.integers(0, 3, number) * labelled
     landmarks[landmarks[..., 2] == 0] = 0
@@ -115,7 +114,7 @@ def test_a_peak_is_the_cell_of_its_point_and_the_rest_is_its_offset():
     assert landmarks.x.tolist() == [4, 2]
     assert landmarks.y.tolist() == [7, 5]
     assert landmarks.offset.tolist() == [[0.25, 0.5], [0.75, 0.5]]
-    assert landmarks.channel.tolist() == [CATEGORIES[2].start, CATEGORIES[2].start + 1]
+    assert landmarks.channel.tolist() == [DEEPFASHION2.categories[2].start, DEEPFASHION2.categories[2].start + 1]
     assert targets.landmark_garment.tolist() == [0, 0]
     assert targets.landmark_vectors.tolist() == [[-3.5 / STRIDE, -10 / STRIDE], [-9.5 / STRIDE, -18 / STRIDE]]
 
@@ -140,7 +139,7 @@ def test_a_batch_without_garments_has_no_targets():
 
     assert targets.maps == (2, HEIGHT // STRIDE, WIDTH // STRIDE)
     assert targets.counts.tolist() == [0, 0]
-    assert not draw_heatmap(targets.landmarks, shape=(2, LANDMARKS, 32, 24)).any()
+    assert not draw_heatmap(targets.landmarks, shape=(2, DEEPFASHION2.landmarks, 32, 24)).any()
 
 
 def test_the_middle_of_an_empty_box_on_the_far_border_stays_on_the_map():
@@ -163,7 +162,7 @@ def test_a_precisely_placed_landmark_has_a_smaller_radius_than_a_vague_one_of_th
     radius = make_targets(collate([sample]), DEEPFASHION2, landmark_radius="sigma").landmarks.radius
 
     assert radius[0] < radius[13]
-    order = np.argsort(SIGMAS[:14])
+    order = np.argsort(DEEPFASHION2.sigmas[:14])
     assert (np.diff(radius.numpy()[order]) >= 0).all()
 
 
@@ -193,7 +192,7 @@ def test_heat_around_a_landmark_is_the_similarity_that_it_would_earn_there():
     """But for whole cells: the radius is cut to one, which moves the Gaussian's deviation by half a cell in three."""
     dress = one_garment([0, 0, 96, 128], (50.0, 60.0, 2), category=11)
     targets = make_targets(collate([dress]), DEEPFASHION2, landmark_radius="sigma")
-    deviation = 2 * SIGMAS[CATEGORIES[11].start] * np.sqrt(24 * 32)
+    deviation = 2 * DEEPFASHION2.sigmas[DEEPFASHION2.categories[11].start] * np.sqrt(24 * 32)
 
     drawn = (2 * targets.landmarks.radius.item() + 1) / 6
 
@@ -238,7 +237,10 @@ def test_heatmaps_equal_the_published_definition(seed):
     samples = [make_sample(*rng.integers(0, 13, rng.integers(0, 6)), seed=seed + i) for i in range(4)]
     targets = make_targets(collate(samples), DEEPFASHION2)
 
-    for peaks, channels in ((targets.centers, len(CATEGORIES)), (targets.landmarks, LANDMARKS)):
+    for peaks, channels in (
+        (targets.centers, len(DEEPFASHION2.categories)),
+        (targets.landmarks, DEEPFASHION2.landmarks),
+    ):
         shape = (4, channels, *targets.maps[1:])
         np.testing.assert_array_equal(draw_heatmap(peaks, shape=shape).numpy(), published_heatmap(peaks, shape))
 

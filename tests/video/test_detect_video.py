@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from deepmark.errors import DeepmarkError
-from deepmark.schema import CATEGORIES, MOST_LANDMARKS
 from deepmark.types import Detections
 from deepmark.video import detect_video as room
 from deepmark.video.detect_video import detect_video
 from deepmark.video.read_video import Frame, VideoReader
 from deepmark.video.write_video import VideoWriter
+from deepmark.vocabulary import DEEPFASHION2
 
 WIDTH, HEIGHT, SIDE = 320, 480, 80
 
@@ -24,9 +24,9 @@ def red_garment(image):
     count = int(red.any())
     ys, xs = np.nonzero(red)
     box = (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1) if count else (0, 0, 0, 0)
-    landmarks = np.zeros((count, MOST_LANDMARKS, 2), np.float32)
+    landmarks = np.zeros((count, DEEPFASHION2.most_landmarks, 2), np.float32)
     landmarks[:, :15] = (box[0] + box[2]) / 2 + 3 * (box[0] // 8 % 2), (box[1] + box[3]) / 2
-    scores = np.zeros((count, MOST_LANDMARKS), np.float32)
+    scores = np.zeros((count, DEEPFASHION2.most_landmarks), np.float32)
     scores[:, :15] = 0.8
     return Detections(
         boxes=np.array([box], np.float32)[:count],
@@ -69,7 +69,7 @@ def test_each_frame_is_a_line_and_a_garment_has_one_number_before_and_after_it_i
     assert [[garment["track"] for garment in line["garments"]] for line in lines] == [[1]] * 8 + [[]] * 10 + [[1]] * 2
     garment = lines[0]["garments"][0]
     assert garment["category"] == "vest"
-    assert list(garment["landmarks"]) == list(CATEGORIES[4].parts)
+    assert list(garment["landmarks"]) == list(DEEPFASHION2.categories[4].parts)
 
 
 def test_landmarks_are_smooth_unless_they_are_wanted_as_detected(clip, tmp_path):

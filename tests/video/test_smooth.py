@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from deepmark.schema import MOST_LANDMARKS
 from deepmark.types import Detections
 from deepmark.video.smooth import LandmarkSmoother
+from deepmark.vocabulary import DEEPFASHION2
 
 SIZE = 200.0
 """Side of the box, pixels."""
@@ -16,7 +16,7 @@ def detection(points):
         scores=np.array([0.9], np.float32),
         categories=np.zeros(1, np.int64),
         landmarks=np.asarray(points, np.float32)[None],
-        landmark_scores=np.ones((1, MOST_LANDMARKS), np.float32),
+        landmark_scores=np.ones((1, DEEPFASHION2.most_landmarks), np.float32),
     )
 
 
@@ -29,7 +29,7 @@ def smoothed(paths, *, rate=25.0, smoother=None):
 
 
 def test_landmarks_that_stand_still_tremble_half_as_much_or_less():
-    noise = np.random.default_rng(1).normal(0, 2, (100, MOST_LANDMARKS, 2))
+    noise = np.random.default_rng(1).normal(0, 2, (100, DEEPFASHION2.most_landmarks, 2))
 
     steps = np.diff(smoothed(100 + noise), axis=0)
 
@@ -38,7 +38,7 @@ def test_landmarks_that_stand_still_tremble_half_as_much_or_less():
 
 def test_landmarks_that_move_lag_by_less_than_two_frames():
     frames = np.arange(50)[:, None, None]
-    paths = np.tile(frames * 8.0, (1, MOST_LANDMARKS, 2))  # the garment's own width in a second
+    paths = np.tile(frames * 8.0, (1, DEEPFASHION2.most_landmarks, 2))  # the garment's own width in a second
 
     lag = (paths - smoothed(paths))[25:]
 
@@ -47,7 +47,10 @@ def test_landmarks_that_move_lag_by_less_than_two_frames():
 
 
 def test_the_first_frame_of_a_track_and_every_other_field_stay_as_they_are():
-    first, second = detection(np.full((MOST_LANDMARKS, 2), 10.0)), detection(np.full((MOST_LANDMARKS, 2), 90.0))
+    first, second = (
+        detection(np.full((DEEPFASHION2.most_landmarks, 2), 10.0)),
+        detection(np.full((DEEPFASHION2.most_landmarks, 2), 90.0)),
+    )
     smoother = LandmarkSmoother()
 
     assert (smoother(first, np.array([1]), 0.0).landmarks == first.landmarks).all()
@@ -59,14 +62,14 @@ def test_the_first_frame_of_a_track_and_every_other_field_stay_as_they_are():
 
 def test_a_garment_that_comes_back_after_more_than_a_second_starts_anew():
     smoother = LandmarkSmoother()
-    smoother(detection(np.full((MOST_LANDMARKS, 2), 10.0)), np.array([1]), 0.0)
-    back = detection(np.full((MOST_LANDMARKS, 2), 90.0))
+    smoother(detection(np.full((DEEPFASHION2.most_landmarks, 2), 10.0)), np.array([1]), 0.0)
+    back = detection(np.full((DEEPFASHION2.most_landmarks, 2), 90.0))
 
     assert (smoother(back, np.array([1]), 1.5).landmarks == back.landmarks).all()
 
 
 def test_the_same_filter_fits_near_and_far_garments():
-    noise = np.random.default_rng(2).normal(0, 1, (60, MOST_LANDMARKS, 2))
+    noise = np.random.default_rng(2).normal(0, 1, (60, DEEPFASHION2.most_landmarks, 2))
     frames = np.arange(60)[:, None, None] * 2.0
     near = smoothed(frames + noise)
     smoother = LandmarkSmoother()

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from deepmark.schema import CATEGORY_BY_NAME, MOST_LANDMARKS
 from deepmark.types import Detections
 from deepmark.video.motion import BoxMotion
 from deepmark.video.track import Tracker
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def detections(*garments):
@@ -18,9 +18,9 @@ def detections(*garments):
     return Detections(
         boxes=np.array([(x, 10, x + 40, 90) for x, _, _ in garments], np.float32).reshape(-1, 4),
         scores=np.array([score for _, score, _ in garments], np.float32),
-        categories=np.array([CATEGORY_BY_NAME[name].index for _, _, name in garments], np.int64),
-        landmarks=np.zeros((count, MOST_LANDMARKS, 2), np.float32),
-        landmark_scores=np.zeros((count, MOST_LANDMARKS), np.float32),
+        categories=np.array([DEEPFASHION2.by_name[name].index for _, _, name in garments], np.int64),
+        landmarks=np.zeros((count, DEEPFASHION2.most_landmarks, 2), np.float32),
+        landmark_scores=np.zeros((count, DEEPFASHION2.most_landmarks), np.float32),
     )
 
 
@@ -100,7 +100,7 @@ def test_a_track_is_continued_by_its_own_category_only():
         found = detections((0, score, "vest"), (0, 0.8, "skirt"))
         rows, tracks = tracker(found)
         names = dict(zip(tracks.tolist(), found.categories[rows].tolist(), strict=True))
-        assert names == {1: CATEGORY_BY_NAME["vest"].index, 2: CATEGORY_BY_NAME["skirt"].index}
+        assert names == {1: DEEPFASHION2.by_name["vest"].index, 2: DEEPFASHION2.by_name["skirt"].index}
 
 
 def test_garments_of_one_category_that_cross_keep_their_numbers_though_one_is_hidden_then():

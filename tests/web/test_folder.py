@@ -15,7 +15,7 @@ from vocabularies import MANY
 
 from deepmark.errors import DeepmarkError
 from deepmark.runtime.contract import Contract
-from deepmark.schema import CATEGORIES
+from deepmark.vocabulary import DEEPFASHION2
 from deepmark.web import onnxruntime_web
 from deepmark.web.folder import write_web_folder
 from deepmark.web.onnxruntime_web import FILES, runtime_files
@@ -52,7 +52,7 @@ def test_the_folder_holds_page_model_contract_and_runtime(package, model, tmp_pa
     assert {file.name for file in (folder / "ort").iterdir()} == set(FILES)
     config = json.loads((folder / "config.json").read_text("utf-8"))
     assert (config["engine"], config["min_score"]) == ("browser", 0.4)
-    assert [one["landmarks"] for one in config["categories"]] == [list(one.parts) for one in CATEGORIES]
+    assert [one["landmarks"] for one in config["categories"]] == [list(one.parts) for one in DEEPFASHION2.categories]
     assert {"index.html", "worker.js", "example.jpg"} <= {file.name for file in folder.iterdir()}
     assert facts["files"] == sum(file.is_file() for file in folder.rglob("*"))
 

@@ -14,7 +14,6 @@ from static_server import static_server
 
 from deepmark import geometry
 from deepmark.data.jpeg import warp
-from deepmark.schema import CATEGORIES
 from deepmark.vocabulary import DEEPFASHION2
 from deepmark.web.page import HEADERS, STATIC, page_config
 
@@ -22,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.system, NEEDS_BROWSER]
 
 
 def garment(category: int, score: float, box: list[float]) -> dict[str, Any]:
-    kind = CATEGORIES[category]
+    kind = DEEPFASHION2.categories[category]
     x0, y0, x1, y1 = box
     points = [[x0 + x * (x1 - x0), y0 + y * (y1 - y0), score] for x, y in kind.shape.points]
     return {"category": kind.name, "score": score, "box": box, "landmarks": dict(zip(kind.parts, points, strict=True))}

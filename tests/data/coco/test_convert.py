@@ -4,7 +4,7 @@ import numpy as np
 from eval_samples import detections, garment, prediction, record
 
 from deepmark.data.coco.convert import coco_results, coco_truth
-from deepmark.schema import CATEGORY_BY_NAME, LANDMARKS
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def test_an_annotation_has_the_official_converters_layout():
@@ -13,7 +13,7 @@ def test_an_annotation_has_the_official_converters_layout():
 
     annotation = truth["annotations"][1]
     flat = np.asarray(annotation["keypoints"])
-    start = CATEGORY_BY_NAME["vest"].start * 3
+    start = DEEPFASHION2.by_name["vest"].start * 3
     assert [image["id"] for image in truth["images"]] == [7, 32153]
     assert truth["images"][1]["file_name"] == "032153.jpg"
     assert (truth["categories"][4]["id"], truth["categories"][4]["name"]) == (5, "vest")
@@ -40,8 +40,8 @@ def test_a_result_carries_its_box_its_own_categorys_landmarks_and_its_score_unro
     found = detections(("skirt", (0, 0, 10, 20), 0.123456789))
     (result,) = coco_results([prediction(5, found)])
 
-    flat = np.asarray(result["keypoints"]).reshape(LANDMARKS, 3)
-    skirt = CATEGORY_BY_NAME["skirt"]
+    flat = np.asarray(result["keypoints"]).reshape(DEEPFASHION2.landmarks, 3)
+    skirt = DEEPFASHION2.by_name["skirt"]
     assert (result["image_id"], result["category_id"], result["bbox"]) == (5, 9, [0, 0, 10, 20])
     assert result["score"] == score
     assert flat[skirt.span, :2].tolist() == found.landmarks[0, :8].tolist()

@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 from tiny_dataset import write_split
 
 from deepmark.data.coco.writer import write_coco
-from deepmark.schema import CATEGORIES
+from deepmark.vocabulary import DEEPFASHION2
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_pycocotools_reads_and_tells_what_the_file_is(written, capsys):
     assert len(truth.getAnnIds()) == sum(len(record.garments) for record in records)
 
 
-@pytest.mark.parametrize("category", CATEGORIES, ids=lambda category: category.name)
+@pytest.mark.parametrize("category", DEEPFASHION2.categories, ids=lambda category: category.name)
 def test_a_category_names_its_keypoints_and_joins_its_own(written, category):
     (entry,) = COCO(str(written[0])).loadCats([category.index + 1])
 
@@ -52,7 +52,7 @@ def test_supervision_loads_the_file_as_a_data_set(written, tmp_path):
 
     data = supervision.DetectionDataset.from_coco(str(tmp_path / "raw/train/image"), str(path))
 
-    assert data.classes == [category.coco_name for category in CATEGORIES]
+    assert data.classes == [category.coco_name for category in DEEPFASHION2.categories]
     assert len(data) == len(records)
     for (_, image, found), record in zip(data, records, strict=True):
         assert image.shape == (record.height, record.width, 3)

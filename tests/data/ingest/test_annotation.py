@@ -8,7 +8,7 @@ from tiny_dataset import HEIGHT, WIDTH, annotation, item, jpeg, same
 
 from deepmark.data.ingest.annotation import MAX_COORDINATE, parse_annotation
 from deepmark.data.ingest.strict_json import InvalidInputError
-from deepmark.schema import CATEGORIES
+from deepmark.vocabulary import DEEPFASHION2
 
 SIZE = (HEIGHT, WIDTH)
 
@@ -23,7 +23,7 @@ def one_item(**changes):
 
 def landmarks(**changes):
     """The landmarks of a short sleeve top, none labelled, with changes by position in the flat list."""
-    values = [0] * (3 * CATEGORIES[0].landmarks)
+    values = [0] * (3 * DEEPFASHION2.categories[0].landmarks)
     for place, value in changes.items():
         values[int(place[1:])] = value
     return values
@@ -46,7 +46,7 @@ def test_every_field_reaches_the_garment():
     assert not any(parsed.notes.values())
 
 
-@pytest.mark.parametrize("category", CATEGORIES, ids=lambda category: category.name)
+@pytest.mark.parametrize("category", DEEPFASHION2.categories, ids=lambda category: category.name)
 def test_every_category_is_read_with_its_own_number_of_landmarks(category):
     (garment,) = parse({"source": "shop", "pair_id": 1, "item1": item(category.index + 1)}).garments
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from deepmark.data.ingest.left_right_check import ENOUGH, check_left_right
 from deepmark.data.records import write_records
-from deepmark.schema import CATEGORIES, CATEGORY_BY_NAME, Category
 from deepmark.types import Garment, ImageRecord
+from deepmark.vocabulary import DEEPFASHION2, Category
 
-OUTWEAR = CATEGORY_BY_NAME["short sleeve outwear"]
+OUTWEAR = DEEPFASHION2.by_name["short sleeve outwear"]
 Order = Callable[[Category], list[int]]
 
 
@@ -32,7 +32,7 @@ def drawn(category: Category, order: list[int]) -> Garment:
 
 def records_of(folder: Path, order: Order, *, pictures: int = ENOUGH) -> Path:
     file = folder / "train.parquet"
-    records = (record(n, [drawn(one, order(one)) for one in CATEGORIES]) for n in range(pictures))
+    records = (record(n, [drawn(one, order(one)) for one in DEEPFASHION2.categories]) for n in range(pictures))
     write_records(file, records, DEEPFASHION2)
     return file
 
@@ -43,7 +43,7 @@ def as_numbered(category: Category) -> list[int]:
 
 def test_every_left_landmark_of_the_figure_lies_left_of_its_partner(tmp_path):
     checks = check_left_right(records_of(tmp_path, as_numbered))
-    pairs = sum(i != j for category in CATEGORIES for i, j in enumerate(category.mirror)) // 2
+    pairs = sum(i != j for category in DEEPFASHION2.categories for i, j in enumerate(category.mirror)) // 2
 
     assert len(checks) == pairs + 1
     assert {check.share for check in checks} == {1.0}
@@ -56,7 +56,7 @@ def test_left_and_right_of_the_wearer_are_detected_on_every_pair_of_the_category
 
     wrong = [check for check in check_left_right(records_of(tmp_path, order)) if check.share == 0]
 
-    assert len(wrong) == sum(i != j for i, j in enumerate(CATEGORY_BY_NAME["vest"].mirror)) // 2
+    assert len(wrong) == sum(i != j for i, j in enumerate(DEEPFASHION2.by_name["vest"].mirror)) // 2
     assert all(check.name.startswith("vest: left ") for check in wrong)
 
 

@@ -5,7 +5,8 @@ from ingested import ingest, records_of, statistics_of, write_item
 from tiny_dataset import item, write_annotation
 
 from deepmark.data.ingest.statistics import SplitStatistics
-from deepmark.schema import CATEGORIES, SUBSETS
+from deepmark.schema import SUBSETS
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def test_statistics_count_what_the_records_hold(raw):
@@ -31,7 +32,7 @@ def test_statistics_show_the_shares_of_the_released_set(raw):
     ingest(raw)
 
     categories = statistics_of(raw)["by"]["category"]
-    assert list(categories) == [category.name for category in CATEGORIES]
+    assert list(categories) == [category.name for category in DEEPFASHION2.categories]
     assert sum(part["released_items"] for part in categories.values()) == 312_186
     assert sum(part["released_share_of_items"] for part in categories.values()) == pytest.approx(1, abs=1e-4)
 
@@ -43,7 +44,7 @@ def test_an_image_with_two_items_of_a_category_counts_once_as_an_image(raw):
     statistics = SplitStatistics(vocabulary=DEEPFASHION2)
     statistics.add(records_of(raw)[3])
 
-    part = statistics.as_dict("train")["by"]["category"][CATEGORIES[8].name]
+    part = statistics.as_dict("train")["by"]["category"][DEEPFASHION2.categories[8].name]
     assert (part["pictures"], part["items"]) == (1, 2)
 
 
