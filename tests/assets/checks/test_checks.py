@@ -147,7 +147,6 @@ def test_mirrored_landmark_numbers_stop_everything_downstream(sharded, monkeypat
         garment.landmarks[:, 0] *= -1
     write_records(sharded.records_file("train"), records, vocabulary=DEEPFASHION2)
     result = data_checks.landmarks_are_in_mirror_order(made(sharded, "train"))
-
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert "holds on 0% of" in result.description
 
