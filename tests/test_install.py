@@ -11,7 +11,8 @@ import pytest
 import typer
 from distributions import REPOSITORY, bare_environment, build_wheel
 from PIL import Image
-from small_onnx import small_onnx
+from small_onnx import contract_for, small_onnx
+from vocabularies import SMALL
 from workspaces import Done, copied, refused
 
 from deepmark.cli.app import app
@@ -107,6 +108,10 @@ def test_the_base_detects_with_an_exported_model_and_has_no_framework(base, tmp_
     measured = run(base / "deepmark", "measure", "photo.jpg", "--model", model, "--pixels-per-cm", "4", cwd=tmp_path)
     marked = run(base / "deepmark", "measure", "photo.jpg", "--model", model, "--marker-cm", "5", cwd=tmp_path)
 
+    other = small_onnx(tmp_path / "other.onnx", described=contract_for(SMALL), vocabulary=SMALL)
+    garments = run(base / "deepmark", "detect", "photo.jpg", "--model", other, "--draw", "out", "--json", cwd=tmp_path)
+
+    assert [one["category"] for one in garments.facts["photo.jpg"]] == ["bag", "hat"], garments.err
     assert (measured.code, " cm" in measured.out) == (0, True), measured.err
     assert refused(marked, "this needs the extra 'train'")
     (garments,) = done.facts.values()

@@ -38,7 +38,7 @@ def read_table(path: Path | None, vocabulary: Vocabulary) -> Table:
     """
     if path is None and vocabulary != DEEPFASHION2:
         raise DeepmarkError(
-            f"measure: the measurements that come with DeepMark are of DeepFashion2's garments, and this model is of "
+            f"the measurements that come with DeepMark are of DeepFashion2's garments, and this model is of "
             f"the vocabulary {vocabulary.name}. Write down what to measure, and give it: --table FILE.yaml."
         )
     from ruamel.yaml import YAML

@@ -14,7 +14,7 @@ from deepmark.runtime.contract import (
     graph_inputs,
     graph_outputs,
 )
-from deepmark.vocabulary import DEEPFASHION2
+from deepmark.vocabulary import DEEPFASHION2, Vocabulary
 
 INPUT_SIZE = (32, 64)
 BOXES = np.array([[4, 4, 20, 28], [5, 4, 20, 28], [30, -6, 60, 40], [0, 0, 0, 0]], np.float32)
@@ -45,12 +45,23 @@ CONTRACT = Contract(
 _TYPES = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
 
 
-def small_onnx(path: Path, *, described: Contract | str | None = CONTRACT) -> Path:
-    """Write the graph, with `described` as its contract, if any; returns the path."""
-    landmarks = np.arange(4 * 39 * 2, dtype=np.float32).reshape(4, 39, 2) % 60
+def contract_for(vocabulary: Vocabulary) -> Contract:
+    """The contract of the same graph for other garments."""
+    return replace(CONTRACT, vocabulary=vocabulary, outputs=graph_outputs(4, vocabulary))
+
+
+def small_onnx(
+    path: Path, *, described: Contract | str | None = CONTRACT, vocabulary: Vocabulary = DEEPFASHION2
+) -> Path:
+    """Write the graph, with `described` as its contract, if any; returns the path.
+
+    Categories are those of CATEGORIES, or of the vocabulary's last ones where it has fewer.
+    """
+    most, last = vocabulary.most_landmarks, len(vocabulary.categories) - 1
+    landmarks = np.arange(4 * most * 2, dtype=np.float32).reshape(4, most, 2) % 60
     rows = {
         "boxes": BOXES,
-        "categories": CATEGORIES,
+        "categories": np.minimum(CATEGORIES, last),
         "landmarks": landmarks,
         "landmark_scores": np.where(landmarks[..., 0] > 30, np.float32(0.5), np.float32(0)),
     }
@@ -71,7 +82,7 @@ def small_onnx(path: Path, *, described: Contract | str | None = CONTRACT) -> Pa
         ]
     ends = [
         [helper.make_tensor_value_info(one.name, _TYPES[one.dtype], one.shape) for one in side]
-        for side in (CONTRACT.inputs, CONTRACT.outputs)
+        for side in (CONTRACT.inputs, graph_outputs(4, vocabulary))
     ]
     constants = [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()]
     graph = helper.make_graph(nodes, "small", *ends, constants)

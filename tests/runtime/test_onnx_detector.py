@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from encoded_images import encoded
 from PIL import Image
-from small_onnx import BOXES, CONTRACT, flip_of, small_onnx
+from small_onnx import BOXES, CONTRACT, contract_for, flip_of, small_onnx
+from vocabularies import SMALL
 
 from deepmark.errors import DeepmarkError
 from deepmark.images import open_image
@@ -234,3 +235,22 @@ def test_it_loads_nothing_of_a_framework(model, tmp_path):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_file_of_another_vocabulary_gives_its_names_and_landmarks(tmp_path):
+    file = small_onnx(tmp_path / "model.onnx", described=contract_for(SMALL), vocabulary=SMALL)
+    detector = OnnxDetector(file, strategy="none", min_score=0.0)
+    found = detector(np.full((32, 64, 3), 255, np.uint8))
+
+    assert detector.vocabulary == SMALL
+    assert [one["category"] for one in found.as_dicts()] == ["bag", "bag", "hat"]
+    assert [len(one["landmarks"]) for one in found.as_dicts()] == [4, 4, 0]
+    assert found.landmarks.shape == (3, 6, 2)
+    assert not found.landmarks[2].any()
+
+
+def test_a_graph_of_another_vocabulary_than_its_contract_says_does_not_fit(tmp_path):
+    file = small_onnx(tmp_path / "model.onnx", described=contract_for(SMALL))
+
+    with pytest.raises(DeepmarkError, match="its contract does not fit: it says outputs"):
+        OnnxDetector(file)
