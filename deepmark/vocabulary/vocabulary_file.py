@@ -74,6 +74,7 @@ def vocabulary_yaml(vocabulary: Vocabulary, comment: str = "") -> str:
             category["outline"] = on_one_line(category["outline"])
     yaml, out = YAML(), io.StringIO()
     yaml.width = 2**16
+    yaml.representer.ignore_aliases = lambda data: True  # a point of two contours is written twice, without an anchor
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.dump(plain, out)
     return "".join(f"# {line}".rstrip() + "\n" for line in comment.splitlines()) + out.getvalue()

@@ -185,3 +185,11 @@ def test_mutated_vocabularies_are_read_right_or_refused_with_a_message():
     assert 50 < read < 950
     assert len(messages) + read == 1000
     assert all(message.startswith("mutated: ") and message[-1] in ".?" for message in messages)
+
+
+def test_the_text_for_people_has_no_anchors():
+    for vocabulary in (SMALL, MANY, DEEPFASHION2):
+        text = vocabulary_yaml(vocabulary)
+
+        assert "&id" not in text
+        assert "*id" not in text
