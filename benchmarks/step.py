@@ -81,7 +81,12 @@ def load(reader: ShardReader, number: int, options: argparse.Namespace) -> Batch
     rng, augment = np.random.default_rng([1, number]), load_params(profile_file("paper")).augment
     places = [(number * options.batch + place) % len(reader) for place in range(options.batch)]
     canvas = (options.size, options.size)
-    return collate([make_sample(*reader[place], canvas=canvas, augment=augment, rng=rng) for place in places])
+    return collate(
+        [
+            make_sample(*reader[place], canvas=canvas, augment=augment, rng=rng, vocabulary=reader.vocabulary)
+            for place in places
+        ]
+    )
 
 
 def forward(stepper: Stepper, batch: Batch, clock: Clock) -> tuple[tuple[Tensor, ...], list[Tensor], Tensor]:

@@ -150,7 +150,10 @@ def test_the_parts_of_the_loss_add_up_to_the_total(sharded):
 def test_a_batch_in_parts_gives_the_gradient_of_the_whole(sharded):
     reader, params = ShardReader(sharded.shards("train")), sharded.params
     samples = [
-        make_sample(*reader[index], canvas=(64, 64), augment=None, rng=np.random.default_rng(0)) for index in range(5)
+        make_sample(
+            *reader[index], canvas=(64, 64), augment=None, rng=np.random.default_rng(0), vocabulary=reader.vocabulary
+        )
+        for index in range(5)
     ]
     found = []
     for parts in ([samples], [samples[:2], samples[2:4], samples[4:]]):
