@@ -1,11 +1,13 @@
 """Videos from end to end, with a detector that finds what is drawn red: JSON lines, a drawn video, Ctrl-C."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
+from vocabularies import SMALL
 
 from deepmark.errors import DeepmarkError
 from deepmark.types import Detections
@@ -152,3 +154,19 @@ def test_ctrl_c_in_a_file_writes_nothing(clip, tmp_path):
         detect_video(clip, red_garment, out=tmp_path / "tracks.jsonl", on_frame=interrupted)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_hats_are_followed_and_drawn_by_their_name_though_they_have_no_landmarks():
+    def red_hat(image):
+        found = red_garment(image)
+        rows = np.zeros((len(found), SMALL.most_landmarks), np.float32)
+        hats = np.full(len(found), SMALL.by_name["hat"].index)
+        points = np.zeros((*rows.shape, 2), np.float32)
+        return replace(found, categories=hats, landmarks=points, landmark_scores=rows, vocabulary=SMALL)
+
+    frames = [Frame(image=image, index=index, time=index / 25) for index, image in enumerate(images(4))]
+    tracked = list(room.track_garments(frames, red_hat))
+
+    (garment,) = tracked[-1].as_dict()["garments"]
+    assert (garment["track"], garment["category"], garment["landmarks"]) == (1, "hat", {})
+    assert not np.array_equal(tracked[-1].drawn(), frames[-1].image)
