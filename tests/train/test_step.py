@@ -28,7 +28,12 @@ def stepper_of(workspace: Workspace) -> Stepper:
 @pytest.fixture
 def batch(sharded: Workspace) -> Batch:
     reader, rng = ShardReader(sharded.shards("train")), np.random.default_rng(0)
-    return collate([make_sample(*reader[index], canvas=(64, 64), augment=None, rng=rng) for index in range(4)])
+    return collate(
+        [
+            make_sample(*reader[index], canvas=(64, 64), augment=None, rng=rng, vocabulary=reader.vocabulary)
+            for index in range(4)
+        ]
+    )
 
 
 @pytest.mark.slow

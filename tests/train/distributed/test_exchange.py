@@ -33,7 +33,10 @@ def stepper_of(workspace: Workspace, group: ProcessGroup) -> Stepper:
 def parts_of(workspace: Workspace, rank: int) -> list[Batch]:
     """Two parts of two images each, other ones for each rank."""
     reader, rng = ShardReader(workspace.shards("train")), np.random.default_rng(0)
-    samples = [make_sample(*reader[4 * rank + n], canvas=(64, 64), augment=None, rng=rng) for n in range(4)]
+    samples = [
+        make_sample(*reader[4 * rank + n], canvas=(64, 64), augment=None, rng=rng, vocabulary=reader.vocabulary)
+        for n in range(4)
+    ]
     return [collate(samples[:2]), collate(samples[2:])]
 
 

@@ -94,7 +94,9 @@ def stepper_of(workspace: Workspace, group: ProcessGroup, dtype: torch.dtype = t
 def share_of(workspace: Workspace, group: ProcessGroup) -> Batch:
     """This process's share of five images."""
     reader, rng = ShardReader(workspace.shards("train")), np.random.default_rng(0)
-    samples = [make_sample(*reader[n], canvas=(64, 64), augment=None, rng=rng) for n in range(5)]
+    samples = [
+        make_sample(*reader[n], canvas=(64, 64), augment=None, rng=rng, vocabulary=reader.vocabulary) for n in range(5)
+    ]
     (mine,) = shared_batches(np.arange(5), 5, rank=group.rank, world=group.world_size)
     return collate([samples[n] for n in mine])
 
