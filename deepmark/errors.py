@@ -9,8 +9,10 @@
       BadRequestError      serving.pyfunc_model: a request to the served model cannot be answered
       LostPeerError        train.distributed.process_group: another process left the training
       RunLockedError       train.checkpoint: another process trains the same run
+      MeetingError         train.distributed.meeting: processes of a training did not come, or do not reach each other
     StoppedError           train.distributed.stop_signal: all processes stopped after the same step, for a signal
     _WrongValueError       serving.pyfunc_model: what stands in the place of an image; becomes a BadRequestError
+    UnusableError          importing.labelled: an image of a labelling tool cannot be used; it is set aside and counted
     InvalidInputError      data.ingest.strict_json: an input is unusable; ingest rejects and counts it
     StageFailedError       assets.dvc.repro: the command of a stage, or DVC, exited with an error
       StageEndedError      assets.dvc.repro: the stage was ended from outside, and is to be tried again
