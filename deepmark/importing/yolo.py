@@ -32,7 +32,9 @@ def read_yolo(file: Path, vocabulary: Vocabulary) -> Iterator[LabelledImage]:
     if not isinstance(values, dict) or not isinstance(values.get("names"), dict | list):
         raise DeepmarkError(f"{file}: is no data.yaml of a YOLO data set: it has no `names`.")
     names = values["names"]
-    classes = dict(enumerate(names)) if isinstance(names, list) else {int(key): name for key, name in names.items()}
+    classes = dict(enumerate(names)) if isinstance(names, list) else names
+    if wrong := [key for key in classes if type(key) is not int]:
+        raise DeepmarkError(f"{file}: names: {wrong[0]!r} is no number of a class.")
     count, numbers = _shape(file, values.get("kpt_shape", [0, 3]))
     for name in classes.values():
         category = vocabulary.by_name.get(str(name))

@@ -38,7 +38,12 @@ class Tool(StrEnum):
 def export_tasks(
     workspace: Workspace, reason: Reason, tool: Tool, out: Path, *, limit: int, url: str
 ) -> dict[str, Any]:
-    """Write tasks for at most `limit` images into the new folder `out`; `url` goes before images in Label Studio."""
+    """Write tasks for at most `limit` images into the new folder `out`; `url` goes before images in Label Studio.
+
+    Raises DeepmarkError where there is something in the folder, and where nothing is left to ask.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DeepmarkError(f"{out}: there is something already. Give a new folder.")
     ask = asked_by_audit if reason is Reason.AUDIT else asked_for_uncertainty
     tasks, vocabulary = make_tasks(workspace, ask(workspace, limit)), workspace.vocabulary
     if not tasks:

@@ -1,6 +1,7 @@
 """Images that people are asked about, and answers of a labelling tool."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def issue(image: int, item: str | None, score: float, **changes: object) -> Labe
 
 def exported(workspace: Workspace, tool: Tool, reason: Reason = Reason.AUDIT) -> Path:
     out = workspace.root / f"tasks-{tool}"
+    shutil.rmtree(out, ignore_errors=True)
     export_tasks(workspace, reason, tool, out, limit=10, url="/data/local-files/?d=")
     return out
 
