@@ -66,6 +66,9 @@ class Correction:
     reason: str
     """What was asked, such as the audit's kind of issue."""
 
+    image_sha256: str = ""
+    """Of the image file that people saw; empty where the decision changes no label."""
+
 
 SCHEMA = pa.schema(
     [(name, pa.int64() if name == "image_id" else pa.string()) for name in Correction.__slots__]
@@ -96,6 +99,17 @@ def read_corrections(path: Path) -> list[Correction]:
         raise DeepmarkError(
             f"{path}: {error}. This release knows no such word; `{MAKER} FILE` makes the file."
         ) from None
+
+
+def check_image(corrections: Iterable[Correction], sha256: str, where: object) -> None:
+    """Raise DeepmarkError where the image is another one than people saw when they corrected its labels."""
+    for each in corrections:
+        if each.image_sha256 not in ("", sha256):
+            raise DeepmarkError(
+                f"{where}: is another image than the one whose {each.item} {each.by or 'somebody'} corrected "
+                f"({each.action}, {each.at}, {each.source}). Put that one back, or take the rows of image "
+                f"{each.image_id} out of the corrections (`deepmark label drop {each.image_id}`)."
+            )
 
 
 def merged(earlier: Iterable[Correction], later: Iterable[Correction]) -> list[Correction]:

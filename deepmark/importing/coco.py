@@ -32,6 +32,9 @@ def read_own_coco(file: Path, images: Path, vocabulary: Vocabulary) -> Iterator[
             try:
                 if fields.get("iscrowd"):
                     raise UnusableError("has a crowd, which is no garment")
+                attributes = fields.get("attributes")
+                if isinstance(attributes, dict) and attributes.get("rotation"):
+                    raise UnusableError("has a box that is turned")
                 category = category_named(names[fields["category_id"]], vocabulary)
                 x, y, width, height = fields["bbox"]
                 landmarks = own_keypoints(dataset, place, category)
@@ -44,6 +47,9 @@ def read_own_coco(file: Path, images: Path, vocabulary: Vocabulary) -> Iterator[
                 fault = str(error).partition(": ")[2]
                 break
             notes += ["mask left out"] * isinstance(fields.get("segmentation"), dict)
+            notes += ["polygon left out"] * (
+                isinstance(fields.get("segmentation"), list) and bool(fields["segmentation"])
+            )
             landmarks = np.where(landmarks[:, 2:] > 0, landmarks, 0.0)
             box = np.array([x, y, x + width, y + height], np.float64)
             garments.append(LabelledGarment(category=category, box=box, landmarks=landmarks))

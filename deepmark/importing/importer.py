@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -15,10 +16,13 @@ from deepmark.compute.engine import Engine
 from deepmark.data.coco.import_images import SourceImage, place_images
 from deepmark.data.coco.importer import STANDINS
 from deepmark.data.ingest.ingest import write_raw_vocabulary
+from deepmark.data.ingest.strict_json import InvalidInputError
+from deepmark.data.ingest.validate import jpeg_size
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_folder
 from deepmark.geometry import box_areas, clip_boxes
 from deepmark.images import open_image
+from deepmark.images.file_kinds import JPEG
 from deepmark.importing.labelled import LabelledGarment, LabelledImage
 from deepmark.importing.split import SPLITS, group_of, group_pattern, split_of
 from deepmark.schema import SUBSETS, Frame
@@ -84,7 +88,6 @@ def import_images(
         if fault:
             aside.append((image.name, fault))
             continue
-        notes.update(image.notes)
         group = group_of(image.name, pattern)
         split = image.split or split_of(group, validation=shares.validation, test=shares.test)
         taken.append(_Placed(image, number, split))
@@ -94,6 +97,7 @@ def import_images(
             (draft / "image").mkdir()
             (draft / "annos").mkdir()
             write_raw_vocabulary(draft, vocabulary)
+        items = 0
         written: dict[str, list[tuple[int, str]]] = {split: [] for split in drafts}
         for one, fault in _place_all(taken, drafts, engine, progress):
             if fault:
@@ -102,6 +106,8 @@ def import_images(
             text = json.dumps(_annotation(one))
             (drafts[one.split] / f"annos/{one.number:06d}.json").write_text(text, "utf-8")
             written[one.split].append((one.number, one.image.name))
+            notes.update(one.image.notes)
+            items += len(one.image.garments)
         for split, rows in written.items():
             _write_list(drafts[split] / LISTS[0], ("number", "image"), rows)
         empty = [split for split in ("train", "validation") if not written.get(split)]
@@ -117,9 +123,10 @@ def import_images(
         "in_source": len(every),
         **{split: len(rows) for split, rows in written.items()},
         "set_aside": len(aside),
-        "items": sum(len(one.image.garments) for one in taken),
+        "items": items,
         "notes": dict(sorted(notes.items())),
         **({"first_set_aside": ": ".join(min(aside))} if aside else {}),
+        **({"in_no_group": sum(not pattern.search(one.image.name) for one in taken)} if pattern else {}),
         "folder": str(raw),
     }
 
@@ -154,11 +161,16 @@ def _place(images: Sequence[tuple[Path, int, tuple[int, int] | None, Path]]) -> 
     faults = []
     for file, number, size, folder in images:
         try:
-            wanted = size or open_image(file).size
+            image = open_image(file)
+            if image.kind == JPEG:
+                jpeg_size(file.read_bytes(), max_megapixels=math.inf)  # decodes it: ingest would set it aside
+            wanted = size or image.size
             place_images([SourceImage(path=file, number=number, size=wanted)], folder, file, frame=Frame.UPRIGHT)
             faults.append("")
         except DeepmarkError as error:
             faults.append(str(error).removeprefix(f"{file}: "))
+        except InvalidInputError as error:
+            faults.append(error.reason)
         except OSError as error:
             faults.append(f"cannot be read: {error.strerror or error}")
     return faults

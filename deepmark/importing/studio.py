@@ -11,6 +11,8 @@ from deepmark.importing.labelled import LabelledGarment, LabelledImage
 from deepmark.labels.label_studio import read_tasks, regions_of
 from deepmark.vocabulary import Vocabulary
 
+_KNOWN = {"rectanglelabels", "keypointlabels", "choices"}
+
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 """What Label Studio puts before the name of a file that was uploaded."""
 
@@ -36,7 +38,9 @@ def read_studio(file: Path, images: Path, vocabulary: Vocabulary) -> Iterator[La
         garments = tuple(
             LabelledGarment(category=one.category, box=one.box, landmarks=one.landmarks) for one in regions
         )
-        yield LabelledImage(name=name, file=path, size=_size(last), garments=garments)
+        kinds = {str(one.get("type")) for one in (last or {}).get("result", [])} - _KNOWN
+        notes = tuple(f"{kind} left out" for kind in sorted(kinds))
+        yield LabelledImage(name=name, file=path, size=_size(last), garments=garments, notes=notes)
 
 
 def _last(task: Any) -> dict[str, Any] | None:

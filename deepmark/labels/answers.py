@@ -80,6 +80,7 @@ def corrections_of(answer: Answer) -> Iterator[Correction]:
             at=answer.at,
             source=answer.source,
             reason=answer.reason,
+            image_sha256="" if action is Action.NOTHING else answer.sha256,
         )
 
     if answer.unsure:

@@ -123,6 +123,7 @@ def _task(
         file=f"{key[0]}/{record.file}",
         width=record.width,
         height=record.height,
+        sha256=record.sha256,
         labels=labels,
         detections=() if detections is None else _regions(detections, labels),
         reasons=tuple(reasons),

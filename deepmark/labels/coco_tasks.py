@@ -24,8 +24,8 @@ from deepmark.vocabulary import Vocabulary
 
 _FILE = re.compile(r"(?:^|/)(train|validation)/image/(\d+)\.jpg$")
 
-Items = Callable[[str, int], Mapping[str, tuple[str, Sequence[float]]]]
-"""By split and image: each item's text and box today."""
+Items = Callable[[str, int], tuple[str, Mapping[str, tuple[str, Sequence[float]]]]]
+"""By split and image: the sha256 of its file, and each item's text and box today."""
 
 
 def write_tasks(folder: Path, tasks: Sequence[LabelTask], vocabulary: Vocabulary) -> None:
@@ -90,11 +90,12 @@ def read_answers(path: Path, vocabulary: Vocabulary, items: Items, *, source: st
                 "train/image/000001.jpg. Keep the folders' names where images are uploaded."
             )
         split, number = found[1], int(found[2])
-        known = items(split, number)
+        sha256, known = items(split, number)
         regions = [_region(dataset, place, vocabulary, names) for place in places[image["id"]]]
         yield Answer(
             split=split,
             image_id=number,
+            sha256=sha256,
             items={name: text for name, (text, _) in known.items()},
             regions=tuple(_named(regions, known)),
             by="",

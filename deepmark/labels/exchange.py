@@ -1,20 +1,25 @@
 """Tasks out to people, and their answers back as corrections: what `deepmark label` does."""
 
 import json
+import math
 import subprocess
 from collections import Counter
-from collections.abc import Collection
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from deepmark.data.corrections import Action, Correction, item_text, merged, write_corrections
+from deepmark.data.ingest.annotation import check_item
+from deepmark.data.ingest.strict_json import InvalidInputError
+from deepmark.data.ingest.validate import jpeg_size
 from deepmark.errors import DeepmarkError
-from deepmark.files import new_folder, write_text
+from deepmark.files import file_sha256, new_folder, require_file, write_text
 from deepmark.labels import coco_tasks, label_studio, page_decisions
 from deepmark.labels.answers import corrections_of
 from deepmark.labels.choose import asked_by_audit, asked_for_uncertainty, make_tasks, raw_items
 from deepmark.labels.choose import corrections_of as decided
+from deepmark.schema import SPLITS
 from deepmark.workspace.environment import tool
 from deepmark.workspace.ingest_inputs import CORRECTIONS, with_dependencies
 from deepmark.workspace.layout import Workspace
@@ -69,7 +74,16 @@ def import_answers(workspace: Workspace, path: Path, tool: Tool | None = None) -
     such file, and where a new label is none that `ingest` takes.
     """
     made, whole = _read(workspace, path, tool)
-    every = merged((each for each in decided(workspace) if (each.split, each.image_id) not in whole), made)
+    earlier = decided(workspace)
+    older = {
+        key for key, at in whole.items() if any(_moment(each.at) > _moment(at) for each in earlier if _key(each) == key)
+    }
+    mended = {(*_key(each), each.item) for each in earlier if each.action is not Action.NOTHING}
+    kept = [each for each in earlier if _key(each) not in whole or _key(each) in older]
+    made = [each for each in made if _key(each) not in older and (whole or (*_key(each), each.item) not in mended)]
+    for each in made:
+        _check(workspace, each)
+    every = merged(kept, made)
     write_corrections(workspace.corrections_file, every)
     _tell_dvc(workspace)
     actions = Counter(each.action.value for each in made)
@@ -77,8 +91,41 @@ def import_answers(workspace: Workspace, path: Path, tool: Tool | None = None) -
         "decisions": len(made),
         **{action.value: actions[action.value] for action in Action if actions[action.value]},
         "corrections": sum(each.action is not Action.NOTHING for each in every),
+        **({"older_than_what_is_there": len(older)} if older else {}),
         "file": str(workspace.corrections_file),
     }
+
+
+def _key(correction: Correction) -> tuple[str, int]:
+    return correction.split, correction.image_id
+
+
+def _moment(text: str) -> float:
+    """Seconds since 1970 of a date and time; 0 where it is none."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def _check(workspace: Workspace, correction: Correction) -> None:
+    """Raise DeepmarkError where a correction is of an image that is not there, or makes an item that ingest refuses."""
+    split, image = _key(correction)
+    where = f"image {image} of {split}, {correction.item}"
+    if split not in SPLITS:
+        raise DeepmarkError(f"{where}: there is no such split.")
+    raw = raw_items(workspace, split, image)
+    if correction.item and correction.action is not Action.ADD and correction.item not in raw:
+        raise DeepmarkError(f"{where}: its annotation file has no such item.")
+    if not correction.after:
+        return
+    try:
+        size = jpeg_size(image_file(workspace, split, image).read_bytes(), max_megapixels=math.inf)
+        check_item(correction.item, json.loads(correction.after), size=size, vocabulary=workspace.vocabulary)
+    except OSError as error:
+        raise DeepmarkError(f"{where}: its image cannot be read ({error.strerror or error}).") from None
+    except InvalidInputError as error:
+        raise DeepmarkError(f"{where}: what was made of it is no label: {error.reason}. Mend it in the tool.") from None
 
 
 def _tell_dvc(workspace: Workspace) -> None:
@@ -94,8 +141,8 @@ def _tell_dvc(workspace: Workspace) -> None:
             raise DeepmarkError(f"{root / CORRECTIONS}: is written, but `dvc add` failed: {done.stderr.strip()}")
 
 
-def _read(workspace: Workspace, path: Path, tool: Tool | None) -> tuple[list[Correction], Collection[tuple[str, int]]]:
-    """The decisions in a file, and the images, by split and number, of which it says all that is to be there."""
+def _read(workspace: Workspace, path: Path, tool: Tool | None) -> tuple[list[Correction], dict[tuple[str, int], str]]:
+    """The decisions in a file, and the images of which it says all that is to be there, with when that was said."""
     try:
         content = json.loads(path.read_bytes())
     except OSError as error:
@@ -105,20 +152,25 @@ def _read(workspace: Workspace, path: Path, tool: Tool | None) -> tuple[list[Cor
             f"{path}: is not JSON. Export from Label Studio as JSON, from CVAT as COCO Keypoints 1.0."
         ) from None
     if isinstance(content, dict) and content.get("format") == page_decisions.FORMAT:
-        return list(page_decisions.decisions_of(content, path)), ()
+        return list(page_decisions.decisions_of(content, path)), {}
     if isinstance(content, list):
         answers = list(label_studio.read_answers(path, workspace.vocabulary))
     else:
         source = (tool or Tool.CVAT).value
         answers = list(coco_tasks.read_answers(path, workspace.vocabulary, _items(workspace), source=source))
-    whole = {(answer.split, answer.image_id) for answer in answers if not answer.unsure}
+    whole = {(answer.split, answer.image_id): answer.at for answer in answers if not answer.unsure}
     return [each for answer in answers for each in corrections_of(answer)], whole
 
 
+def image_file(workspace: Workspace, split: str, image: int) -> Path:
+    return workspace.raw / split / "image" / f"{image:06d}.jpg"
+
+
 def _items(workspace: Workspace) -> coco_tasks.Items:
-    def items(split: str, image: int) -> dict[str, tuple[str, list[float]]]:
+    def items(split: str, image: int) -> tuple[str, dict[str, tuple[str, list[float]]]]:
         found = raw_items(workspace, split, image)
-        return {name: (item_text(item), item["bounding_box"]) for name, item in found.items()}
+        sha256 = file_sha256(require_file(image_file(workspace, split, image), "deepmark ingest"))
+        return sha256, {name: (item_text(item), item["bounding_box"]) for name, item in found.items()}
 
     return items
 

@@ -69,7 +69,12 @@ def _task(task: LabelTask, url: str) -> dict[str, Any]:
         "data": {
             "image": url + quote(task.file),
             "reasons": " ".join(task.reasons) or task.file,
-            "deepmark": {"split": task.split, "image_id": task.image_id, "items": dict(task.items)},
+            "deepmark": {
+                "split": task.split,
+                "image_id": task.image_id,
+                "sha256": task.sha256,
+                "items": dict(task.items),
+            },
         },
         "predictions": predictions,
     }
@@ -159,6 +164,7 @@ def _answer(task: Mapping[str, Any], vocabulary: Vocabulary, where: _Place) -> A
     return Answer(
         split=str(known["split"]),
         image_id=int(known["image_id"]),
+        sha256=str(known["sha256"]),
         items={str(name): str(text) for name, text in known["items"].items()},
         regions=() if last.get("was_cancelled") else tuple(_regions(last["result"], vocabulary, where)),
         by=str(by.get("email") or by.get("id") if isinstance(by, dict) else "" if by is None else by),

@@ -46,6 +46,9 @@ class LabelTask:
     reasons: tuple[str, ...]
     """Sentences for people."""
 
+    sha256: str
+    """Of the image file."""
+
     items: Mapping[str, str]
     """Each item as `corrections.item_text`, by which `ingest` tells that it is still the same."""
 
@@ -57,6 +60,7 @@ class Answer:
     split: str
     image_id: int
     items: Mapping[str, str]
+    sha256: str
     """As in the task."""
 
     regions: tuple[Region, ...]

@@ -33,7 +33,7 @@ def answered(workspace: Workspace, change: Callable[[list[dict]], list[dict]] = 
         result = task["predictions"][0]["result"]
         made = change(result) if number == 1 else result
         annotation = {"result": made, "completed_by": {"id": 7, "email": "ada@example.com"}}
-        task |= {"id": number, "annotations": [annotation | {"updated_at": "2026-11-30T10:00:00Z"}]}
+        task |= {"id": number, "annotations": [annotation | {"updated_at": "2026-01-30T10:00:00Z"}]}
     file = workspace.root / "export.json"
     file.write_text(json.dumps(tasks), "utf-8")
     return file

@@ -163,6 +163,7 @@ def test_the_images_become_records_and_all_are_accounted_for(origin, images, tmp
     ]
     facts = import_images([*labelled, *more], tmp_path / "raw", SMALL, shares=SHARES, engine=Local(1))
 
+    assert facts["items"] == sum(len(record.garments) for record in RECORDS)
     assert facts["in_source"] == len(RECORDS) + 5 == facts["train"] + facts["validation"] + facts["set_aside"]
     aside = (tmp_path / "raw/set_aside.csv").read_text().splitlines()
     assert len(aside) == 1 + facts["set_aside"] == 6

@@ -66,7 +66,7 @@ def test_labels_that_nobody_changed_are_fine_and_records_stay_as_they_were(asked
     records(asked)
     assert file_sha256(asked.records_file("validation")) == digest
     if tool is Tool.LABEL_STUDIO:
-        assert {(each.by, each.at) for each in made} == {("ada@example.com", "2026-11-30T10:00:00Z")}
+        assert {(each.by, each.at) for each in made} == {("ada@example.com", "2026-01-30T10:00:00Z")}
 
 
 def test_what_somebody_changed_is_in_the_records_and_all_else_is_as_before(asked):
@@ -206,3 +206,35 @@ def test_ingest_depends_on_the_corrections_and_dvc_keeps_them(asked):
     graph = YAML(typ="safe").load((asked.root / "dvc.yaml").read_text("utf-8"))
     assert graph["stages"]["ingest"]["do"]["deps"][-1] == "data/corrections.parquet"
     assert (asked.root / "data/corrections.parquet.dvc").is_file() == (asked.root / ".dvc").is_dir()
+
+
+def test_what_was_ticked_on_the_page_takes_no_corrected_label_away(asked):
+    import_answers(asked, answered(asked, moved))
+    import_answers(asked, ticked(asked, decision="wrong"))
+
+    (made,) = [
+        each for each in read_corrections(asked.corrections_file) if (each.image_id, each.item) == (IMAGE, "item1")
+    ]
+    assert made.action is Action.REPLACE
+
+
+def test_an_answer_that_is_older_than_what_is_there_is_left_out_and_counted(asked):
+    old = answered(asked)
+    old.write_text(old.read_text("utf-8").replace("2026-01-30", "2020-01-30"), "utf-8")
+    old = old.rename(asked.root / "old.json")
+    import_answers(asked, answered(asked, moved))
+    before = read_corrections(asked.corrections_file)
+
+    assert import_answers(asked, old)["older_than_what_is_there"] == 2
+    assert read_corrections(asked.corrections_file) == before
+
+
+def test_a_correction_stays_with_its_image(asked):
+    import_answers(asked, answered(asked, moved))
+    file = asked.raw / f"validation/image/{IMAGE:06d}.jpg"
+    other = (asked.raw / "validation/image/000003.jpg").read_bytes()
+    file.unlink()
+    file.write_bytes(other)
+
+    with pytest.raises(DeepmarkError, match=r"000002\.jpg: is another image than the one whose item1 ada@example\.com"):
+        stages.ingest(asked, split="validation")

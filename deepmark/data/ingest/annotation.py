@@ -154,6 +154,11 @@ def _garment(name: str, item: Any, size: tuple[int, int], vocabulary: Vocabulary
     )
 
 
+def check_item(name: str, item: Any, *, size: tuple[int, int], vocabulary: Vocabulary) -> None:
+    """Raise InvalidInputError where an item of an image of this (height, width) is none that is accepted."""
+    _garment(name, item, size, vocabulary, Counter())
+
+
 def parse_annotation(
     data: bytes,
     *,

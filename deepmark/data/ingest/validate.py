@@ -16,7 +16,7 @@ from typing import NamedTuple
 import simplejpeg
 from PIL import Image
 
-from deepmark.data.corrections import Correction
+from deepmark.data.corrections import Correction, check_image
 from deepmark.data.ingest.annotation import Annotation, parse_annotation
 from deepmark.data.ingest.strict_json import InvalidInputError
 from deepmark.images import MOST_SCANS, decode_jpeg, has_too_many_scans
@@ -207,10 +207,12 @@ def validate_input(
         return RejectedInput(
             name=name, kind=error.kind, reason=error.reason, path=printable, sha256=_digest(folder / path)
         )
+    sha256 = hashlib.sha256(jpeg).hexdigest()
+    check_image(given.corrections, sha256, folder / image)
     record = ImageRecord(
         id=int(given.name),
         file=image,
-        sha256=hashlib.sha256(jpeg).hexdigest(),
+        sha256=sha256,
         bytes=len(jpeg),
         width=width,
         height=height,
