@@ -83,7 +83,8 @@ def test_assets_show_counts_numbers_tables_images_and_links(made, instance):
     assert (checkpoint["loss"], checkpoint["validation loss"], checkpoint["epochs"]) == (4.0, 5.0, 2)
     assert checkpoint["MLflow run"] == "[ab12](http://127.0.0.1:5000/#/ab12)"
     assert (metrics["box AP"], metrics["landmark AP50"], metrics["ms total"]) == (0.5, 0.75, 12.5)
-    assert "|all 13|0.500|" in metrics["by category"]
+    assert "|vest|0.500|" in metrics["by category"]
+    assert "|all 1|0.500|" in metrics["by category"]
     assert "|all|0.500|" in metrics["by subset"]
     assert (suspects["suspects"], suspects["score of 0.5 or more"], suspects["elsewhere"]) == (3, 2, 2)
     assert suspects["page"].endswith("data/audit/index.html")
