@@ -55,6 +55,21 @@ class Frame(StrEnum):
     UPRIGHT = "upright"
 
 
+class AskedFrom(StrEnum):
+    """Why people are asked about labels: the audit's list, or where the model is least certain."""
+
+    AUDIT = "audit"
+    UNCERTAIN = "uncertain"
+
+
+class LabelTool(StrEnum):
+    """For which tool tasks are written."""
+
+    LABEL_STUDIO = "label-studio"
+    CVAT = "cvat"
+    COCO = "coco"
+
+
 class Statistics(StrEnum):
     """What drawn images are like: all categories equally frequent, or as DeepFashion2's."""
 

@@ -1,6 +1,5 @@
 """`deepmark label`: labels out to people, and back as corrections that `ingest` applies."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -8,21 +7,11 @@ import typer
 
 from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, open_workspace, print_facts
 from deepmark.cli.outputs import check_folder
+from deepmark.schema import AskedFrom, LabelTool
 
 label = typer.Typer(
     help="Labels out to people, and their corrections back.", no_args_is_help=True, rich_markup_mode="markdown"
 )
-
-
-class From(StrEnum):
-    audit = "audit"
-    uncertain = "uncertain"
-
-
-class To(StrEnum):
-    label_studio = "label-studio"
-    cvat = "cvat"
-    coco = "coco"
 
 
 @label.callback()
@@ -34,11 +23,11 @@ def _label() -> None:
 def export(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="New folder for the tasks.")],
     source: Annotated[
-        From,
+        AskedFrom,
         typer.Option("--from", help="audit: suspected labels; uncertain: where the model expects most mistakes."),
-    ] = From.audit,
-    tool: Annotated[To, typer.Option("--to", help="Where people label; cvat and coco are COCO keypoints.")] = (
-        To.label_studio
+    ] = AskedFrom.AUDIT,
+    tool: Annotated[LabelTool, typer.Option("--to", help="Where people label; cvat and coco are COCO keypoints.")] = (
+        LabelTool.LABEL_STUDIO
     ),
     limit: Annotated[int, typer.Option(min=1, help="Images at most.")] = 100,
     url: Annotated[
@@ -52,18 +41,18 @@ def export(
     Label Studio: make a project with `config.xml` as its labelling interface, add a local files storage of the raw
     data, import `tasks.json`. CVAT: make a task of the images, upload `annotations.json` as COCO Keypoints 1.0.
     """
-    from deepmark.labels.exchange import Reason, Tool, export_tasks
+    from deepmark.labels.exchange import export_tasks
 
     check_folder(out, "--out")
     opened = open_workspace(workspace)
-    facts = export_tasks(opened, Reason(source.value), Tool(tool.value), out, limit=limit, url=url)
+    facts = export_tasks(opened, source, tool, out, limit=limit, url=url)
     print_facts(facts, as_json)
 
 
 @label.command(name="import")
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What the tool exported, or the audit's page made.")],
-    tool: Annotated[To | None, typer.Option("--from", help="The tool, where the file does not say it.")] = None,
+    tool: Annotated[LabelTool | None, typer.Option("--from", help="The tool, where the file does not say it.")] = None,
     workspace: WorkspaceOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
@@ -72,9 +61,9 @@ def import_(
     The raw files are never touched. Label Studio: its JSON export. CVAT: COCO Keypoints 1.0. The audit's page: the file
     that it downloads.
     """
-    from deepmark.labels.exchange import Tool, import_answers
+    from deepmark.labels.exchange import import_answers
 
-    facts = import_answers(open_workspace(workspace), file, None if tool is None else Tool(tool.value))
+    facts = import_answers(open_workspace(workspace), file, tool)
     print_facts(facts, as_json)
     if not as_json:
         typer.echo("`dvc repro` makes everything of the corrected labels.")

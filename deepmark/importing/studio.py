@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from deepmark.errors import DeepmarkError
 from deepmark.importing.labelled import LabelledGarment, LabelledImage
-from deepmark.labels.label_studio import read_tasks, regions_of
+from deepmark.labels.label_studio import latest, read_tasks, regions_of
 from deepmark.vocabulary import Vocabulary
 
 _KNOWN = {"rectanglelabels", "keypointlabels", "choices"}
@@ -25,9 +25,8 @@ def read_studio(file: Path, images: Path, vocabulary: Vocabulary) -> Iterator[La
     for place, task in enumerate(read_tasks(file)):
         name, path = _file_of(task, images)
         try:
-            regions = (
-                [] if (last := _last(task)) is None else list(regions_of(last["result"], vocabulary, task, file, place))
-            )
+            last = latest([one for one in task.get("annotations", []) if not one.get("was_cancelled")])
+            regions = [] if last is None else list(regions_of(last["result"], vocabulary, task, file, place))
         except DeepmarkError as error:
             yield LabelledImage(name=name, file=path, fault=str(error).partition(": ")[2])
             continue
@@ -41,11 +40,6 @@ def read_studio(file: Path, images: Path, vocabulary: Vocabulary) -> Iterator[La
         kinds = {str(one.get("type")) for one in (last or {}).get("result", [])} - _KNOWN
         notes = tuple(f"{kind} left out" for kind in sorted(kinds))
         yield LabelledImage(name=name, file=path, size=_size(last), garments=garments, notes=notes)
-
-
-def _last(task: Any) -> dict[str, Any] | None:
-    given = [one for one in task.get("annotations", []) if not one.get("was_cancelled")]
-    return max(given, key=lambda one: str(one.get("updated_at") or one.get("created_at") or ""), default=None)
 
 
 def _size(annotation: dict[str, Any] | None) -> tuple[int, int] | None:

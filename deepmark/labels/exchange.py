@@ -5,7 +5,6 @@ import math
 import subprocess
 from collections import Counter
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +18,14 @@ from deepmark.labels import coco_tasks, label_studio, page_decisions
 from deepmark.labels.answers import corrections_of
 from deepmark.labels.choose import asked_by_audit, asked_for_uncertainty, make_tasks, raw_items
 from deepmark.labels.choose import corrections_of as decided
-from deepmark.schema import SPLITS
+from deepmark.schema import SPLITS, AskedFrom, LabelTool
 from deepmark.workspace.environment import tool
 from deepmark.workspace.ingest_inputs import CORRECTIONS, with_dependencies
 from deepmark.workspace.layout import Workspace
 
 
-class Reason(StrEnum):
-    """Why images are asked about."""
-
-    AUDIT = "audit"
-    UNCERTAIN = "uncertain"
-
-
-class Tool(StrEnum):
-    """For which tool tasks are written."""
-
-    LABEL_STUDIO = "label-studio"
-    CVAT = "cvat"
-    COCO = "coco"
-
-
 def export_tasks(
-    workspace: Workspace, reason: Reason, tool: Tool, out: Path, *, limit: int, url: str
+    workspace: Workspace, source: AskedFrom, tool: LabelTool, out: Path, *, limit: int, url: str
 ) -> dict[str, Any]:
     """Write tasks for at most `limit` images into the new folder `out`; `url` goes before images in Label Studio.
 
@@ -49,12 +33,12 @@ def export_tasks(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DeepmarkError(f"{out}: there is something already. Give a new folder.")
-    ask = asked_by_audit if reason is Reason.AUDIT else asked_for_uncertainty
+    ask = asked_by_audit if source is AskedFrom.AUDIT else asked_for_uncertainty
     tasks, vocabulary = make_tasks(workspace, ask(workspace, limit)), workspace.vocabulary
     if not tasks:
-        raise DeepmarkError(f"Nothing is left to ask from `{reason}`: people have decided about all of it.")
+        raise DeepmarkError(f"Nothing is left to ask from `{source}`: people have decided about all of it.")
     with new_folder(out) as draft:
-        if tool is Tool.LABEL_STUDIO:
+        if tool is LabelTool.LABEL_STUDIO:
             label_studio.write_tasks(draft, tasks, vocabulary, url=url)
         else:
             coco_tasks.write_tasks(draft, tasks, vocabulary)
@@ -67,7 +51,7 @@ def export_tasks(
     }
 
 
-def import_answers(workspace: Workspace, path: Path, tool: Tool | None = None) -> dict[str, Any]:
+def import_answers(workspace: Workspace, path: Path, tool: LabelTool | None = None) -> dict[str, Any]:
     """Take the answers in a file into the workspace's corrections, in the place of earlier ones about the same items.
 
     What the file is, its content says; `tool` is what to call a COCO file's source. Raises DeepmarkError where it is no
@@ -75,9 +59,10 @@ def import_answers(workspace: Workspace, path: Path, tool: Tool | None = None) -
     """
     made, whole = _read(workspace, path, tool)
     earlier = decided(workspace)
-    older = {
-        key for key, at in whole.items() if any(_moment(each.at) > _moment(at) for each in earlier if _key(each) == key)
-    }
+    latest: dict[tuple[str, int], float] = {}
+    for each in earlier:
+        latest[_key(each)] = max(_moment(each.at), latest.get(_key(each), 0.0))
+    older = {key for key, at in whole.items() if _moment(at) < latest.get(key, 0.0)}
     mended = {(*_key(each), each.item) for each in earlier if each.action is not Action.NOTHING}
     kept = [each for each in earlier if _key(each) not in whole or _key(each) in older]
     made = [each for each in made if _key(each) not in older and (whole or (*_key(each), each.item) not in mended)]
@@ -141,7 +126,9 @@ def _tell_dvc(workspace: Workspace) -> None:
             raise DeepmarkError(f"{root / CORRECTIONS}: is written, but `dvc add` failed: {done.stderr.strip()}")
 
 
-def _read(workspace: Workspace, path: Path, tool: Tool | None) -> tuple[list[Correction], dict[tuple[str, int], str]]:
+def _read(
+    workspace: Workspace, path: Path, tool: LabelTool | None
+) -> tuple[list[Correction], dict[tuple[str, int], str]]:
     """The decisions in a file, and the images of which it says all that is to be there, with when that was said."""
     try:
         content = json.loads(path.read_bytes())
@@ -156,7 +143,7 @@ def _read(workspace: Workspace, path: Path, tool: Tool | None) -> tuple[list[Cor
     if isinstance(content, list):
         answers = list(label_studio.read_answers(path, workspace.vocabulary))
     else:
-        source = (tool or Tool.CVAT).value
+        source = (tool or LabelTool.CVAT).value
         answers = list(coco_tasks.read_answers(path, workspace.vocabulary, _items(workspace), source=source))
     whole = {(answer.split, answer.image_id): answer.at for answer in answers if not answer.unsure}
     return [each for answer in answers for each in corrections_of(answer)], whole

@@ -154,12 +154,9 @@ def _answer(task: Mapping[str, Any], vocabulary: Vocabulary, where: _Place) -> A
     known = task["data"].get("deepmark")
     if known is None:
         where.fail("was not made by `deepmark label export`", "Only tasks of this command say of which image they are.")
-    given = sorted(
-        task.get("annotations", []), key=lambda one: str(one.get("updated_at") or one.get("created_at") or "")
-    )
-    if not given:
+    last = latest(task.get("annotations", []))
+    if last is None:
         return None
-    last = given[-1]
     by = last.get("completed_by")
     return Answer(
         split=str(known["split"]),
@@ -180,6 +177,11 @@ def regions_of(
 ) -> Iterator[Region]:
     """The garments in an annotation's results; raises DeepmarkError, naming the task, where they are no labels."""
     return _regions(results, vocabulary, _Place(path, task, place))
+
+
+def latest(annotations: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The annotation that was changed last; None where there is none."""
+    return max(reversed(annotations), key=_moment, default=None)
 
 
 def _moment(annotation: Mapping[str, Any]) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deepmark.audit.label_issue import LabelIssue
-from deepmark.labels.exchange import Reason, Tool, export_tasks
+from deepmark.labels.exchange import export_tasks
+from deepmark.schema import AskedFrom, LabelTool
 from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.layout import Workspace
 
@@ -19,7 +20,7 @@ def issue(image: int, item: str | None, score: float, **changes: object) -> Labe
     return LabelIssue(image_id=image, item=item, score=score, reason="it looks so", **fields | changes)
 
 
-def exported(workspace: Workspace, tool: Tool, reason: Reason = Reason.AUDIT) -> Path:
+def exported(workspace: Workspace, tool: LabelTool, reason: AskedFrom = AskedFrom.AUDIT) -> Path:
     out = workspace.root / f"tasks-{tool}"
     shutil.rmtree(out, ignore_errors=True)
     export_tasks(workspace, reason, tool, out, limit=10, url="/data/local-files/?d=")
@@ -28,7 +29,7 @@ def exported(workspace: Workspace, tool: Tool, reason: Reason = Reason.AUDIT) ->
 
 def answered(workspace: Workspace, change: Callable[[list[dict]], list[dict]] = list) -> Path:
     """Label Studio's export of the tasks, in which somebody took over the labels and then changed something."""
-    tasks = json.loads((exported(workspace, Tool.LABEL_STUDIO) / "tasks.json").read_text("utf-8"))
+    tasks = json.loads((exported(workspace, LabelTool.LABEL_STUDIO) / "tasks.json").read_text("utf-8"))
     for number, task in enumerate(tasks, 1):
         result = task["predictions"][0]["result"]
         made = change(result) if number == 1 else result

@@ -17,7 +17,8 @@ from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
 from deepmark.labels.choose import make_tasks, raw_items
 from deepmark.labels.coco_tasks import write_tasks
-from deepmark.labels.exchange import Reason, Tool, drop_corrections, import_answers
+from deepmark.labels.exchange import drop_corrections, import_answers
+from deepmark.schema import AskedFrom, LabelTool
 from deepmark.types import Detections
 from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.layout import Workspace
@@ -29,7 +30,7 @@ def records(workspace: Workspace) -> dict[int, object]:
 
 
 def test_tasks_show_labels_detections_and_reasons(asked):
-    folder = exported(asked, Tool.LABEL_STUDIO)
+    folder = exported(asked, LabelTool.LABEL_STUDIO)
     tasks = json.loads((folder / "tasks.json").read_text("utf-8"))
 
     assert [task["data"]["deepmark"]["image_id"] for task in tasks] == [IMAGE, 5]
@@ -53,11 +54,11 @@ def test_tasks_show_labels_detections_and_reasons(asked):
     assert all(f'<Label value="{name}"/>' in config for name in [*DEEPFASHION2.by_name, *set(DEEPFASHION2.parts)])
 
 
-@pytest.mark.parametrize("tool", [Tool.LABEL_STUDIO, Tool.CVAT])
+@pytest.mark.parametrize("tool", [LabelTool.LABEL_STUDIO, LabelTool.CVAT])
 def test_labels_that_nobody_changed_are_fine_and_records_stay_as_they_were(asked, tool):
     before = records(asked)
     digest = file_sha256(asked.records_file("validation"))
-    file = answered(asked) if tool is Tool.LABEL_STUDIO else exported(asked, tool) / "annotations.json"
+    file = answered(asked) if tool is LabelTool.LABEL_STUDIO else exported(asked, tool) / "annotations.json"
     facts = import_answers(asked, file, tool)
 
     made = read_corrections(asked.corrections_file)
@@ -65,7 +66,7 @@ def test_labels_that_nobody_changed_are_fine_and_records_stay_as_they_were(asked
     assert {(each.decision, each.action) for each in made} == {(Decision.FINE, Action.NOTHING)}
     records(asked)
     assert file_sha256(asked.records_file("validation")) == digest
-    if tool is Tool.LABEL_STUDIO:
+    if tool is LabelTool.LABEL_STUDIO:
         assert {(each.by, each.at) for each in made} == {("ada@example.com", "2026-01-30T10:00:00Z")}
 
 
@@ -106,7 +107,7 @@ def test_what_somebody_changed_is_in_the_records_and_all_else_is_as_before(asked
 def test_a_garment_that_somebody_took_away_is_gone(asked):
     asked = set_params(asked, ingest={"max_rejected_share": 0.5})  # an image without garments is set aside
     count = len(records(asked)[5].garments)
-    folder = exported(asked, Tool.COCO)
+    folder = exported(asked, LabelTool.COCO)
     content = json.loads((folder / "annotations.json").read_text("utf-8"))
     image = next(one["id"] for one in content["images"] if one["file_name"].endswith("000005.jpg"))
     gone = next(one for one in content["annotations"] if one["image_id"] == image)
@@ -161,11 +162,11 @@ def test_what_was_ticked_on_the_page_changes_no_label_and_is_not_asked_again(ask
         one.box.tolist() for one in before[IMAGE].garments
     ]
 
-    tasks = json.loads((exported(asked, Tool.LABEL_STUDIO) / "tasks.json").read_text("utf-8"))
+    tasks = json.loads((exported(asked, LabelTool.LABEL_STUDIO) / "tasks.json").read_text("utf-8"))
     assert [task["data"]["deepmark"]["image_id"] for task in tasks] == [5]
     import_answers(asked, ticked(asked, image_id=5, item=""))
     with pytest.raises(DeepmarkError, match=r"Nothing is left to ask from `audit`"):
-        exported(asked, Tool.CVAT)
+        exported(asked, LabelTool.CVAT)
 
 
 def test_a_later_decision_takes_the_place_of_an_earlier_one(asked):
@@ -182,7 +183,7 @@ def test_images_of_which_the_model_is_least_certain_come_first(asked):
         (image, f"image/{image:06d}.jpg", one_detection(score)) for image, score in ((1, 0.9), (3, 0.5), (4, 0.06))
     ]
     write_predictions(asked.predictions_file("multiscale"), found, {})
-    tasks = json.loads((exported(asked, Tool.LABEL_STUDIO, Reason.UNCERTAIN) / "tasks.json").read_text("utf-8"))
+    tasks = json.loads((exported(asked, LabelTool.LABEL_STUDIO, AskedFrom.UNCERTAIN) / "tasks.json").read_text("utf-8"))
 
     assert [task["data"]["deepmark"]["image_id"] for task in tasks] == [3, 1, 4]
     assert tasks[0]["data"]["reasons"] == "The model expects 0.5 mistakes here."

@@ -20,7 +20,8 @@ from processes import free_port, wait_until
 
 from deepmark.data.corrections import Action, read_corrections
 from deepmark.labels.choose import raw_items
-from deepmark.labels.exchange import Tool, import_answers
+from deepmark.labels.exchange import import_answers
+from deepmark.schema import LabelTool
 from deepmark.workspace.layout import Workspace
 
 pytestmark = [
@@ -75,7 +76,7 @@ def studio(asked: Workspace, tmp_path: Path) -> Iterator[Studio]:
 
 @pytest.fixture
 def project(studio: Studio, asked: Workspace) -> int:
-    folder = exported(asked, Tool.LABEL_STUDIO)
+    folder = exported(asked, LabelTool.LABEL_STUDIO)
     wanted = {"title": "audit", "label_config": (folder / "config.xml").read_text()}
     number = int(studio.ask("POST", "/api/projects", wanted)["id"])
     place = {"project": number, "path": str(asked.raw.resolve() / "validation"), "use_blob_urls": True}
