@@ -51,19 +51,27 @@ def new_file_with_digest(path: Path) -> Iterator[Path]:
             file.write(digits)
 
 
+def is_intact(path: Path) -> bool | None:
+    """Whether a file has the digest that it carries; None where it carries none.
+
+    Raises OSError where it cannot be read.
+    """
+    with path.open("rb") as file:
+        place = _find(file)
+        if place is None:
+            return None
+        computed = _sha256(file, place)
+        file.seek(place)
+        return file.read(len(_ZEROS)).decode("ascii", "replace") == computed
+
+
 def check_digest(path: Path, remedy: str) -> None:
     """Compare a file with the digest that it carries; a file without one passes.
 
     Raises DeepmarkError, which ends with `remedy`, where they differ; OSError where the file cannot be read.
     """
-    with path.open("rb") as file:
-        place = _find(file)
-        if place is None:
-            return
-        computed = _sha256(file, place)
-        file.seek(place)
-        if file.read(len(_ZEROS)).decode("ascii", "replace") != computed:
-            raise DeepmarkError(f"{path}: damaged: its bytes are not those that were written. {remedy}")
+    if is_intact(path) is False:
+        raise DeepmarkError(f"{path}: damaged: its bytes are not those that were written. {remedy}")
 
 
 def write_json_with_digest(path: Path, values: Mapping[str, Any], *, files: Iterable[Path] = ()) -> None:

@@ -35,8 +35,7 @@ def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
     from deepmark.workspace.ingest_inputs import check_dependencies
 
     check_dependencies(workspace.root)
-    params, inputs, file = workspace.params, list_inputs(workspace.raw / split), workspace.corrections_file
-    corrections = read_corrections(file) if file.exists() else []
+    params, inputs = workspace.params, list_inputs(workspace.raw / split)
     with progress(f"ingest {split}", len(inputs)) as advance:
         result = ingest_split(
             workspace.raw,
@@ -45,7 +44,7 @@ def ingest(workspace: Workspace, *, split: str) -> dict[str, Any]:
             params=params.ingest,
             vocabulary=workspace.vocabulary,
             inputs=inputs,
-            corrections=corrections,
+            corrections=read_corrections(workspace.corrections_file),
             engine=engine_of(params.compute),
             progress=advance,
         )

@@ -101,14 +101,16 @@ def init(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
+    from deepmark.vocabulary import DEEPFASHION2
     from deepmark.workspace.init import init_workspace
 
     workspace = init_workspace(folder.resolve(), profile, vocabulary)
     if as_json:
         print_json({"workspace": str(workspace.root), "raw": str(workspace.raw)})
         return
-    data = "DeepFashion2" if vocabulary is None else f"images and labels of {workspace.vocabulary.name}"
-    typer.echo(f"{folder}: a workspace. Put {data} into {folder / 'data/raw'}, then `dvc repro` in {folder}.")
+    raw, words = folder / "data/raw", workspace.vocabulary
+    data = f"`deepmark import` puts images and labels of {words.name}" if words != DEEPFASHION2 else "Put DeepFashion2"
+    typer.echo(f"{folder}: a workspace. {data} into {raw}; then `dvc repro` in {folder}.")
 
 
 app.command()(synth_command.synth)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, open_workspace, print_facts
-from deepmark.cli.outputs import HTML, check_new_file
+from deepmark.cli.outputs import DATA_SHEET, check_new_file
 
 
 def datasheet(
@@ -20,7 +20,7 @@ def datasheet(
     from deepmark.report.data_sheet.findings import findings
     from deepmark.report.data_sheet.page import render_sheet
 
-    check_new_file(out, "--out", HTML)
+    check_new_file(out, "--out", DATA_SHEET)
     sheet = data_sheet(open_workspace(workspace))
     write_text(out, render_sheet(sheet))
     print_facts({"file": str(out), "look_at": list(findings(sheet.counts))}, as_json)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from deepmark.digests import is_intact
 from deepmark.errors import DeepmarkError
 
 
@@ -23,11 +24,13 @@ class Format(NamedTuple):
 
 JSON = Format("JSON", lambda start: start.lstrip()[:1] in (b"{", b"["))
 CSV = Format("figures of `deepmark compare`", lambda start: start.startswith(b"metric,scope,a,b,"))
-HTML = Format("a page", lambda start: start.lstrip()[:15].lower() == b"<!doctype html>")
 IMPORTED = Format("an imported model", lambda start: start[8:9] == b"{" and b"source_sha256" in start)
-HTML = Format("a page", lambda start: start.lstrip()[:9].lower() == b"<!doctype")
-PNG = Format("a PNG image", lambda start: start.startswith(b"\x89PNG"))
+DATA_SHEET = Format("a data sheet", lambda start: b"<title>Data sheet: " in start)
+SHAPES = Format("shapes that `deepmark vocabulary draw` drew", lambda start: SHAPES_MARK.encode() in start)
 VOCABULARY = Format("a vocabulary that from-coco made", lambda start: b"deepmark vocabulary from-coco" in start)
+
+SHAPES_MARK = "deepmark vocabulary draw"
+"""In the page as its generator, in the PNG as its software."""
 
 _START = 2**16
 """Bytes by which a file is known."""
@@ -51,6 +54,14 @@ def check_new_file(path: Path, option: str, holds: Format, *, inputs: Iterable[P
                 "Name another file."
             )
     _check_place(path, option, path.absolute().parent)
+
+
+def check_unedited(path: Path, option: str) -> None:
+    """Raise DeepmarkError where somebody has changed a file since a command wrote it with a digest."""
+    if path.exists() and path.stat().st_size and not is_intact(path):
+        raise DeepmarkError(
+            f"{option} {path}: has been edited since it was made, and would be replaced. Name another file."
+        )
 
 
 def check_folder(path: Path, option: str, *, check: Callable[[], None] = lambda: None) -> None:

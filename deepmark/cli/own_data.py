@@ -34,18 +34,21 @@ def import_(
             metavar="REGEX", help="What its ( ) matches in a name stays in one split: '^([A-Z]+[0-9]+)_' for a product."
         ),
     ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Put these in the place of an earlier import; images keep their numbers.")
+    ] = False,
     workspace: WorkspaceOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
     """Your own labelled images as the workspace's raw data, of its vocabulary.
 
-    Every image of the source is written, or set aside with a reason: data/raw/set_aside.csv. Which split an image is in
+    Every image of the source is written, or set aside with a reason: data/set_aside.csv. Which split an image is in
     depends on its name alone (or on its group), so that it stays there when others come; YOLO's own splits are kept.
     """
     from deepmark.compute.choose import engine_of
     from deepmark.importing.coco import read_own_coco
     from deepmark.importing.cvat import read_cvat
-    from deepmark.importing.importer import LISTS, SplitShares, import_images
+    from deepmark.importing.importer import SplitShares, import_images
     from deepmark.importing.studio import read_studio
     from deepmark.importing.yolo import read_yolo
     from deepmark.progress import progress
@@ -61,9 +64,18 @@ def import_(
     found = read_yolo(file, vocabulary) if origin is Format.yolo else readers[origin](file, folder, vocabulary)
     with progress("write images", 0) as advance:
         engine = engine_of(opened.params.compute)
-        facts = import_images(found, opened.raw, vocabulary, shares=shares, engine=engine, progress=advance)
+        facts = import_images(
+            found,
+            opened.raw,
+            vocabulary,
+            set_aside=opened.set_aside_file,
+            shares=shares,
+            engine=engine,
+            replace=replace,
+            progress=advance,
+        )
     splits = " + ".join(f"{facts[split]:,} {split}" for split in ("train", "validation", "test") if split in facts)
     balance = f"{facts['in_source']:,} images in {file} = {splits} + {facts['set_aside']:,} set aside"
-    reasons = f" ({opened.raw / LISTS[1]} says why)" if facts["set_aside"] else ""
+    reasons = f" ({opened.set_aside_file} says why)" if facts["set_aside"] else ""
     typer.echo(balance + reasons, err=True)
     print_facts(facts, as_json)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, open_workspace, print_json
-from deepmark.cli.outputs import HTML, PNG, VOCABULARY, check_new_file
+from deepmark.cli.outputs import SHAPES, SHAPES_MARK, VOCABULARY, check_new_file, check_unedited
 from deepmark.errors import DeepmarkError
 
 if TYPE_CHECKING:
@@ -112,7 +112,9 @@ def check(file: FileArgument = None, workspace: WorkspaceOption = HERE, as_json:
         return
     for line in found:
         typer.echo(line, err=True)
-    typer.echo(f"{words.name}: {facts['categories']} categories and {facts['landmarks']} landmarks, nothing is wrong.")
+    counts = f"{words.name}: {facts['categories']} categories and {facts['landmarks']} landmarks"
+    verdict = f"no fault, and {len(found)} to look at, see above" if found else "nothing is wrong"
+    typer.echo(f"{counts}, {verdict}.")
 
 
 @vocabulary.command()
@@ -130,16 +132,19 @@ def draw(
     if out.suffix.lower() == ".html":
         from deepmark.draw.vocabulary_page import vocabulary_page
 
-        check_new_file(out, "--out", HTML, inputs=inputs)
-        write_text(out, vocabulary_page(words))
+        check_new_file(out, "--out", SHAPES, inputs=inputs)
+        write_text(out, vocabulary_page(words, SHAPES_MARK))
     elif out.suffix.lower() == ".png":
         import PIL.Image
+        import PIL.PngImagePlugin
 
         from deepmark.draw.vocabulary_sheet import vocabulary_sheet
 
-        check_new_file(out, "--out", PNG, inputs=inputs)
+        check_new_file(out, "--out", SHAPES, inputs=inputs)
+        mark = PIL.PngImagePlugin.PngInfo()
+        mark.add_text("Software", SHAPES_MARK)
         with new_file(out) as draft:
-            PIL.Image.fromarray(vocabulary_sheet(words)).save(draft, "PNG")
+            PIL.Image.fromarray(vocabulary_sheet(words)).save(draft, "PNG", pnginfo=mark)
     else:
         raise DeepmarkError(f"--out {out}: give a page, NAME.html, or an image, NAME.png.")
     if as_json:
@@ -161,10 +166,11 @@ def from_coco(
     default.
     """
     from deepmark.data.coco.guess_vocabulary import DEFAULT_SIGMA, guess_vocabulary
-    from deepmark.files import write_text
+    from deepmark.digests import NO_DIGEST, new_file_with_digest
     from deepmark.vocabulary.vocabulary_file import vocabulary_yaml
 
     check_new_file(out, "--out", VOCABULARY, inputs=[file])
+    check_unedited(out, "--out")
     found = guess_vocabulary(file, name or file.stem)
     words = found.vocabulary
     by_default = words.landmarks - found.estimated
@@ -182,7 +188,8 @@ def from_coco(
         warnings.append(f"Drawn as rectangles, for there are no landmarks to go by: {', '.join(found.as_boxes)}.")
     if found.without_drawing:
         warnings.append(f"Without a drawing, for a landmark has no label: {', '.join(found.without_drawing)}.")
-    write_text(out, vocabulary_yaml(words, "\n".join([*notes, *warnings])))
+    with new_file_with_digest(out) as draft:
+        draft.write_text(vocabulary_yaml(words, "\n".join([*notes, *warnings, NO_DIGEST])), "utf-8")
     if as_json:
         facts = {"categories": len(words.categories), "landmarks": words.landmarks, "mirror_pairs": found.pairs}
         sigmas = {"sigmas_estimated": found.estimated, "sigmas_by_default": by_default}

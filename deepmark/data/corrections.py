@@ -86,10 +86,19 @@ def write_corrections(path: Path, corrections: Sequence[Correction]) -> None:
 
 
 def read_corrections(path: Path) -> list[Correction]:
-    """The rows of the file; raises DeepmarkError where it is missing, damaged, or of something else."""
-    table = read_table(path, MAKER)
+    """The rows of the file, and none where nobody has decided anything: the file is not there.
+
+    Raises DeepmarkError where it is damaged, or of something else.
+    """
+    if not path.exists():
+        return []
+    remedy = (
+        f"DVC keeps its versions: `dvc checkout --force {path}.dvc` puts the last one back, and an earlier one after "
+        f"`git checkout COMMIT {path}.dvc`. Without DVC, move the file away and give `{MAKER}` the answers again."
+    )
+    table = read_table(path, MAKER, remedy=remedy)
     if table.schema.names != SCHEMA.names:
-        raise DeepmarkError(f"{path}: holds no corrections. `{MAKER} FILE` makes them.")
+        raise DeepmarkError(f"{path}: holds no corrections. {remedy}")
     try:
         return [
             Correction(**row | {"decision": Decision(row["decision"]), "action": Action(row["action"])})
@@ -97,7 +106,7 @@ def read_corrections(path: Path) -> list[Correction]:
         ]
     except ValueError as error:
         raise DeepmarkError(
-            f"{path}: {error}. This release knows no such word; `{MAKER} FILE` makes the file."
+            f"{path}: {error}, a word that this release does not know. Use the release that wrote it. {remedy}"
         ) from None
 
 

@@ -31,27 +31,28 @@ def write_table(path: Path, table: pa.Table) -> None:
         writer.write_table(table)
 
 
-def open_parquet(path: Path, maker: str) -> pq.ParquetFile:
+def open_parquet(path: Path, maker: str, *, remedy: str | None = None) -> pq.ParquetFile:
     """The opened file, whose digest is right, if it has one; checksums of pages are verified as they are read.
 
-    Raises DeepmarkError, naming `maker`, the command that makes the file, where it is missing, damaged or not Parquet.
+    Raises DeepmarkError, naming `maker`, the command that makes the file, where it is missing, damaged or not Parquet;
+    `remedy` says what to do about damage where running that command again does not help.
     """
     try:
-        check_digest(path, f"Run `{maker}` again.")
+        check_digest(path, remedy or f"Run `{maker}` again.")
         return pq.ParquetFile(path, page_checksum_verification=True)
     except FileNotFoundError:
         raise DeepmarkError(f"{path}: no such file. `{maker}` makes it.") from None
     except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, maker, error) from None
+        raise _damaged(path, maker, error, remedy) from None
 
 
 @contextmanager
-def told_as_damage(path: Path, maker: str) -> Iterator[None]:
-    """Turn errors of Arrow about pages of a file into a DeepmarkError that names `maker`."""
+def told_as_damage(path: Path, maker: str, *, remedy: str | None = None) -> Iterator[None]:
+    """Turn errors of Arrow about pages of a file into a DeepmarkError that names `maker`, or the remedy."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, maker, error) from None
+        raise _damaged(path, maker, error, remedy) from None
 
 
 def iter_batches(file: pq.ParquetFile, rows: int) -> Iterator[pa.RecordBatch]:
@@ -63,9 +64,9 @@ def iter_batches(file: pq.ParquetFile, rows: int) -> Iterator[pa.RecordBatch]:
         yield from file.iter_batches(batch_size=rows, row_groups=[group])
 
 
-def read_table(path: Path, maker: str) -> pa.Table:
+def read_table(path: Path, maker: str, *, remedy: str | None = None) -> pa.Table:
     """A whole file; raises DeepmarkError as `open_parquet` does."""
-    with open_parquet(path, maker) as file, told_as_damage(path, maker):
+    with open_parquet(path, maker, remedy=remedy) as file, told_as_damage(path, maker, remedy=remedy):
         return file.read()
 
 
@@ -80,6 +81,6 @@ def vocabulary_of(schema: pa.Schema, where: object) -> Vocabulary:
     return restored_vocabulary((schema.metadata or {}).get(_VOCABULARY.encode()), where)
 
 
-def _damaged(path: Path, maker: str, error: Exception) -> DeepmarkError:
+def _damaged(path: Path, maker: str, error: Exception, remedy: str | None) -> DeepmarkError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return DeepmarkError(f"{path}: damaged, or not Parquet ({reason}). Run `{maker}` again.")
+    return DeepmarkError(f"{path}: damaged, or not Parquet ({reason}). {remedy or f'Run `{maker}` again.'}")

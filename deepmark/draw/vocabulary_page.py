@@ -23,8 +23,8 @@ td,th{text-align:left;padding:.1rem .9rem .1rem 0}
 """
 
 
-def vocabulary_page(vocabulary: Vocabulary) -> str:
-    """The page as HTML that needs no other file."""
+def vocabulary_page(vocabulary: Vocabulary, generator: str) -> str:
+    """The page as HTML that needs no other file; `generator` is the program that its metadata name."""
     count = len(vocabulary.categories)
     title = f"{vocabulary.name}: {count} categor{'y' if count == 1 else 'ies'}, {vocabulary.landmarks} landmarks"
     explanation = (
@@ -34,7 +34,8 @@ def vocabulary_page(vocabulary: Vocabulary) -> str:
     )
     sections = "".join(map(_section, vocabulary.categories))
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="generator" content="{escape(generator)}"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head>\n<body><h1>{escape(title)}</h1><p>{explanation}</p>\n{sections}</body></html>\n"
     )
 

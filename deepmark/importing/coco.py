@@ -1,63 +1,170 @@
-"""COCO data sets of a team's own: any ids, keypoints of the category alone or of all, masks left out with a word."""
+"""COCO data sets of a team's own: any ids, landmarks told by their names, masks left out with a word.
 
-from collections.abc import Iterator
+A fault of one entry sets its image aside and nothing else; a label whose image cannot be told is reported by itself.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from deepmark.data.coco.dataset import own_keypoints, read_coco
+from deepmark.data.coco.convert import coco_categories
+from deepmark.data.coco.dataset import OTHERS, are_numbers, coco_sections, find_keypoints
+from deepmark.data.ingest.strict_json import short_repr
 from deepmark.errors import DeepmarkError
-from deepmark.importing.labelled import LabelledGarment, LabelledImage, UnusableError, category_named
-from deepmark.vocabulary import Vocabulary
+from deepmark.importing.labelled import LabelledGarment, LabelledImage, UnplacedLabel, UnusableError, category_named
+from deepmark.labels.file_format import other_format
+from deepmark.shapes import Float64
+from deepmark.vocabulary import Category, Vocabulary
+
+_Id = int | str
 
 
-def read_own_coco(file: Path, images: Path, vocabulary: Vocabulary) -> Iterator[LabelledImage]:
-    """The images of a COCO file, whose categories are told by their names.
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A category of the file."""
+
+    category: Category
+
+    names: tuple[str, ...] | None
+    """Its landmarks in the order of its annotations; None where that is the vocabulary's, or the flat list's."""
+
+
+def read_own_coco(file: Path, images: Path, vocabulary: Vocabulary) -> Iterator[LabelledImage | UnplacedLabel]:
+    """The images of a COCO file, whose categories and landmarks are told by their names.
 
     Raises DeepmarkError where it is no COCO file.
     """
-    dataset = read_coco(file, vocabulary)
-    names = {entry["id"]: entry.get("name") for entry in dataset.categories}
-    places: dict[int, list[int]] = {image["id"]: [] for image in dataset.images}
-    for place, fields in enumerate(dataset.annotations):
-        places[fields["image_id"]].append(place)
-    for image in dataset.images:
-        name = str(image.get("file_name") or f"id {image['id']}")
-        notes: list[str] = []
-        garments = []
-        fault = ""
-        for place in places[image["id"]]:
-            fields = dataset.annotations[place]
-            try:
-                if fields.get("iscrowd"):
-                    raise UnusableError("has a crowd, which is no garment")
-                attributes = fields.get("attributes")
-                if isinstance(attributes, dict) and attributes.get("rotation"):
-                    raise UnusableError("has a box that is turned")
-                category = category_named(names[fields["category_id"]], vocabulary)
-                x, y, width, height = fields["bbox"]
-                landmarks = own_keypoints(dataset, place, category)
-                if not np.isin(landmarks[:, 2], (0, 1, 2)).all():
-                    raise UnusableError("has a landmark whose visibility is not 0, 1 or 2")
-            except UnusableError as error:
-                fault = str(error)
-                break
-            except DeepmarkError as error:
-                fault = str(error).partition(": ")[2]
-                break
-            notes += ["mask left out"] * isinstance(fields.get("segmentation"), dict)
-            notes += ["polygon left out"] * (
-                isinstance(fields.get("segmentation"), list) and bool(fields["segmentation"])
-            )
-            landmarks = np.where(landmarks[:, 2:] > 0, landmarks, 0.0)
-            box = np.array([x, y, x + width, y + height], np.float64)
-            garments.append(LabelledGarment(category=category, box=box, landmarks=landmarks))
-        yield LabelledImage(
-            name=name, file=images / name, size=_size(image), garments=tuple(garments), fault=fault, notes=tuple(notes)
-        )
+    try:
+        sections = coco_sections(file, vocabulary)
+    except DeepmarkError as error:
+        raise (other_format(file, "a COCO data set") or error) from None
+    kinds = _kinds(sections["categories"], vocabulary)
+    known = Counter(map(_id, sections["images"]))
+    labels: dict[_Id, list[tuple[int, dict[str, Any]]]] = {}
+    for place, fields in enumerate(sections["annotations"]):
+        owner = _id(fields, "image_id")
+        if owner is not None and owner in known:
+            labels.setdefault(owner, []).append((place, fields))
+        elif owner is None:
+            yield UnplacedLabel(name=f"annotations[{place}]", reason="has no image_id: some image lacks this label")
+        else:
+            reason = f"its image_id is {short_repr(owner)}, and the file names no such image"
+            yield UnplacedLabel(name=f"annotations[{place}]", reason=reason)
+    for place, entry in enumerate(sections["images"]):
+        own = _id(entry)
+        name = entry.get("file_name") if isinstance(entry, dict) else None
+        if own is None or known[own] > 1 or not isinstance(name, str) or not name:
+            fault = "has no file_name" if own is not None and known[own] == 1 else "has no id of its own"
+            yield LabelledImage(name=str(name or f"images[{place}]"), file=images, fault=fault)
+        else:
+            yield _labelled(entry, images / name, labels.get(own, []), kinds, vocabulary)
 
 
-def _size(image: dict[str, Any]) -> tuple[int, int] | None:
-    height, width = image.get("height"), image.get("width")
+def _id(entry: Any, field: str = "id") -> _Id | None:
+    """The id in a field of an entry; None where there is none."""
+    value = entry.get(field) if isinstance(entry, dict) else None
+    return value if isinstance(value, int | str) and not isinstance(value, bool) else None
+
+
+def _kinds(entries: list[Any], vocabulary: Vocabulary) -> dict[_Id, _Kind | str]:
+    """The categories of the file by their ids; for one that cannot be used, why."""
+    kinds: dict[_Id, _Kind | str] = {}
+    for entry in entries:
+        number = _id(entry)
+        if number is not None:
+            kind = _kind(entry, vocabulary)
+            twice = kinds.get(number, kind) != kind
+            kinds[number] = f"has a garment of category {short_repr(number)}, which the file names twice"
+            kinds[number] = kinds[number] if twice else kind
+    return kinds
+
+
+def _kind(entry: dict[str, Any], vocabulary: Vocabulary) -> _Kind | str:
+    by_coco_name = {category.coco_name: category for category in vocabulary.categories}
+    try:
+        category = by_coco_name.get(str(entry.get("name"))) or category_named(entry.get("name"), vocabulary)
+    except UnusableError as error:
+        return str(error)
+    names = entry.get("keypoints")
+    if not isinstance(names, list) or not names or names == coco_categories(vocabulary)[0]["keypoints"]:
+        return _Kind(category, None)
+    if names in (list(category.parts), [str(number) for number in range(1, category.landmarks + 1)]):
+        return _Kind(category, None)
+    for name in names:
+        if name not in category.parts or names.count(name) > 1:
+            fault = "twice" if name in category.parts else f"which has no such landmark in {vocabulary.name}"
+            return f'has a keypoint {short_repr(name)} of "{category.name}", {fault}'
+    return _Kind(category, tuple(names))
+
+
+def _labelled(
+    entry: dict[str, Any],
+    file: Path,
+    labels: list[tuple[int, dict[str, Any]]],
+    kinds: Mapping[_Id, _Kind | str],
+    vocabulary: Vocabulary,
+) -> LabelledImage:
+    name, garments, notes = entry["file_name"], [], []
+    for place, fields in labels:
+        try:
+            garments.append(_garment(fields, kinds, vocabulary))
+        except UnusableError as error:
+            return LabelledImage(name=name, file=file, fault=f"{error} (annotations[{place}])")
+        polygons = fields.get("segmentation")
+        notes += ["mask left out"] * isinstance(polygons, dict)
+        notes += ["polygon left out"] * (isinstance(polygons, list) and bool(polygons))
+    return LabelledImage(name=name, file=file, size=_size(entry), garments=tuple(garments), notes=tuple(notes))
+
+
+def _size(entry: dict[str, Any]) -> tuple[int, int] | None:
+    height, width = entry.get("height"), entry.get("width")
     return (height, width) if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0 else None
+
+
+def _garment(fields: dict[str, Any], kinds: Mapping[_Id, _Kind | str], vocabulary: Vocabulary) -> LabelledGarment:
+    if fields.get("iscrowd"):
+        raise UnusableError("has a crowd, which is no garment")
+    attributes = fields.get("attributes")
+    if isinstance(attributes, dict) and attributes.get("rotation"):
+        raise UnusableError("has a box that is turned")
+    number = _id(fields, "category_id")
+    unknown = f"has a garment of category {short_repr(fields.get('category_id'))}, which the file does not name"
+    kind = unknown if number is None else kinds.get(number, unknown)
+    if isinstance(kind, str):
+        raise UnusableError(kind)
+    if not are_numbers(fields.get("bbox"), 4):
+        found = short_repr(fields.get("bbox"))
+        raise UnusableError(f"has a 'bbox' that should be four numbers x, y, width, height, found {found}")
+    x, y, width, height = fields["bbox"]
+    landmarks = _landmarks(fields.get("keypoints"), kind, vocabulary)
+    if not np.isin(landmarks[:, 2], (0, 1, 2)).all():
+        raise UnusableError("has a landmark whose visibility is not 0, 1 or 2")
+    return LabelledGarment(
+        category=kind.category,
+        box=np.array([x, y, x + width, y + height], np.float64),
+        landmarks=np.where(landmarks[:, 2:] > 0, landmarks, 0.0),
+    )
+
+
+def _landmarks(keypoints: Any, kind: _Kind, vocabulary: Vocabulary) -> Float64[np.ndarray, "k 3"]:
+    """x, y, v in the order of the vocabulary; those that the file does not have are not labelled."""
+    landmarks = np.zeros((kind.category.landmarks, 3))
+    if keypoints is None or (isinstance(keypoints, list) and not keypoints):
+        return landmarks
+    if kind.names is None:
+        found = find_keypoints(keypoints, kind.category, vocabulary)
+        if isinstance(found, str):
+            own, every = 3 * kind.category.landmarks, 3 * vocabulary.landmarks
+            raise UnusableError(
+                found if found == OTHERS else f"has 'keypoints' that should be {own} or {every} numbers"
+            )
+        return found
+    values = keypoints.tolist() if isinstance(keypoints, np.ndarray) else keypoints
+    if not are_numbers(values, 3 * len(kind.names)):
+        raise UnusableError(f"has 'keypoints' that should be {3 * len(kind.names)} numbers x, y, v")
+    landmarks[[kind.category.parts.index(name) for name in kind.names]] = np.reshape(values, (-1, 3))
+    return landmarks

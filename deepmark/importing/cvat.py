@@ -15,6 +15,7 @@ import numpy as np
 
 from deepmark.errors import DeepmarkError
 from deepmark.importing.labelled import LabelledGarment, LabelledImage, UnusableError, category_named
+from deepmark.labels.file_format import other_format
 from deepmark.vocabulary import Category, Vocabulary
 
 _KNOWN = {"box", "skeleton", "tag"}
@@ -22,15 +23,19 @@ _KNOWN = {"box", "skeleton", "tag"}
 
 def read_cvat(file: Path, images: Path, vocabulary: Vocabulary) -> Iterator[LabelledImage]:
     """The images of an annotations.xml. Raises DeepmarkError where it is none."""
-    data = file.read_bytes()
+    data, expected, remedy = file.read_bytes(), "CVAT for images", "Export as CVAT for images 1.1."
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        raise DeepmarkError(f"{file}: declares entities, which CVAT's files do not.")
+        raise DeepmarkError(f"{file}: declares entities, which CVAT's files do not. {remedy}")
     try:
         root = ElementTree.fromstring(data)
     except ElementTree.ParseError as error:
-        raise DeepmarkError(f"{file}: is not XML ({error}). Export as CVAT for images 1.1.") from None
+        wrong = DeepmarkError(f"{file}: is not XML ({error}). {remedy}")
+        raise (other_format(file, expected) or wrong) from None
     if root.tag != "annotations":
-        raise DeepmarkError(f"{file}: has <{root.tag}>, and CVAT for images has <annotations>.")
+        wrong = DeepmarkError(f"{file}: has <{root.tag}>, and CVAT for images has <annotations>. {remedy}")
+        raise other_format(file, expected) or wrong
+    if root.find("image") is None:
+        raise other_format(file, expected) or DeepmarkError(f"{file}: names no image. {remedy}")
     for image in root.iter("image"):
         name = image.get("name", "")
         try:

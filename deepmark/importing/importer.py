@@ -1,12 +1,13 @@
 """Writes labelled images as raw data: every image of the source becomes one, or is set aside with a reason."""
 
-import csv
+import hashlib
 import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,18 @@ from deepmark.data.ingest.ingest import write_raw_vocabulary
 from deepmark.data.ingest.strict_json import InvalidInputError
 from deepmark.data.ingest.validate import jpeg_size
 from deepmark.errors import DeepmarkError
-from deepmark.files import new_folder
+from deepmark.files import new_file, new_folder
 from deepmark.geometry import box_areas, clip_boxes
 from deepmark.images import open_image
 from deepmark.images.file_kinds import JPEG
-from deepmark.importing.labelled import LabelledGarment, LabelledImage
+from deepmark.importing.earlier import Imported, earlier_import, write_csv, write_imported
+from deepmark.importing.labelled import LabelledGarment, LabelledImage, UnplacedLabel
 from deepmark.importing.split import SPLITS, group_of, group_pattern, split_of
 from deepmark.schema import SUBSETS, Frame
 from deepmark.vocabulary import Vocabulary
 
 _CHUNK = 32
 """Images per task of a worker."""
-
-LISTS = "imported.csv", "set_aside.csv"
-"""In each split's folder, where its images come from; and in the folder of the raw data, what was not taken."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,77 +57,89 @@ class _Placed:
     number: int
     split: str
 
+    def file(self, folder: Path, kind: str, suffix: str) -> Path:
+        return folder / self.split / kind / f"{self.number:06d}{suffix}"
+
 
 def import_images(
-    labelled: Iterable[LabelledImage],
+    labelled: Iterable[LabelledImage | UnplacedLabel],
     raw: Path,
     vocabulary: Vocabulary,
     *,
+    set_aside: Path,
     shares: SplitShares,
     engine: Engine,
+    replace: bool = False,
     progress: Callable[[int], None] = lambda count: None,
 ) -> dict[str, Any]:
-    """Write raw/train, raw/validation and perhaps raw/test, whole or not at all, and the lists of what went where.
+    """Write raw/train, raw/validation and perhaps raw/test, whole or not at all; the file `set_aside` lists the rest.
 
-    Numbers are given in the order of the names. Returns counts: in_source = the images of all splits + set_aside.
+    An image that was imported before keeps its number, which `replace` allows to do; new ones get numbers in the order
+    of their names. Returns counts: in_source = the images of all splits + set_aside.
 
-    Raises DeepmarkError where one of the folders is there already, and where no image for training or validation is
-    left.
+    Raises DeepmarkError where the folder holds something already, and where no image for training or validation is
+    left; then the list of those set aside is written all the same.
     """
-    for split in SPLITS:
-        if (raw / split).exists():
-            raise DeepmarkError(f"{raw / split}: is there already. Move it away, or import into a new workspace.")
-    pattern, aside, notes = group_pattern(shares.group_by), [], Counter[str]()
-    taken: list[_Placed] = []
-    seen: set[str] = set()
-    every = sorted(labelled, key=lambda one: one.name)
-    for number, image in enumerate(every, 1):
-        fault = image.fault or ("is in the source twice" if image.name in seen else _fault(image))
-        seen.add(image.name)
-        if fault:
-            aside.append((image.name, fault))
-            continue
-        group = group_of(image.name, pattern)
-        split = image.split or split_of(group, validation=shares.validation, test=shares.test)
-        taken.append(_Placed(image, number, split))
-    with ExitStack() as stack:
-        drafts = {split: stack.enter_context(new_folder(raw / split)) for split in sorted({one.split for one in taken})}
-        for draft in drafts.values():
-            (draft / "image").mkdir()
-            (draft / "annos").mkdir()
-            write_raw_vocabulary(draft, vocabulary)
-        items = 0
-        written: dict[str, list[tuple[int, str]]] = {split: [] for split in drafts}
-        for one, fault in _place_all(taken, drafts, engine, progress):
-            if fault:
-                aside.append((one.image.name, fault))
-                continue
-            text = json.dumps(_annotation(one))
-            (drafts[one.split] / f"annos/{one.number:06d}.json").write_text(text, "utf-8")
-            written[one.split].append((one.number, one.image.name))
-            notes.update(one.image.notes)
-            items += len(one.image.garments)
-        for split, rows in written.items():
-            _write_list(drafts[split] / LISTS[0], ("number", "image"), rows)
-        empty = [split for split in ("train", "validation") if not written.get(split)]
-        if empty:
-            first = f" The first of those set aside: {aside[0][0]}: {aside[0][1]}." if aside else ""
+    pattern, earlier = group_pattern(shares.group_by), earlier_import(raw, replace=replace)
+    found = list(labelled)
+    images = [one for one in found if isinstance(one, LabelledImage)]
+    unplaced = [(one.name, one.reason) for one in found if isinstance(one, UnplacedLabel)]
+    chosen, aside = _chosen(images)
+    taken = _numbered(chosen, {row.image: row.number for row in earlier}, shares)
+    with new_folder(raw.resolve()) as draft:
+        written, failed = _write(taken, draft, vocabulary, engine, progress)
+        aside += failed
+        with new_file(set_aside) as listed:
+            write_csv(listed, ("image", "reason"), sorted(aside + unplaced))
+        splits = Counter(one.split for one in written)
+        if empty := [split for split in ("train", "validation") if not splits[split]]:
+            told = f" ({set_aside} says why)" if aside else ""
             raise DeepmarkError(
-                f"{len(every)} images in the source, {len(aside)} set aside, none is left for {' and '.join(empty)}."
-                f"{first} Nothing was written."
+                f"{len(images)} images in the source, {len(aside)} set aside{told}, none is left for "
+                f"{' and '.join(empty)}. Give more images that can be used, or other shares. Nothing was imported."
             )
-    _write_list(raw / LISTS[1], ("image", "reason"), sorted(aside))
-    assert len(every) == len(aside) + sum(map(len, written.values()))
+        write_imported(draft, _list(written, draft, earlier))
+    assert len(images) == len(aside) + len(written)
+    notes = Counter(note for one in written for note in one.image.notes)
     return {
-        "in_source": len(every),
-        **{split: len(rows) for split, rows in written.items()},
+        "in_source": len(images),
+        **{split: splits[split] for split in SPLITS if splits[split]},
         "set_aside": len(aside),
-        "items": items,
+        **({"labels_without_image": len(unplaced)} if unplaced else {}),
+        "items": sum(len(one.image.garments) for one in written),
         "notes": dict(sorted(notes.items())),
         **({"first_set_aside": ": ".join(min(aside))} if aside else {}),
         **({"in_no_group": sum(not pattern.search(one.image.name) for one in taken)} if pattern else {}),
+        **({"as_before": len({one.image.name for one in written} & {row.image for row in earlier})} if earlier else {}),
         "folder": str(raw),
     }
+
+
+def _chosen(images: Sequence[LabelledImage]) -> tuple[list[LabelledImage], list[tuple[str, str]]]:
+    """The images that can be used, by name, and those that cannot with the reasons.
+
+    Of several with one name, one that has all labels is taken; where their labels differ, none.
+    """
+    chosen, aside = [], []
+    for name, same in groupby(sorted(images, key=lambda one: one.name), key=lambda one: one.name):
+        usable = []
+        for one in same:
+            if fault := one.fault or _fault(one):
+                aside.append((name, fault))
+            else:
+                usable.append(one)
+        differ = any(not _same_labels(usable[0], one) for one in usable)
+        reason = "is in the source twice" + (", with different labels" if differ else "")
+        aside += [(name, reason) for _ in usable[0 if differ else 1 :]]
+        chosen += usable[: 0 if differ else 1]
+    return chosen, aside
+
+
+def _same_labels(one: LabelledImage, other: LabelledImage) -> bool:
+    return len(one.garments) == len(other.garments) and all(
+        a.category is b.category and np.array_equal(a.box, b.box) and np.array_equal(a.landmarks, b.landmarks)
+        for a, b in zip(one.garments, other.garments, strict=True)
+    )
 
 
 def _fault(image: LabelledImage) -> str:
@@ -143,13 +154,60 @@ def _fault(image: LabelledImage) -> str:
     return ""
 
 
+def _numbered(images: Iterable[LabelledImage], known: dict[str, int], shares: SplitShares) -> list[_Placed]:
+    """The images with their splits and numbers: the known ones, then those above all that were ever given."""
+    pattern, free, taken = group_pattern(shares.group_by), count(max(known.values(), default=0) + 1), []
+    for image in images:
+        group = group_of(image.name, pattern)
+        split = image.split or split_of(group, validation=shares.validation, test=shares.test)
+        taken.append(_Placed(image, known[image.name] if image.name in known else next(free), split))
+    return taken
+
+
+def _write(
+    taken: Sequence[_Placed],
+    folder: Path,
+    vocabulary: Vocabulary,
+    engine: Engine,
+    progress: Callable[[int], None],
+) -> tuple[list[_Placed], list[tuple[str, str]]]:
+    """Write images and annotations; returns those that were written, and the names of the others with the reasons."""
+    written, failed = [], []
+    for split in {one.split for one in taken}:
+        for kind in ("image", "annos"):
+            (folder / split / kind).mkdir(parents=True)
+        write_raw_vocabulary(folder / split, vocabulary)
+    for one, fault in _place_all(taken, folder, engine, progress):
+        if fault:
+            failed.append((one.image.name, fault))
+        else:
+            one.file(folder, "annos", ".json").write_text(json.dumps(_annotation(one)), "utf-8")
+            written.append(one)
+    return written, failed
+
+
+def _list(written: Iterable[_Placed], folder: Path, earlier: Iterable[Imported]) -> list[Imported]:
+    gone = {row.image: replace(row, split="", annotation_sha256="") for row in earlier}
+    now = {
+        one.image.name: Imported(
+            number=one.number,
+            image=one.image.name,
+            split=one.split,
+            annotation_sha256=hashlib.sha256(one.file(folder, "annos", ".json").read_bytes()).hexdigest(),
+        )
+        for one in written
+    }
+    return list((gone | now).values())
+
+
 def _place_all(
-    taken: Sequence[_Placed], drafts: dict[str, Path], engine: Engine, progress: Callable[[int], None]
+    taken: Sequence[_Placed], folder: Path, engine: Engine, progress: Callable[[int], None]
 ) -> Iterator[tuple[_Placed, str]]:
     """Each image with the reason why it could not be placed, or nothing."""
     chunks = [taken[start : start + _CHUNK] for start in range(0, len(taken), _CHUNK)]
     pieces = [
-        [(one.image.file, one.number, one.image.size, drafts[one.split] / "image") for one in chunk] for chunk in chunks
+        [(one.image.file, one.number, one.image.size, folder / one.split / "image") for one in chunk]
+        for chunk in chunks
     ]
     with closing(engine.map_in_order(_place, pieces)) as placed:
         for chunk, faults in zip(chunks, placed, strict=True):
@@ -194,11 +252,3 @@ def _item(garment: LabelledGarment) -> dict[str, Any]:
 
 def _plain(values: np.ndarray) -> list[float]:
     return [int(value) if value == int(value) else round(value, 4) for value in values.ravel().tolist()]
-
-
-def _write_list(path: Path, names: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows(rows)

@@ -47,6 +47,16 @@ class LabelledImage:
     """What the format could say and records cannot, in words for counting."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnplacedLabel:
+    """A label that belongs to no image, or to none that can be told."""
+
+    name: str
+    """Its place in the source."""
+
+    reason: str
+
+
 def category_named(name: object, vocabulary: Vocabulary) -> Category:
     """The category of this name; raises UnusableError where the vocabulary has none."""
     category = vocabulary.by_name.get(str(name))

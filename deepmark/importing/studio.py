@@ -8,25 +8,34 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from deepmark.errors import DeepmarkError
 from deepmark.importing.labelled import LabelledGarment, LabelledImage
-from deepmark.labels.label_studio import latest, read_tasks, regions_of
+from deepmark.labels.label_studio import decisive, read_tasks, regions_of
 from deepmark.vocabulary import Vocabulary
 
 _KNOWN = {"rectanglelabels", "keypointlabels", "choices"}
+
+FURTHER = "further annotation of a task left out (that marked as ground truth is taken, else the latest)"
 
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 """What Label Studio puts before the name of a file that was uploaded."""
 
 
 def read_studio(file: Path, images: Path, vocabulary: Vocabulary) -> Iterator[LabelledImage]:
-    """The images of the tasks; each with its latest annotation, and none where nobody has labelled it.
+    """The images of the tasks, each with one annotation: that marked as ground truth, else the latest.
 
     Raises DeepmarkError where the file is no export of a project.
     """
     for place, task in enumerate(read_tasks(file)):
-        name, path = _file_of(task, images)
+        name, path = f"task {place + 1}", images
         try:
-            last = latest([one for one in task.get("annotations", []) if not one.get("was_cancelled")])
-            regions = [] if last is None else list(regions_of(last["result"], vocabulary, task, file, place))
+            name, path = _file_of(task, images)
+            annotations = [one for one in task.get("annotations", []) if not one.get("was_cancelled")]
+            taken = decisive(annotations)
+            if taken is None:
+                yield LabelledImage(name=name, file=path, fault="nobody has labelled it")
+                continue
+            regions = list(regions_of(taken["result"], vocabulary, task, file, place))
+            kinds = {str(one.get("type")) for one in taken["result"]} - _KNOWN
+            size = _size(taken)
         except DeepmarkError as error:
             yield LabelledImage(name=name, file=path, fault=str(error).partition(": ")[2])
             continue
@@ -37,13 +46,12 @@ def read_studio(file: Path, images: Path, vocabulary: Vocabulary) -> Iterator[La
         garments = tuple(
             LabelledGarment(category=one.category, box=one.box, landmarks=one.landmarks) for one in regions
         )
-        kinds = {str(one.get("type")) for one in (last or {}).get("result", [])} - _KNOWN
-        notes = tuple(f"{kind} left out" for kind in sorted(kinds))
-        yield LabelledImage(name=name, file=path, size=_size(last), garments=garments, notes=notes)
+        notes = [f"{kind} left out" for kind in sorted(kinds)] + [FURTHER] * (len(annotations) - 1)
+        yield LabelledImage(name=name, file=path, size=size, garments=garments, notes=tuple(notes))
 
 
-def _size(annotation: dict[str, Any] | None) -> tuple[int, int] | None:
-    for one in (annotation or {}).get("result", []):
+def _size(annotation: dict[str, Any]) -> tuple[int, int] | None:
+    for one in annotation["result"]:
         if "original_height" in one:
             return int(one["original_height"]), int(one["original_width"])
     return None

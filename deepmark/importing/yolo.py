@@ -16,6 +16,7 @@ import numpy as np
 from deepmark.errors import DeepmarkError
 from deepmark.images import open_image
 from deepmark.importing.labelled import LabelledGarment, LabelledImage, UnusableError, category_named
+from deepmark.labels.file_format import other_format
 from deepmark.vocabulary import Category, Vocabulary
 from deepmark.workspace.yaml_lines import load_yaml
 
@@ -24,13 +25,15 @@ _IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 def read_yolo(file: Path, vocabulary: Vocabulary) -> Iterator[LabelledImage]:
-    """The images of the splits that a data.yaml names.
+    """The images of the splits that a data.yaml names; one with `train` alone has no splits.
 
     Raises DeepmarkError where it is none, or has fewer landmarks than a category of the vocabulary.
     """
+    expected, remedy = "data.yaml of a YOLO data set", "Name the data.yaml beside its images and labels."
     values = load_yaml(file.read_text("utf-8", errors="replace"))
     if not isinstance(values, dict) or not isinstance(values.get("names"), dict | list):
-        raise DeepmarkError(f"{file}: is no data.yaml of a YOLO data set: it has no `names`.")
+        fault = DeepmarkError(f"{file}: is no {expected}: it has no `names`. {remedy}")
+        raise other_format(file, expected) or fault
     names = values["names"]
     classes = dict(enumerate(names)) if isinstance(names, list) else names
     if wrong := [key for key in classes if type(key) is not int]:
@@ -43,14 +46,18 @@ def read_yolo(file: Path, vocabulary: Vocabulary) -> Iterator[LabelledImage]:
                 f'{file}: kpt_shape has {count} landmarks, and "{name}" has {category.landmarks} in {vocabulary.name}.'
             )
     root = (file.parent / str(values.get("path") or ".")).resolve()
-    found = False
-    for key, split in _SPLITS.items():
-        for entry in _entries(values.get(key)):
-            found = True
+    entries = {split: _entries(values.get(key)) for key, split in _SPLITS.items()}
+    if not entries["train"] or (entries["test"] and not entries["validation"]):
+        key = "train" if not entries["train"] else "val"
+        raise DeepmarkError(
+            f"{file}: has no `{key}:`. Name its folder of images there; with `train:` alone, images are divided by "
+            "--validation, --test and --group-by."
+        )
+    for split, places in entries.items():
+        for entry in places:
             for image in _images(root / entry, file):
-                yield _labelled(image, root, split, classes, count, numbers, vocabulary)
-    if not found:
-        raise DeepmarkError(f"{file}: names no images: it has neither train, val nor test.")
+                own = split if entries["validation"] else None
+                yield _labelled(image, root, own, classes, count, numbers, vocabulary)
 
 
 def _shape(file: Path, shape: Any) -> tuple[int, int]:
@@ -86,7 +93,13 @@ def _label_file(image: Path) -> Path:
 
 
 def _labelled(
-    image: Path, root: Path, split: str, classes: dict[int, Any], count: int, numbers: int, vocabulary: Vocabulary
+    image: Path,
+    root: Path,
+    split: str | None,
+    classes: dict[int, Any],
+    count: int,
+    numbers: int,
+    vocabulary: Vocabulary,
 ) -> LabelledImage:
     name = str(image.relative_to(root)) if image.is_relative_to(root) else str(image)
     try:

@@ -32,7 +32,7 @@ Asked = dict[tuple[str, int], list[str]]
 def asked_by_audit(workspace: Workspace, limit: int) -> Asked:
     """The first images of the audit's list, but for items that somebody has decided about."""
     table = read_issues(require_file(workspace.issues_file, "deepmark audit"))
-    decided = {(each.split, each.image_id, each.item) for each in corrections_of(workspace)}
+    decided = {(each.split, each.image_id, each.item) for each in read_corrections(workspace.corrections_file)}
     asked: Asked = {}
     for row in table.to_pylist():
         if row["other"] is not None or (row["split"], row["image_id"], row["item"] or "") in decided:
@@ -49,7 +49,7 @@ def asked_for_uncertainty(workspace: Workspace, limit: int) -> Asked:
 
     Ranked by the number of mistakes that scores let expect: the sum over detections of min(score, 1 - score).
     """
-    decided = {(each.split, each.image_id) for each in corrections_of(workspace)}
+    decided = {(each.split, each.image_id) for each in read_corrections(workspace.corrections_file)}
     mistakes = {}
     for each in read_predictions(_predictions_file(workspace))[0]:
         scores = each.detections.scores[each.detections.scores >= FOUND_SCORE].astype(np.float64)
@@ -57,12 +57,6 @@ def asked_for_uncertainty(workspace: Workspace, limit: int) -> Asked:
             mistakes[each.image_id] = float(np.minimum(scores, 1 - scores).sum())
     ranked = sorted(mistakes, key=lambda image: (-mistakes[image], image))[:limit]
     return {(PREDICTED, image): [f"The model expects {mistakes[image]:.1f} mistakes here."] for image in ranked}
-
-
-def corrections_of(workspace: Workspace) -> list[Correction]:
-    """What people have decided so far."""
-    file = workspace.corrections_file
-    return read_corrections(file) if file.exists() else []
 
 
 def _predictions_file(workspace: Workspace) -> Path:
@@ -79,7 +73,7 @@ def make_tasks(workspace: Workspace, asked: Asked) -> list[LabelTask]:
     if wanted and file.exists():
         found = {each.image_id: each.detections for each in read_predictions(file)[0] if each.image_id in wanted}
     corrections: dict[tuple[str, int], list[Correction]] = {}
-    for each in corrections_of(workspace):
+    for each in read_corrections(workspace.corrections_file):
         corrections.setdefault((each.split, each.image_id), []).append(each)
     tasks = []
     for key, reasons in asked.items():

@@ -4,11 +4,13 @@ import json
 import math
 import subprocess
 from collections import Counter
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from deepmark.data.corrections import Action, Correction, item_text, merged, write_corrections
+from deepmark.data.corrections import Action, Correction, item_text, merged, read_corrections, write_corrections
 from deepmark.data.ingest.annotation import check_item
 from deepmark.data.ingest.strict_json import InvalidInputError
 from deepmark.data.ingest.validate import jpeg_size
@@ -17,11 +19,14 @@ from deepmark.files import file_sha256, new_folder, require_file, write_text
 from deepmark.labels import coco_tasks, label_studio, page_decisions
 from deepmark.labels.answers import corrections_of
 from deepmark.labels.choose import asked_by_audit, asked_for_uncertainty, make_tasks, raw_items
-from deepmark.labels.choose import corrections_of as decided
+from deepmark.labels.file_format import format_of
 from deepmark.schema import SPLITS, AskedFrom, LabelTool
 from deepmark.workspace.environment import tool
-from deepmark.workspace.ingest_inputs import CORRECTIONS, with_dependencies
+from deepmark.workspace.ingest_inputs import CORRECTIONS, check_dependencies, with_dependencies
 from deepmark.workspace.layout import Workspace
+
+RawItems = Callable[[str, int], dict[str, Any]]
+"""The items of an annotation file by split and image."""
 
 
 def export_tasks(
@@ -55,10 +60,14 @@ def import_answers(workspace: Workspace, path: Path, tool: LabelTool | None = No
     """Take the answers in a file into the workspace's corrections, in the place of earlier ones about the same items.
 
     What the file is, its content says; `tool` is what to call a COCO file's source. Raises DeepmarkError where it is no
-    such file, and where a new label is none that `ingest` takes.
+    such file, where nobody has answered anything in it, and where a new label is none that `ingest` takes.
     """
-    made, whole = _read(workspace, path, tool)
-    earlier = decided(workspace)
+    check_dependencies(workspace.root)  # corrections that DVC knows of and that are not here would be lost
+    earlier = read_corrections(workspace.corrections_file)
+    raw = cache(partial(raw_items, workspace))
+    made, whole, left_out = _read(workspace, path, tool, raw)
+    if not made:
+        raise DeepmarkError(f"{path}: nobody has decided anything in it, so nothing was written. Export it once it is.")
     latest: dict[tuple[str, int], float] = {}
     for each in earlier:
         latest[_key(each)] = max(_moment(each.at), latest.get(_key(each), 0.0))
@@ -66,8 +75,7 @@ def import_answers(workspace: Workspace, path: Path, tool: LabelTool | None = No
     mended = {(*_key(each), each.item) for each in earlier if each.action is not Action.NOTHING}
     kept = [each for each in earlier if _key(each) not in whole or _key(each) in older]
     made = [each for each in made if _key(each) not in older and (whole or (*_key(each), each.item) not in mended)]
-    for each in made:
-        _check(workspace, each)
+    _check(workspace, made, raw)
     every = merged(kept, made)
     write_corrections(workspace.corrections_file, every)
     _tell_dvc(workspace)
@@ -77,6 +85,7 @@ def import_answers(workspace: Workspace, path: Path, tool: LabelTool | None = No
         **{action.value: actions[action.value] for action in Action if actions[action.value]},
         "corrections": sum(each.action is not Action.NOTHING for each in every),
         **({"older_than_what_is_there": len(older)} if older else {}),
+        **({"further_answers_left_out": left_out} if left_out else {}),
         "file": str(workspace.corrections_file),
     }
 
@@ -93,24 +102,31 @@ def _moment(text: str) -> float:
         return 0.0
 
 
-def _check(workspace: Workspace, correction: Correction) -> None:
+def _check(workspace: Workspace, corrections: Iterable[Correction], raw: RawItems) -> None:
     """Raise DeepmarkError where a correction is of an image that is not there, or makes an item that ingest refuses."""
-    split, image = _key(correction)
-    where = f"image {image} of {split}, {correction.item}"
-    if split not in SPLITS:
-        raise DeepmarkError(f"{where}: there is no such split.")
-    raw = raw_items(workspace, split, image)
-    if correction.item and correction.action is not Action.ADD and correction.item not in raw:
-        raise DeepmarkError(f"{where}: its annotation file has no such item.")
-    if not correction.after:
-        return
-    try:
-        size = jpeg_size(image_file(workspace, split, image).read_bytes(), max_megapixels=math.inf)
-        check_item(correction.item, json.loads(correction.after), size=size, vocabulary=workspace.vocabulary)
-    except OSError as error:
-        raise DeepmarkError(f"{where}: its image cannot be read ({error.strerror or error}).") from None
-    except InvalidInputError as error:
-        raise DeepmarkError(f"{where}: what was made of it is no label: {error.reason}. Mend it in the tool.") from None
+
+    @cache
+    def size(split: str, image: int) -> tuple[int, int]:
+        return jpeg_size(image_file(workspace, split, image).read_bytes(), max_megapixels=math.inf)
+
+    for each in corrections:
+        where = f"image {each.image_id} of {each.split}, {each.item}"
+        if each.split not in SPLITS:
+            raise DeepmarkError(f"{where}: there is no such split.")
+        items = raw(each.split, each.image_id)
+        if each.item and each.action is not Action.ADD and each.item not in items:
+            raise DeepmarkError(f"{where}: its annotation file has no such item.")
+        if not each.after:
+            continue
+        try:
+            item = json.loads(each.after)
+            check_item(each.item, item, size=size(each.split, each.image_id), vocabulary=workspace.vocabulary)
+        except OSError as error:
+            raise DeepmarkError(f"{where}: its image cannot be read ({error.strerror or error}).") from None
+        except InvalidInputError as error:
+            raise DeepmarkError(
+                f"{where}: what was made of it is no label: {error.reason}. Mend it in the tool."
+            ) from None
 
 
 def _tell_dvc(workspace: Workspace) -> None:
@@ -127,35 +143,36 @@ def _tell_dvc(workspace: Workspace) -> None:
 
 
 def _read(
-    workspace: Workspace, path: Path, tool: LabelTool | None
-) -> tuple[list[Correction], dict[tuple[str, int], str]]:
-    """The decisions in a file, and the images of which it says all that is to be there, with when that was said."""
+    workspace: Workspace, path: Path, tool: LabelTool | None, raw: RawItems
+) -> tuple[list[Correction], dict[tuple[str, int], str], int]:
+    """The decisions in a file; the images of which it says all that is to be there, with when that was said; and the
+    number of answers that are left out, for there is another one of the same task."""
+    remedy = "Export from Label Studio as JSON, from CVAT as COCO Keypoints 1.0."
     try:
         content = json.loads(path.read_bytes())
     except OSError as error:
         raise DeepmarkError(f"{path}: {error.strerror or error}. Name the file that the tool exported.") from None
-    except ValueError:
-        raise DeepmarkError(
-            f"{path}: is not JSON. Export from Label Studio as JSON, from CVAT as COCO Keypoints 1.0."
-        ) from None
+    except (ValueError, RecursionError):
+        raise DeepmarkError(f"{path}: is {format_of(path)}, not JSON. {remedy}") from None
     if isinstance(content, dict) and content.get("format") == page_decisions.FORMAT:
-        return list(page_decisions.decisions_of(content, path)), {}
+        return list(page_decisions.decisions_of(content, path)), {}, 0
     if isinstance(content, list):
         answers = list(label_studio.read_answers(path, workspace.vocabulary))
     else:
         source = (tool or LabelTool.CVAT).value
-        answers = list(coco_tasks.read_answers(path, workspace.vocabulary, _items(workspace), source=source))
+        answers = list(coco_tasks.read_answers(path, workspace.vocabulary, _items(workspace, raw), source=source))
     whole = {(answer.split, answer.image_id): answer.at for answer in answers if not answer.unsure}
-    return [each for answer in answers for each in corrections_of(answer)], whole
+    left_out = sum(answer.left_out for answer in answers)
+    return [each for answer in answers for each in corrections_of(answer)], whole, left_out
 
 
 def image_file(workspace: Workspace, split: str, image: int) -> Path:
     return workspace.raw / split / "image" / f"{image:06d}.jpg"
 
 
-def _items(workspace: Workspace) -> coco_tasks.Items:
+def _items(workspace: Workspace, raw: RawItems) -> coco_tasks.Items:
     def items(split: str, image: int) -> tuple[str, dict[str, tuple[str, list[float]]]]:
-        found = raw_items(workspace, split, image)
+        found = raw(split, image)
         sha256 = file_sha256(require_file(image_file(workspace, split, image), "deepmark ingest"))
         return sha256, {name: (item_text(item), item["bounding_box"]) for name, item in found.items()}
 
@@ -164,7 +181,7 @@ def _items(workspace: Workspace) -> coco_tasks.Items:
 
 def drop_corrections(workspace: Workspace, image: int, item: str | None) -> int:
     """Take the decisions about an image, or one of its items, out of the corrections; returns how many these were."""
-    every = decided(workspace)
+    every = read_corrections(workspace.corrections_file)
     kept = [each for each in every if each.image_id != image or (item is not None and each.item != item)]
     if len(kept) == len(every):
         what = f"image {image}" + (f", {item}" if item else "")

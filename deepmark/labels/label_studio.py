@@ -18,6 +18,7 @@ import numpy as np
 from deepmark.data.ingest.strict_json import InvalidInputError, parse_json
 from deepmark.errors import DeepmarkError
 from deepmark.files import write_text
+from deepmark.labels.file_format import other_format
 from deepmark.labels.task import Answer, LabelTask, Region
 from deepmark.vocabulary import Category, Vocabulary
 
@@ -116,12 +117,13 @@ def _result(
 
 def read_tasks(path: Path) -> list[Any]:
     """The tasks in a JSON export of a project; raises DeepmarkError where it is none."""
+    expected, remedy = "the JSON export of a Label Studio project", "Export the project as JSON."
     try:
         tasks = parse_json(path.read_bytes())
     except InvalidInputError as error:
-        raise DeepmarkError(f"{path}: {error.reason}. Export the project as JSON.") from None
-    if not isinstance(tasks, list):
-        raise DeepmarkError(f"{path}: is no list of tasks. Export the project as JSON.")
+        raise (other_format(path, expected) or DeepmarkError(f"{path}: {error.reason}. {remedy}")) from None
+    if not isinstance(tasks, list) or not any(isinstance(one, dict) and "data" in one for one in tasks):
+        raise other_format(path, expected) or DeepmarkError(f"{path}: holds no task. {remedy}")
     return tasks
 
 
@@ -154,7 +156,8 @@ def _answer(task: Mapping[str, Any], vocabulary: Vocabulary, where: _Place) -> A
     known = task["data"].get("deepmark")
     if known is None:
         where.fail("was not made by `deepmark label export`", "Only tasks of this command say of which image they are.")
-    last = latest(task.get("annotations", []))
+    annotations = task.get("annotations", [])
+    last = decisive(annotations)
     if last is None:
         return None
     by = last.get("completed_by")
@@ -169,6 +172,7 @@ def _answer(task: Mapping[str, Any], vocabulary: Vocabulary, where: _Place) -> A
         source=SOURCE,
         reason=str(task["data"].get("reasons", "")),
         unsure=bool(last.get("was_cancelled")),
+        left_out=len(annotations) - 1,
     )
 
 
@@ -179,9 +183,9 @@ def regions_of(
     return _regions(results, vocabulary, _Place(path, task, place))
 
 
-def latest(annotations: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The annotation that was changed last; None where there is none."""
-    return max(reversed(annotations), key=_moment, default=None)
+def decisive(annotations: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Of a task's annotations, by whomever, that marked as ground truth, else that changed last; None without any."""
+    return max(reversed(annotations), key=lambda one: (bool(one.get("ground_truth")), _moment(one)), default=None)
 
 
 def _moment(annotation: Mapping[str, Any]) -> str:

@@ -76,3 +76,6 @@ class Answer:
     reason: str = ""
     unsure: bool = False
     """Somebody passed it over."""
+
+    left_out: int = 0
+    """Further annotations of the task, by other people or the same."""

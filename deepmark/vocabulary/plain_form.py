@@ -21,6 +21,13 @@ _DRAWING = ("outline", "aspect", *CONTOURS)
 _CATEGORY = ("name", "landmarks", *_DRAWING)
 _LANDMARK = ("name", "sigma", "mirror", "at")
 _NOT_IN_NAMES = frozenset('/\\,:;"<>|*?')
+_RESERVED = {
+    "all": "all categories together",
+    "background": "what is no garment",
+    "missed": "garments that were not detected",
+}
+"""Words that cannot be names of categories, in lower case."""
+
 _LONGEST_NAME = 60
 _MOST_CATEGORIES = 127  # files of records and predictions have 8 bits for the index
 _CLOSED = 3  # points that enclose an area
@@ -97,7 +104,7 @@ class _Reader:
         self.names_differ(parts, (*place, "landmarks"), "landmark")
         return Category(
             index=int(place[1]),
-            name=self.name(values["name"], (*place, "name")),
+            name=self.category_name(values["name"], (*place, "name")),
             landmarks=len(parts),
             start=start,
             mirror=self.mirror(landmarks, places, parts),
@@ -201,12 +208,25 @@ class _Reader:
         name = str(value)
         if not name.isprintable() or name != " ".join(name.split(" ")).strip() or not 0 < len(name) <= _LONGEST_NAME:
             raise self.error(
-                place, f"a name has 1 to {_LONGEST_NAME} printable characters and no space at its ends, found {name!r}."
+                place,
+                f"a name has 1 to {_LONGEST_NAME} printable characters and no space at its ends, found {name!r}."
+                f"{_advice(name)}",
             )
         if wrong := sorted(_NOT_IN_NAMES & set(name)):
             raise self.error(
-                place, f"{name!r} has a {wrong[0]!r}, which names of files and columns cannot have. Take it out."
+                place, f"{name!r} has a {wrong[0]!r}, which names of files and columns cannot have.{_advice(name)}"
             )
+        if name.startswith("."):
+            raise self.error(
+                place, f"{name!r} begins with a dot, as hidden files do, and folders above.{_advice(name)}"
+            )
+        return name
+
+    def category_name(self, value: Any, place: Place) -> str:
+        name = self.name(value, place)
+        if name.casefold() in _RESERVED:
+            what = _RESERVED[name.casefold()]
+            raise self.error(place, f"{name!r} stands for {what} in tables.{_advice(f'{name} garment')}")
         return name
 
     def names_differ(self, names: Iterable[str], place: Place, what: str) -> None:
@@ -245,6 +265,13 @@ class _Reader:
 
 def _choices(name: Any, parts: Sequence[str]) -> str:
     return nearest(str(name), parts) if parts else "The category has none: give its contours points, [x, y]."
+
+
+def _advice(name: str) -> str:
+    """Advice to take the nearest name that is allowed; nothing where none is left."""
+    allowed = "".join(letter if letter.isprintable() and letter not in _NOT_IN_NAMES else " " for letter in name)
+    found = " ".join(allowed.split()).lstrip(". ")[:_LONGEST_NAME].strip()
+    return f" Call it {found!r}." if found else " Give it another one."
 
 
 def _shown(value: Any) -> str:

@@ -79,6 +79,11 @@ class Workspace:
         return self.records / f"{split}.parquet"
 
     @property
+    def set_aside_file(self) -> Path:
+        """What the last `deepmark import` did not take, with the reasons."""
+        return self.root / "data/set_aside.csv"
+
+    @property
     def corrections_file(self) -> Path:
         """What people decided about labels; there once `deepmark label import` has made it."""
         return self.root / "data/corrections.parquet"

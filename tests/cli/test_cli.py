@@ -8,12 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 import typer
+from vocabularies import SMALL
 from workspaces import refused, set_params
 
 from deepmark import __version__, stages
 from deepmark.cli import demo
 from deepmark.cli.app import app
 from deepmark.schema import STRATEGIES
+from deepmark.vocabulary.vocabulary_file import vocabulary_yaml
 
 HEAVY = ("torch", "mlflow", "dagster", "pandas", "pyarrow", "numpy", "cv2", "pydantic")
 
@@ -212,6 +214,10 @@ def test_the_facts_of_a_new_workspace_and_of_the_demo_are_json_and_nothing_else(
     root = tmp_path / "new"
     made = deepmark("init", root, "--profile", "demo", "--json").facts
     assert made == {"workspace": str(root), "raw": str(root / "data/raw")}
+    assert f"Put DeepFashion2 into {root / 'data/raw'}; then `dvc repro`" in deepmark("init", root).out
+    (root / "vocabulary.yaml").write_text(vocabulary_yaml(SMALL), "utf-8")
+    assert "`deepmark import` puts images and labels of accessories into" in deepmark("init", root).out
+    (root / "vocabulary.yaml").unlink()
 
     def materialize(command, *, stdout, **_):
         assert stdout == 2

@@ -40,7 +40,7 @@ def test_a_workspace_shows_its_own_or_the_built_in_one(deepmark, file, tmp_path)
 
 
 def test_a_fault_is_told_with_its_line_and_exit_code_1(deepmark, file):
-    assert deepmark("vocabulary", "check", file).code == 0
+    assert "10 landmarks, nothing is wrong." in deepmark("vocabulary", "check", file).out
     file.write_text(file.read_text("utf-8").replace("mirror: left handle", "mirror: left bottom"))
 
     done = deepmark("vocabulary", "check", file)
@@ -59,6 +59,7 @@ def test_what_looks_like_an_oversight_is_told_and_no_fault(deepmark, file):
     done = deepmark("vocabulary", "check", file, "--json")
 
     assert done.code == 0
+    assert "landmarks, no fault, and 3 to look at, see above." in deepmark("vocabulary", "check", file).out
     assert json.loads(done.out)["oversights"] == [
         "bag: 'left handle' and 'right handle' are no mirror pair. Give both `mirror`?",
         "bag: the sigma of 'right bottom' is 0.5; usual are 0.005 to 0.15.",
@@ -76,11 +77,13 @@ def test_a_page_and_an_image_are_drawn_and_no_other_file_is_replaced(deepmark, f
     assert "http" not in page
     with PIL.Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size[0] > 1200
-    (tmp_path / "mine.png").write_text("mine")
-    assert (
-        "holds something else than a PNG image"
-        in deepmark("vocabulary", "draw", file, "--out", tmp_path / "mine.png").err
-    )
+    assert deepmark("vocabulary", "draw", file, "--out", tmp_path / "page.html").code == 0
+    assert deepmark("vocabulary", "draw", file, "--out", tmp_path / "sheet.png").code == 0
+    PIL.Image.new("RGB", (9, 9)).save(tmp_path / "mine.png")
+    (tmp_path / "mine.html").write_text("<!doctype html><title>Mine</title>")
+    for mine in ("mine.png", "mine.html"):
+        refused = deepmark("vocabulary", "draw", file, "--out", tmp_path / mine)
+        assert "holds something else than shapes that `deepmark vocabulary draw` drew" in refused.err
     assert "give a page, NAME.html" in deepmark("vocabulary", "draw", file, "--out", tmp_path / "a.pdf").err
 
 
@@ -112,6 +115,11 @@ def test_a_vocabulary_is_made_of_a_coco_file_and_says_what_was_guessed(deepmark,
     assert (made.name, [one.parts for one in made.categories]) == ("bags", [one.parts for one in SMALL.categories])
     again = deepmark("vocabulary", "from-coco", tmp_path / "bags.json", "--out", tmp_path / "vocabulary.yaml", "--json")
     assert json.loads(again.out)["sigmas_by_default"] == 10
+    edited = (tmp_path / "vocabulary.yaml").read_text().replace("name: bags", "name: my bags")
+    (tmp_path / "vocabulary.yaml").write_text(edited)
+    refused = deepmark("vocabulary", "from-coco", tmp_path / "bags.json", "--out", tmp_path / "vocabulary.yaml")
+    assert "has been edited since it was made, and would be replaced. Name another file." in refused.err
+    assert (tmp_path / "vocabulary.yaml").read_text() == edited
     (tmp_path / "vocabulary.yaml").write_text(vocabulary_yaml(made))
     refused = deepmark("vocabulary", "from-coco", tmp_path / "bags.json", "--out", tmp_path / "vocabulary.yaml")
     assert "holds something else than a vocabulary that from-coco made" in refused.err

@@ -15,6 +15,7 @@ from deepmark.compute.local import Local
 from deepmark.data.predictions import from_batch, read_predictions, to_table, write_predictions
 from deepmark.data.records import read_records, write_records
 from deepmark.data.shards.reader import ShardReader
+from deepmark.data.shards.web_dataset import web_dataset
 from deepmark.data.shards.writer import write_shards
 from deepmark.errors import DeepmarkError
 from deepmark.types import COLUMNS, Detections, garment_columns
@@ -61,6 +62,7 @@ def test_a_reader_of_shards_has_the_vocabulary_of_the_records(vocabulary, tmp_pa
     reader = ShardReader(written_shards(tmp_path, vocabulary))
 
     assert reader.vocabulary == vocabulary
+    assert web_dataset(tmp_path, "shards").decode("rgb8").vocabulary == vocabulary
     for record, jpeg in reader:
         assert same(record, random_record(vocabulary, record.id))
         assert jpeg == image_of(record.id)

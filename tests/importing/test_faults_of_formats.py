@@ -7,9 +7,9 @@ import pytest
 from vocabularies import SMALL, image_of
 
 from deepmark.errors import DeepmarkError
-from deepmark.importing.coco import read_own_coco
 from deepmark.importing.cvat import read_cvat
-from deepmark.importing.studio import read_studio
+from deepmark.importing.labelled import LabelledImage
+from deepmark.importing.studio import FURTHER, read_studio
 from deepmark.importing.yolo import read_yolo
 
 
@@ -58,7 +58,8 @@ def test_boxes_alone_and_images_without_labels_are_read(tmp_path):
         ({"kpt_shape": [5, 3]}, 'kpt_shape has 5 landmarks, and "shoe" has 6'),
         ({"kpt_shape": [6, 4]}, r"kpt_shape should be \[number of landmarks, 2 or 3\], found \[6, 4\]"),
         ({"train": "pictures"}, "pictures: no such folder or list of images"),
-        ({"train": None}, "names no images: it has neither train, val nor test"),
+        ({"train": None}, "has no `train:`. Name its folder of images there"),
+        ({"test": "images"}, "has no `val:`. Name its folder of images there; with `train:` alone, images are divided"),
     ],
 )
 def test_a_data_yaml_that_fits_nothing_is_refused(tmp_path, changes, message):
@@ -70,6 +71,10 @@ def test_a_data_yaml_that_fits_nothing_is_refused(tmp_path, changes, message):
     ("content", "message"),
     [
         ("<annotations", "is not XML"),
+        ("", "is an empty file, not CVAT for images. Was it copied whole"),
+        ("<annotations/>", "names no image. Export as CVAT for images 1.1"),
+        ("<annotations><track/></annotations>", "is CVAT for video, tracks over frames .* as CVAT for images 1.1"),
+        ('[{"data": {}}]', "is a Label Studio export, not CVAT for images. `deepmark import --from label-studio`"),
         ("<a/>", "has <a>, and CVAT for images has <annotations>"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><annotations/>', "declares entities"),
     ],
@@ -138,31 +143,56 @@ def test_a_task_that_nobody_has_answered_has_no_garments(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps([task]))
     (image,) = read_studio(tmp_path / "a.json", tmp_path, SMALL)
 
-    assert (image.name, image.garments, image.fault) == ("x y/a.jpg", (), "")
+    assert (image.name, image.garments, image.fault) == ("x y/a.jpg", (), "nobody has labelled it")
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("content", "message"),
     [
-        ({"category_id": 9}, 'has a garment "toga"'),
-        ({"iscrowd": 1}, "has a crowd"),
-        ({"keypoints": [1, 2]}, "'keypoints' should be"),
-        ({"keypoints": [1, 2, 5] * 4}, "has a landmark whose visibility is not 0, 1 or 2"),
+        ("", "is an empty file, not the JSON export of a Label Studio project"),
+        ("PK\x03\x04", "is a ZIP archive, not the JSON export of a Label Studio project. Unpack it"),
+        ('[{"id": 1, "image": "a.jpg", "annotation_id": 3}]', "is a JSON-MIN export of Label Studio, which does not"),
+        ('{"images": [], "annotations": []}', "is a COCO data set, not .* `deepmark import --from coco` reads it"),
+        ("[]", r"holds no task\. Export the project as JSON"),
+        ("{", "is not JSON"),
     ],
 )
-def test_an_image_of_coco_that_cannot_be_used_is_told_and_masks_are_left_out_with_a_word(tmp_path, changes, message):
-    entry = {"id": 1, "image_id": 7, "category_id": 5, "bbox": [1, 1, 9, 9], "keypoints": [3, 4, 2] * 4}
-    content = {
-        "images": [{"id": 7, "file_name": "a.jpg", "width": 60, "height": 80}],
-        "categories": [{"id": 5, "name": "bag"}, {"id": 9, "name": "toga"}],
-        "annotations": [entry | {"segmentation": {"counts": "x", "size": [80, 60]}}],
-    }
-    file = tmp_path / "a.json"
-    file.write_text(json.dumps(content))
-    (image,) = read_own_coco(file, tmp_path, SMALL)
-    assert (image.fault, image.notes) == ("", ("mask left out",))
+def test_a_file_that_is_no_export_of_label_studio_is_told(tmp_path, content, message):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(DeepmarkError, match=message):
+        list(read_studio(tmp_path / "a.json", tmp_path, SMALL))
 
-    content["annotations"] = [entry | changes]
-    file.write_text(json.dumps(content))
-    (image,) = read_own_coco(file, tmp_path, SMALL)
-    assert message in image.fault
+
+def test_a_yolo_data_set_without_splits_is_divided_by_us(tmp_path):
+    (image,) = read_yolo(yolo(tmp_path, "2 .5 .5 .2 .2"), SMALL)
+    assert image.split is None
+
+    kept = [one.split for one in read_yolo(yolo(tmp_path, "2 .5 .5 .2 .2", val="images"), SMALL)]
+    assert kept == ["train", "validation"]
+
+
+def test_further_annotations_of_a_task_are_counted(tmp_path):
+    size = {"original_width": 60, "original_height": 80}
+    box = {"x": 10, "y": 10, "width": 50, "height": 50, "rectanglelabels": ["hat"]}
+    result = [{"id": "a", "type": "rectanglelabels", "value": box, **size}]
+    older = {"result": result, "updated_at": "2026-01-01"}
+    later = {"result": [], "updated_at": "2026-01-02"}
+    task = {"data": {"image": "a.jpg"}, "annotations": [later, older, {"result": [], "was_cancelled": True}]}
+
+    def read(task: dict) -> LabelledImage:
+        (tmp_path / "a.json").write_text(json.dumps([task]))
+        (image,) = read_studio(tmp_path / "a.json", tmp_path, SMALL)
+        return image
+
+    assert (len(read(task).garments), read(task).notes) == (0, (FURTHER,))
+    older["ground_truth"] = True
+    assert (len(read(task).garments), read(task).notes) == (1, (FURTHER,))
+
+
+@pytest.mark.parametrize("broken", [5, None, {"data": [1]}, {"data": {"image": "a.jpg"}, "annotations": 5}])
+def test_a_task_that_is_no_task_sets_nothing_else_aside(tmp_path, broken):
+    (tmp_path / "a.json").write_text(json.dumps([broken, {"data": {"image": "b.jpg"}}]))
+    first, second = read_studio(tmp_path / "a.json", tmp_path, SMALL)
+
+    assert "is not as Label Studio writes it" in first.fault
+    assert second.name == "b.jpg"

@@ -1,8 +1,9 @@
 """The same labels in four formats become the same raw data, and what cannot be used is set aside with a reason."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -18,7 +19,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.importing.coco import read_own_coco
 from deepmark.importing.cvat import read_cvat
 from deepmark.importing.importer import SplitShares, import_images
-from deepmark.importing.labelled import LabelledImage
+from deepmark.importing.labelled import LabelledImage, UnplacedLabel
 from deepmark.importing.studio import read_studio
 from deepmark.importing.yolo import read_yolo
 from deepmark.params import IngestParams
@@ -26,6 +27,12 @@ from deepmark.types import ImageRecord
 
 RECORDS: list[ImageRecord] = [random_record(SMALL, number) for number in range(1, 13) if number % 4]
 SHARES = SplitShares(validation=0.4)
+
+
+def imported(labelled: Iterable[LabelledImage | UnplacedLabel], raw: Path, **options: Any) -> dict[str, Any]:
+    """Import in this process; the list of those set aside is beside the folder of the raw data."""
+    aside, usual = raw.parent / "set_aside.csv", {"shares": SHARES, "engine": Local(1)}
+    return import_images(labelled, raw, SMALL, set_aside=aside, **usual | options)
 
 
 def name_of(record: ImageRecord) -> str:
@@ -63,12 +70,12 @@ def yolo(folder: Path, images: Path) -> list[LabelledImage]:
     file = images.parent / "data.yaml"
     with file.open("w") as out:
         YAML().dump(content, out)
-    return [one_without_split(image) for image in read_yolo(file, SMALL)]
+    return [plainly_named(image) for image in read_yolo(file, SMALL)]
 
 
-def one_without_split(image: LabelledImage) -> LabelledImage:
-    """So that all formats are divided alike; that splits are kept has its own test."""
-    assert image.split == "train"
+def plainly_named(image: LabelledImage) -> LabelledImage:
+    """Under the name that the other formats give it."""
+    assert image.split is None
     name = Path(image.name).name
     return LabelledImage(name=name, file=image.file, size=image.size, garments=image.garments, fault=image.fault)
 
@@ -161,11 +168,11 @@ def test_the_images_become_records_and_all_are_accounted_for(origin, images, tmp
         LabelledImage(name="d other size.jpg", file=first.file, size=(7, 9), garments=first.garments),
         first,
     ]
-    facts = import_images([*labelled, *more], tmp_path / "raw", SMALL, shares=SHARES, engine=Local(1))
+    facts = imported([*labelled, *more], tmp_path / "raw")
 
     assert facts["items"] == sum(len(record.garments) for record in RECORDS)
     assert facts["in_source"] == len(RECORDS) + 5 == facts["train"] + facts["validation"] + facts["set_aside"]
-    aside = (tmp_path / "raw/set_aside.csv").read_text().splitlines()
+    aside = (tmp_path / "set_aside.csv").read_text().splitlines()
     assert len(aside) == 1 + facts["set_aside"] == 6
     words = ("is in the source twice", "no such file", "JPEG", "has no labelled garment", "outside the image")
     for line, word in zip(aside[1:], words, strict=True):
@@ -183,14 +190,9 @@ def test_an_image_stays_in_its_split_when_others_come_and_a_product_is_in_one(im
 
     def splits(number: int, chosen: list[LabelledImage]) -> dict[str, str]:
         raw = tmp_path / f"raw{number}"
-        import_images(chosen, raw, SMALL, shares=shares, engine=Local(1))
-        lists = {split: raw / split / "imported.csv" for split in ("train", "validation", "test")}
-        return {
-            line.split(",")[1]: split
-            for split, file in lists.items()
-            if file.exists()
-            for line in file.read_text().splitlines()[1:]
-        }
+        imported(chosen, raw, shares=shares)
+        lines = (raw / "imported.csv").read_text().splitlines()[1:]
+        return {line.split(",")[1]: line.split(",")[2] for line in lines}
 
     every = splits(1, labelled)
     assert set(every) == {image.name for image in labelled}
@@ -209,7 +211,7 @@ def test_splits_of_the_source_are_kept(images, tmp_path):
         )
         for place, image in enumerate(coco(tmp_path, images))
     ]
-    facts = import_images(labelled, tmp_path / "raw", SMALL, shares=SHARES, engine=Local(1))
+    facts = imported(labelled, tmp_path / "raw")
 
     assert (facts["train"], facts["validation"]) == (len(RECORDS) - 2, 2)
 
@@ -217,12 +219,12 @@ def test_splits_of_the_source_are_kept(images, tmp_path):
 def test_nothing_is_written_where_a_split_would_be_empty_or_is_there(images, tmp_path):
     labelled, raw = coco(tmp_path, images), tmp_path / "raw"
     with pytest.raises(DeepmarkError, match=r"1 images in the source, 0 set aside, none is left for "):
-        import_images(labelled[:1], raw, SMALL, shares=SHARES, engine=Local(1))
-    assert not raw.exists() or not list(raw.iterdir())
+        imported(labelled[:1], raw)
+    assert {path.name for path in tmp_path.iterdir()} == {"coco.json", "set_aside.csv"}
 
     (raw / "validation").mkdir(parents=True)
-    with pytest.raises(DeepmarkError, match=r"validation: is there already\. Move it away, or import into a new"):
-        import_images(labelled, raw, SMALL, shares=SHARES, engine=Local(1))
+    with pytest.raises(DeepmarkError, match=r"raw: is there already\. Move it away, or import into a new"):
+        imported(labelled, raw)
     assert [path.name for path in raw.iterdir()] == ["validation"]
 
 
@@ -242,4 +244,4 @@ def test_shares_that_leave_nothing_are_refused(values, message):
 def test_an_expression_that_names_no_group_is_refused(text, message, images, tmp_path):
     shares = SplitShares(group_by=text)
     with pytest.raises(DeepmarkError, match=message):
-        import_images(coco(tmp_path, images), tmp_path / "raw", SMALL, shares=shares, engine=Local(1))
+        imported(coco(tmp_path, images), tmp_path / "raw", shares=shares)

@@ -3,18 +3,15 @@
 import random
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_formats import READERS, RECORDS, SHARES, images, name_of
+from test_formats import READERS, RECORDS, images, imported, name_of
 from vocabularies import SMALL
 
-from deepmark.compute.local import Local
 from deepmark.errors import DeepmarkError
 from deepmark.importing.coco import read_own_coco
 from deepmark.importing.cvat import read_cvat
-from deepmark.importing.importer import import_images
 from deepmark.importing.labelled import LabelledImage
 from deepmark.importing.studio import read_studio
 from deepmark.importing.yolo import read_yolo
@@ -58,8 +55,7 @@ def mutated(text: str, chance: random.Random) -> str:
 
 def read(origin: str, folder: Path, images: Path) -> list[LabelledImage]:
     if origin == "yolo":
-        # divided by us: the file has one split, and a workspace needs two
-        return [replace(image, split=None) for image in read_yolo(images.parent / FILES[origin], SMALL)]
+        return list(read_yolo(images.parent / FILES[origin], SMALL))
     reader: Callable[..., object] = {"coco": read_own_coco, "label-studio": read_studio, "cvat": read_cvat}[origin]
     return list(reader(folder / FILES[origin], images, SMALL))  # type: ignore[call-overload]
 
@@ -78,7 +74,7 @@ def test_a_mutated_file_is_told_or_every_image_accounted_for(origin, images, tmp
         raw = tmp_path / f"raw{number}"
         try:
             found = read(origin, tmp_path, images)
-            facts = import_images(found, raw, SMALL, shares=SHARES, engine=Local(1))
+            facts = imported(found, raw)
             written = sum(len(list((raw / split / "annos").iterdir())) for split in ("train", "validation"))
             assert facts["in_source"] == len(found) == written + facts["set_aside"]
             taken += 1

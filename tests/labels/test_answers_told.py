@@ -5,15 +5,22 @@ import json
 import pytest
 from label_tasks import answered
 
+from deepmark.data.corrections import read_corrections
 from deepmark.errors import DeepmarkError
-from deepmark.labels.exchange import import_answers
+from deepmark.labels.exchange import drop_corrections, import_answers
+from deepmark.workspace.layout import Workspace
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is not JSON. Export from Label Studio as JSON, from CVAT as COCO Keypoints"),
-        ("[{}]", r"task 1 is not as Label Studio writes it \(KeyError: 'data'\)"),
+        ("{", "is text, not JSON. Export from Label Studio as JSON, from CVAT as COCO Keypoints"),
+        ("", "is an empty file, not JSON. Export from Label Studio as JSON"),
+        ("<annotations/>", "is CVAT for images, not JSON. Export from Label Studio as JSON, from CVAT as COCO"),
+        ("[{}]", "holds no task. Export the project as JSON"),
+        ("[]", "holds no task. Export the project as JSON"),
+        ('[{"id": 1, "image": "a.jpg", "annotation_id": 3}]', "is a JSON-MIN export of Label Studio, .* as JSON"),
+        ('[{"id": 4, "data": 5}]', r"task 4 is not as Label Studio writes it \(AttributeError"),
         ('[{"id": 4, "data": {"image": "a.jpg"}}]', "task 4 was not made by `deepmark label export`"),
         ('{"format": "deepmark decisions, version 1", "decisions": [{"split": "train"}]}', "decision 1 is not as"),
     ],
@@ -23,6 +30,61 @@ def test_a_file_of_something_else_is_told_and_nothing_is_written(asked, content,
     file.write_text(content, "utf-8")
 
     with pytest.raises(DeepmarkError, match=message):
+        import_answers(asked, file)
+    assert not asked.corrections_file.exists()
+
+
+def test_answers_that_nobody_has_given_are_told_and_nothing_is_written(asked):
+    tasks = json.loads(answered(asked).read_text("utf-8"))
+    file = asked.root / "unlabelled.json"
+    file.write_text(json.dumps([task | {"annotations": []} for task in tasks]), "utf-8")
+
+    with pytest.raises(DeepmarkError, match="nobody has decided anything in it, so nothing was written"):
+        import_answers(asked, file)
+    assert not asked.corrections_file.exists()
+
+
+def test_further_answers_to_a_task_are_counted_and_that_marked_as_ground_truth_is_taken(asked):
+    file = answered(asked)
+    tasks = json.loads(file.read_text("utf-8"))
+    first = tasks[0]["annotations"][0]
+    later = {"result": [], "completed_by": 8, "updated_at": "2026-02-01T10:00:00Z"}
+    tasks[0]["annotations"] = [first | {"ground_truth": True}, later]
+    file.write_text(json.dumps(tasks), "utf-8")
+
+    facts = import_answers(asked, file)
+
+    assert facts["further_answers_left_out"] == 1
+    assert "remove" not in facts
+    assert {each.by for each in read_corrections(asked.corrections_file)} == {"ada@example.com"}
+
+
+def damaged(workspace: Workspace) -> None:
+    data = bytearray(workspace.corrections_file.read_bytes())
+    data[len(data) // 2] ^= 1
+    workspace.corrections_file.write_bytes(data)
+
+
+@pytest.mark.parametrize("call", [import_answers, lambda asked, file: drop_corrections(asked, 2, None)])
+def test_damaged_corrections_are_told_with_the_way_back(asked, call):
+    file = answered(asked)
+    import_answers(asked, file)
+    damaged(asked)
+    before = asked.corrections_file.read_bytes()
+
+    with pytest.raises(
+        DeepmarkError, match=r"`dvc checkout --force .*corrections\.parquet\.dvc` puts the last one back"
+    ):
+        call(asked, file)
+    assert asked.corrections_file.read_bytes() == before
+
+
+def test_corrections_that_dvc_knows_of_and_are_not_here_are_not_begun_anew(asked):
+    file = answered(asked)
+    import_answers(asked, file)
+    asked.corrections_file.unlink()
+
+    with pytest.raises(DeepmarkError, match=r"corrections\.parquet: no such file, .* Put it back"):
         import_answers(asked, file)
     assert not asked.corrections_file.exists()
 

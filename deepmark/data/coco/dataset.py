@@ -18,7 +18,12 @@ from deepmark.errors import DeepmarkError
 from deepmark.shapes import Float
 from deepmark.vocabulary import Category, Vocabulary
 
-_REMEDY = "`deepmark convert --to coco` writes a complete file from records."
+_REMEDY = "Export the file again; `deepmark convert --to coco` writes a complete one from records."
+
+
+OTHERS = "labels landmarks of another category"
+
+_SECTIONS = ("images", "categories", "annotations")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,10 +81,11 @@ def _compact(pairs: list[tuple[str, Any]], landmarks: int) -> dict[str, Any]:
     return fields
 
 
-def _load(path: Path, landmarks: int) -> Any:
+def _load(path: Path, landmarks: int, **options: Any) -> Any:
     try:
         # Numbers are checked where they are used; a check of each while parsing would take ten times as long.
-        return parse_json(path.read_bytes(), parse_float=float, make_object=partial(_compact, landmarks=landmarks))
+        make = partial(_compact, landmarks=landmarks)
+        return parse_json(path.read_bytes(), parse_float=float, make_object=make, **options)
     except FileNotFoundError:
         raise DeepmarkError(
             f"{path}: no such file. Give a COCO data set: images, categories and annotations."
@@ -90,16 +96,34 @@ def _load(path: Path, landmarks: int) -> Any:
         raise DeepmarkError(f"{path}: {error.reason}. Was it copied whole? Give a COCO data set.") from None
 
 
+def _not_a_list(path: Path, name: str, found: Any) -> DeepmarkError:
+    return DeepmarkError(
+        f"{path}: not a COCO data set: '{name}' should be a list of objects, found {short_repr(found)}."
+    )
+
+
+def coco_sections(path: Path, vocabulary: Vocabulary) -> dict[str, list[Any]]:
+    """The lists "images", "categories" and "annotations" of a COCO file, whose entries may be anything, NaN included.
+
+    "keypoints" that are all of the flat list's are an array. Raises DeepmarkError where the file is missing, not JSON,
+    or lacks one of the lists.
+    """
+    values = _load(path, vocabulary.landmarks, parse_constant=float)
+    sections = {name: values.get(name) if isinstance(values, dict) else None for name in _SECTIONS}
+    for name, section in sections.items():
+        if not isinstance(section, list):
+            raise _not_a_list(path, name, section)
+    return sections
+
+
 def _sections(path: Path, values: Any, vocabulary: Vocabulary) -> CocoDataset:
     if isinstance(values, list):
         raise DeepmarkError(f"{path}: not a COCO data set but a list, as results are. Give the data set first.")
     sections = {}
-    for name in ("images", "categories", "annotations"):
+    for name in _SECTIONS:
         section = values.get(name) if isinstance(values, dict) else None
         if not isinstance(section, list) or not all(isinstance(each, dict) for each in section):
-            raise DeepmarkError(
-                f"{path}: not a COCO data set: '{name}' should be a list of objects, found {short_repr(section)}."
-            )
+            raise _not_a_list(path, name, section)
         for number, each in enumerate(section):
             if name != "annotations" and not is_whole(each.get("id")):
                 label = each.get("file_name" if name == "images" else "name")
@@ -116,9 +140,8 @@ def _check_annotation(dataset: CocoDataset, number: int, images: Collection[int]
     for name, known, where in (("image_id", images, "images"), ("category_id", categories, "categories")):
         if not is_whole(fields.get(name)) or fields[name] not in known:
             dataset.fail(number, f"'{name}' is {short_repr(fields.get(name))}, which is not among the file's {where}")
-    if not is_whole(fields.get("id")) or not fields["id"]:
-        # pycocotools marks unmatched results by annotation id 0, so its metrics would be wrong.
-        dataset.fail(number, "'id' should be a whole number, 1 or more")
+    if not is_whole(fields.get("id")):
+        dataset.fail(number, "'id' should be a whole number, 0 or more")
     if not are_numbers(fields.get("bbox"), 4):
         dataset.fail(
             number, f"'bbox' should be four numbers x, y, width, height, found {short_repr(fields.get('bbox'))}"
@@ -127,31 +150,40 @@ def _check_annotation(dataset: CocoDataset, number: int, images: Collection[int]
 
 def check_keypoints(dataset: CocoDataset, number: int) -> None:
     """Raise DeepmarkError unless the annotation's keypoints are those of the flat list, 294 * 3 in DeepFashion2."""
-    keypoints = dataset.annotations[number].get("keypoints")
-    if not isinstance(keypoints, np.ndarray):
-        found = f"{len(keypoints)} numbers" if isinstance(keypoints, list) else short_repr(keypoints)
-        count = dataset.vocabulary.landmarks
-        expected = f"{count} * 3 = {count * 3} numbers"
-        dataset.fail(number, f"'keypoints' should be {expected}, x, y, v of all categories' landmarks; found {found}")
+    if fault := _flat_fault(dataset.annotations[number].get("keypoints"), dataset.vocabulary):
+        dataset.fail(number, fault)
 
 
-def own_keypoints(dataset: CocoDataset, number: int, category: Category) -> Float[np.ndarray, "k 3"]:
-    """x, y, v of an annotation's landmarks, of which the file has those of the flat list or of its category alone.
+def _flat_fault(keypoints: Any, vocabulary: Vocabulary) -> str:
+    if isinstance(keypoints, np.ndarray):
+        return ""
+    found = f"{len(keypoints)} numbers" if isinstance(keypoints, list) else short_repr(keypoints)
+    expected = f"{vocabulary.landmarks} * 3 = {vocabulary.landmarks * 3} numbers"
+    return f"'keypoints' should be {expected}, x, y, v of all categories' landmarks; found {found}"
 
-    Raises DeepmarkError where it has neither, or labels landmarks of another category.
+
+def find_keypoints(keypoints: Any, category: Category, vocabulary: Vocabulary) -> Float[np.ndarray, "k 3"] | str:
+    """x, y, v of a category's landmarks in "keypoints" of the flat list or of the category alone; else what is wrong.
+
+    Nothing is wrong where a category without landmarks has no keypoints; but landmarks of another category are.
     """
-    keypoints = dataset.annotations[number].get("keypoints")
     if keypoints is None and not category.landmarks:
         return np.zeros((0, 3))
     if isinstance(keypoints, list) and are_numbers(keypoints, 3 * category.landmarks):
         return np.array(keypoints, np.float64).reshape(-1, 3)
-    check_keypoints(dataset, number)
-    rows: np.ndarray = dataset.annotations[number]["keypoints"].reshape(-1, 3)
+    if fault := _flat_fault(keypoints, vocabulary):
+        return fault
+    rows: np.ndarray = keypoints.reshape(-1, 3)
     own = rows[category.span]
-    if np.count_nonzero(rows[:, 2]) != np.count_nonzero(own[:, 2]):
-        remedy = "Mend the file: an item has its category's alone."
-        dataset.fail(number, "labels landmarks of another category", remedy)
-    return own
+    return own if np.count_nonzero(rows[:, 2]) == np.count_nonzero(own[:, 2]) else OTHERS
+
+
+def own_keypoints(dataset: CocoDataset, number: int, category: Category) -> Float[np.ndarray, "k 3"]:
+    """`find_keypoints` of an annotation. Raises DeepmarkError where anything is wrong with them."""
+    found = find_keypoints(dataset.annotations[number].get("keypoints"), category, dataset.vocabulary)
+    if isinstance(found, str):
+        dataset.fail(number, found, "Mend the file: an item has its category's alone." if found == OTHERS else _REMEDY)
+    return found
 
 
 def read_coco(path: Path, vocabulary: Vocabulary) -> CocoDataset:

@@ -19,6 +19,7 @@ import pyarrow as pa
 from deepmark.compute.engine import Engine
 from deepmark.compute.local import Local
 from deepmark.data.corrections import Correction
+from deepmark.data.ingest.raw_version import WHENCE
 from deepmark.data.ingest.statistics import SplitStatistics
 from deepmark.data.ingest.validate import Input, RejectedInput, validate_input
 from deepmark.data.parquet import read_table, write_table
@@ -129,7 +130,7 @@ def list_inputs(folder: Path) -> list[Input]:
     """
     images, annotations = _files(folder, "image", ".jpg"), _files(folder, "annos", ".json")
     if not images and not annotations:
-        raise DeepmarkError(f"{folder}: image and annos are empty. docs/data.md says how to get DeepFashion2.")
+        raise DeepmarkError(f"{folder}: image and annos are empty. {WHENCE}")
     names = sorted(images.keys() | annotations.keys())
     return [Input(name, images.get(name), annotations.get(name)) for name in names]
 
@@ -138,8 +139,7 @@ def _files(folder: Path, kind: str, suffix: str) -> dict[str, str]:
     """The paths of the files of a kind below the split's folder, by the name of their input."""
     if not (folder / kind).is_dir():
         raise DeepmarkError(
-            f"{folder / kind}: no such folder. docs/data.md says how to get DeepFashion2; "
-            "`deepmark synth` draws a data set of the same format."
+            f"{folder / kind}: no such folder. {WHENCE} `deepmark synth` draws a data set of the same format."
         )
     files = {}
     for name in os.listdir(folder / kind):  # noqa: PTH208 - a path for each would take five times as long

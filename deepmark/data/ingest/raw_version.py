@@ -8,6 +8,9 @@ from pathlib import Path
 
 from deepmark.errors import DeepmarkError
 
+WHENCE = "`deepmark import` brings labels of your own (docs/own_data.md); docs/data.md says how to get DeepFashion2."
+"""Advice where raw files are missing."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RawVersion:
@@ -29,7 +32,7 @@ def read_raw_version(folder: Path) -> RawVersion:
     Raises DeepmarkError where the folder is missing or cannot be read.
     """
     if not folder.is_dir():
-        raise DeepmarkError(f"{folder}: no such folder. docs/data.md says how to get DeepFashion2.")
+        raise DeepmarkError(f"{folder}: no such folder. {WHENCE}")
     digest, files, size = hashlib.sha256(), 0, 0
     try:
         for path, status in _files(str(folder), "", frozenset()):

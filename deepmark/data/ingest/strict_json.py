@@ -74,9 +74,10 @@ def parse_json(
     data: bytes,
     *,
     parse_float: Callable[[str], float] = _parse_float,
+    parse_constant: Callable[[str], Any] = _refuse_constant,
     make_object: Callable[[list[tuple[str, Any]]], Any] = object_with_unique_keys,
 ) -> Any:
-    """The value of a JSON text in UTF-8.
+    """The value of a JSON text in UTF-8; `parse_constant` is given NaN, Infinity and -Infinity, which JSON has not.
 
     Raises InvalidInputError of the kinds json_unreadable, number_not_finite and key_duplicate.
     """
@@ -86,7 +87,7 @@ def parse_json(
     try:
         return json.loads(
             data.removeprefix(BYTE_ORDER_MARK).decode("utf-8"),
-            parse_constant=_refuse_constant,
+            parse_constant=parse_constant,
             parse_float=parse_float,
             object_pairs_hook=make_object,
         )

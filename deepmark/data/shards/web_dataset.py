@@ -16,6 +16,7 @@ from deepmark.data.shards.record_json import record_from_json
 from deepmark.data.shards.remote import RemoteFolder, is_url
 from deepmark.data.shards.source import LocalShards, RemoteShards, StreamedShards
 from deepmark.errors import DeepmarkError, as_path
+from deepmark.vocabulary import Vocabulary
 
 BLOCK_BYTES = 2**20
 """Bytes read at once from a local shard."""
@@ -23,6 +24,9 @@ BLOCK_BYTES = 2**20
 
 class WebDataset(webdataset.DataPipeline, FluidInterface):
     """A pipeline of the webdataset library, with its methods `decode`, `to_tuple`, `map`, `batched`, `repeat` …"""
+
+    vocabulary: Vocabulary
+    """The categories and landmarks that the numbers in its records mean."""
 
     def decode(self, *handlers: Any, partial: bool = True, **options: Any) -> "WebDataset":
         """The library's `decode`, which leaves values that are not bytes, here records, as they are.
@@ -59,7 +63,8 @@ def web_dataset(
 
     `shards` is the folder `data/shards` of a workspace, or the URL of a copy of it: s3://…, https://…, file://… or any
     other that fsspec reads. A sample is a dictionary of `__key__` (the image's number, "000001"), `__url__` (the
-    shard), `jpg` (the bytes of the JPEG file) and `record` (an ImageRecord). The checksum of every sample is verified.
+    shard), `jpg` (the bytes of the JPEG file) and `record` (an ImageRecord, of `dataset.vocabulary`). The checksum of
+    every sample is verified.
 
     The processes of torch.distributed (or of RANK and WORLD_SIZE) and the workers of a DataLoader read different
     shards: together they read every sample once, but some read more samples than others. If all processes must take the
@@ -82,14 +87,17 @@ def web_dataset(
         if not isinstance(value, int) or value < 0:
             raise DeepmarkError(f"web_dataset: {name} is {value!r}. Give a whole number, 0 or more.")
     source = _open_source(f"{os.fspath(shards).rstrip('/')}/{split}", cache, cache_gib)
-    files = source.index().shards
+    index = source.index()
+    files = index.shards
     stages: list[Any] = [webdataset.SimpleShardList([shard.file for shard in files])]
     if shuffle:
         stages.append(webdataset.detshuffle(len(files), len(files), seed=seed, epoch=epoch - 1))
     stages += [webdataset.split_by_node, webdataset.split_by_worker, _SampleReader(source, files)]
     if shuffle:
         stages.append(webdataset.detshuffle(shuffle, shuffle, seed=seed, epoch=epoch - 1))
-    return WebDataset(*stages)
+    dataset = WebDataset(*stages)
+    dataset.vocabulary = index.vocabulary
+    return dataset
 
 
 _Source = LocalShards | RemoteShards | StreamedShards

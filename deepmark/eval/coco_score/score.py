@@ -95,6 +95,8 @@ def _check_items(dataset: CocoDataset, kind: Kind) -> None:
     Also refused is what pycocotools computes with although it cannot be: negative lengths, and unknown visibilities.
     """
     for number, fields in enumerate(dataset.annotations):
+        if not fields["id"]:  # by which pycocotools marks results without a match: its metrics would be wrong
+            dataset.fail(number, "'id' is 0", "Number annotations from 1.")
         if min(fields["bbox"][2:]) < 0:
             dataset.fail(
                 number,

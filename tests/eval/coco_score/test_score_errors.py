@@ -52,9 +52,9 @@ def test_what_is_no_coco_data_set(tmp_path, text, words):
     [
         (item(image=9), "'image_id' is 9, which is not among the file's images"),
         (item() | {"category_id": 14}, "'category_id' is 14, which is not among the file's categories"),
-        (item() | {"id": -1}, "'id' should be a whole number, 1 or more"),
-        (item() | {"id": 2**63}, "'id' should be a whole number, 1 or more"),
-        (item() | {"id": 0}, "'id' should be a whole number, 1 or more"),
+        (item() | {"id": -1}, "'id' should be a whole number, 0 or more"),
+        (item() | {"id": 2**63}, "'id' should be a whole number, 0 or more"),
+        (item() | {"id": 0}, "'id' is 0. Number annotations from 1"),
         (without(item(), "id"), "(id 'none'): 'id' should be a whole number"),
         (item(bbox=[1, 2, 3]), "'bbox' should be four numbers"),
         (
