@@ -1,13 +1,18 @@
 """`deepmark import`: a team's own labelled images into a workspace."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, open_workspace, print_facts
 from deepmark.errors import DeepmarkError
+
+if TYPE_CHECKING:
+    from deepmark.importing.labelled import LabelledImage, UnplacedLabel
+    from deepmark.vocabulary import Vocabulary
 
 
 class Format(StrEnum):
@@ -46,28 +51,17 @@ def import_(
     depends on its name alone (or on its group), so that it stays there when others come; YOLO's own splits are kept.
     """
     from deepmark.compute.choose import engine_of
-    from deepmark.importing.coco import read_own_coco
-    from deepmark.importing.cvat import read_cvat
     from deepmark.importing.importer import SplitShares, import_images
-    from deepmark.importing.studio import read_studio
-    from deepmark.importing.yolo import read_yolo
     from deepmark.progress import progress
 
-    if not file.is_file():
-        raise DeepmarkError(f"{file}: no such file.")
-    if (images is None) != (origin is Format.yolo):
-        fault = "takes no --images: data.yaml names their folders" if images else "needs --images, their folder"
-        raise DeepmarkError(f"--from {origin} {fault}.")
     opened, shares = open_workspace(workspace), SplitShares(validation=validation, test=test, group_by=group_by)
-    vocabulary, folder = opened.vocabulary, images or file.parent
-    readers = {Format.coco: read_own_coco, Format.label_studio: read_studio, Format.cvat: read_cvat}
-    found = read_yolo(file, vocabulary) if origin is Format.yolo else readers[origin](file, folder, vocabulary)
+    found = _labelled(file, origin, images, opened.vocabulary)
     with progress("write images", 0) as advance:
         engine = engine_of(opened.params.compute)
         facts = import_images(
             found,
             opened.raw,
-            vocabulary,
+            opened.vocabulary,
             set_aside=opened.set_aside_file,
             shares=shares,
             engine=engine,
@@ -79,3 +73,24 @@ def import_(
     reasons = f" ({opened.set_aside_file} says why)" if facts["set_aside"] else ""
     typer.echo(balance + reasons, err=True)
     print_facts(facts, as_json)
+
+
+def _labelled(
+    file: Path, origin: Format, images: Path | None, vocabulary: "Vocabulary"
+) -> "Iterator[LabelledImage | UnplacedLabel]":
+    from deepmark.importing.coco import read_own_coco
+    from deepmark.importing.cvat import read_cvat
+    from deepmark.importing.studio import read_studio
+    from deepmark.importing.yolo import read_yolo
+
+    if not file.is_file():
+        raise DeepmarkError(f"{file}: no such file.")
+    if (images is None) != (origin is Format.yolo):
+        fault = "takes no --images: data.yaml names their folders" if images else "needs --images, their folder"
+        raise DeepmarkError(f"--from {origin} {fault}.")
+    if images is None:
+        return read_yolo(file, vocabulary)
+    if not images.is_dir():
+        raise DeepmarkError(f"--images {images}: no such folder.")
+    readers = {Format.coco: read_own_coco, Format.label_studio: read_studio, Format.cvat: read_cvat}
+    return iter(readers[origin](file, images, vocabulary))

@@ -5,32 +5,20 @@ A fault of one entry sets its image aside and nothing else; a label whose image 
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from deepmark.data.coco.convert import coco_categories
-from deepmark.data.coco.dataset import OTHERS, are_numbers, coco_sections, find_keypoints
+from deepmark.data.coco.dataset import are_numbers, coco_sections
+from deepmark.data.coco.landmark_order import LandmarkOrder, landmark_order
 from deepmark.data.ingest.strict_json import short_repr
 from deepmark.errors import DeepmarkError
 from deepmark.importing.labelled import LabelledGarment, LabelledImage, UnplacedLabel, UnusableError, category_named
 from deepmark.labels.file_format import other_format
-from deepmark.shapes import Float64
-from deepmark.vocabulary import Category, Vocabulary
+from deepmark.vocabulary import Vocabulary
 
 _Id = int | str
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """A category of the file."""
-
-    category: Category
-
-    names: tuple[str, ...] | None
-    """Its landmarks in the order of its annotations; None where that is the vocabulary's, or the flat list's."""
 
 
 def read_own_coco(file: Path, images: Path, vocabulary: Vocabulary) -> Iterator[LabelledImage | UnplacedLabel]:
@@ -61,7 +49,7 @@ def read_own_coco(file: Path, images: Path, vocabulary: Vocabulary) -> Iterator[
             fault = "has no file_name" if own is not None and known[own] == 1 else "has no id of its own"
             yield LabelledImage(name=str(name or f"images[{place}]"), file=images, fault=fault)
         else:
-            yield _labelled(entry, images / name, labels.get(own, []), kinds, vocabulary)
+            yield _labelled(entry, images / name, labels.get(own, []), kinds)
 
 
 def _id(entry: Any, field: str = "id") -> _Id | None:
@@ -70,9 +58,9 @@ def _id(entry: Any, field: str = "id") -> _Id | None:
     return value if isinstance(value, int | str) and not isinstance(value, bool) else None
 
 
-def _kinds(entries: list[Any], vocabulary: Vocabulary) -> dict[_Id, _Kind | str]:
+def _kinds(entries: list[Any], vocabulary: Vocabulary) -> dict[_Id, LandmarkOrder | str]:
     """The categories of the file by their ids; for one that cannot be used, why."""
-    kinds: dict[_Id, _Kind | str] = {}
+    kinds: dict[_Id, LandmarkOrder | str] = {}
     for entry in entries:
         number = _id(entry)
         if number is not None:
@@ -83,35 +71,25 @@ def _kinds(entries: list[Any], vocabulary: Vocabulary) -> dict[_Id, _Kind | str]
     return kinds
 
 
-def _kind(entry: dict[str, Any], vocabulary: Vocabulary) -> _Kind | str:
+def _kind(entry: dict[str, Any], vocabulary: Vocabulary) -> LandmarkOrder | str:
     by_coco_name = {category.coco_name: category for category in vocabulary.categories}
     try:
         category = by_coco_name.get(str(entry.get("name"))) or category_named(entry.get("name"), vocabulary)
     except UnusableError as error:
         return str(error)
-    names = entry.get("keypoints")
-    if not isinstance(names, list) or not names or names == coco_categories(vocabulary)[0]["keypoints"]:
-        return _Kind(category, None)
-    if names in (list(category.parts), [str(number) for number in range(1, category.landmarks + 1)]):
-        return _Kind(category, None)
-    for name in names:
-        if name not in category.parts or names.count(name) > 1:
-            fault = "twice" if name in category.parts else f"which has no such landmark in {vocabulary.name}"
-            return f'has a keypoint {short_repr(name)} of "{category.name}", {fault}'
-    return _Kind(category, tuple(names))
+    return landmark_order(entry.get("keypoints"), category, vocabulary)
 
 
 def _labelled(
     entry: dict[str, Any],
     file: Path,
     labels: list[tuple[int, dict[str, Any]]],
-    kinds: Mapping[_Id, _Kind | str],
-    vocabulary: Vocabulary,
+    kinds: Mapping[_Id, LandmarkOrder | str],
 ) -> LabelledImage:
     name, garments, notes = entry["file_name"], [], []
     for place, fields in labels:
         try:
-            garments.append(_garment(fields, kinds, vocabulary))
+            garments.append(_garment(fields, kinds))
         except UnusableError as error:
             return LabelledImage(name=name, file=file, fault=f"{error} (annotations[{place}])")
         polygons = fields.get("segmentation")
@@ -125,7 +103,7 @@ def _size(entry: dict[str, Any]) -> tuple[int, int] | None:
     return (height, width) if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0 else None
 
 
-def _garment(fields: dict[str, Any], kinds: Mapping[_Id, _Kind | str], vocabulary: Vocabulary) -> LabelledGarment:
+def _garment(fields: dict[str, Any], kinds: Mapping[_Id, LandmarkOrder | str]) -> LabelledGarment:
     if fields.get("iscrowd"):
         raise UnusableError("has a crowd, which is no garment")
     attributes = fields.get("attributes")
@@ -140,7 +118,11 @@ def _garment(fields: dict[str, Any], kinds: Mapping[_Id, _Kind | str], vocabular
         found = short_repr(fields.get("bbox"))
         raise UnusableError(f"has a 'bbox' that should be four numbers x, y, width, height, found {found}")
     x, y, width, height = fields["bbox"]
-    landmarks = _landmarks(fields.get("keypoints"), kind, vocabulary)
+    keypoints = fields.get("keypoints")
+    unlabelled = keypoints is None or (isinstance(keypoints, list) and not keypoints)
+    landmarks = np.zeros((kind.category.landmarks, 3)) if unlabelled else kind.landmarks(keypoints)
+    if isinstance(landmarks, str):
+        raise UnusableError(landmarks)
     if not np.isin(landmarks[:, 2], (0, 1, 2)).all():
         raise UnusableError("has a landmark whose visibility is not 0, 1 or 2")
     return LabelledGarment(
@@ -148,23 +130,3 @@ def _garment(fields: dict[str, Any], kinds: Mapping[_Id, _Kind | str], vocabular
         box=np.array([x, y, x + width, y + height], np.float64),
         landmarks=np.where(landmarks[:, 2:] > 0, landmarks, 0.0),
     )
-
-
-def _landmarks(keypoints: Any, kind: _Kind, vocabulary: Vocabulary) -> Float64[np.ndarray, "k 3"]:
-    """x, y, v in the order of the vocabulary; those that the file does not have are not labelled."""
-    landmarks = np.zeros((kind.category.landmarks, 3))
-    if keypoints is None or (isinstance(keypoints, list) and not keypoints):
-        return landmarks
-    if kind.names is None:
-        found = find_keypoints(keypoints, kind.category, vocabulary)
-        if isinstance(found, str):
-            own, every = 3 * kind.category.landmarks, 3 * vocabulary.landmarks
-            raise UnusableError(
-                found if found == OTHERS else f"has 'keypoints' that should be {own} or {every} numbers"
-            )
-        return found
-    values = keypoints.tolist() if isinstance(keypoints, np.ndarray) else keypoints
-    if not are_numbers(values, 3 * len(kind.names)):
-        raise UnusableError(f"has 'keypoints' that should be {3 * len(kind.names)} numbers x, y, v")
-    landmarks[[kind.category.parts.index(name) for name in kind.names]] = np.reshape(values, (-1, 3))
-    return landmarks

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from deepmark.data.coco.dataset import CocoDataset, own_keypoints, read_coco
+from deepmark.data.coco.dataset import CocoDataset, read_coco
+from deepmark.data.coco.landmark_order import LandmarkOrder, landmark_order
 from deepmark.errors import DeepmarkError
 from deepmark.files import write_text
 from deepmark.geometry import box_iou
@@ -74,10 +75,7 @@ def read_answers(path: Path, vocabulary: Vocabulary, items: Items, *, source: st
     Raises DeepmarkError where it is no COCO file, where the names of images or categories are not those of the tasks.
     """
     dataset = read_coco(path, vocabulary)
-    names = {entry["id"]: str(entry.get("name")) for entry in dataset.categories}
-    for number, name in names.items():
-        if name not in vocabulary.by_name:
-            raise DeepmarkError(f'{path}: category {number} is "{name}", which {vocabulary.name} has not.')
+    orders = {entry["id"]: _order(entry, path, vocabulary) for entry in dataset.categories}
     at = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
     places: dict[int, list[int]] = {image["id"]: [] for image in dataset.images}
     for place, fields in enumerate(dataset.annotations):
@@ -91,7 +89,7 @@ def read_answers(path: Path, vocabulary: Vocabulary, items: Items, *, source: st
             )
         split, number = found[1], int(found[2])
         sha256, known = items(split, number)
-        regions = [_region(dataset, place, vocabulary, names) for place in places[image["id"]]]
+        regions = [_region(dataset, place, orders) for place in places[image["id"]]]
         yield Answer(
             split=split,
             image_id=number,
@@ -105,17 +103,30 @@ def read_answers(path: Path, vocabulary: Vocabulary, items: Items, *, source: st
         )
 
 
-def _region(dataset: CocoDataset, place: int, vocabulary: Vocabulary, names: Mapping[int, str]) -> Region:
+def _order(entry: Mapping[str, Any], path: Path, vocabulary: Vocabulary) -> LandmarkOrder:
+    name = str(entry.get("name"))
+    if name not in vocabulary.by_name:
+        raise DeepmarkError(f'{path}: category {entry["id"]} is "{name}", which {vocabulary.name} has not.')
+    order = landmark_order(entry.get("keypoints"), vocabulary.by_name[name], vocabulary)
+    if isinstance(order, str):
+        raise DeepmarkError(f"{path}: {order}. Give the points of the skeleton the names of the vocabulary.")
+    return order
+
+
+def _region(dataset: CocoDataset, place: int, orders: Mapping[int, LandmarkOrder]) -> Region:
     fields = dataset.annotations[place]
-    category = vocabulary.by_name[names[fields["category_id"]]]
+    order = orders[fields["category_id"]]
+    landmarks = order.landmarks(fields.get("keypoints"))
+    if isinstance(landmarks, str):
+        dataset.fail(place, landmarks, "Export the task as COCO Keypoints 1.0 again.")
     x, y, width, height = fields["bbox"]
     attributes = fields.get("attributes")
     item = fields.get("item") or (attributes.get("item") if isinstance(attributes, dict) else None)
     return Region(
         name=str(item or ""),
-        category=category,
+        category=order.category,
         box=np.array([x, y, x + width, y + height], np.float64),
-        landmarks=own_keypoints(dataset, place, category),
+        landmarks=landmarks,
     )
 
 

@@ -53,6 +53,7 @@ def test_an_export_becomes_records_and_the_balance_is_told(shop, images, tmp_pat
     [
         (("nothing.json", "--from", "coco", "--images", "."), "nothing.json: no such file"),
         (("params.yaml", "--from", "coco"), "--from coco needs --images"),
+        (("params.yaml", "--from", "coco", "--images", "photos"), "--images photos: no such folder"),
         (("params.yaml", "--from", "yolo", "--images", "."), "--from yolo takes no --images"),
         (("params.yaml", "--from", "yolo"), "is no data.yaml of a YOLO data set"),
         (("params.yaml", "--from", "cvat", "--images", "."), "is not XML"),

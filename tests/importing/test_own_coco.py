@@ -67,7 +67,7 @@ def test_ids_of_coco_may_be_any_and_landmarks_are_told_by_their_names(tmp_path):
         ({"bbox": [1, 1, float("nan"), 3]}, "has a 'bbox' that should be four numbers"),
         ({"category_id": 9}, "has a garment of category 9, which the file does not name"),
         ({"category_id": None}, "has a garment of category None, which the file does not name"),
-        ({"keypoints": [1, 2]}, "has 'keypoints' that should be 12 numbers"),
+        ({"keypoints": [1, 2]}, "'keypoints' should be 12 numbers"),
         ({"attributes": {"rotation": 30}}, "has a box that is turned"),
     ],
 )
@@ -119,7 +119,7 @@ def test_categories_of_coco_that_do_not_fit_set_their_images_aside(tmp_path, cat
     [
         ({"category_id": 9}, 'has a garment "toga"'),
         ({"iscrowd": 1}, "has a crowd"),
-        ({"keypoints": [1, 2]}, "has 'keypoints' that should be 12 or 30 numbers"),
+        ({"keypoints": [1, 2]}, "'keypoints' should be 12 or 30 numbers"),
         ({"keypoints": [1, 2, 5] * 4}, "has a landmark whose visibility is not 0, 1 or 2"),
     ],
 )

@@ -70,6 +70,23 @@ def test_labels_that_nobody_changed_are_fine_and_records_stay_as_they_were(asked
         assert {(each.by, each.at) for each in made} == {("ada@example.com", "2026-01-30T10:00:00Z")}
 
 
+def test_landmarks_that_a_tool_has_in_another_order_are_told_by_their_names(asked):
+    file = exported(asked, LabelTool.CVAT) / "annotations.json"
+    content = json.loads(file.read_text("utf-8"))
+    for category in content["categories"]:
+        category["keypoints"].reverse()
+    for one in content["annotations"]:
+        one["keypoints"] = np.reshape(one["keypoints"], (-1, 3))[::-1].ravel().tolist()
+    file.write_text(json.dumps(content), "utf-8")
+    facts = import_answers(asked, file)
+    assert facts["decisions"] == facts["nothing"]
+
+    content["categories"][0]["keypoints"][0] = "nose"
+    file.write_text(json.dumps(content), "utf-8")
+    with pytest.raises(DeepmarkError, match=r"has a keypoint 'nose' of .* Give the points of the skeleton the names"):
+        import_answers(asked, file)
+
+
 def test_what_somebody_changed_is_in_the_records_and_all_else_is_as_before(asked):
     before = records(asked)[IMAGE]
     import_answers(asked, answered(asked, moved))

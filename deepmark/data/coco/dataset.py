@@ -109,10 +109,12 @@ def coco_sections(path: Path, vocabulary: Vocabulary) -> dict[str, list[Any]]:
     or lacks one of the lists.
     """
     values = _load(path, vocabulary.landmarks, parse_constant=float)
-    sections = {name: values.get(name) if isinstance(values, dict) else None for name in _SECTIONS}
-    for name, section in sections.items():
+    sections = {}
+    for name in _SECTIONS:
+        section = values.get(name) if isinstance(values, dict) else None
         if not isinstance(section, list):
             raise _not_a_list(path, name, section)
+        sections[name] = section
     return sections
 
 
