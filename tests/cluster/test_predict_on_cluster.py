@@ -91,6 +91,7 @@ def test_processes_and_machines_write_the_bytes_of_one_process(three, workspace,
 
 def test_a_machine_that_is_killed_after_the_first_part_costs_no_byte(three, workspace, wanted):
     process = predict(three, workspace, engine="ray", workers=None)
+    three.hold_a_piece(three.b)
     first_part_is_there(process, workspace)
     three.b.kill()
 

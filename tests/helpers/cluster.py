@@ -20,10 +20,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from processes import wait_until
 from ray_head import RAY, ray_variables, short_folder, wait_for_start
 
 CABLE = "cable"
+PIECE = b"ray::run_piece"
+"""What Ray calls a process while it works on a piece of a stage."""
+
+HEAD = "10.214.0.1"
 PORT = 6379
+PIECE_SECONDS = 60
+"""How long a machine may take to begin with a piece: it starts a process of Python first."""
+
 MEMORY = 100_000_000
 """Bytes of a machine's object store, which is memory of this machine."""
 
@@ -67,6 +75,30 @@ class Host:
                     os.kill(process, signal.SIGKILL)
             time.sleep(0.05)
 
+    def at_work(self) -> list[int]:
+        """The ids of the processes that work on a piece of a stage at this moment."""
+        return [process for process in self.processes() if self._is_at_work(process)]
+
+    def _is_at_work(self, process: int) -> bool:
+        try:
+            return Path(f"/proc/{process}/cmdline").read_bytes().startswith(PIECE)
+        except OSError:  # it has ended
+            return False
+
+    def stop_work(self) -> bool:
+        """Stop the pieces under way in their middle; whether there is one."""
+        for process in self.at_work():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGSTOP)
+                if not self._is_at_work(process):  # it came to the piece's end before
+                    os.kill(process, signal.SIGCONT)
+        return bool(self.at_work())
+
+    def resume_work(self) -> None:
+        for process in self.at_work():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
+
     def cut_cable(self) -> None:
         """From now on nothing arrives here or leaves, not even the word that a connection is closed."""
         self.run("ip", "link", "set", CABLE, "down")
@@ -103,6 +135,16 @@ class Cluster:
         """`ray start` on machines that have none running; returns when all belong to the cluster."""
         for log in [self._start(host, f"--address={self.address}", f"--num-cpus={self.cores}") for host in hosts]:
             wait_for_start(log)
+
+    def hold_a_piece(self, host: Host) -> None:
+        """Stop a piece on this machine in its middle, so that it is sure to be lost with the machine.
+
+        The other machine does not go on meanwhile, for it might do all that is left.
+        """
+        (other,) = {self.a, self.b} - {host}
+        held = wait_until(lambda: (other.stop_work(), host.stop_work())[1], seconds=PIECE_SECONDS)
+        other.resume_work()
+        assert held, f"no piece came to {host.name} within {PIECE_SECONDS} s"
 
     def restart(self, host: Host) -> None:
         """A machine that was lost comes back, with nothing left from before."""
@@ -197,7 +239,7 @@ def cluster(*, cores: int = 1, started: bool = True, **variables: str) -> Iterat
     with ExitStack() as stack:
         folder = short_folder()
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        head = stack.enter_context(_holding("head", "10.214.0.1", None))
+        head = stack.enter_context(_holding("head", HEAD, None))
         a = stack.enter_context(_holding("machine-a", "10.214.0.2", head))
         b = stack.enter_context(_holding("machine-b", "10.214.0.3", head))
         _connect(head, [a, b])

@@ -20,7 +20,8 @@ from deepmark.compute.ray_cluster import NODE_SETTINGS
 
 REPOSITORY = Path(__file__).parents[2]
 RAY = Path(sys.executable).with_name("ray")
-START_SECONDS = 60
+START_SECONDS = 180
+"""Of `ray start`; 5 on an idle machine."""
 
 
 def ray_variables(folder: Path) -> dict[str, str]:
