@@ -7,10 +7,23 @@ they stand for the plain array: importing jaxtyping would take a quarter of the 
 import sys
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Bool", "Complex", "Float", "Float32", "Float64", "Int", "Int8", "Int32", "Int64", "UInt8", "UInt64"]
+__all__ = [
+    "Bool",
+    "Complex",
+    "Float",
+    "Float32",
+    "Float64",
+    "Int",
+    "Int8",
+    "Int32",
+    "Int64",
+    "UInt8",
+    "UInt16",
+    "UInt64",
+]
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:
-    from jaxtyping import Bool, Complex, Float, Float32, Float64, Int, Int8, Int32, Int64, UInt8, UInt64
+    from jaxtyping import Bool, Complex, Float, Float32, Float64, Int, Int8, Int32, Int64, UInt8, UInt16, UInt64
 else:
 
     class _Plain:
@@ -19,4 +32,4 @@ else:
         def __getitem__(self, array_and_shape: tuple[Any, str]) -> Any:
             return array_and_shape[0]
 
-    Bool = Complex = Float = Float32 = Float64 = Int = Int8 = Int32 = Int64 = UInt8 = UInt64 = _Plain()
+    Bool = Complex = Float = Float32 = Float64 = Int = Int8 = Int32 = Int64 = UInt8 = UInt16 = UInt64 = _Plain()

@@ -57,8 +57,8 @@ def calibration_table(matches: Matches) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    counted = matches.counted[0]
-    scores, right = matches.scores[counted].astype(np.float64), matches.found[0, counted]
+    counted = matches.counted_at(0)
+    scores, right = matches.scores[counted].astype(np.float64), matches.found_at(0)[counted]
     bins = np.minimum((scores * BINS).astype(np.int64), BINS - 1)
     detections = np.bincount(bins, minlength=BINS)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from deepmark.eval.metric.average_precision import precision_at
 from deepmark.eval.metric.columns import DetectionColumns, Truth
-from deepmark.eval.metric.matching import OVERLAPS, Matches
+from deepmark.eval.metric.matching import EVERY, OVERLAPS, Matches
 from deepmark.eval.metric.overlaps import box_overlap, pairs_of
 from deepmark.schema import SHOWN_SCORE
 from deepmark.shapes import Bool, Float64, Int8, Int32, Int64
@@ -69,7 +69,7 @@ def _classify(
 ) -> tuple[Int8[np.ndarray, " m"], Int32[np.ndarray, " m"]]:
     """The kind of every detection (-1 if it is correct or does not count), and the garment that it is about, or -1."""
     kinds, about = np.full(len(matches.result), -1, np.int8), np.full(len(matches.result), -1, np.int32)
-    wrong = np.flatnonzero((matches.item < 0) & matches.counted[0])
+    wrong = np.flatnonzero((matches.item < 0) & matches.counted_at(0)).astype(np.int32)
     for i in range(0, len(wrong), _CHUNK):
         rows = wrong[i : i + _CHUNK]
         own, own_overlap, other, other_overlap = _nearest(truth, results, matches.result[rows])
@@ -122,7 +122,7 @@ def _without(matches: Matches, kinds: Int8[np.ndarray, " m"], about: Int32[np.nd
     chosen = by_score[np.unique(about[by_score], return_index=True)[1]]
     item[chosen], gone[chosen] = about[chosen], False
     category[chosen] = matches.item_category[about[chosen]]
-    return _ranked(matches, item, matches.counted[0] & ~gone, category)
+    return _ranked(matches, item, matches.counted_at(0) & ~gone, category)
 
 
 def _ranked(
@@ -140,8 +140,8 @@ def _ranked(
         category=category[order],
         scores=matches.scores[order],
         item=item[order],
-        found=np.broadcast_to(item[order] >= 0, (len(OVERLAPS), len(order))),
-        counted=np.broadcast_to(True, (len(OVERLAPS), len(order))),
+        found=(item[order] >= 0) * EVERY,
+        counted=np.full(len(order), EVERY),
     )
 
 

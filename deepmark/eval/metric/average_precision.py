@@ -24,7 +24,7 @@ def precision_at(matches: Matches, threshold: int) -> Float64[np.ndarray, "101 c
     table = np.full((len(RECALLS), len(matches.vocabulary.categories)), -1.0)
     for category, to_find, rows in _categories(matches):
         table[:, category] = 0
-        found, counted = matches.found[threshold, rows], matches.counted[threshold, rows]
+        found, counted = matches.found_at(threshold, rows), matches.counted_at(threshold, rows)
         right = np.cumsum(found & counted).astype(np.float64)
         wrong = np.cumsum(~found & counted).astype(np.float64)
         exact = right / (wrong + right + np.spacing(1))

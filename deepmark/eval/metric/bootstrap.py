@@ -89,16 +89,15 @@ def _jobs(
     item_image = matches.item_image[matches.to_find & (matches.item_category == category)]
     if not item_image.size:
         return
-    counted = matches.counted[:, rows]
-    found = matches.found[:, rows]
     # Nothing after the last item found moves the curve.
-    end = int(np.flatnonzero((found & counted).any(0)).max(initial=-1)) + 1
-    counted, found = counted[:, :end], found[:, :end]
+    end = int(np.flatnonzero(matches.found[rows] & matches.counted[rows]).max(initial=-1)) + 1
+    rows = slice(rows.start, rows.start + end)
+    places = range(len(OVERLAPS))
     curve = _Curve(
         category=category,
-        image=matches.image[rows][:end],
-        ignored=[np.flatnonzero(~row) for row in counted],
-        right=[np.flatnonzero(row) for row in found & counted],
+        image=matches.image[rows],
+        ignored=[np.flatnonzero(~matches.counted_at(place, rows)) for place in places],
+        right=[np.flatnonzero(matches.found_at(place, rows) & matches.counted_at(place, rows)) for place in places],
         item_image=item_image,
     )
     size = max(1, _CELLS // max(1, end))

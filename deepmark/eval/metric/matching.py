@@ -12,7 +12,7 @@ import numpy as np
 from deepmark.eval.metric.columns import DetectionColumns, Truth
 from deepmark.eval.metric.overlaps import OVERLAPS
 from deepmark.schema import Kind
-from deepmark.shapes import Bool, Float32, Int32, Int64
+from deepmark.shapes import Bool, Float32, Int32, Int64, UInt16
 from deepmark.vocabulary import Vocabulary
 
 MAX_DETECTIONS: dict[Kind, int] = {Kind.BBOX: 100, Kind.KEYPOINTS: 20}
@@ -20,6 +20,12 @@ MAX_DETECTIONS: dict[Kind, int] = {Kind.BBOX: 100, Kind.KEYPOINTS: 20}
 
 AREA_LIMIT = 1e10
 """COCO's area range "all", square pixels; a box whose corners are the wrong way round lies outside of it."""
+
+_BITS: UInt16[np.ndarray, "10"] = 1 << np.arange(len(OVERLAPS), dtype=np.uint16)
+"""Of each threshold, in the flags of a detection."""
+
+EVERY: np.uint16 = _BITS.sum(dtype=np.uint16)
+"""The flags of all thresholds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,11 +47,11 @@ class Matches:
     item: Int32[np.ndarray, " m"]
     """The row of `Truth` that it is matched to at the first threshold of `OVERLAPS`; -1 for none."""
 
-    found: Bool[np.ndarray, "10 m"]
-    """Whether it is matched to an item at each threshold."""
+    found: UInt16[np.ndarray, " m"]
+    """Bit t: whether it is matched to an item at threshold t."""
 
-    counted: Bool[np.ndarray, "10 m"]
-    """False if it is matched to an ignored garment, or to none while its own area is out of COCO's range."""
+    counted: UInt16[np.ndarray, " m"]
+    """Bit t is 0 if it is matched to an ignored garment, or to none while its own area is out of COCO's range."""
 
     to_find: Bool[np.ndarray, " n"]
     """Which garments are not ignored."""
@@ -57,6 +63,14 @@ class Matches:
         """The rows of one category's detections."""
         return slice(*np.searchsorted(self.category, [category, category + 1]).tolist())
 
+    def found_at(self, threshold: int, rows: slice = slice(None)) -> Bool[np.ndarray, " r"]:
+        """Whether these detections are matched to an item at a threshold."""
+        return (self.found[rows] & _BITS[threshold]) > 0
+
+    def counted_at(self, threshold: int, rows: slice = slice(None)) -> Bool[np.ndarray, " r"]:
+        """Whether these detections count at a threshold."""
+        return (self.counted[rows] & _BITS[threshold]) > 0
+
 
 class Matching:
     """The matching of detections to truth by one of `names.KINDS`; by landmarks, a garment without any is ignored."""
@@ -66,17 +80,16 @@ class Matching:
         of = Kind.BBOX if kind == "box" else Kind.KEYPOINTS
         self._ignored = np.zeros(len(truth), bool) if kind == "box" else ~truth.labelled(kind)
         scores = results.scores if of is Kind.BBOX else results.pose_scores
-        self._result, self._rank = _ranked(results, scores, MAX_DETECTIONS[of], len(truth.vocabulary.categories))
+        self._result, rank = _ranked(results, scores, MAX_DETECTIONS[of], len(truth.vocabulary.categories))
         self._image, self._category = results.image[self._result], results.category[self._result]
         self._scores = scores[self._result]
-        width, height = (results.boxes[:, i + 2].astype(np.float64) - results.boxes[:, i] for i in range(2))
-        area = width * height
-        self._in_range = ((area >= 0) & (area <= AREA_LIMIT))[self._result]
+        self._in_range = _in_range(results.boxes)[self._result]
         row = np.full(len(results), -1, np.int32)
         row[self._result] = np.arange(len(self._result), dtype=np.int32)
         near = results.near[kind]
         kept = row[near.detection] >= 0
         self._near = row[near.detection[kept]], near.item[kept], near.overlap[kept]
+        self._rank = rank[self._near[0]]
 
     def match(self, items: Bool[np.ndarray, " n"] | None = None) -> Matches:
         """The matches of all garments or, with `items`, of a subset.
@@ -98,14 +111,13 @@ class Matching:
         if items is not None:
             held, chosen = holds[self._image[near]], np.flatnonzero(holds[self._image])
             rows, place, matched = chosen, np.searchsorted(chosen, near[held]), matched[held]
-        matched = matched.T
         image, in_range = self._image[rows], self._in_range[rows]
         item = np.full(len(image), -1, np.int32)
-        found = np.zeros((len(OVERLAPS), len(image)), bool)
-        counted = np.tile(in_range, (len(OVERLAPS), 1))
-        item[place] = matched[0]
-        found[:, place] = matched >= 0
-        counted[:, place] = np.where(matched < 0, in_range[place], ~np.append(ignored, True)[matched])
+        found = np.zeros(len(image), np.uint16)
+        counted = in_range * EVERY
+        item[place] = matched[:, 0]
+        found[place] = _flags(matched >= 0)
+        counted[place] = _flags(np.where(matched < 0, in_range[place, None], ~np.append(ignored, True)[matched]))
         return Matches(
             vocabulary=truth.vocabulary,
             image_count=len(truth.images),
@@ -134,7 +146,7 @@ class Matching:
         matched = np.full((len(detections), len(OVERLAPS)), -1, np.int32)
         best = np.tile(np.minimum(OVERLAPS, 1 - 1e-10), (len(detections), 1))
         taken = np.zeros((len(ignored), len(OVERLAPS)), bool)
-        for of_rank in _groups(self._rank[near]):
+        for of_rank in _groups(self._rank):
             for pairs in _groups(turn[of_rank], of_rank):
                 r, i = row[pairs], item[pairs]
                 held, offered = matched[r], overlap[pairs, None]
@@ -145,6 +157,17 @@ class Matching:
             detection, threshold = np.nonzero(chosen >= 0)
             taken[chosen[detection, threshold], threshold] = True
         return detections, matched
+
+
+def _in_range(boxes: Float32[np.ndarray, "m 4"]) -> Bool[np.ndarray, " m"]:
+    """Whether the areas of boxes are in COCO's range."""
+    area = np.subtract(boxes[:, 2], boxes[:, 0], dtype=np.float64)
+    area *= np.subtract(boxes[:, 3], boxes[:, 1], dtype=np.float64)
+    return (area >= 0) & (area <= AREA_LIMIT)
+
+
+def _flags(of_thresholds: Bool[np.ndarray, "d 10"]) -> UInt16[np.ndarray, " d"]:
+    return (of_thresholds * _BITS).sum(1, dtype=np.uint16)
 
 
 def _ranked(

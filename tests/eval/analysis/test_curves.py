@@ -62,5 +62,5 @@ def test_all_bins_together_hold_every_detection_and_every_match(seed):
 
     rows = calibration_table(matches)
 
-    assert rows["detections"].sum() == matches.counted[0].sum()
-    assert (rows["right"] * rows["detections"]).sum() == pytest.approx(matches.found[0].sum())
+    assert rows["detections"].sum() == matches.counted_at(0).sum()
+    assert (rows["right"] * rows["detections"]).sum() == pytest.approx(matches.found_at(0).sum())
