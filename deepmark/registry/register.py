@@ -52,7 +52,7 @@ def register(workspace: Workspace) -> dict[str, Any]:
         tags = _tags(workspace, registry, run_id, metrics, exported)
         serves = workspace.params.promote.serve
         same = [one for one in registry.versions() if identity.items() <= one.tags.items() and one.serves == serves]
-        known = next(filter(registry.is_whole, same), None)
+        known = next((one for one in same if registry.is_whole(one, whole=source)), None)
         if known is None:
             number = registry.create_version(source, run_id, {**identity, **tags})
         else:

@@ -161,16 +161,19 @@ class Registry:
         """Copy an artifact of a run into `folder`; DeepmarkError where it is gone."""
         return self._download(f"runs:/{run_id}/{path}", folder)
 
-    def is_whole(self, version: Version) -> bool:
-        """Whether its MLmodel file, code and requirements are as they were; earlier releases kept no sum of them."""
+    def is_whole(self, version: Version, *, whole: str | None = None) -> bool:
+        """Whether its MLmodel file, code and requirements are as they were; earlier releases kept no sum of them.
+
+        `whole` is the URI of a logged model that was just found to be so, whose files are not fetched again.
+        """
         registered = version.tags.get(FILES_TAG)
         if registered is None:
             return True
         from deepmark.tracking.logged_models import files_digest
 
         with store_errors(self.uri), as_current_store(self.uri):
-            source = self._client.get_model_version(MODEL, str(version.number)).source
-            return files_digest(self._client, str(source)) == registered
+            source = str(self._client.get_model_version(MODEL, str(version.number)).source)
+            return source == whole or files_digest(self._client, source) == registered
 
     def download_served(self, version: Version, folder: Path) -> Path:
         """Copy the file of a version that serves into `folder`; DeepmarkError where it is gone."""

@@ -14,6 +14,7 @@ from deepmark.serving.logged_model import ARTIFACTS, CHECKPOINT_TAG, FILES_TAG, 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 _log = logging.getLogger(__name__)
 
@@ -40,9 +41,7 @@ def find_model(client: "MlflowClient", run: "Run", tags: Mapping[str, str]) -> s
 
 def files_digest(client: "MlflowClient", uri: str) -> str:
     """The digest of a logged model's files, in MLflow's current store, other than its artifacts, which have sums."""
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-    store = get_artifact_repository(client.get_logged_model(uri.rpartition("/")[2]).artifact_location)
+    store = _files_of(client, uri)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for entry in store.list_artifacts():
@@ -56,20 +55,26 @@ def files_digest(client: "MlflowClient", uri: str) -> str:
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
+def _files_of(client: "MlflowClient", uri: str) -> "ArtifactRepository":
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    return get_artifact_repository(client.get_logged_model(uri.rpartition("/")[2]).artifact_location)
+
+
 def restore_files(client: "MlflowClient", uri: str, checkpoint: Path, exported: Sequence[Path]) -> None:
     """Store in a logged model of MLflow's current store what it lacks, or what is damaged there.
 
-    It carries the checkpoint and the exported files; one that was exported since then is new, and no damage.
+    It carries the checkpoint and the exported files; one that was exported since then is new, and no damage. Its other
+    files are `find_model`'s to compare, so that each is fetched once.
     """
-    from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory() as folder:
         stored = Path(folder)
         with suppress(MlflowException, OSError):
-            stored = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
+            stored = Path(_files_of(client, uri).download_artifacts(ARTIFACTS, folder))
         for file in (checkpoint, *exported):
-            here = stored / ARTIFACTS / file.name
+            here = stored / file.name
             if here.is_file() and file_sha256(here) == file_sha256(file):
                 continue
             if file is checkpoint or here.is_file():

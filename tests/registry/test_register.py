@@ -1,9 +1,11 @@
 """`deepmark register`: a checkpoint becomes a version, with everything that is known of it."""
 
 import json
+from collections import Counter
 
 import pytest
 from measurements import write_earlier_metrics
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from registered import aliases, evaluated, flip_bit, load_champion, registered_weights, tags
 from workspaces import refused
 
@@ -33,6 +35,20 @@ def test_the_same_checkpoint_registered_again_is_the_same_version(deepmark, pair
 
     assert done.facts | {"version": 2, "known": "yes", "alias": "challenger"} == done.facts
     assert aliases(pair) == {2: ("challenger",), 1: ("champion",)}
+
+
+def test_no_file_of_the_logged_model_is_fetched_twice(pair, monkeypatch):
+    fetched, fetch = Counter(), LocalArtifactRepository._download_file
+
+    def counted(self, remote_file_path, local_path):
+        fetched[remote_file_path] += 1
+        return fetch(self, remote_file_path, local_path)
+
+    monkeypatch.setattr(LocalArtifactRepository, "_download_file", counted)
+    assert register(pair)["known"] == "yes"
+
+    assert {"MLmodel", "artifacts/model.safetensors"} <= fetched.keys()
+    assert set(fetched.values()) == {1}
 
 
 def test_the_champion_registered_again_stays_the_champion_only(pair):
