@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -226,9 +225,14 @@ def _providers(device: str, available: Sequence[str]) -> list[Any]:
     return [("CUDAExecutionProvider", {"device_id": int(match[2] or 0)}), "CPUExecutionProvider"]
 
 
-@cache
 def _threads() -> int:
-    """As many as this process may use processors, and at least two, for one often waits for memory."""
+    """As many as the engine, or who starts the process, gives it by OMP_NUM_THREADS.
+
+    Else as many as it may use processors, and at least two, for one often waits for memory.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
     return max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 

@@ -1,5 +1,6 @@
 """An exported model in Python: images in, detections in pixels of the image out, without PyTorch."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -134,6 +135,16 @@ def test_another_strategy_or_score_needs_no_other_session(detector):
     assert (other.strategy, other.min_score, detector.strategy, detector.min_score) == ("none", 0.75, "nms", 0)
     assert other._session is detector._session
     assert len(other(WHITE)) == 1
+
+
+@pytest.mark.parametrize("given", ["1", "3", "", None])
+def test_it_takes_the_threads_that_the_engine_gives_a_process_or_else_one_a_processor(model, monkeypatch, given):
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    if given is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    threads = OnnxDetector(model)._session.get_session_options().intra_op_num_threads
+
+    assert threads == (int(given) if given else max(2, len(os.sched_getaffinity(0))))
 
 
 def test_the_mirror_image_is_a_second_file(model):
