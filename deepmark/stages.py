@@ -5,7 +5,6 @@ that they call know neither workspaces nor params.yaml, wherever that is possibl
 """
 
 import json
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,35 +70,9 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None
 
     Returns facts on the machine, or in the scheduler's process, that runs rank 0, and None in all others.
     """
-    import torch
+    from deepmark.train.start import run_training
 
-    from deepmark.compute.ray_cluster import connect
-    from deepmark.train.distributed.launch import count_processes, run_workers
-    from deepmark.train.distributed.process_group import rank_from_environment
-    from deepmark.train.run_id import run_folder
-    from deepmark.train.start_checks import check_shards, check_space
-    from deepmark.train.worker import run_rank
-
-    compute, rank = workspace.params.compute, rank_from_environment()
-    cluster = connect(compute) if compute.engine == "ray" and not rank else []
-    gpus = int(sum(machine.gpus for machine in cluster)) if cluster else torch.cuda.device_count()
-    processes = rank.world_size if rank else count_processes(compute.train_processes, gpus=gpus)
-    once_a_machine = rank is None or rank.local_rank == 0
-    if rank is None:
-        check_space(workspace)
-    check_shards(workspace, processes=processes, verify=once_a_machine, fresh=fresh)
-    folder = run_folder(workspace)
-    if fresh and (rank is None or rank.rank == 0):
-        shutil.rmtree(folder, ignore_errors=True)
-    if rank:
-        run_rank(workspace, folder)
-    elif cluster:
-        from deepmark.train.on_ray import run_on_ray  # after `connect`, whose settings Ray reads at its import
-
-        run_on_ray(workspace, folder, cluster, processes=processes)
-    else:
-        run_workers(workspace.root, folder, processes=processes, seconds=compute.timeout_seconds)
-    is_first = rank is None or rank.rank == 0
+    is_first = run_training(workspace, fresh=fresh)
     return read_json_with_digest(workspace.train_metrics_file, "deepmark train") if is_first else None
 
 
