@@ -9,6 +9,8 @@ import torch
 
 from deepmark.data.sampling import batch_bounds
 from deepmark.data.shards.reader import ShardReader
+from deepmark.data.shards.remote import MissingFileError
+from deepmark.data.shards.upload import PLAN_FILE, plan_digest
 from deepmark.data.shards.verified import VerifiedShards, read_verified, write_verified
 from deepmark.errors import DeepmarkError
 from deepmark.files import require_space
@@ -16,7 +18,7 @@ from deepmark.model.detector import build_detector
 from deepmark.progress import progress
 from deepmark.schema import SPLITS
 from deepmark.vocabulary import check_same
-from deepmark.workspace.inputs import open_shards
+from deepmark.workspace.inputs import open_shards, remote_shards
 from deepmark.workspace.layout import Workspace
 
 _log = logging.getLogger(__name__)
@@ -45,9 +47,32 @@ def check_shards(workspace: Workspace, *, processes: int, verify: bool, fresh: b
                 "compute.train_processes."
             )
         if verify:
+            _warn_of_other_records(workspace, split)
             with progress(f"verify {split}", len(reader)) as advance:
                 reader.verify(advance, verified=verified)
             write_verified(workspace.verified_file, verified)
+
+
+def _warn_of_other_records(workspace: Workspace, split: str) -> None:
+    """Say so where shards at a URL are not those that `deepmark shard` would write, which DVC does not see.
+
+    Shards that somebody copied there do not tell what they were made of.
+    """
+    folder, records = remote_shards(workspace, split), workspace.records_file(split)
+    if folder is None or not records.is_file():
+        return
+    params = workspace.params.shard
+    try:
+        made_of = folder.read(PLAN_FILE)
+    except MissingFileError:
+        return
+    if made_of.decode() != plan_digest(records, split=split, seed=params.seed, target_mib=params.target_mib):
+        _log.warning(
+            "warning: %s: made of other records, or by another section shard of params.yaml, than are here. Run "
+            "`dvc repro shard@%s` to train on today's.",
+            folder.url,
+            split,
+        )
 
 
 def check_vocabularies(workspace: Workspace, train: ShardReader, validation: ShardReader) -> None:

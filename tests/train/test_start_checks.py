@@ -7,8 +7,10 @@ import pytest
 from one_process import ALONE
 from workspaces import copied, set_params
 
+from deepmark import stages
 from deepmark.data.shards.reader import ShardReader
 from deepmark.errors import DeepmarkError
+from deepmark.schema import SPLITS
 from deepmark.train.checkpoint import fingerprint
 from deepmark.train.distributed.stop_signal import StopSignal
 from deepmark.train.run import train_rank
@@ -63,3 +65,18 @@ def test_shards_are_verified_once_and_again_for_a_fresh_start(sharded, monkeypat
     assert len(read) == count
     check_shards(sharded, processes=1, verify=True, fresh=True)
     assert len(read) == 2 * count
+
+
+def test_shards_at_a_url_that_are_of_other_records_are_told(sharded, tmp_path, caplog):
+    away = set_params(sharded, storage={"shards": f"file://{tmp_path}/away"})
+    for split in SPLITS:
+        stages.shard(away, split=split)
+    check_shards(away, processes=1, verify=True)
+    assert caplog.text == ""
+
+    (tmp_path / "away/validation/.plan").unlink()  # as if somebody had copied them
+    check_shards(set_params(away, shard={"seed": 7}), processes=1, verify=True)
+
+    (told,) = caplog.messages
+    assert told.startswith(f"warning: file://{tmp_path}/away/train: made of other records")
+    assert "`dvc repro shard@train`" in told
