@@ -56,10 +56,11 @@ class Frame(StrEnum):
 
 
 class AskedFrom(StrEnum):
-    """Why people are asked about labels: the audit's list, or where the model is least certain."""
+    """Why people are asked: the audit's list, where the model is least certain, or images without labels."""
 
     AUDIT = "audit"
     UNCERTAIN = "uncertain"
+    NEW = "new"
 
 
 class LabelTool(StrEnum):

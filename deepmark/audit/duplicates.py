@@ -109,28 +109,32 @@ def identical_files(hashes: ImageHashes) -> Iterator[LabelIssue]:
 
 
 def shared_images(
-    validation: ImageHashes, others: Sequence[ImageHashes], *, radius: int, min_score: float
+    hashes: ImageHashes, others: Sequence[ImageHashes], *, radius: int, min_score: float
 ) -> Iterator[LabelIssue]:
-    """Images of validation that other splits have too: the same file, or one that looks the same or mirrored.
+    """Images of a split that other splits have too: the same file, or one that looks the same or mirrored.
 
     One issue per image, with the most similar other image. Hashes decide what is compared, thumbnails decide the score.
+    A split that is among `others` itself is searched for images that came earlier in it.
     """
     best: dict[int, tuple[float, ImageHashes, int, str]] = {}
     for other in others:
         for mirrored, words in enumerate(("looks the same as", "looks like the mirror image of")):
-            pairs = near_pairs(validation.bits[:, mirrored], other.bits[:, 0], radius=radius)
-            thumbnails, theirs = (_by_row(each, rows) for each, rows in zip((validation, other), pairs, strict=True))
+            pairs = near_pairs(hashes.bits[:, mirrored], other.bits[:, 0], radius=radius)
+            if other is hashes:
+                earlier = pairs[1] < pairs[0]
+                pairs = pairs[0][earlier], pairs[1][earlier]
+            thumbnails, theirs = (_by_row(each, rows) for each, rows in zip((hashes, other), pairs, strict=True))
             for i, j in zip(*(each.tolist() for each in pairs), strict=True):
                 thumbnail = thumbnails[i]
                 difference = 1 - correlation(thumbnail[:, ::-1] if mirrored else thumbnail, theirs[j])
                 score = 1 / (1 + (difference / EVEN_ODDS) ** 2)
-                is_same = (validation.sha256[i] == other.sha256[j]).all()
+                is_same = (hashes.sha256[i] == other.sha256[j]).all()
                 how, score = ("is the same file as", 1.0) if is_same else (words, score)
                 if score >= min_score and (i not in best or score > best[i][0]):
                     reason = f"{how} {other.split}/{other.files[j]} (correlation {1 - difference:.3f})"
                     best[i] = score, other, j, reason
     for i, (score, other, j, reason) in sorted(best.items()):
-        yield _issue(validation, i, "duplicate across splits", score, other, j, reason)
+        yield _issue(hashes, i, "duplicate across splits", score, other, j, reason)
 
 
 def _by_row(hashes: ImageHashes, rows: Int64[np.ndarray, " p"]) -> dict[int, UInt8[np.ndarray, "16 16"]]:

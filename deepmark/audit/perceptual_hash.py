@@ -6,12 +6,14 @@ brightness changes few of them. Source: Zauner, "Implementation and Benchmarking
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import combinations
 
 import cv2
 import numpy as np
 import simplejpeg
 
+from deepmark.images import OpenedImage
 from deepmark.shapes import Float32, Int64, UInt8, UInt64
 
 _SIDE, _LOW = 32, 8
@@ -24,10 +26,27 @@ _BANDS, _BAND_BITS = 4, 16
 
 
 def perceptual_hashes(jpeg: bytes) -> tuple[UInt64[np.ndarray, "2"], UInt8[np.ndarray, "16 16"]]:
-    """The hashes of the image and of its mirror image, and a thumbnail; decodes as small as an eighth."""
+    """The hashes of the image and of its mirror image, and a thumbnail; decodes as small as an eighth.
+
+    Raises ValueError where the bytes are no JPEG that can be decoded as grey.
+    """
     height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
     least = {"min_height": min(height, 2 * _SIDE), "min_width": min(width, 2 * _SIDE)}
-    grey = simplejpeg.decode_jpeg(jpeg, "GRAY", fastdct=True, **least)[..., 0]
+    return _of_grey(simplejpeg.decode_jpeg(jpeg, "GRAY", fastdct=True, **least)[..., 0])
+
+
+def hashes_of_image(image: OpenedImage) -> tuple[UInt64[np.ndarray, "2"], UInt8[np.ndarray, "16 16"]]:
+    """As `perceptual_hashes`, of an image of any kind, upright.
+
+    Raises DeepmarkError where it is damaged.
+    """
+    if isinstance(image.content, bytes) and image.orientation == 1:
+        with suppress(ValueError):  # a JPEG that only Pillow reads, or a damaged one, which `pixels` names
+            return perceptual_hashes(image.content)
+    return _of_grey(cv2.cvtColor(image.pixels(), cv2.COLOR_RGB2GRAY))
+
+
+def _of_grey(grey: UInt8[np.ndarray, "h w"]) -> tuple[UInt64[np.ndarray, "2"], UInt8[np.ndarray, "16 16"]]:
     small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     frequencies = cv2.dct(small.astype(np.float32))[:_LOW, 1 : _LOW + 1]
     mirror = frequencies * np.where(np.arange(1, _LOW + 1) % 2, -1, 1).astype(np.float32)

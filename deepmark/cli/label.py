@@ -21,10 +21,17 @@ def _label() -> None:
 
 @label.command()
 def export(
+    images: Annotated[
+        list[str] | None, typer.Argument(metavar="[IMAGE]...", help="With --from new: files, folders, 'patterns'.")
+    ] = None,
+    *,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="New folder for the tasks.")],
     source: Annotated[
         AskedFrom,
-        typer.Option("--from", help="audit: suspected labels; uncertain: where the model expects most mistakes."),
+        typer.Option(
+            "--from",
+            help="audit: suspected labels; uncertain: the model expects most mistakes; new: images without labels.",
+        ),
     ] = AskedFrom.AUDIT,
     tool: Annotated[LabelTool, typer.Option("--to", help="Where people label; cvat and coco are COCO keypoints.")] = (
         LabelTool.LABEL_STUDIO
@@ -33,6 +40,7 @@ def export(
     url: Annotated[
         str, typer.Option(help="What Label Studio puts before data such as train/image/000001.jpg.")
     ] = "/data/local-files/?d=",
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Also the folders in folders.")] = False,
     workspace: WorkspaceOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
@@ -40,13 +48,21 @@ def export(
 
     Label Studio: make a project with `config.xml` as its labelling interface, add a local files storage of the raw
     data, import `tasks.json`. CVAT: make a task of the images, upload `annotations.json` as COCO Keypoints 1.0.
+
+    --from new chooses among the images that you name those whose labels the model needs most; those that are in the
+    data already are left out. `deepmark import --add` takes their labels into the data.
     """
     from deepmark.labels.exchange import export_tasks
 
     check_folder(out, "--out")
     opened = open_workspace(workspace)
-    facts = export_tasks(opened, source, tool, out, limit=limit, url=url)
+    new = {"images": images or [], "recursive": recursive, "note": _tell}
+    facts = export_tasks(opened, source, tool, out, limit=limit, url=url, **new)
     print_facts(facts, as_json)
+
+
+def _tell(text: str) -> None:
+    typer.echo(f"deepmark label export: {text}", err=True)
 
 
 @label.command(name="import")

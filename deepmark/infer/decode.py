@@ -96,7 +96,7 @@ def _window_maxima(heatmap: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"
     return torch.maximum(maxima, rows[..., 2:, :], out=maxima)
 
 
-def _center_cells(logits: Float[Tensor, "b c h w"], most: int) -> tuple[Tensor, Tensor]:
+def center_cells(logits: Float[Tensor, "b c h w"], most: int) -> tuple[Tensor, Tensor]:
     """Image and flat cell of the strongest peaks of each image, best first."""
     images, cells = (logits >= _window_maxima(logits)).flatten(1).nonzero(as_tuple=True)
     heights = _to_host(logits.flatten(1)[images, cells])
@@ -117,7 +117,7 @@ def _strongest(heights: Float32[np.ndarray, " n"], most: int) -> Int64[np.ndarra
 def _read_garments(maps: HeadMaps, layout: LandmarkLayout, most: int) -> list[_Garments]:
     logits = maps.center_heatmap.float().contiguous()
     count, _, height, width = logits.shape
-    image, flat = _center_cells(logits, most)
+    image, flat = center_cells(logits, most)
     category, cell = flat // (height * width), flat % (height * width)
     y, x = cell // width, cell % width
     middle = torch.stack([x, y], dim=1) + maps.center_offset[image, :, y, x].float()

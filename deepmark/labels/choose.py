@@ -119,7 +119,7 @@ def _task(
         height=record.height,
         sha256=record.sha256,
         labels=labels,
-        detections=() if detections is None else _regions(detections, labels),
+        detections=() if detections is None else detected_regions(detections, labels),
         reasons=tuple(reasons),
         items={name: item_text(item) for name, item in raw.items()},
     )
@@ -135,7 +135,7 @@ def raw_items(workspace: Workspace, split: str, image_id: int) -> dict[str, dict
     return {name: item for name, item in fields.items() if ITEM_NAME.fullmatch(name)}
 
 
-def _regions(detections: Detections, labels: Sequence[Region]) -> tuple[Region, ...]:
+def detected_regions(detections: Detections, labels: Sequence[Region] = ()) -> tuple[Region, ...]:
     """What the model detects, under the key of the item that it is the best match of."""
     shown = detections[detections.scores >= SHOWN_SCORE]
     boxes = np.array([label.box for label in labels]).reshape(-1, 4)

@@ -30,7 +30,7 @@ Items = Callable[[str, int], tuple[str, Mapping[str, tuple[str, Sequence[float]]
 
 
 def write_tasks(folder: Path, tasks: Sequence[LabelTask], vocabulary: Vocabulary) -> None:
-    """Write annotations.json: the labels of today, which people change in their tool."""
+    """Write annotations.json: the labels of today, which people change in their tool; of a new image the detections."""
     categories = [
         {
             "id": category.index + 1,
@@ -46,8 +46,9 @@ def write_tasks(folder: Path, tasks: Sequence[LabelTask], vocabulary: Vocabulary
     for number, task in enumerate(tasks, 1):
         size = {"width": task.width, "height": task.height}
         images.append({"id": number, "file_name": task.file, **size, "reasons": " ".join(task.reasons)})
+        regions = task.detections if task.split is None else task.labels
         annotations += [
-            _annotation(region, number, len(annotations) + place) for place, region in enumerate(task.labels, 1)
+            _annotation(region, number, len(annotations) + place) for place, region in enumerate(regions, 1)
         ]
     content = {"info": {}, "licenses": [], "categories": categories, "images": images, "annotations": annotations}
     write_text(folder / "annotations.json", json.dumps(content, indent=1) + "\n")

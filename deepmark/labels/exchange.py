@@ -4,7 +4,7 @@ import json
 import math
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from deepmark.data.ingest.strict_json import InvalidInputError
 from deepmark.data.ingest.validate import jpeg_size
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256, new_folder, require_file, write_text
+from deepmark.infer.find_images import Source
 from deepmark.labels import coco_tasks, label_studio, page_decisions
 from deepmark.labels.answers import corrections_of
 from deepmark.labels.choose import asked_by_audit, asked_for_uncertainty, make_tasks, raw_items
@@ -30,18 +31,37 @@ RawItems = Callable[[str, int], dict[str, Any]]
 
 
 def export_tasks(
-    workspace: Workspace, source: AskedFrom, tool: LabelTool, out: Path, *, limit: int, url: str
+    workspace: Workspace,
+    source: AskedFrom,
+    tool: LabelTool,
+    out: Path,
+    *,
+    limit: int,
+    url: str,
+    images: Sequence[Source] = (),
+    recursive: bool = False,
+    note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Write tasks for at most `limit` images into the new folder `out`; `url` goes before images in Label Studio.
 
-    Raises DeepmarkError where there is something in the folder, and where nothing is left to ask.
+    Those from NEW are some of `images`, which `deepmark.labels.new_images` chooses. Raises DeepmarkError where there is
+    something in the folder, and where nothing is left to ask.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DeepmarkError(f"{out}: there is something already. Give a new folder.")
-    ask = asked_by_audit if source is AskedFrom.AUDIT else asked_for_uncertainty
-    tasks, vocabulary = make_tasks(workspace, ask(workspace, limit)), workspace.vocabulary
+    if images and source is not AskedFrom.NEW:
+        raise DeepmarkError(f"{images[0]}: --from {source} asks about images of the data. --from new takes others.")
+    facts: dict[str, Any] = {}
+    if source is AskedFrom.NEW:
+        from deepmark.labels.new_images import new_tasks  # which imports torch
+
+        tasks, facts = new_tasks(workspace, images, limit, recursive=recursive, note=note)
+    else:
+        ask = asked_by_audit if source is AskedFrom.AUDIT else asked_for_uncertainty
+        tasks = make_tasks(workspace, ask(workspace, limit))
     if not tasks:
         raise DeepmarkError(f"Nothing is left to ask from `{source}`: people have decided about all of it.")
+    vocabulary = workspace.vocabulary
     with new_folder(out) as draft:
         if tool is LabelTool.LABEL_STUDIO:
             label_studio.write_tasks(draft, tasks, vocabulary, url=url)
@@ -52,6 +72,7 @@ def export_tasks(
         "pictures": len(tasks),
         "items": sum(len(task.labels) for task in tasks),
         "detections": shown,
+        **facts,
         "out": str(out),
     }
 

@@ -61,7 +61,9 @@ def write_tasks(folder: Path, tasks: Sequence[LabelTask], vocabulary: Vocabulary
 
 
 def _task(task: LabelTask, url: str) -> dict[str, Any]:
-    predictions: list[dict[str, Any]] = [{"model_version": "labels", "result": _results(task, task.labels)}]
+    predictions: list[dict[str, Any]] = []
+    if task.split is not None:
+        predictions.append({"model_version": "labels", "result": _results(task, task.labels)})
     if task.detections:
         score = max(region.score or 0.0 for region in task.detections)
         found = {"model_version": "deepmark", "score": round(score, 4), "result": _results(task, task.detections)}
@@ -70,15 +72,17 @@ def _task(task: LabelTask, url: str) -> dict[str, Any]:
         "data": {
             "image": url + quote(task.file),
             "reasons": " ".join(task.reasons) or task.file,
-            "deepmark": {
-                "split": task.split,
-                "image_id": task.image_id,
-                "sha256": task.sha256,
-                "items": dict(task.items),
-            },
+            "deepmark": _identity(task),
         },
         "predictions": predictions,
     }
+
+
+def _identity(task: LabelTask) -> dict[str, Any]:
+    """By which an answer is known to belong to an image of the data; of a new one, that it is new."""
+    if task.split is None:
+        return {"new": True, "sha256": task.sha256}
+    return {"split": task.split, "image_id": task.image_id, "sha256": task.sha256, "items": dict(task.items)}
 
 
 def _results(task: LabelTask, regions: Sequence[Region]) -> list[dict[str, Any]]:
@@ -156,6 +160,8 @@ def _answer(task: Mapping[str, Any], vocabulary: Vocabulary, where: _Place) -> A
     known = task["data"].get("deepmark")
     if known is None:
         where.fail("was not made by `deepmark label export`", "Only tasks of this command say of which image they are.")
+    if known.get("new"):
+        where.fail("is of a new image", "`deepmark import FILE --from label-studio --images DIR --add` takes these.")
     annotations = task.get("annotations", [])
     last = decisive(annotations)
     if last is None:

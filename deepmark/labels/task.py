@@ -32,10 +32,12 @@ class Region:
 class LabelTask:
     """An image with its labels, what the model detects in it, and why it is asked about."""
 
-    split: str
+    split: str | None
+    """None of a new image, which is not in the data and has no labels."""
+
     image_id: int
     file: str
-    """Below the folder of the raw data: "train/image/000001.jpg"."""
+    """Below the folder of the raw data: "train/image/000001.jpg"; of a new image below that of its own."""
 
     width: int
     height: int

@@ -1,0 +1,100 @@
+"""The rules that benchmarks/label_next.py compares: which of many unlabelled images to label next."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from deepmark.infer.embed import Embedded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What a rule may know."""
+
+    pool: Sequence[Embedded]
+    """The unlabelled images, as the network of this round sees them."""
+
+    labelled: Sequence[Embedded]
+    counts: np.ndarray
+    """Labelled garments by category."""
+
+
+def expected_mistakes(image: Embedded) -> float:
+    """The sum over peaks of min(score, 1 - score), as `deepmark label export --from uncertain` ranks."""
+    return float(np.minimum(image.scores, 1 - image.scores).sum())
+
+
+def expected_garments(image: Embedded, categories: int) -> np.ndarray:
+    """How many garments of each category the scores let expect."""
+    return np.bincount(image.categories, image.scores, minlength=categories)
+
+
+def at_random(known: Known, count: int) -> list[int]:
+    """The pool is in random order."""
+    return list(range(count))
+
+
+def most_uncertain(known: Known, count: int) -> list[int]:
+    return np.argsort([-expected_mistakes(one) for one in known.pool], kind="stable")[:count].tolist()
+
+
+def k_centre(known: Known, count: int, weights: np.ndarray | None = None) -> list[int]:
+    """Greedy: each time the image that lies farthest from all labelled and chosen ones, its distance by its weight."""
+    every = np.stack([one.embedding for one in (*known.labelled, *known.pool)]).astype(np.float64)
+    every /= every.std(axis=0) + 1e-6
+    mine = every[len(known.labelled) :]
+    distances = np.full(len(mine), np.inf)
+    for centre in every[: len(known.labelled)]:
+        distances = np.minimum(distances, np.linalg.norm(mine - centre, axis=1))
+    chosen: list[int] = []
+    for _ in range(count):
+        best = int(np.argmax(distances * (1 if weights is None else weights)))
+        chosen.append(best)
+        distances = np.minimum(distances, np.linalg.norm(mine - mine[best], axis=1))
+    return chosen
+
+
+def both(known: Known, count: int) -> list[int]:
+    return k_centre(known, count, np.array([expected_mistakes(one) for one in known.pool]))
+
+
+def balanced(known: Known, count: int) -> list[int]:
+    """Greedy: the image that adds most to the sum over categories of the root of their garments.
+
+    Garments of the chosen images are those that scores let expect: a rare category is worth more, until it is not rare.
+    """
+    counts = known.counts.astype(np.float64)
+    expected = np.stack([expected_garments(one, len(counts)) for one in known.pool])
+    return _greedy(counts, expected, count)
+
+
+def balanced_uncertain(known: Known, count: int) -> list[int]:
+    """As `balanced`, and a garment counts as much as the network is unsure of it: min(score, 1 - score)."""
+    counts = known.counts.astype(np.float64)
+    expected = np.stack(
+        [np.bincount(one.categories, np.minimum(one.scores, 1 - one.scores), len(counts)) for one in known.pool]
+    )
+    return _greedy(counts, expected, count)
+
+
+def _greedy(counts: np.ndarray, expected: np.ndarray, count: int) -> list[int]:
+    chosen: list[int] = []
+    open_ = np.ones(len(expected), bool)
+    for _ in range(count):
+        gains = (np.sqrt(counts + expected) - np.sqrt(counts)).sum(axis=1)
+        best = int(np.argmax(np.where(open_, gains, -1.0)))
+        chosen.append(best)
+        open_[best] = False
+        counts = counts + expected[best]
+    return chosen
+
+
+RULES: dict[str, Callable[[Known, int], list[int]]] = {
+    "random": at_random,
+    "uncertainty": most_uncertain,
+    "k-centre": k_centre,
+    "both": both,
+    "balanced": balanced,
+    "balanced uncertainty": balanced_uncertain,
+}
