@@ -31,7 +31,9 @@ def import_(
     images: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The folder of the images; YOLO's data.yaml names its own.")
     ] = None,
-    validation: Annotated[float, typer.Option(help="Share of the images to measure on.")] = 0.15,
+    validation: Annotated[
+        float | None, typer.Option(help="Share of the images to measure on: 0.15; 0 with --add.", show_default=False)
+    ] = None,
     test: Annotated[float, typer.Option(help="Share to keep aside in data/raw/test, which no stage reads.")] = 0.0,
     group_by: Annotated[
         str | None,
@@ -41,6 +43,10 @@ def import_(
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Put these in the place of an earlier import; images keep their numbers.")
+    ] = False,
+    add: Annotated[
+        bool,
+        typer.Option("--add", help="Put these beside the data that is there; images that are in it are set aside."),
     ] = False,
     workspace: WorkspaceOption = HERE,
     as_json: JsonOption = False,
@@ -54,7 +60,10 @@ def import_(
     from deepmark.importing.importer import SplitShares, import_images
     from deepmark.progress import progress
 
-    opened, shares = open_workspace(workspace), SplitShares(validation=validation, test=test, group_by=group_by)
+    if add and replace:
+        raise DeepmarkError("--add keeps the data that is there, and --replace puts others in its place: give one.")
+    share = (0.0 if add else 0.15) if validation is None else validation
+    opened, shares = open_workspace(workspace), SplitShares(validation=share, test=test, group_by=group_by)
     found = _labelled(file, origin, images, opened.vocabulary)
     with progress("write images", 0) as advance:
         engine = engine_of(opened.params.compute)
@@ -66,6 +75,7 @@ def import_(
             shares=shares,
             engine=engine,
             replace=replace,
+            add=add,
             progress=advance,
         )
     splits = " + ".join(f"{facts[split]:,} {split}" for split in ("train", "validation", "test") if split in facts)

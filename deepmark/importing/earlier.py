@@ -48,6 +48,12 @@ def write_imported(folder: Path, rows: Iterable[Imported]) -> None:
     write_csv(folder / LIST, _COLUMNS, map(astuple, sorted(rows, key=lambda row: row.number)))
 
 
+def imported(raw: Path) -> list[Imported]:
+    """What imports wrote into this folder, with what is gone since; nothing where none did."""
+    file = raw / LIST
+    return _read(file) if file.is_file() else []
+
+
 def earlier_import(raw: Path, *, replace: bool) -> list[Imported]:
     """What was imported into this folder before; nothing where it is new or empty.
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import count, groupby
@@ -24,7 +24,8 @@ from deepmark.files import new_file, new_folder
 from deepmark.geometry import box_areas, clip_boxes
 from deepmark.images import open_image
 from deepmark.images.file_kinds import JPEG
-from deepmark.importing.earlier import Imported, earlier_import, write_csv, write_imported
+from deepmark.importing.beside import check_addable, last_number, link_files
+from deepmark.importing.earlier import Imported, earlier_import, imported, write_csv, write_imported
 from deepmark.importing.labelled import LabelledGarment, LabelledImage, UnplacedLabel
 from deepmark.importing.split import SPLITS, group_of, group_pattern, split_of
 from deepmark.schema import SUBSETS, Frame
@@ -32,6 +33,9 @@ from deepmark.vocabulary import Vocabulary
 
 _CHUNK = 32
 """Images per task of a worker."""
+
+
+_THERE = "is in the data already"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +48,7 @@ class SplitShares:
     """An expression; what its first group matches in the name is shared by images that must stay together."""
 
     def __post_init__(self) -> None:
-        if not (0 < self.validation < 1 and 0 <= self.test < 1 and self.validation + self.test < 1):
+        if not (0 <= self.validation < 1 and 0 <= self.test < 1 and self.validation + self.test < 1):
             raise DeepmarkError(
                 f"--validation {self.validation:g} --test {self.test:g}: give shares between 0 and 1 that leave some "
                 "images to train on."
@@ -70,35 +74,43 @@ def import_images(
     shares: SplitShares,
     engine: Engine,
     replace: bool = False,
+    add: bool = False,
     progress: Callable[[int], None] = lambda count: None,
 ) -> dict[str, Any]:
     """Write raw/train, raw/validation and perhaps raw/test, whole or not at all; the file `set_aside` lists the rest.
 
     An image that was imported before keeps its number, which `replace` allows to do; new ones get numbers in the order
-    of their names. Returns counts: in_source = the images of all splits + set_aside.
+    of their names. With `add` the folder keeps what it holds, further images come beside it, and a group stays in the
+    split that it has. Returns counts of this source: in_source = the images of all splits + set_aside.
 
     Raises DeepmarkError where the folder holds something already, and where no image for training or validation is
-    left; then the list of those set aside is written all the same.
+    left (with `add` none at all); then the list of those set aside is written all the same.
     """
-    pattern, earlier = group_pattern(shares.group_by), earlier_import(raw, replace=replace)
+    if add:
+        check_addable(raw, vocabulary)
+    pattern, earlier = group_pattern(shares.group_by), imported(raw) if add else earlier_import(raw, replace=replace)
     found = list(labelled)
     images = [one for one in found if isinstance(one, LabelledImage)]
     unplaced = [(one.name, one.reason) for one in found if isinstance(one, UnplacedLabel)]
-    chosen, aside = _chosen(images)
-    taken = _numbered(chosen, {row.image: row.number for row in earlier}, shares)
+    there = {row.image for row in earlier if add and row.split}
+    chosen, aside = _chosen(images, there)
+    taken = _numbered(chosen, earlier, shares, after=last_number(raw), keep_groups=add)
     with new_folder(raw.resolve()) as draft:
+        if add:
+            link_files(raw, draft)
         written, failed = _write(taken, draft, vocabulary, engine, progress)
         aside += failed
         with new_file(set_aside) as listed:
             write_csv(listed, ("image", "reason"), sorted(aside + unplaced))
         splits = Counter(one.split for one in written)
-        if empty := [split for split in ("train", "validation") if not splits[split]]:
+        if empty := [] if add and written else [split for split in ("train", "validation") if not splits[split]]:
             told = f" ({set_aside} says why)" if aside else ""
+            left = "to add" if add else f"for {' and '.join(empty)}"
             raise DeepmarkError(
-                f"{len(images)} images in the source, {len(aside)} set aside{told}, none is left for "
-                f"{' and '.join(empty)}. Give more images that can be used, or other shares. Nothing was imported."
+                f"{len(images)} images in the source, {len(aside)} set aside{told}, none is left {left}. Give more "
+                "images that can be used, or other shares. Nothing was imported."
             )
-        write_imported(draft, _list(written, draft, earlier))
+        write_imported(draft, _list(written, draft, earlier, gone=not add))
     assert len(images) == len(aside) + len(written)
     notes = Counter(note for one in written for note in one.image.notes)
     return {
@@ -110,13 +122,25 @@ def import_images(
         "notes": dict(sorted(notes.items())),
         **({"first_set_aside": ": ".join(min(aside))} if aside else {}),
         **({"in_no_group": sum(not pattern.search(one.image.name) for one in taken)} if pattern else {}),
-        **({"as_before": len({one.image.name for one in written} & {row.image for row in earlier})} if earlier else {}),
+        **_of_before(aside, written, earlier, add=add),
         "folder": str(raw),
     }
 
 
-def _chosen(images: Sequence[LabelledImage]) -> tuple[list[LabelledImage], list[tuple[str, str]]]:
-    """The images that can be used, by name, and those that cannot with the reasons.
+def _of_before(
+    aside: Sequence[tuple[str, str]], written: Iterable[_Placed], earlier: Sequence[Imported], *, add: bool
+) -> dict[str, int]:
+    """How many of the images were imported before."""
+    if add:
+        return {"in_the_data": sum(reason == _THERE for _, reason in aside)}
+    known = {row.image for row in earlier}
+    return {"as_before": len({one.image.name for one in written} & known)} if earlier else {}
+
+
+def _chosen(
+    images: Sequence[LabelledImage], there: Container[str]
+) -> tuple[list[LabelledImage], list[tuple[str, str]]]:
+    """The images that can be used and are not `there` yet, by name, and the others with the reasons.
 
     Of several with one name, one that has all labels is taken; where their labels differ, none.
     """
@@ -124,7 +148,7 @@ def _chosen(images: Sequence[LabelledImage]) -> tuple[list[LabelledImage], list[
     for name, same in groupby(sorted(images, key=lambda one: one.name), key=lambda one: one.name):
         usable = []
         for one in same:
-            if fault := one.fault or _fault(one):
+            if fault := _THERE if name in there else one.fault or _fault(one):
                 aside.append((name, fault))
             else:
                 usable.append(one)
@@ -154,12 +178,21 @@ def _fault(image: LabelledImage) -> str:
     return ""
 
 
-def _numbered(images: Iterable[LabelledImage], known: dict[str, int], shares: SplitShares) -> list[_Placed]:
+def _numbered(
+    images: Iterable[LabelledImage],
+    earlier: Sequence[Imported],
+    shares: SplitShares,
+    *,
+    after: int,
+    keep_groups: bool,
+) -> list[_Placed]:
     """The images with their splits and numbers: the known ones, then those above all that were ever given."""
-    pattern, free, taken = group_pattern(shares.group_by), count(max(known.values(), default=0) + 1), []
+    pattern, known, taken = group_pattern(shares.group_by), {row.image: row.number for row in earlier}, []
+    free = count(max([after, *known.values()]) + 1)
+    groups = {group_of(row.image, pattern): row.split for row in earlier if row.split and keep_groups}
     for image in images:
         group = group_of(image.name, pattern)
-        split = image.split or split_of(group, validation=shares.validation, test=shares.test)
+        split = image.split or groups.get(group) or split_of(group, validation=shares.validation, test=shares.test)
         taken.append(_Placed(image, known[image.name] if image.name in known else next(free), split))
     return taken
 
@@ -175,7 +208,7 @@ def _write(
     written, failed = [], []
     for split in {one.split for one in taken}:
         for kind in ("image", "annos"):
-            (folder / split / kind).mkdir(parents=True)
+            (folder / split / kind).mkdir(parents=True, exist_ok=True)
         write_raw_vocabulary(folder / split, vocabulary)
     for one, fault in _place_all(taken, folder, engine, progress):
         if fault:
@@ -186,8 +219,9 @@ def _write(
     return written, failed
 
 
-def _list(written: Iterable[_Placed], folder: Path, earlier: Iterable[Imported]) -> list[Imported]:
-    gone = {row.image: replace(row, split="", annotation_sha256="") for row in earlier}
+def _list(written: Iterable[_Placed], folder: Path, earlier: Iterable[Imported], *, gone: bool) -> list[Imported]:
+    """What was written, and what was there before and is `gone`, or is still there."""
+    before = {row.image: replace(row, split="", annotation_sha256="") if gone else row for row in earlier}
     now = {
         one.image.name: Imported(
             number=one.number,
@@ -197,7 +231,7 @@ def _list(written: Iterable[_Placed], folder: Path, earlier: Iterable[Imported])
         )
         for one in written
     }
-    return list((gone | now).values())
+    return list((before | now).values())
 
 
 def _place_all(

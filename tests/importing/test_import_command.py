@@ -58,7 +58,7 @@ def test_an_export_becomes_records_and_the_balance_is_told(shop, images, tmp_pat
         (("params.yaml", "--from", "yolo"), "is no data.yaml of a YOLO data set"),
         (("params.yaml", "--from", "cvat", "--images", "."), "is not XML"),
         (("params.yaml", "--from", "label-studio", "--images", "."), "is not JSON"),
-        (("params.yaml", "--from", "yolo", "--validation", "0"), "give shares between 0 and 1"),
+        (("params.yaml", "--from", "yolo", "--validation", "1"), "give shares between 0 and 1"),
         (("params.yaml", "--from", "yolo", "--group-by", "("), "is no regular expression"),
     ],
 )

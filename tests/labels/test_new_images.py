@@ -11,6 +11,7 @@ from encoded_images import encoded
 from vocabularies import SMALL
 from workspaces import refused
 
+from deepmark.data.records import read_records
 from deepmark.infer.embed import Embedded, embed
 from deepmark.infer.load_detector import load_detector
 from deepmark.infer.predict import Predictor
@@ -164,3 +165,30 @@ def test_a_model_that_is_missing_or_of_another_vocabulary_is_told(ready, photos,
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine.txt").touch()
     assert refused(deepmark(*words), "there is something already. Give a new folder")
+
+
+def test_what_was_labelled_joins_the_data_and_nothing_of_it_changes(ready, photos, tmp_path, deepmark):
+    here = ("--workspace", ready.root)
+    words = ("--from", "new", "--limit", "4", "--out", tmp_path / "out", *here)
+    assert deepmark("label", "export", photos, *words).code == 0
+    tasks = json.loads((tmp_path / "out/tasks.json").read_text("utf-8"))
+    for task in tasks[1:]:  # the first is not labelled yet
+        task["annotations"] = [{"result": task["predictions"][0]["result"], "updated_at": "2026-01-30T10:00:00Z"}]
+    (tmp_path / "export.json").write_text(json.dumps(tasks), "utf-8")
+    before = {path: path.read_bytes() for path in ready.raw.rglob("*") if path.is_file()}
+    place = ("--from", "label-studio", "--images", photos, "--add", *here, "--json")
+
+    done = deepmark("import", tmp_path / "export.json", *place)
+    assert done.code == 0, done.err
+    assert {name: done.facts[name] for name in ("in_source", "train", "set_aside")} == {
+        "in_source": 4,
+        "train": 3,
+        "set_aside": 1,
+    }
+    assert {path: path.read_bytes() for path in before} == before
+    assert deepmark("ingest", "--split", "train", *here).code == 0
+    records = list(read_records(ready.records_file("train")))
+    assert [record.id for record in records] == [*range(1, 16)]
+    boxes = [one for one in tasks[1]["predictions"][0]["result"] if one["type"] == "rectanglelabels"]
+    assert len(boxes) in {len(record.garments) for record in records[12:]}
+    assert refused(deepmark("import", tmp_path / "export.json", *place[:-1]), "4 set aside", "none is left to add")

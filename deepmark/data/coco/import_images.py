@@ -152,7 +152,7 @@ def _place(source: SourceImage, target: Path, truth: Path, frame: Frame | None) 
     if image.orientation != 1:
         reasons.append(f"orientation {image.orientation}, labels {meant}")
     if not reasons:
-        _link_or_copy(source.path, target)
+        link_or_copy(source.path, target)
         return ""
     try:
         pixels = image.pixels() if meant is Frame.UPRIGHT else _stored(image)
@@ -162,7 +162,7 @@ def _place(source: SourceImage, target: Path, truth: Path, frame: Frame | None) 
     return ", ".join(reasons + [image.note] * bool(image.note))
 
 
-def _link_or_copy(image: Path, target: Path) -> None:
+def link_or_copy(image: Path, target: Path) -> None:
     """Give the image its new name, without a second copy if the file system supports links."""
     try:
         os.link(image.resolve(), target)

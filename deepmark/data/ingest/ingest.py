@@ -197,7 +197,7 @@ def ingest_split(
     inputs = _with_corrections(inputs, corrections, raw / split)
     require_space(out, len(inputs) * _BYTES)
     chunks = [inputs[start : start + CHUNK] for start in range(0, len(inputs), CHUNK)]
-    _check_vocabulary(raw / split / VOCABULARY_FILE, vocabulary)
+    check_raw_vocabulary(raw / split / VOCABULARY_FILE, vocabulary)
     convert = partial(_ingest_chunk, folder=raw / split, max_megapixels=params.max_megapixels, vocabulary=vocabulary)
     tally = _Tally(statistics=SplitStatistics(vocabulary))
     rejected_file = out / f"{split}.rejected.parquet"
@@ -242,7 +242,8 @@ def write_raw_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
         (folder / VOCABULARY_FILE).write_text(stored + "\n", "utf-8")
 
 
-def _check_vocabulary(file: Path, vocabulary: Vocabulary) -> None:
+def check_raw_vocabulary(file: Path, vocabulary: Vocabulary) -> None:
+    """Raise DeepmarkError where this file of a split says that its labels are of another vocabulary."""
     if file.is_file():
         remedy = (
             "Give the workspace the vocabulary.yaml that these labels were made with (`deepmark init --vocabulary`), "
