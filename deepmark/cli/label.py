@@ -56,8 +56,9 @@ def export(
 
     check_folder(out, "--out")
     opened = open_workspace(workspace)
-    new = {"images": images or [], "recursive": recursive, "note": _tell}
-    facts = export_tasks(opened, source, tool, out, limit=limit, url=url, **new)
+    facts = export_tasks(
+        opened, source, tool, out, limit=limit, url=url, images=images or (), recursive=recursive, note=_tell
+    )
     print_facts(facts, as_json)
 
 

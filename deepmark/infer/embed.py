@@ -36,10 +36,10 @@ def embed(predictor: Predictor, images: Sequence[PreparedImage], *, min_score: f
     logits = detector.heads.center_heatmap(features).float().contiguous()
     image, cell = center_cells(logits, predictor.params.max_detections)
     scores = logits.flatten(1)[image, cell].sigmoid().cpu().numpy()
-    image, category = image.cpu().numpy(), (cell // logits[0, 0].numel()).cpu().numpy()
+    owners, categories = image.cpu().numpy(), (cell // logits[0, 0].numel()).cpu().numpy()
     means = features.float().mean(dim=(2, 3)).cpu().numpy()
     found = []
     for number, mean in enumerate(means):
-        rows = (image == number) & (scores >= min_score)
-        found.append(Embedded(embedding=mean, scores=scores[rows], categories=category[rows]))
+        rows = (owners == number) & (scores >= min_score)
+        found.append(Embedded(embedding=mean, scores=scores[rows], categories=categories[rows]))
     return found
