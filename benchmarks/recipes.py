@@ -69,6 +69,10 @@ def rows(height: int, width: int) -> dict[str, Row]:
         "modern": {},
         "- Muon": {"train": {"optimizer": "adamw", "learning_rate": 4.0e-3}},
         "- rescoring": {"predict": {"rescore": False}},
+        "- Muon, - rescoring": {
+            "train": {"optimizer": "adamw", "learning_rate": 4.0e-3},
+            "predict": {"rescore": False},
+        },
         **{f"+ landmarks blended {share}": {"predict": {"landmark_blend": share}} for share in (0.25, 0.5)},
         "+ GIoU": weights(box_giou=1.0),
         "+ DIoU": weights(box_diou=1.0),
