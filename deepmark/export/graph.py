@@ -15,7 +15,7 @@ from deepmark.infer.decode import MAX_PEAK_DISTANCE
 from deepmark.model.backbones.deform import TAPS, DeformConv2d, deform_conv2d
 from deepmark.model.backbones.dla import DeformConvBlock
 from deepmark.model.detector import Detector
-from deepmark.model.heads import STRIDE
+from deepmark.model.heads import STRIDE, Head
 from deepmark.params import PredictParams
 from deepmark.shapes import Float, Int64, UInt8
 
@@ -56,6 +56,25 @@ class _DeformConvReLU(nn.Module):
         return deform_conv(x, self.weight, offset, self.bias, mask.sigmoid()).relu()
 
 
+class _AtWindows(nn.Sequential):
+    """A head at the middles of the windows of `_windows`.
+
+    Its weights are in the order of these windows: to bring windows into the order of the weights takes longer than the
+    product with them.
+    """
+
+    def __init__(self, head: Head) -> None:
+        first, last = head.convolutions
+        super().__init__(
+            nn.Linear(9 * first.in_channels, first.out_channels),
+            nn.ReLU(),
+            nn.Linear(last.in_channels, last.out_channels),
+        )
+        weights = first.weight.permute(0, 2, 3, 1).flatten(1), first.bias, last.weight.flatten(1), last.bias
+        for parameter, values in zip(self.parameters(), weights, strict=True):
+            parameter.data = cast(Tensor, values).data.contiguous()
+
+
 class DetectorGraph(nn.Module):
     """Canvases in, the garments in each of them out, best first, as tensors of fixed size.
 
@@ -78,6 +97,10 @@ class DetectorGraph(nn.Module):
             if isinstance(module, DeformConvBlock) and isinstance(module.conv, DeformConv2d):
                 norm = cast(nn.BatchNorm2d, module.actf[0])
                 self.detector.set_submodule(name, _DeformConvReLU(module.conv, norm))
+        heads = self.detector.heads
+        self.center_offset, self.size = _AtWindows(heads.center_offset), _AtWindows(heads.size)
+        self.landmark_vectors = _AtWindows(heads.landmark_vectors)
+        self.landmark_offset = _AtWindows(heads.landmark_offset)
         self.rows, self.peaks, self.blend = predict.max_detections, peaks, predict.landmark_blend
         self.bound = float(torch.logit(torch.tensor(predict.landmark_threshold)))
         self.register_buffer("own", torch.from_numpy(detector.vocabulary.own_landmarks))
@@ -113,14 +136,14 @@ class DetectorGraph(nn.Module):
         categories, cells = places // (height * width), places % (height * width)
         image = torch.arange(batch)[:, None].expand_as(cells)
         windows = _windows(padded, image.flatten(), cells.flatten(), width)
-        middle = _points(cells, width) + heads.center_offset.at_windows(windows).unflatten(0, (batch, self.rows))
-        size = heads.size.at_windows(windows)
-        vectors = heads.landmark_vectors.at_windows(windows).unflatten(1, (-1, 2))
+        middle = _points(cells, width) + self.center_offset(windows).unflatten(0, (batch, self.rows))
+        size = self.size(windows)
+        vectors = self.landmark_vectors(windows).unflatten(1, (-1, 2))
         if self.flip:
             mirrored = cells + width - 1 - 2 * (cells % width)
             windows = _windows(padded, image.flatten() + batch, mirrored.flatten(), width)
-            turned = heads.landmark_vectors.at_windows(windows).unflatten(1, (-1, 2))[:, self.mirror]
-            size = (size + heads.size.at_windows(windows)) / 2
+            turned = self.landmark_vectors(windows).unflatten(1, (-1, 2))[:, self.mirror]
+            size = (size + self.size(windows)) / 2
             vectors = (vectors + turned * torch.tensor([-1.0, 1.0])) / 2
         half = size.unflatten(0, (batch, self.rows)).clamp(min=0) / 2
         vectors, channels = vectors.unflatten(0, (batch, self.rows)), self.channels[categories]
@@ -141,7 +164,7 @@ class DetectorGraph(nn.Module):
         torch._check(most <= height * width)
         heights, cells = peaks.flatten(2).topk(most)
         place = (heights > self.bound).nonzero(as_tuple=True)
-        offsets = heads.landmark_offset.at_windows(_windows(padded, place[0], cells[place], width))
+        offsets = self.landmark_offset(_windows(padded, place[0], cells[place], width))
         points = torch.full((*heights.shape, 2), _FAR).index_put(place, _points(cells[place], width) + offsets)
         return points, torch.where(heights > self.bound, heights.sigmoid(), 0.0)
 
@@ -188,9 +211,9 @@ def _points(cells: Int64[Tensor, "*n"], width: int) -> Float[Tensor, "*n 2"]:
 
 def _windows(
     padded: Float[Tensor, "b h w c"], image: Int64[Tensor, " k"], cells: Int64[Tensor, " k"], width: int
-) -> Float[Tensor, "k c*9"]:
-    """The 3 x 3 windows of the features around cells, in the order of a convolution's weights."""
+) -> Float[Tensor, "k 9*c"]:
+    """The 3 x 3 windows of the features around cells, their channels last."""
     step, rows, columns = torch.arange(3), padded.shape[1], padded.shape[2]
     y, x = (cells // width)[:, None, None] + step[:, None], (cells % width)[:, None, None] + step
     places = (image[:, None, None] * rows + y) * columns + x
-    return padded.flatten(0, 2)[places.flatten(1)].transpose(1, 2).flatten(1)
+    return padded.flatten(0, 2)[places.flatten(1)].flatten(1)
