@@ -3,7 +3,7 @@
     python benchmarks/step.py                                     # on a GPU: all networks, 512 px, batch 16, bf16
     python benchmarks/step.py --backbone dla34 --batch 1          # what a CPU can bear
     python benchmarks/step.py --backbone dla34 --keep-samples     # deformable layers that compute nothing again
-    python benchmarks/step.py --backbone mobile --size 256 --batch 8 --compile --operators 12
+    python benchmarks/step.py --backbone mobile --size 128 96 --batch 16 --compile --operators 12
     python benchmarks/step.py --backbone mobile --processes 2     # and how long these exchange gradients
 
 Each part ends with the device done, so that its time is its own; "whole" is the same step as training runs it. The
@@ -40,14 +40,13 @@ from deepmark.model.autocast import autocast_dtype
 from deepmark.model.backbones import deform
 from deepmark.params import load_params
 from deepmark.train.loss import losses, mean_losses
+from deepmark.train.optim import step_if, update_average
 from deepmark.train.step import Stepper
-from deepmark.train.targets import Batch, collate, make_targets
+from deepmark.train.targets import Batch, collate
 from deepmark.workspace.init import profile_file
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from saved_bytes import saved_bytes
-
-from deepmark.vocabulary import DEEPFASHION2
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "4000000000"}
 """As in a training; else each step takes page faults for its maps."""
@@ -76,11 +75,16 @@ class Clock:
         return time.perf_counter()
 
 
+def canvas_of(options: argparse.Namespace) -> tuple[int, int]:
+    """Height and width of the input."""
+    return options.size[0], options.size[-1]
+
+
 def load(reader: ShardReader, number: int, options: argparse.Namespace) -> Batch:
     """The batch of a step: read, decoded, warped and augmented."""
     rng, augment = np.random.default_rng([1, number]), load_params(profile_file("paper")).augment
     places = [(number * options.batch + place) % len(reader) for place in range(options.batch)]
-    canvas = (options.size, options.size)
+    canvas = canvas_of(options)
     return collate(
         [
             make_sample(*reader[place], canvas=canvas, augment=augment, rng=rng, vocabulary=reader.vocabulary)
@@ -93,8 +97,7 @@ def forward(stepper: Stepper, batch: Batch, clock: Clock) -> tuple[tuple[Tensor,
     """The features of every stack, the same cut off from the backbone, and the total loss of these."""
     detector, params, device = stepper.detector, stepper.params, stepper.group.device
     with clock("targets"):
-        targets = make_targets(batch, DEEPFASHION2, landmark_radius=params.landmark_radius)
-        counts = targets.counts
+        targets = stepper.loss_targets(batch)
     dtype = autocast_dtype(params.precision, device)
     with torch.autocast(device.type, dtype, enabled=dtype is not None):
         with clock("backbone forward"):
@@ -105,10 +108,8 @@ def forward(stepper: Stepper, batch: Batch, clock: Clock) -> tuple[tuple[Tensor,
             heads = (*detector.earlier_heads, detector.heads)
             stacks = [each.gather_at(seen, *targets.cells) for each, seen in zip(heads, cut, strict=True)]
     with clock("loss"):
-        channels = {"weights": params.loss_weights, "landmark_channels": params.landmark_channels}
-        total = mean_losses(
-            losses(each, targets, layout=detector.layout, counts=counts, **channels) for each in stacks
-        ).total
+        counts = {"weights": params.loss_weights, "counts": targets.counts}
+        total = mean_losses(losses(each, targets, **counts) for each in stacks).total
     return features, cut, total
 
 
@@ -125,11 +126,11 @@ def step(stepper: Stepper, batch: Batch, clock: Clock) -> None:
         with clock("exchange"):
             dist.all_reduce(torch.cat([each.flatten() for each in gradients]))
     with clock("optimizer"):
-        nn.utils.get_total_norm(gradients).item()
-        stepper.optimizer.step()
+        apply = nn.utils.get_total_norm(gradients).isfinite()
+        step_if(stepper.optimizer, apply)
     if stepper.average is not None:
         with clock("average"):
-            stepper.average.update_parameters(stepper.detector)
+            update_average(stepper.average, stepper.detector, stepper.params.ema or 0.0, apply)
 
 
 def mebibytes(stepper: Stepper, batch: Batch) -> tuple[float, float]:
@@ -147,7 +148,7 @@ def mebibytes(stepper: Stepper, batch: Batch) -> tuple[float, float]:
 def measure(backbone: str, reader: ShardReader, options: argparse.Namespace, device: torch.device) -> list[str]:
     """Lines of a table: the parts of a step, their times, and their shares of the step."""
     paper = load_params(profile_file("paper"))
-    model = paper.model.model_copy(update={"backbone": backbone, "input_size": (options.size, options.size)})
+    model = paper.model.model_copy(update={"backbone": backbone, "input_size": canvas_of(options)})
     switches = {"precision": options.precision, "compile": options.compile, "ema": options.ema}
     stepper = new_stepper(model, paper.train.model_copy(update=switches), device)
     clock = Clock(device=device)
@@ -156,13 +157,17 @@ def measure(backbone: str, reader: ShardReader, options: argparse.Namespace, dev
             clock.ms.clear()
         with clock("loader, one thread"):
             batch = load(reader, number, options)
-        batch = batch.to(device)
+        batch, start = batch.to(device), time.perf_counter()
         step(stepper, batch, clock)
         with clock("whole"):
             stepper.step([batch], RATE)
+        if number == 0:
+            first = time.perf_counter() - start
     ms = {name: median(times) for name, times in clock.ms.items()}
     lines = [f"{name:24} {value:9.1f} {value / ms['whole']:7.1%}" for name, value in ms.items()]
-    if not options.compile:  # compiled, torch plans what is kept
+    if options.compile:
+        lines += [f"the first step and the first of its parts, with the time of compiling: {first:.1f} s"]
+    else:  # compiled, torch plans what is kept
         lines += [
             f"kept for the backward pass, MiB an image: backbone {own:.1f}, heads and loss {rest:.1f}"
             for own, rest in [mebibytes(stepper, batch)]
@@ -191,7 +196,11 @@ def run(rank: int, options: argparse.Namespace, folder: str) -> None:
     for backbone in options.backbone:
         lines = measure(backbone, reader, options, device)
         if rank == 0:
-            print(f"\n{backbone}, {options.size} px, batch {options.batch}, {options.precision}\n", *lines, sep="\n")
+            print(
+                f"\n{backbone}, {' x '.join(map(str, options.size))} px, batch {options.batch}, {options.precision}\n",
+                *lines,
+                sep="\n",
+            )
     if options.processes > 1:
         dist.destroy_process_group()
 
@@ -202,7 +211,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbone", nargs="+", default=["dla34", "hourglass104", "mobile"])
     parser.add_argument("--device", choices=["cpu", "cuda"], default=device)
-    parser.add_argument("--size", type=int, default=512, help="side of the input, pixels")
+    parser.add_argument("--size", type=int, nargs="+", default=[512], help="side of the input, or height and width")
     parser.add_argument("--batch", type=int, default=usual["batch"], help="images a step and process")
     parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default=usual["precision"])
     parser.add_argument("--steps", type=int, default=usual["steps"], help=f"timed, after {WARM_UP} that are not")

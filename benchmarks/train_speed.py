@@ -101,7 +101,7 @@ def measure(
         start = asked = time.perf_counter()
         for parts in steps:
             waited += time.perf_counter() - asked
-            stepper.step(parts, RATE)
+            stepper.begin(parts, RATE)  # as in training, which reads results now and then
             count += 1
             asked = time.perf_counter()
         if device.type == "cuda":

@@ -11,37 +11,35 @@ from torch import Tensor
 
 from deepmark.model.autocast import at_least_float32
 from deepmark.model.heads import GatheredHeads
-from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.params import LossWeights
-from deepmark.shapes import Bool, Float
-from deepmark.train.targets import Targets
+from deepmark.shapes import Float
+from deepmark.train.loss_targets import LossTargets
 
 
 def teacher_loss(
     heads: GatheredHeads,
     taught: GatheredHeads,
-    targets: Targets,
+    targets: LossTargets,
     *,
-    layout: LandmarkLayout,
     weights: LossWeights,
     counts: Float[Tensor, "2"],
-    own: Bool[Tensor, "b c"] | None,
 ) -> Float[Tensor, ""]:
     """How far maps are from those of the teacher, each head weighted as its loss by the labels is; without a unit.
 
-    Of heatmaps it is the squared difference of probabilities, summed over all cells, of landmarks over the channels
-    `own` if they are given, and divided by the number of centres or landmarks. Of the others it is the L1 distance, in
+    Of heatmaps it is the squared difference of probabilities, summed over all cells, of landmarks over the targets' own
+    maps if they have such, and divided by the number of centres or landmarks. Of the others it is the L1 distance, in
     cells, at the centres and landmarks of the labels, as in `loss.losses`, where `counts` are explained.
     """
     garments, points = counts.clamp(min=1)
-    channel = targets.landmarks_on(layout).channel
+    channel = targets.landmarks.channel
 
     def vectors(of: GatheredHeads) -> Float[Tensor, "m 2"]:
         return of.landmark_vectors.unflatten(1, (-1, 2))[targets.landmark_garment, channel]
 
     maps = heads.landmark_heatmap, taught.landmark_heatmap
-    if own is not None:
-        maps = maps[0][own], maps[1][own]
+    if targets.own is not None:
+        at = targets.own.image, targets.own.channel
+        maps = maps[0][at], maps[1][at]
     parts = {
         "center_heatmap": _squared(heads.center_heatmap, taught.center_heatmap) / garments,
         "size": _l1(heads.size, taught.size) / (2 * garments),

@@ -1,6 +1,7 @@
 """Peaks of heatmaps, and the Gaussians that are drawn around them.
 
-All is computed on the training device for all peaks of a batch at once, without a loop over them.
+All is computed for all peaks of a batch at once, without a loop over them: radii and numbers of cells on the host, the
+cells on the training device.
 
 Source: Objects as Points, 2019, section 3; the box's radius as in its published code.
 """
@@ -8,6 +9,7 @@ Source: Objects as Points, 2019, section 3; the box's radius as in its published
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -78,6 +80,17 @@ def sigma_radius(sigmas: Float64[Tensor, " m"], sizes: Float[Tensor, "m 2"]) -> 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CellNumbers:
+    """How many cells Gaussians cover. Who knows them need not wait until a device has counted."""
+
+    drawn: int
+    """A cell that several cover counts once for each."""
+
+    distinct: int
+    """Every cell counts once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DrawnCells:
     """The cells that Gaussians cover; a cell that several cover appears once for each."""
 
@@ -88,19 +101,55 @@ class DrawnCells:
     value: Float[Tensor, " d"]
     """0..1, and exactly 1 at peaks."""
 
+    distinct: int
+    """How many different cells these are."""
 
-def draw_cells(peaks: Peaks, size: tuple[int, int]) -> DrawnCells:
-    """The Gaussians around peaks, on maps of this height and width, as a list of cells."""
-    height, width = size
-    left, right = (peaks.x - peaks.radius).clamp(min=0), (peaks.x + peaks.radius).clamp(max=width - 1)
-    top, bottom = (peaks.y - peaks.radius).clamp(min=0), (peaks.y + peaks.radius).clamp(max=height - 1)
+
+def draw_cells(peaks: Peaks, size: tuple[int, int], numbers: CellNumbers | None = None) -> DrawnCells:
+    """The Gaussians around peaks, on maps of this height and width, as a list of cells.
+
+    `numbers` are those of `count_cells`, without which they are counted, and a device waited for.
+    """
+    numbers = numbers or count_cells(peaks, size)
+    left, right, top, bottom = _windows(peaks, size)
     columns = right - left + 1
     counts = columns * (bottom - top + 1)
-    owner = torch.repeat_interleave(counts)
+    owner = torch.repeat_interleave(counts, output_size=numbers.drawn)
     place = torch.arange(len(owner), device=owner.device) - (counts.cumsum(0) - counts)[owner]
     x, y = left[owner] + place % columns[owner], top[owner] + place // columns[owner]
     square = ((x - peaks.x[owner]) ** 2 + (y - peaks.y[owner]) ** 2).double()
     sigma = (2 * peaks.radius + 1).double() / 6
     # The smallest value, in a corner of the window, is above exp(-9): nothing falls below the published eps.
     value = torch.exp(-square / (2 * sigma**2)[owner]).to(peaks.offset.dtype)
-    return DrawnCells(image=peaks.image[owner], channel=peaks.channel[owner], x=x, y=y, value=value)
+    image, channel = peaks.image[owner], peaks.channel[owner]
+    return DrawnCells(image=image, channel=channel, x=x, y=y, value=value, distinct=numbers.distinct)
+
+
+def count_cells(peaks: Peaks, size: tuple[int, int]) -> CellNumbers:
+    """The numbers of cells of the Gaussians around peaks, which are best on the host, on maps of this size.
+
+    No cell is listed for it. Peaks alone on their map count by the area of their window; of those that share a map,
+    each row of a window is an interval, and what intervals cover together is counted in their order.
+    """
+    columns = *_windows(peaks, size), peaks.image, peaks.channel
+    left, right, top, bottom, image, channel = (column.numpy(force=True) for column in columns)
+    areas = (right - left + 1) * (bottom - top + 1)
+    maps = image * (channel.max(initial=0) + 1) + channel
+    _, plane, sharing = np.unique(maps, return_inverse=True, return_counts=True)
+    shared = sharing[plane] > 1
+    heights = (bottom - top + 1)[shared]
+    owner = np.flatnonzero(shared).repeat(heights)
+    row = top[owner] + np.arange(len(owner)) - (heights.cumsum() - heights).repeat(heights)
+    row += plane[owner] * size[0]
+    start, stop = row * size[1] + left[owner], row * size[1] + right[owner] + 1
+    order = start.argsort()
+    start, stop = start[order], np.maximum.accumulate(stop[order])
+    new = stop - np.maximum(start, np.concatenate([[0], stop])[:-1])
+    return CellNumbers(drawn=int(areas.sum()), distinct=int(areas[~shared].sum() + new.clip(min=0).sum()))
+
+
+def _windows(peaks: Peaks, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The first and last column, and the first and last row, of every peak's Gaussian on maps of this size."""
+    height, width = size
+    left, right = (peaks.x - peaks.radius).clamp(min=0), (peaks.x + peaks.radius).clamp(max=width - 1)
+    return left, right, (peaks.y - peaks.radius).clamp(min=0), (peaks.y + peaks.radius).clamp(max=height - 1)

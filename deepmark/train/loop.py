@@ -21,12 +21,15 @@ from deepmark.shapes import Float64
 from deepmark.train.best_epoch import BestEpoch, update_best
 from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.distributed.stop_signal import StoppedError, StopSignal
-from deepmark.train.optim import learning_rate
+from deepmark.train.optim import learning_rate, weight_norm
 from deepmark.train.prefetch import on_device
 from deepmark.train.skipped_steps import advice, handle_skipped_step
-from deepmark.train.step import Stepper, StepResult
+from deepmark.train.step import PendingStep, Stepper, StepResult
 from deepmark.train.targets import Batch, collate
 from deepmark.types import Sample
+
+READ_EVERY = {"cpu": 1, "cuda": 10}
+"""Steps whose results are read together, by the kind of device: reading waits for a GPU. No result depends on it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,12 +175,6 @@ def _means(stepper: Stepper, sums: Sequence[float], steps: int) -> dict[str, flo
     return {name: value / steps for name, value in zip(stepper.loss_names, sums, strict=True)}
 
 
-@torch.no_grad()
-def _weight_norm(stepper: Stepper) -> float:
-    norms = [torch.linalg.vector_norm(weight, dtype=torch.float64) for weight in stepper.detector.parameters()]
-    return float(torch.linalg.vector_norm(torch.stack(norms)))
-
-
 def validate(stepper: Stepper, data: TrainData) -> dict[str, float]:
     """The mean losses of the kept weights over the unaugmented validation set, which all processes share."""
     group, detector = stepper.group, stepper.kept
@@ -203,8 +200,9 @@ def fit(
 ) -> Iterator[EpochReport]:
     """Train from `state` to the last epoch; yields one report per epoch.
 
-    `state` is kept up to date. `after_step` is called after every step. `measure` gives box AP and landmark AP of the
-    kept weights; it is called after every `evaluate_every`-th epoch and after the last.
+    `state` is kept up to date, and `after_step` called, after every step; on a GPU after every tenth (READ_EVERY) and
+    the last of an epoch. `measure` gives box AP and landmark AP of the kept weights; it is called after every
+    `evaluate_every`-th epoch and after the last.
 
     Raises StoppedError where a process was told to end, DeepmarkError where a loss is not finite, where no step of the
     run could be applied, and where a batch has no image for some process.
@@ -223,9 +221,8 @@ def fit(
         train = _means(stepper, state.loss_sums, state.step - state.without_loss)
         is_evaluated = _is_due(params.evaluate_every, epoch, params)
         needs_loss = is_evaluated and params.best_by == "loss"
-        validation, measured = {}, {}
-        if needs_loss or _is_due(params.validate_every, epoch, params):
-            validation = validate(stepper, data)
+        measured: dict[str, float | None] = {}
+        validation = validate(stepper, data) if needs_loss or _is_due(params.validate_every, epoch, params) else {}
         if validation and not math.isfinite(validation["total"]):
             raise DeepmarkError(
                 f"epoch {epoch + 1}: the validation loss is not a number, though the training loss is "
@@ -245,7 +242,7 @@ def fit(
             learning_rate=learning_rate(params, step=(epoch + 1) * steps - 1, steps_per_epoch=steps),
             steps=state.step,
             skipped=state.skipped,
-            weight_norm=_weight_norm(stepper),
+            weight_norm=weight_norm(stepper.detector),
             seconds=state.seconds,
             samples_per_second=state.samples / state.seconds,
             waiting=state.waited / state.seconds,
@@ -273,20 +270,31 @@ def _train_epoch(
     order = sample_order(len(data.train), seed=params.seed, epoch=epoch, factors=data.repeat_factors)
     make = _sample_maker(data, data.train, data.augment, params.seed, epoch)
     loaded = _load(order, make, params, stepper.group, first_step=first, equal_parts=params.sync_batch_norm)
-    started = time.perf_counter()
-    for batch in shared_batches(order, params.batch_size, first_step=first):
+    every = min(READ_EVERY[stepper.group.device.type], params.checkpoint_steps or steps)
+    started, unread = time.perf_counter(), list[tuple[list[int], PendingStep]]()
+    for number, batch in enumerate(shared_batches(order, params.batch_size, first_step=first), first + 1):
         asked = time.perf_counter()
         parts = next(loaded)
         state.waited += time.perf_counter() - asked
-        rate = learning_rate(params, step=epoch * steps + state.step, steps_per_epoch=steps)
-        result = stepper.step(parts, rate, stop=stop.is_received)
-        state.count(result)
-        if not result.is_finite:
-            place = f"epoch {epoch + 1}, step {state.step}"
-            images = [data.train.key(index % len(data.train)) for index in batch]
-            handle_skipped_step(stepper, result, place=place, images=images, in_a_row=state.skipped_in_a_row)
-        state.samples += len(batch)
+        rate = learning_rate(params, step=epoch * steps + number - 1, steps_per_epoch=steps)
+        unread.append((batch, stepper.begin(parts, rate, stop=stop.is_received)))
+        if number % every and number != steps:
+            continue
+        stops, unread = _read(stepper, data, state, unread), []
         state.seconds, started = state.seconds + time.perf_counter() - started, time.perf_counter()
         after_step(state)
-        if result.stop:
+        if stops:
             raise StoppedError
+
+
+def _read(stepper: Stepper, data: TrainData, state: TrainState, steps: list[tuple[list[int], PendingStep]]) -> bool:
+    """Count steps of this epoch, given with their batches; returns whether any process was told to end."""
+    results = stepper.read([pending for _, pending in steps])
+    for (batch, _), result in zip(steps, results, strict=True):
+        state.count(result)
+        state.samples += len(batch)
+        if not result.is_finite:
+            place, in_a_row = f"epoch {state.epoch + 1}, step {state.step}", state.skipped_in_a_row
+            images = [data.train.key(index % len(data.train)) for index in batch]
+            handle_skipped_step(stepper, result, place=place, images=images, in_a_row=in_a_row)
+    return any(result.stop for result in results)

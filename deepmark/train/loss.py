@@ -9,7 +9,7 @@ Source: Objects as Points, 2019, sections 3 and 4; DeepMark, 2019, section 3.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,13 +17,12 @@ from torch import Tensor
 
 from deepmark.model.autocast import at_least_float32
 from deepmark.model.heads import GatheredHeads, HeadMaps
-from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.params import LossWeights
-from deepmark.shapes import Bool, Float, Int64
+from deepmark.shapes import Float, Int64
 from deepmark.train.distillation import teacher_loss
 from deepmark.train.gaussians import DrawnCells, draw_cells
+from deepmark.train.loss_targets import LossTargets, OwnMaps
 from deepmark.train.overlap_loss import diou_loss, giou_loss, oks_loss
-from deepmark.train.targets import Targets
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,48 +62,41 @@ def loss_names(weights: LossWeights) -> tuple[str, ...]:
 
 def losses(
     maps: HeadMaps | GatheredHeads,
-    targets: Targets,
+    targets: LossTargets,
     *,
-    layout: LandmarkLayout,
     weights: LossWeights,
     counts: Float[Tensor, "2"],
-    landmark_channels: Literal["all", "own"],
     taught: GatheredHeads | None = None,
 ) -> Losses:
-    """The losses of a batch, in float32 whatever the precision of the maps, whose landmarks have this layout.
+    """The losses of a batch, in float32 whatever the precision of the maps, which have the layout of the targets.
 
     `counts` are the numbers of centres and of labelled landmarks to divide by: `targets.counts` summed over processes,
-    so that the sum of the processes' losses is the loss of the whole batch. With "own", the landmark heatmaps of an
-    image are trained only on the channels of the categories that are in it. `taught` is what a teacher sees in the same
+    so that the sum of the processes' losses is the loss of the whole batch. `taught` is what a teacher sees in the same
     images.
     """
-    centers, landmarks = targets.centers, targets.landmarks_on(layout)
+    centers, landmarks = targets.centers, targets.landmarks
     heads = maps.gather_at(*targets.cells) if isinstance(maps, HeadMaps) else maps
     vectors = heads.landmark_vectors.unflatten(1, (-1, 2))[targets.landmark_garment, landmarks.channel]
     garments, points = counts.clamp(min=1)
 
-    center_cells, landmark_cells = (draw_cells(peaks, targets.maps[1:]) for peaks in (centers, landmarks))
-    own = None if landmark_channels == "all" else _own_channels(targets, layout)
-    if own is None:
-        landmark_focal = focal_loss(heads.landmark_heatmap, landmark_cells)
-    else:
-        landmark_focal = _focal_loss_of_channels(heads.landmark_heatmap, landmark_cells, own)
+    center_cells = draw_cells(centers, targets.maps[1:], targets.center_numbers)
+    landmark_cells = draw_cells(landmarks, targets.maps[1:], targets.landmark_numbers)
     parts = {
         "center_heatmap": focal_loss(heads.center_heatmap, center_cells) / garments,
         "size": _l1(heads.size, targets.sizes) / (2 * garments),
         "center_offset": _l1(heads.center_offset, centers.offset) / (2 * garments),
-        "landmark_heatmap": landmark_focal / points,
+        "landmark_heatmap": focal_loss(heads.landmark_heatmap, landmark_cells, own=targets.own) / points,
         "landmark_vectors": _l1(vectors, targets.landmark_vectors) / (2 * points),
         "landmark_offset": _l1(heads.landmark_offset, landmarks.offset) / (2 * points),
     }
     parts |= _overlap_losses(heads, vectors, targets, weights, counts)
     if taught is not None:
-        parts["teacher"] = teacher_loss(heads, taught, targets, layout=layout, weights=weights, counts=counts, own=own)
+        parts["teacher"] = teacher_loss(heads, taught, targets, weights=weights, counts=counts)
     return Losses(total=sum(getattr(weights, name) * part for name, part in parts.items()), **parts)
 
 
 def _overlap_losses(
-    heads: GatheredHeads, vectors: Tensor, targets: Targets, weights: LossWeights, counts: Float[Tensor, "2"]
+    heads: GatheredHeads, vectors: Tensor, targets: LossTargets, weights: LossWeights, counts: Float[Tensor, "2"]
 ) -> dict[str, Float[Tensor, ""]]:
     """Those that are asked for: of boxes divided by the number of centres, of landmarks by that of landmarks."""
     garments, points = counts.clamp(min=1)
@@ -135,41 +127,39 @@ def _l1(predicted: Float[Tensor, "k 2"], target: Float[Tensor, "k 2"]) -> Float[
     return (at_least_float32(predicted) - target).abs().sum()
 
 
-def focal_loss(logits: Float[Tensor, "b c h w"], cells: DrawnCells) -> Float[Tensor, ""]:
-    """The penalty-reduced focal loss, summed over all cells of all maps, not yet divided by the number of peaks.
+def focal_loss(logits: Float[Tensor, "b c h w"], cells: DrawnCells, *, own: OwnMaps | None = None) -> Float[Tensor, ""]:
+    """The penalty-reduced focal loss, summed over all cells of all maps, or of `own` maps, on which all drawn cells lie
+    then; not yet divided by the number of peaks.
 
     Source: Objects as Points, 2019, equation 1, with alpha 2 and beta 4.
     """
-    index, value = _merge((cells.image, cells.channel, cells.y, cells.x), cells.value, logits.shape)
+    index: tuple[Tensor, ...] = (cells.image, cells.channel, cells.y, cells.x)
+    if own is not None:
+        logits = logits[own.image, own.channel]
+        index = (own.number[cells.image, cells.channel], cells.y, cells.x)
+    index, value = _merge(index, cells, logits.shape)
     return _FocalSum.apply(at_least_float32(logits), value, *index)
 
 
-def _own_channels(targets: Targets, layout: LandmarkLayout) -> Bool[Tensor, "b c"]:
-    """Which landmark channels belong to the categories in each image."""
-    table, centers = torch.from_numpy(layout.of_category), targets.centers
-    present = torch.zeros(targets.maps[0], len(table), dtype=torch.bool, device=centers.image.device)
-    present[centers.image, centers.channel] = True
-    return (present[:, :, None] & table.to(present.device)).any(dim=1)
-
-
-def _focal_loss_of_channels(
-    logits: Float[Tensor, "b c h w"], cells: DrawnCells, own: Bool[Tensor, "b c"]
-) -> Float[Tensor, ""]:
-    planes = at_least_float32(logits[own])
-    number = own.flatten().cumsum(0).view(own.shape) - 1
-    index, value = _merge((number[cells.image, cells.channel], cells.y, cells.x), cells.value, planes.shape)
-    return _FocalSum.apply(planes, value, *index)
-
-
 def _merge(
-    index: tuple[Int64[Tensor, " d"], ...], value: Float[Tensor, " d"], shape: torch.Size
+    index: tuple[Int64[Tensor, " d"], ...], cells: DrawnCells, shape: torch.Size
 ) -> tuple[tuple[Tensor, ...], Tensor]:
-    """Every cell once, with the largest value that was drawn on it."""
+    """Every cell once, in the order of memory, with the largest value that was drawn on it.
+
+    `unique` would find the same, but a device has to be asked how many it found.
+    """
     flat = index[0]
     for axis, length in zip(index[1:], shape[1:], strict=True):
         flat = flat * length + axis
-    cells, place = torch.unique(flat, return_inverse=True)
-    return torch.unravel_index(cells, shape), value.new_zeros(len(cells)).scatter_reduce_(0, place, value, "amax")
+    flat, order = flat.sort()
+    place = F.pad((flat[1:] != flat[:-1]).cumsum(0), (1, 0))[: len(flat)]
+    distinct = flat.new_empty(cells.distinct).scatter_(0, place, flat)
+    value = cells.value.new_zeros(cells.distinct).scatter_reduce_(0, place, cells.value[order], "amax")
+    places = []
+    for length in reversed(shape[1:]):
+        places.append(distinct % length)
+        distinct = distinct // length
+    return (distinct, *reversed(places)), value
 
 
 class _FocalSum(torch.autograd.Function):

@@ -33,7 +33,10 @@ class Muon(torch.optim.AdamW):
         super().__init__(groups, lr=lr, fused=fused)
 
     def step(self, closure: Callable[[], float] | None = None) -> Any:
-        """Change all weights that have a gradient."""
+        """Change all weights that have a gradient, where `found_inf` is not set, or 0.
+
+        That is a tensor on their device, as fused optimisers of torch take it.
+        """
         everything = self.param_groups
         self.param_groups = [group for group in everything if not group.get("orthogonal")]
         try:
@@ -51,13 +54,16 @@ class Muon(torch.optim.AdamW):
     def _change(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[weight]
         if not state:
-            state.update(step=torch.zeros(()), momentum=torch.zeros_like(weight))
-        state["step"] += 1  # only because AdamW, which loads the state, expects it
-        momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
+            state.update(step=torch.zeros((), device=weight.device), momentum=torch.zeros_like(weight))
+        momentum = state["momentum"].lerp(gradient, 1 - MOMENTUM)
         matrix = gradient.lerp(momentum, MOMENTUM).flatten(1)  # Nesterov's momentum
         scale = group["lr"] * _ADAM_RMS * max(matrix.shape) ** 0.5
-        weight.mul_(1 - group["lr"] * group["weight_decay"])
-        weight.sub_(orthogonalized(matrix).view(weight.shape), alpha=scale)
+        changed = weight * (1 - group["lr"] * group["weight_decay"])
+        changed.sub_(orthogonalized(matrix).view(weight.shape), alpha=scale)
+        apply = torch.as_tensor(getattr(self, "found_inf", 0) == 0, device=weight.device)
+        state["step"] += apply  # only because AdamW, which loads the state, expects it
+        for kept, new in ((state["momentum"], momentum), (weight, changed)):
+            torch.where(apply, new, kept, out=kept)
 
 
 def orthogonalized(matrix: Float[Tensor, "m n"]) -> Float[Tensor, "m n"]:

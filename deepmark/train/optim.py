@@ -5,9 +5,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import PARAM_LIST, AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from deepmark.params import TrainParams
+from deepmark.shapes import Bool
+from deepmark.train.distributed.torch_internals import move_towards
 from deepmark.train.muon import Muon, hidden_matrices
 
 
@@ -48,15 +50,42 @@ def learning_rate(params: TrainParams, *, step: int, steps_per_epoch: int) -> fl
     return params.milestones[max(reached)] if reached else params.learning_rate
 
 
-def build_average(detector: nn.Module, decay: float) -> AveragedModel:
-    """A moving average of weights and running statistics: after n steps it keeps min(decay, (1 + n) / (10 + n)).
+def step_if(optimizer: torch.optim.Optimizer, apply: Bool[Tensor, ""]) -> None:
+    """A step of an optimiser of `build_optimizer`, or none: its device decides, and this process does not wait for it.
+
+    It is told as torch's GradScaler tells it to fused optimisers.
+    """
+    optimizer.found_inf, optimizer.grad_scale = (~apply).float(), None  # type: ignore[attr-defined]
+    optimizer.step()
+
+
+@torch.no_grad()
+def weight_norm(detector: nn.Module) -> float:
+    """The L2 norm of all weights."""
+    norms = [torch.linalg.vector_norm(weight, dtype=torch.float64) for weight in detector.parameters()]
+    return float(torch.linalg.vector_norm(torch.stack(norms)))
+
+
+def build_average(detector: nn.Module) -> AveragedModel:
+    """A moving average of weights and running statistics, which are those of the detector until the first step."""
+    return AveragedModel(detector, device=next(detector.parameters()).device, use_buffers=True)
+
+
+@torch.no_grad()
+def update_average(average: AveragedModel, detector: nn.Module, decay: float, apply: Bool[Tensor, ""]) -> None:
+    """Count one more step in the average, or leave it as it is: after n steps it keeps min(decay, (1 + n) / (10 + n)).
 
     The smaller decay of the first steps lets it forget the start values, which would otherwise take 1 / (1 - decay)
-    steps.
+    steps. The first step's weights replace them.
     """
-
-    def update(averages: PARAM_LIST, weights: PARAM_LIST, done: Tensor | int) -> None:
-        warm = (1 + int(done)) / (10 + int(done))
-        get_ema_multi_avg_fn(min(decay, warm))(averages, weights, done)
-
-    return AveragedModel(detector, multi_avg_fn=update, use_buffers=True)
+    done = average.n_averaged.double()
+    share = ((1 + done) / (10 + done)).clamp(max=decay).where(done > 0, 0.0).where(apply, 1.0)
+    kept, new = share.float(), (1 - share).float()
+    averages = [*average.module.parameters(), *average.module.buffers()]
+    pairs = list(zip(averages, [*detector.parameters(), *detector.buffers()], strict=True))
+    floats = [pair for pair in pairs if pair[0].is_floating_point()]
+    move_towards([mean for mean, _ in floats], [value for _, value in floats], new)
+    for counter, value in pairs:
+        if not counter.is_floating_point():
+            counter.copy_(counter * kept + value * new)
+    average.n_averaged += apply

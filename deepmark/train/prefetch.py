@@ -1,7 +1,6 @@
-"""Copies batches to the device one step ahead of training."""
+"""Copies the images of batches to the device one step ahead of training."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
 
 import torch
 
@@ -41,7 +40,6 @@ def _receive(batches: list[Batch], arrival: torch.cuda.Event | None) -> list[Bat
         current = torch.cuda.current_stream(batches[0].images.device)
         current.wait_event(arrival)
         for batch in batches:
-            for field in fields(batch):
-                # the memory is the copy stream's, which must not reuse it before the current stream is done with it
-                getattr(batch, field.name).record_stream(current)
+            # the memory is the copy stream's, which must not reuse it before the current stream is done with it
+            batch.images.record_stream(current)
     return batches

@@ -70,7 +70,7 @@ def train_rank(
         with _closing(recorder, stop):
             after_step = recorder.after_step if recorder is not None else lambda state: None
             try:
-                with recorder.progress(state) if recorder is not None else nullcontext():
+                with recorder.progress() if recorder is not None else nullcontext():
                     for _ in fit(stepper, data, state, stop=stop, after_step=after_step, measure=measure):
                         if recorder is not None:
                             recorder.after_epoch(state)
@@ -128,6 +128,9 @@ class _Recorder:
     tracker: Tracker
     data: TrainData
     saved_at: float
+    steps: int
+    """Those of the run that are done."""
+
     unsaved_steps: int = 0
     warnings: str | None = None
     """The value of WARNINGS_TAG, where this process has set it."""
@@ -150,6 +153,7 @@ class _Recorder:
             tracker=tracker,
             data=data,
             saved_at=time.monotonic(),
+            steps=_steps(state, data, stepper),
         )
         tracker.log_curves(_curves(state))
         return recorder
@@ -161,18 +165,19 @@ class _Recorder:
         self.saved_at, self.unsaved_steps = time.monotonic(), 0
 
     @contextmanager
-    def progress(self, state: TrainState) -> Iterator[None]:
+    def progress(self) -> Iterator[None]:
         """A progress bar over all steps of the run, including those before it was resumed."""
         params = self.stepper.params
         steps = self.data.steps_per_epoch(params)
-        with progress("train", steps * params.epochs, done=state.epoch * steps + state.step) as self.advance:
+        with progress("train", steps * params.epochs, done=self.steps) as self.advance:
             yield
 
     def after_step(self, state: TrainState) -> None:
         """Save a checkpoint where one is due, and before every validation, which may take long."""
-        self.advance(1)
         params = self.stepper.params
-        self.unsaved_steps += 1
+        new = _steps(state, self.data, self.stepper) - self.steps
+        self.advance(new)
+        self.steps, self.unsaved_steps = self.steps + new, self.unsaved_steps + new
         late = time.monotonic() - self.saved_at >= 60 * params.checkpoint_minutes
         many = params.checkpoint_steps is not None and self.unsaved_steps >= params.checkpoint_steps
         if late or many or state.step == self.data.steps_per_epoch(params):
@@ -232,6 +237,11 @@ def _start_tracking(workspace: Workspace, folder: Path, facts: dict[str, Any], s
     if (vocabulary := stepper.detector.vocabulary) != DEEPFASHION2:
         tags["vocabulary"] = vocabulary.name
     return Tracker.start(workspace.root, params=params, tags=tags, identity=identity.read_text("utf-8"))
+
+
+def _steps(state: TrainState, data: TrainData, stepper: Stepper) -> int:
+    """The steps of the run that are done."""
+    return state.epoch * data.steps_per_epoch(stepper.params) + state.step
 
 
 def _curves(state: TrainState) -> dict[int, dict[str, float]]:

@@ -19,11 +19,14 @@ from deepmark.model.autocast import autocast_dtype, number_format
 from deepmark.model.detector import Detector
 from deepmark.model.heads import HEADS, GatheredHeads
 from deepmark.params import LossWeights, TrainParams
+from deepmark.shapes import Bool, Float, Float64
 from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.distributed.sync_batch_norm import sync_batch_norm
+from deepmark.train.distributed.torch_internals import tensor_norms, update_loss_scale
 from deepmark.train.loss import Losses, loss_names, losses, mean_losses
-from deepmark.train.optim import build_average
-from deepmark.train.targets import Batch, Targets, make_targets
+from deepmark.train.loss_targets import LossTargets, loss_targets
+from deepmark.train.optim import build_average, step_if, update_average
+from deepmark.train.targets import Batch, make_targets
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +44,19 @@ class StepResult:
 
     stop: bool
     """Whether any process was told to end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PendingStep:
+    """A step that the device may still be working on."""
+
+    sums: Float64[Tensor, " s"]
+    """Over all processes: the total of the losses and its parts, the norm of the gradient, and how many processes were
+    told to end."""
+
+    weights: Sequence[Tensor]
+    gradient_norms: Float[Tensor, " w"]
+    """Of each of these weights."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,10 +89,17 @@ class Stepper:
         return loss_names(self.params.loss_weights)
 
     def step(self, parts: Sequence[Batch], rate: float, *, stop: bool = False) -> StepResult:
-        """One step of the optimiser for this process's share of a batch, which is on the group's device.
+        """The same as `begin`, and its result, for which this process waits."""
+        (result,) = self.read([self.begin(parts, rate, stop=stop)])
+        return result
+
+    def begin(self, parts: Sequence[Batch], rate: float, *, stop: bool = False) -> PendingStep:
+        """One step of the optimiser for this process's share of a batch, whose images are on the group's device.
 
         The share may be split into parts that fit the device: their gradients are added up, and batch normalisation
         sees each part by itself. `stop` says that this process was told to end, and is passed on to all processes.
+
+        Nothing here waits for the device, which decides itself whether the step is applied.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -86,22 +109,31 @@ class Stepper:
         total = self._backward(parts)
         self.scaler.unscale_(self.optimizer)
         weights = [weight for weight in self.model.parameters() if weight.grad is not None]
-        norm = nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
-        ends = torch.stack([norm.double(), norm.new_tensor(stop, dtype=torch.float64)])
-        *sums, norms, stops = self.group.sum(torch.cat([total, ends])).tolist()
-        has_losses, is_finite = all(map(math.isfinite, sums)), all(map(math.isfinite, [*sums, norms]))
-        if is_finite:
-            if self.params.clip_norm is not None:
-                nn.utils.clip_grads_with_norm_(weights, self.params.clip_norm, norm)
-            self.scaler.step(self.optimizer)
-            if self.average is not None:
-                self.average.update_parameters(self.detector)
-        else:
-            self._restore_statistics(statistics)
-        # the scale falls where the gradient overflowed, but not where the losses themselves are not finite
-        self.scaler.update(None if has_losses else self.scaler.get_scale())
-        bad = () if is_finite else self._bad_gradients()
-        return StepResult(losses=sums, is_finite=is_finite, bad_gradients=bad, stop=stops > 0)
+        norms = tensor_norms([weight.grad for weight in weights if weight.grad is not None])
+        norm = torch.linalg.vector_norm(norms)
+        sums = self.group.sum(torch.cat([total, norm.double()[None], torch.full_like(total[:1], float(stop))]))
+        has_losses, is_finite = sums[:-2].isfinite().all(), sums[:-1].isfinite().all()
+        if self.params.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(weights, self.params.clip_norm, norm)
+        step_if(self.optimizer, is_finite)
+        if may_skip:
+            self._restore_statistics(statistics, unless=is_finite)
+        if self.average is not None:
+            update_average(self.average, self.detector, cast(float, self.params.ema), is_finite)
+        if self.scaler.is_enabled():
+            # the scale falls where the gradient overflowed, but not where the losses themselves are not finite
+            update_loss_scale(self.scaler, has_losses)
+        return PendingStep(sums=sums, weights=weights, gradient_norms=norms)
+
+    def read(self, pending: Sequence[PendingStep]) -> list[StepResult]:
+        """The results of steps, for which this process waits until the device is done with the last of them."""
+        results = []
+        for each, values in zip(pending, torch.stack([each.sums for each in pending]).tolist(), strict=True):
+            *sums, norm, stops = values
+            is_finite = all(map(math.isfinite, [*sums, norm]))
+            bad = () if is_finite else self._bad_gradients(each)
+            results.append(StepResult(losses=sums, is_finite=is_finite, bad_gradients=bad, stop=stops > 0))
+        return results
 
     def _backward(self, parts: Sequence[Batch]) -> Tensor:
         """Compute the gradients of the whole batch; returns this process's share of the losses."""
@@ -115,52 +147,50 @@ class Stepper:
             total += _stacked(part_losses, self.params.loss_weights)
         return total
 
-    def _targets(self, parts: Sequence[Batch]) -> tuple[list[Targets], Tensor]:
+    def _targets(self, parts: Sequence[Batch]) -> tuple[list[LossTargets], Tensor]:
         """The targets of each part, and their number in the whole batch, over all processes."""
-        radius, vocabulary = self.params.landmark_radius, self.detector.vocabulary
-        targets = [make_targets(part, vocabulary, landmark_radius=radius) for part in parts]
+        targets = [self.loss_targets(part) for part in parts]
         counts = [target.counts for target in targets] or [torch.zeros(2, device=self.group.device)]
         return targets, self.group.sum(torch.stack(counts).sum(dim=0))
+
+    def loss_targets(self, batch: Batch) -> LossTargets:
+        """The targets of a batch on the group's device."""
+        targets = make_targets(batch, self.detector.vocabulary, landmark_radius=self.params.landmark_radius)
+        channels = self.params.landmark_channels
+        return loss_targets(targets, self.detector.layout, landmark_channels=channels).to(self.group.device)
 
     def _gradient_sync(self, last: bool) -> AbstractContextManager:
         """Let the processes exchange their gradients once per step, after the last part."""
         waits = isinstance(self.model, DistributedDataParallel) and not last
         return cast(DistributedDataParallel, self.model).no_sync() if waits else nullcontext()
 
-    def _bad_gradients(self) -> tuple[str, ...]:
+    def _bad_gradients(self, pending: PendingStep) -> tuple[str, ...]:
         """The heads whose gradient is not finite, else the backbone; each of them spoils that of the backbone."""
-        stacks = (*self.detector.earlier_heads, self.detector.heads)
-        bad = [name for name in HEADS if any(_is_bad(getattr(heads, name)) for heads in stacks)]
-        return tuple(bad or ["backbone"] * _is_bad(self.detector.backbone))
+        names = {id(weight): name for name, weight in self.detector.named_parameters()}
+        finite = pending.gradient_norms.isfinite().tolist()
+        spoilt = [names[id(weight)] for weight, is_ok in zip(pending.weights, finite, strict=True) if not is_ok]
+        bad = [head for head in HEADS if any(f"heads.{head}." in name or f".{head}." in name for name in spoilt)]
+        return tuple(bad or ["backbone"] * bool(spoilt))
 
     @torch.no_grad()
-    def _restore_statistics(self, statistics: Sequence[Tensor]) -> None:
+    def _restore_statistics(self, statistics: Sequence[Tensor], *, unless: Bool[Tensor, ""]) -> None:
         """Restore the running statistics of batch normalisation, which the batch has already changed."""
-        for buffer, before in zip(self.detector.buffers(), statistics, strict=False):
-            buffer.copy_(before)
+        for buffer, before in zip(self.detector.buffers(), statistics, strict=True):
+            torch.where(unless, buffer, before, out=buffer)
 
-    def _losses(self, batch: Batch, targets: Targets, counts: Tensor, model: nn.Module) -> Losses:
+    def _losses(self, batch: Batch, targets: LossTargets, counts: Tensor, model: nn.Module) -> Losses:
         dtype = autocast_dtype(self.params.precision, self.group.device)
         images = self.detector.normalize(batch.images)
         if not self.params.channels_last:
             images = images.contiguous()
-        with torch.autocast(self.group.device.type, dtype, enabled=dtype is not None):
+        with nullcontext() if dtype is None else torch.autocast(self.group.device.type, dtype):
             stacks, taught = model(images, gather_at=targets.cells), self._taught(batch, targets)
         return mean_losses(
-            losses(
-                heads,
-                targets,
-                layout=self.detector.layout,
-                weights=self.params.loss_weights,
-                counts=counts,
-                landmark_channels=self.params.landmark_channels,
-                taught=taught,
-            )
-            for heads in stacks
+            losses(heads, targets, weights=self.params.loss_weights, counts=counts, taught=taught) for heads in stacks
         )
 
     @torch.no_grad()
-    def _taught(self, batch: Batch, targets: Targets) -> GatheredHeads | None:
+    def _taught(self, batch: Batch, targets: LossTargets) -> GatheredHeads | None:
         """What the last stack of the teacher sees in the same images."""
         if self.teacher is None:
             return None
@@ -174,11 +204,6 @@ class Stepper:
         shares = [_stacked(result, self.params.loss_weights) for result in results]
         shares = shares or [torch.zeros(len(self.loss_names), dtype=torch.float64, device=self.group.device)]
         return torch.stack(shares).sum(dim=0)
-
-
-def _is_bad(module: nn.Module) -> bool:
-    gradients = [weight.grad for weight in module.parameters() if weight.grad is not None]
-    return not all(bool(gradient.isfinite().all()) for gradient in gradients)
 
 
 def _stacked(parts: Losses, weights: LossWeights) -> Tensor:
@@ -201,7 +226,7 @@ def make_stepper(
     is_cuda = group.device.type == "cuda"
     if params.sync_batch_norm and group.world_size > 1:
         sync_batch_norm(detector)
-    average = build_average(detector, params.ema) if params.ema is not None else None
+    average = build_average(detector) if params.ema is not None else None
     if params.compile:
         _compile(detector.backbone)
     model: nn.Module = detector

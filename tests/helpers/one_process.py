@@ -45,10 +45,11 @@ def train(
 
 
 def fingerprint(stepper: Stepper) -> str:
-    """The sha256 of the network, its average and the optimizer's moments."""
+    """The sha256 of the network, its average and the optimizer's moments; none yet are the same as moments of 0."""
     digest = hashlib.sha256()
     kept = [stepper.detector.state_dict(), stepper.average.state_dict() if stepper.average is not None else {}]
-    moments = [state for _, state in sorted(stepper.optimizer.state_dict()["state"].items())]
+    states = [state for _, state in sorted(stepper.optimizer.state_dict()["state"].items())]
+    moments = [{name: value for name, value in state.items() if value.any()} for state in states]
     for state in (*kept, *moments):
         for name in sorted(state):
             digest.update(state[name].numpy().tobytes())

@@ -14,6 +14,7 @@ from deepmark.params import model_params
 from deepmark.train.distillation import teacher_loss
 from deepmark.train.loop import TrainState
 from deepmark.train.loss import loss_names
+from deepmark.train.loss_targets import loss_targets
 from deepmark.train.run_id import run_folder
 from deepmark.train.targets import Targets, make_targets
 from deepmark.vocabulary import DEEPFASHION2
@@ -23,7 +24,8 @@ TAUGHT = WEIGHTS.model_copy(update={"teacher": 0.5})
 
 def distance(maps: HeadMaps, others: HeadMaps, targets: Targets) -> torch.Tensor:
     ours, theirs = (each.gather_at(*targets.cells) for each in (maps, others))
-    return teacher_loss(ours, theirs, targets, layout=layout_of(maps), weights=WEIGHTS, counts=targets.counts, own=None)
+    goals = loss_targets(targets, layout_of(maps))
+    return teacher_loss(ours, theirs, goals, weights=WEIGHTS, counts=goals.counts)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)

@@ -16,6 +16,7 @@ from deepmark.model.landmark_channels import LandmarkLayout
 from deepmark.params import LossWeights, ModelParams
 from deepmark.train.gaussians import draw_cells
 from deepmark.train.loss import Losses, focal_loss, losses
+from deepmark.train.loss_targets import loss_targets
 from deepmark.train.targets import Batch, Targets, collate, make_targets
 from deepmark.types import Sample
 from deepmark.vocabulary import DEEPFASHION2
@@ -87,16 +88,8 @@ def compute(
     weights: LossWeights = WEIGHTS,
     taught: GatheredHeads | None = None,
 ) -> Losses:
-    counts, channels = targets.counts if counts is None else counts, "own" if own else "all"
-    return losses(
-        maps,
-        targets,
-        layout=layout_of(maps),
-        weights=weights,
-        counts=counts,
-        landmark_channels=channels,
-        taught=taught,
-    )
+    goals = loss_targets(targets, layout_of(maps), landmark_channels="own" if own else "all")
+    return losses(maps, goals, weights=weights, counts=goals.counts if counts is None else counts, taught=taught)
 
 
 def gradient(loss: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:

@@ -78,6 +78,25 @@ def test_the_step_of_such_a_batch_can_be_skipped_and_leaves_no_trace(sharded, po
     assert np.isfinite(reports[0].train["total"])
 
 
+@pytest.mark.parametrize("every", [2, 3])
+def test_how_many_steps_are_read_together_changes_no_result(sharded, poisoned, caplog, monkeypatch, every):
+    workspace = set_params(sharded, train={"not_finite": "skip", "ema": 0.9})
+    key, found = poisoned(poisoned_key(sharded)), []
+
+    for steps in (1, every):
+        monkeypatch.setitem(loop.READ_EVERY, "cpu", steps)
+        stepper, state, seen = new_stepper(workspace), TrainState(), list[int]()
+        train(workspace, stepper, state, lambda state, seen=seen: seen.append(state.step))
+        figures = [{name: epoch[name] for name in ("train", "validation", "skipped")} for epoch in state.history]
+        found.append((fingerprint(stepper), figures))
+        assert caplog.text.count("epoch 1, step 2: the loss is not a number") == 1
+        assert f"Images: {key}" in caplog.text
+        caplog.clear()
+        assert seen == [*range(steps, 3, steps), 3] * 2
+
+    assert found[0] == found[1]
+
+
 def test_a_run_whose_weights_are_not_finite_stops_even_where_steps_may_be_skipped(sharded):
     workspace = set_params(sharded, train={"not_finite": "skip", "epochs": 9})
     stepper = new_stepper(workspace)

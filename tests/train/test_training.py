@@ -25,6 +25,15 @@ from deepmark.workspace.layout import Workspace
 DEGRADED = {"rotation": 15, "cutout": 0.5, "white_balance": 0.2, "blur": 1.0, "noise": 9.0, "jpeg": 70}
 
 
+SWITCHED = (
+    *(f"train.loss.{name}" for name in ("giou_loss", "diou_loss", "oks_loss", "teacher_loss")),
+    *(f"train.step.{name}" for name in ("update_average", "update_loss_scale", "sync_batch_norm", "_compile")),
+    *(f"data.degrade.{name}" for name in ("white_balanced", "blurred", "noisy", "compressed")),
+    *("data.augment.hide_landmarks", "geometry.turned", "train.run.repeat_factors"),
+)
+"""What the switches of params.yaml run that a training may do without."""
+
+
 class CutOffError(Exception):
     pass
 
@@ -83,6 +92,19 @@ def test_the_number_of_threads_changes_nothing(finished, monkeypatch):
     stepper = new_stepper(workspace)
     train(workspace, stepper, TrainState())
     assert fingerprint(stepper) == expected
+
+
+def test_nothing_of_a_switch_is_run_where_it_is_off(sharded, monkeypatch):
+    """Then a training gives the digits that it gave before there were such switches."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    for place in SWITCHED:
+        monkeypatch.setattr(f"deepmark.{place}", fail)
+    reports = train(sharded, new_stepper(sharded), TrainState())
+
+    assert len(reports) == 2
 
 
 @pytest.mark.parametrize("cut", [1, 3, 4])

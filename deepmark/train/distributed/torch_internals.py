@@ -1,12 +1,20 @@
-"""Everything here that torch does not promise to keep: torchrun's variables, its logger and its error files.
+"""Everything here that torch does not promise to keep: torchrun's variables, its logger and its error files, functions
+of many tensors at once, and the inside of GradScaler.
 
-Read in torch 2.13. With another version, compare this file with torch.distributed.elastic; nothing else depends on it.
+Read in torch 2.13. With another version, compare this file with torch.distributed.elastic, torch.nn.utils.clip_grad,
+torch.optim.swa_utils and torch.amp.grad_scaler; nothing else depends on it.
 """
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from deepmark.shapes import Bool, Float
 
 TORCH_VERSION = "2.13"
 
@@ -29,6 +37,26 @@ def restart_count() -> str:
 def error_is_written() -> bool:
     """Whether torchrun knows why this process fails."""
     return Path(os.environ.get(_ERROR_FILE, "none")).is_file()
+
+
+def tensor_norms(tensors: Sequence[Tensor]) -> Float[Tensor, " n"]:
+    """The L2 norm of each tensor; that of these is `torch.nn.utils.get_total_norm`, bit for bit."""
+    return torch.stack(torch._foreach_norm(list(tensors)))
+
+
+def move_towards(values: Sequence[Tensor], others: Sequence[Tensor], share: Float[Tensor, ""]) -> None:
+    """Move each tensor, in place, this share of the way to its other, as the averages of torch.optim.swa_utils do."""
+    torch._foreach_lerp_(list(values), list(others), [share] * len(values))
+
+
+def update_loss_scale(scaler: torch.amp.GradScaler, apply: Bool[Tensor, ""]) -> None:
+    """GradScaler.update, or nothing: the device decides, and this process does not wait for it."""
+    both = scaler._scale, scaler._growth_tracker
+    before = [each.clone() for each in both if each is not None]
+    scaler.update()
+    for now, then in zip(both, before, strict=True):
+        assert now is not None
+        now.copy_(torch.where(apply, now, then))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
