@@ -4,6 +4,7 @@
     python benchmarks/step.py --backbone dla34 --batch 1          # what a CPU can bear
     python benchmarks/step.py --backbone dla34 --keep-samples     # deformable layers that compute nothing again
     python benchmarks/step.py --backbone mobile --size 128 96 --batch 16 --compile --operators 12
+    python benchmarks/step.py --backbone mobile --size 320 --batch 4 --threads 1 --turns   # what torch.compile gains
     python benchmarks/step.py --backbone mobile --processes 2     # and how long these exchange gradients
 
 Each part ends with the device done, so that its time is its own; "whole" is the same step as training runs it. The
@@ -145,29 +146,50 @@ def mebibytes(stepper: Stepper, batch: Batch) -> tuple[float, float]:
     return backbone, all_parts - backbone
 
 
+def stepper_of(backbone: str, options: argparse.Namespace, device: torch.device, *, compiled: bool) -> Stepper:
+    """A stepper of the paper's recipe with this network."""
+    paper, deformable = load_params(profile_file("paper")), not options.plain
+    changes = {"backbone": backbone, "input_size": canvas_of(options), "deformable": deformable}
+    switches = {"precision": options.precision, "compile": compiled, "ema": options.ema}
+    return new_stepper(paper.model.model_copy(update=changes), paper.train.model_copy(update=switches), device)
+
+
+def in_turns(backbone: str, reader: ShardReader, options: argparse.Namespace, device: torch.device) -> list[str]:
+    """Lines of a table: whole steps with and without torch.compile, in turns so that other work burdens both alike.
+
+    On a CPU it is the time of this process, for the same reason.
+    """
+    steppers = {compiled: stepper_of(backbone, options, device, compiled=compiled) for compiled in (False, True)}
+    spent: dict[bool, list[float]] = {False: [], True: []}
+    for number in range(WARM_UP + options.steps):
+        batch = load(reader, number, options).to(device)
+        for compiled, stepper in steppers.items():
+            start, cpu = time.perf_counter(), time.process_time()
+            stepper.step([batch], RATE)
+            ms = 1e3 * (time.perf_counter() - start if device.type == "cuda" else time.process_time() - cpu)
+            spent[compiled].append(ms)
+            if number == 0 and compiled:
+                first = time.perf_counter() - start
+    plain, quick = (median(spent[compiled][WARM_UP:]) for compiled in (False, True))
+    return [f"plain {plain:.1f}, compiled {quick:.1f} ({plain / quick:.2f} times as fast); first step {first:.0f} s"]
+
+
 def measure(backbone: str, reader: ShardReader, options: argparse.Namespace, device: torch.device) -> list[str]:
     """Lines of a table: the parts of a step, their times, and their shares of the step."""
-    paper = load_params(profile_file("paper"))
-    model = paper.model.model_copy(update={"backbone": backbone, "input_size": canvas_of(options)})
-    switches = {"precision": options.precision, "compile": options.compile, "ema": options.ema}
-    stepper = new_stepper(model, paper.train.model_copy(update=switches), device)
+    stepper = stepper_of(backbone, options, device, compiled=options.compile)
     clock = Clock(device=device)
     for number in range(WARM_UP + options.steps):
         if number == WARM_UP:
             clock.ms.clear()
         with clock("loader, one thread"):
             batch = load(reader, number, options)
-        batch, start = batch.to(device), time.perf_counter()
+        batch = batch.to(device)
         step(stepper, batch, clock)
         with clock("whole"):
             stepper.step([batch], RATE)
-        if number == 0:
-            first = time.perf_counter() - start
     ms = {name: median(times) for name, times in clock.ms.items()}
     lines = [f"{name:24} {value:9.1f} {value / ms['whole']:7.1%}" for name, value in ms.items()]
-    if options.compile:
-        lines += [f"the first step and the first of its parts, with the time of compiling: {first:.1f} s"]
-    else:  # compiled, torch plans what is kept
+    if not options.compile:  # compiled, torch plans what is kept
         lines += [
             f"kept for the backward pass, MiB an image: backbone {own:.1f}, heads and loss {rest:.1f}"
             for own, rest in [mebibytes(stepper, batch)]
@@ -194,7 +216,7 @@ def run(rank: int, options: argparse.Namespace, folder: str) -> None:
         dist.init_process_group(backend, init_method=store, rank=rank, world_size=options.processes)
     reader = draw_shards(Path(folder) / str(rank), options.images)
     for backbone in options.backbone:
-        lines = measure(backbone, reader, options, device)
+        lines = (in_turns if options.turns else measure)(backbone, reader, options, device)
         if rank == 0:
             print(
                 f"\n{backbone}, {' x '.join(map(str, options.size))} px, batch {options.batch}, {options.precision}\n",
@@ -217,6 +239,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=usual["steps"], help=f"timed, after {WARM_UP} that are not")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch, on a CPU")
     parser.add_argument("--compile", action="store_true", help="compile the backbone")
+    parser.add_argument("--turns", action="store_true", help="only whole steps, compiled and not, in turns")
+    parser.add_argument("--plain", action="store_true", help="DLA-34 with plain convolutions for deformable ones")
     parser.add_argument("--ema", type=float, help="decay of a moving average of the weights")
     parser.add_argument("--keep-samples", action="store_true", help="of deformable layers, for the backward pass")
     parser.add_argument("--processes", type=int, default=1, help="that exchange gradients")
