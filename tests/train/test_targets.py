@@ -8,7 +8,7 @@ import torch
 from head_maps import draw_heatmap
 
 from deepmark.model.heads import STRIDE
-from deepmark.train.gaussians import Peaks, count_cells, draw_cells, gaussian_radius
+from deepmark.train.gaussians import Peaks, gaussian_radius
 from deepmark.train.targets import collate, make_targets
 from deepmark.types import Sample
 from deepmark.vocabulary import DEEPFASHION2
@@ -261,25 +261,6 @@ def test_where_gaussians_overlap_the_greatest_counts():
     assert row[2] == row[4] == 1
     assert row[3] == pytest.approx(np.exp(-1 / (2 * (7 / 6) ** 2)))
     assert row[0] == pytest.approx(np.exp(-4 / (2 * (5 / 6) ** 2)))
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_cells_of_gaussians_are_counted_without_drawing_them(seed):
-    """Of few maps, so that many peaks share one."""
-    rng = np.random.default_rng(seed)
-    number = 60 * (seed > 0)
-    columns = (rng.integers(0, most, number) for most in (2, 3, 24, 32, 9))
-    names = ("image", "channel", "x", "y", "radius")
-    peaks = Peaks(offset=torch.zeros(number, 2), **dict(zip(names, map(torch.from_numpy, columns), strict=True)))
-    size = (32, 24)
-
-    numbers = count_cells(peaks, size)
-
-    cells = draw_cells(peaks, size)
-    places = torch.stack([cells.image, cells.channel, cells.y, cells.x])
-    assert numbers.drawn == len(cells.value)
-    assert numbers.distinct == places.unique(dim=1).shape[1]
-    assert seed == 0 or 0 < numbers.distinct < numbers.drawn
 
 
 def test_a_mirrored_picture_has_mirrored_targets():
