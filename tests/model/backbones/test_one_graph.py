@@ -15,7 +15,7 @@ from deepmark.vocabulary import DEEPFASHION2
 (backbone,) = sys.argv[1:]
 detector = build_detector(model_params(backbone=backbone, input_size=(128, 128)), DEEPFASHION2, seed=0).train()
 detector.backbone.compile(fullgraph=True, backend="aot_eager")
-features = detector.backbone(torch.zeros(1, 3, 128, 128))
+features = detector.backbone(torch.zeros(2, 3, 128, 128))
 sum(each.sum() for each in features).backward()
 assert all(weight.grad is not None for weight in detector.backbone.parameters())
 print(backbone)
