@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 EXTRAS = {
+    "anny": "synth3d",
     "av": "video",
     "cv2": "train",
     "dagster": "pipeline",
@@ -45,6 +46,7 @@ EXTRAS = {
     "jinja2": "train",
     "matplotlib": "train",
     "mlflow": "train",
+    "moderngl": "synth3d",
     "onnx": "train",
     "onnxscript": "train",
     "pandas": "train",

@@ -78,6 +78,13 @@ class Statistics(StrEnum):
     DEEPFASHION2 = "deepfashion2"
 
 
+class Style(StrEnum):
+    """How images of clothes are made: drawn flat, or rendered from dressed bodies."""
+
+    FLAT = "2d"
+    SOLID = "3d"
+
+
 SPLITS: tuple[str, ...] = tuple(Split)
 STRATEGIES: tuple[str, ...] = tuple(Strategy)
 

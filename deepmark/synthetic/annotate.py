@@ -63,9 +63,33 @@ def annotation_of(
 
     `landmarks` are as in the file.
     """
-    size = canvas.size
-    visible = [part for part in (clip(polygon, size) for polygon in cloth) if len(part)]
-    share = _visible_share(canvas, layers, cloth)
+    return item_of(
+        canvas.size,
+        category,
+        [part for part in (clip(polygon, canvas.size) for polygon in cloth) if len(part)],
+        share=_visible_share(canvas, layers, cloth),
+        landmarks=landmarks,
+        viewpoint=viewpoint,
+        style=style,
+        labelled=labelled,
+    )
+
+
+def item_of(
+    size: Size,
+    category: Category,
+    visible: list[Points],
+    *,
+    share: float,
+    landmarks: Int[np.ndarray, "k 3"],
+    viewpoint: int,
+    style: int,
+    labelled: bool,
+) -> dict[str, Any] | None:
+    """As `annotate`, of a garment with these outlines in an image of this size, of whose cloth this share is seen.
+
+    `landmarks` are as in the file.
+    """
     if not visible or share < LEAST_VISIBLE:
         return None
     outline = np.concatenate(visible)

@@ -1,14 +1,18 @@
-"""Writes the files of a drawn data set."""
+"""Writes the files of a data set of drawn or rendered images."""
 
 import hashlib
 import json
 import multiprocessing
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import cv2
+import numpy as np
 import simplejpeg
 
 from deepmark.compute.engine import Engine
@@ -17,6 +21,7 @@ from deepmark.data.ingest.ingest import write_raw_vocabulary
 from deepmark.errors import DeepmarkError, as_path
 from deepmark.files import require_space, write_text
 from deepmark.schema import DRAWN_MARK, SPLITS, Statistics
+from deepmark.shapes import UInt8
 from deepmark.synthetic.from_outlines import check_drawings, draw_shapes
 from deepmark.synthetic.scene import draw_image
 from deepmark.vocabulary import DEEPFASHION2, Vocabulary, vocabulary_json
@@ -28,6 +33,9 @@ _QUALITY = 90
 
 _BYTES = 36_000
 """A low estimate of what an image and its annotation take on disk."""
+
+Drawn = tuple[UInt8[np.ndarray, "h w 3"], dict[str, Any]]
+"""An image, RGB, and what its annotation file holds."""
 
 
 def draw_dataset(
@@ -52,10 +60,7 @@ def draw_dataset(
     there are no such statistics, or a category has no drawing.
     """
     out = as_path(out, "draw_dataset: out")
-    counts = {"train": train, "validation": validation}
-    for name, value in {**counts, "seed": seed}.items():
-        if not isinstance(value, int) or value < 0:
-            raise DeepmarkError(f"synth: {name} is {value!r}. Give a whole number, 0 or more.")
+    counts = checked_counts(train=train, validation=validation, seed=seed)
     if statistics not in tuple(Statistics):
         raise DeepmarkError(f"synth: statistics is {statistics!r}. Give one of {', '.join(Statistics)}.")
     chosen = Statistics(statistics)
@@ -66,15 +71,50 @@ def draw_dataset(
         check_drawings(vocabulary)
         digest = hashlib.sha256(vocabulary_json(vocabulary).encode()).hexdigest()
         recipe |= {"vocabulary": vocabulary.name, "vocabulary_sha256": digest}
-    claim(out, recipe | ({} if chosen is Statistics.EVEN else {"statistics": chosen.value}))
+    if chosen is not Statistics.EVEN:
+        recipe["statistics"] = chosen.value
+    draw = partial(_draw, seed, chosen, vocabulary)
+    return write_dataset(out, counts, recipe, draw, vocabulary=vocabulary, engine=engine, progress=progress)
+
+
+def checked_counts(*, train: int, validation: int, seed: int) -> dict[str, int]:
+    """The number of images of each split; raises DeepmarkError for a negative number."""
+    counts = {"train": train, "validation": validation}
+    for name, value in {**counts, "seed": seed}.items():
+        if not isinstance(value, int) or value < 0:
+            raise DeepmarkError(f"synth: {name} is {value!r}. Give a whole number, 0 or more.")
+    return counts
+
+
+def write_dataset(
+    out: Path,
+    counts: dict[str, int],
+    recipe: dict[str, str | int],
+    draw: Callable[[str, int], Drawn],
+    *,
+    vocabulary: Vocabulary,
+    goes_on: bool = False,
+    engine: Engine | None = None,
+    progress: Callable[[int], None] = lambda n: None,
+) -> dict[str, int]:
+    """Write image `draw(split, index)` of every split and index; returns their numbers, and that of all garments.
+
+    `draw` must be importable by its name, as partial functions of such ones are. If the writing `goes_on`, images that
+    an earlier call with the same recipe has finished are not drawn again.
+
+    Raises DeepmarkError if `out` holds anything but files of the same recipe.
+    """
+    claim(out, recipe)
     for split in SPLITS:
         for folder in ("image", "annos"):
             (out / split / folder).mkdir(parents=True, exist_ok=True)
         write_raw_vocabulary(out / split, vocabulary)
     chunks = [
-        (out, split, seed, chosen, vocabulary, range(start, min(start + _CHUNK, counts[split])))
-        for split in SPLITS
-        for start in range(0, counts[split], _CHUNK)
+        _Chunk(
+            folder=out / split, goes_on=goes_on, draw=partial(draw, split), indices=range(start, min(start + _CHUNK, n))
+        )
+        for split, n in counts.items()
+        for start in range(0, n, _CHUNK)
     ]
     garments = 0
     with closing((engine or Local()).map_in_order(_draw_chunk, chunks)) as done:
@@ -105,27 +145,43 @@ def claim(out: Path, recipe: dict[str, str | int]) -> None:
         write_text(mark, text)
 
 
-_Chunk = tuple[Path, str, int, Statistics, Vocabulary, range]
+def _draw(seed: int, statistics: Statistics, vocabulary: Vocabulary, split: str, index: int) -> Drawn:
+    if vocabulary != DEEPFASHION2:
+        return draw_shapes(vocabulary, seed=seed, split=split, index=index)
+    drawn = draw_image(seed=seed, split=split, index=index, statistics=statistics)
+    return drawn.image, drawn.annotation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Chunk:
+    """A task: some images of a split."""
+
+    folder: Path
+    goes_on: bool
+    draw: Callable[[int], Drawn]
+    indices: range
 
 
 def _draw_chunk(chunk: _Chunk) -> tuple[int, int]:
     """Draw one task; returns the number of images and of garments."""
-    out, split, seed, statistics, vocabulary, indices = chunk
     if multiprocessing.parent_process() is not None:
         cv2.setNumThreads(1)  # the other workers use the other cores
     garments = 0
-    for index in indices:
-        if vocabulary == DEEPFASHION2:
-            drawn = draw_image(seed=seed, split=split, index=index, statistics=statistics)
-            image, annotation = drawn.image, drawn.annotation
+    for index in chunk.indices:
+        image_file = chunk.folder / "image" / f"{index + 1:06d}.jpg"
+        annotation_file = chunk.folder / "annos" / f"{index + 1:06d}.json"
+        if chunk.goes_on and image_file.is_file() and annotation_file.is_file():
+            annotation = json.loads(annotation_file.read_text("utf-8"))
         else:
-            image, annotation = draw_shapes(vocabulary, seed=seed, split=split, index=index)
-        name = f"{index + 1:06d}"
-        jpeg = simplejpeg.encode_jpeg(image, quality=_QUALITY, colorspace="RGB")
-        _write(out / split / "image" / f"{name}.jpg", jpeg)
-        _write(out / split / "annos" / f"{name}.json", json.dumps(annotation).encode())
+            image, annotation = chunk.draw(index)
+            _write(image_file, simplejpeg.encode_jpeg(image, quality=_QUALITY, colorspace="RGB"))
+            text = json.dumps(annotation)
+            if chunk.goes_on:
+                write_text(annotation_file, text)  # whole or not at all: it says that its image is finished
+            else:
+                _write(annotation_file, text.encode())
         garments += sum(key.startswith("item") for key in annotation)
-    return len(indices), garments
+    return len(chunk.indices), garments
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -110,7 +110,7 @@ def _paint_worn(rng: Generator, canvas: Canvas, designs: list[GarmentDesign], *,
     )
     garments, body_shape = dress(rng, designs, pose)
     camera = sample_camera(rng, sideways=sideways, tilt=0.06)
-    frame = _cropping_frame(rng, canvas.size) if cropped else _frame(rng, canvas.size)
+    frame = frame_beyond(rng, canvas.size) if cropped else frame_inside(rng, canvas.size)
     camera = camera.framed(np.concatenate([points for _, points in garments]), box=frame)
     viewpoint = 3 if sideways or behind else 2
     placed = [
@@ -188,7 +188,7 @@ def _draw_hanger(canvas: Canvas, placed: PlacedGarment) -> None:
     canvas.line(placed.camera(wire), (90, 84, 80), max(2, round(0.025 * placed.camera.scale)))
 
 
-def _frame(rng: Generator, size: Size) -> Box:
+def frame_inside(rng: Generator, size: Size) -> Box:
     """The part of the image that the clothes fill: mostly large, sometimes small."""
     height, width = size
     tall = height * (rng.uniform(0.66, 0.96) if rng.random() < 0.8 else rng.uniform(0.4, 0.66))
@@ -197,7 +197,7 @@ def _frame(rng: Generator, size: Size) -> Box:
     return x, y, x + wide, y + tall
 
 
-def _cropping_frame(rng: Generator, size: Size) -> Box:
+def frame_beyond(rng: Generator, size: Size) -> Box:
     """A frame that reaches beyond the image: mostly below, as a person before a mirror is cropped."""
     height, width = size
     tall, wide = height * rng.uniform(1.0, 1.35), width * rng.uniform(1.0, 1.3)
@@ -216,7 +216,7 @@ def _cells(rng: Generator, size: Size, count: int) -> list[Box]:
     height, width = size
     split, middle = height * rng.uniform(0.45, 0.55), width / 2
     if count == 1:
-        return [_frame(rng, size)]
+        return [frame_inside(rng, size)]
     if count == 2 and rng.random() < 0.4:
         top = rng.uniform(0.05, 0.2) * height
         cells = [(0.0, top, middle, height - top), (middle, top, float(width), height - top)]

@@ -121,6 +121,11 @@ _PATTERNS: tuple[tuple[Callable[[Generator, Tile, Color], None], float], ...] = 
 )
 
 
+def draw_pattern(rng: Generator, tile: Tile, ink: Color, name: str) -> None:
+    """Draws plain, melange, stripes, checks, dots, clouds or blossoms on a tile of the colour of the ground."""
+    {pattern.__name__: pattern for pattern, _ in _PATTERNS}[f"_{name}"](rng, tile, ink)
+
+
 def sample_texture(rng: Generator, *, strength: float = 1.0) -> Texture:
     """A random texture; a `strength` below 1 gives faint patterns, for walls and floors."""
     ground, ink = pick_color(rng, strength=strength), pick_color(rng, strength=strength)

@@ -1,0 +1,248 @@
+"""What a network learns from drawn images, from rendered ones, and from both, in the same time.
+
+    python benchmarks/open_model.py runs/open-model [--train 3000] [--validation 400] [--epochs 6] [--seeds 1]
+                                                    [--size 128 96] [--jobs 1] [--only NAME]
+
+Every row trains the light network of the profile `modern` on the same number of images for the same number of steps, in
+one process of one thread, from the start values of its seed. No photograph takes part. Rows are measured, by the stages
+`predict --strategy nms` and `evaluate`, on images that no row has learnt from: rendered ones in styles that training
+images do not have (`synthetic.rendered.styles`), drawn ones, and both made worse by blur, noise, white balance and
+JPEG. Only the categories that can be rendered take part: of the drawings those with no other garment.
+What is done is not done again, and a row that was killed goes on where it was.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import simplejpeg
+from recipes import Changes, put, run
+from ruamel.yaml import YAML
+
+from deepmark import stages
+from deepmark.data.degrade import degrade
+from deepmark.files import new_folder, write_json
+from deepmark.params import load_params
+from deepmark.synthetic import draw_dataset
+from deepmark.synthetic.rendered.dataset import render_dataset
+from deepmark.synthetic.rendered.garment import CATEGORIES
+from deepmark.workspace.init import init_workspace, profile_file
+from deepmark.workspace.layout import Workspace
+
+FIRST_SEED = 317
+WORSE = {"white_balance": 0.3, "blur": 4.0, "noise": 15.0, "jpeg": 85}
+"""How images are made worse: `augment`'s switches, blur in pixels of the image."""
+
+PHOTOGRAPHIC: Changes = {"augment": {"white_balance": 0.2, "blur": 1.0, "noise": 10.0, "jpeg": 70}}
+
+ROWS: dict[str, tuple[float, Changes]] = {
+    "2d only": (0.0, {}),
+    "3d only": (1.0, {}),
+    "half of each": (0.5, {}),
+    "2d only, camera effects": (0.0, PHOTOGRAPHIC),
+    "3d only, camera effects": (1.0, PHOTOGRAPHIC),
+    "half of each, camera effects": (0.5, PHOTOGRAPHIC),
+}
+"""The share of rendered images, and changes of the recipe."""
+
+TESTS = ("3d", "2d", "3d, worse", "2d, worse")
+METRICS = ("box_ap", "box_ap50", "landmark_ap")
+
+_DRAWN_FOR_ONE = 7
+"""Drawings for one that shows no category but these; about one of five does."""
+
+
+class Bench:
+    """The data, and how rows are trained on it."""
+
+    def __init__(self, folder: Path, options: argparse.Namespace) -> None:
+        self.folder, self.options = folder, options
+        self.counts = {"train": options.train, "validation": options.validation}
+
+    def prepare(self) -> None:
+        """Make what is missing of images and shards."""
+        rendered = self.folder / "rendered"
+        if not (self.folder / "rendered.done").is_file():
+            render_dataset(rendered, **self.counts, seed=1)
+            (self.folder / "rendered.done").touch()
+        drawn = self.folder / "drawn"
+        if not drawn.is_dir():
+            many = {split: _DRAWN_FOR_ONE * count for split, count in self.counts.items()}
+            draw_dataset(self.folder / "all-drawn", **many, seed=1)
+            self._choose(self.folder / "all-drawn", drawn)
+        for test in TESTS:
+            self.test_set(test)
+        for share in {share for share, _ in ROWS.values()}:
+            self.training_set(share)
+
+    def _choose(self, source: Path, goal: Path) -> None:
+        """The first images that show no category but those that can be rendered."""
+        with new_folder(goal) as draft:
+            for split, count in self.counts.items():
+                found = []
+                for file in sorted((source / split / "annos").iterdir()):
+                    items = [one for key, one in json.loads(file.read_text("utf-8")).items() if key.startswith("item")]
+                    if all(item["category_id"] - 1 in CATEGORIES for item in items):
+                        found.append(file.stem)
+                assert len(found) >= count, f"{len(found)} of {count} drawings of {split} have these categories only"
+                _link(source / split, found[:count], draft / split)
+
+    def training_set(self, share: float) -> Workspace:
+        """Shards of drawn and rendered training images, `share` of them rendered."""
+        data = init_workspace(self.folder / f"train-{share:g}", "demo")
+        if not data.shards("train").is_dir():
+            if not (data.raw / "train").is_dir():
+                rendered = round(share * self.options.train)
+                with new_folder(data.raw / "train") as draft:
+                    for kind, count in (("rendered", rendered), ("drawn", self.options.train - rendered)):
+                        names = [f.stem for f in sorted((self.folder / kind / "train/annos").iterdir())][:count]
+                        _link(self.folder / kind / "train", names, draft, number=_count(draft))
+            stages.ingest(data, split="train")
+            stages.shard(data, split="train")
+        return data
+
+    def test_set(self, name: str) -> Workspace:
+        """Shards of validation images."""
+        kind, _, worse = name.partition(", ")
+        data = init_workspace(self.folder / f"test-{name.replace(', ', '-')}", "demo")
+        if not data.shards("validation").is_dir():
+            source = self.folder / ("rendered" if kind == "3d" else "drawn") / "validation"
+            if not (data.raw / "validation").is_dir():
+                with new_folder(data.raw / "validation") as draft:
+                    _link(source, [file.stem for file in sorted((source / "annos").iterdir())], draft)
+                    if worse:
+                        _spoil(draft / "image", data.params.augment.model_copy(update=WORSE))
+            stages.ingest(data, split="validation")
+            stages.shard(data, split="validation")
+        return data
+
+    def params(self, changes: Changes, seed: int) -> Any:
+        """The profile `modern` in this budget, with the changes of the row."""
+        values = YAML().load(profile_file("modern").read_text("utf-8"))
+        budget: Changes = {
+            "model": {"backbone": "mobile", "input_size": list(self.options.size)},
+            "train": {
+                "seed": seed,
+                "init": None,
+                "epochs": self.options.epochs,
+                "batch_size": 16,
+                "precision": "fp32",
+                "learning_rate": 1.0e-2,
+                "warmup": 0.15,
+                "ema": 0.998,
+                "evaluate_every": 0,
+            },
+            "compute": {"train_processes": 1},
+            "evaluate": {"resamples": self.options.resamples},
+        }
+        put(values, budget)
+        put(values, changes)
+        return values
+
+    def figures(self, name: str, seed: int) -> dict[str, Any]:
+        """What came out of a row with one seed; nothing is done again."""
+        share, changes = ROWS[name]
+        slug = "".join(letter if letter.isalnum() else "-" for letter in f"{name} {seed}")
+        values = self.params(changes, seed)
+        trained = self._workspace(f"row-{slug}", self.training_set(share), values, "train")
+        found: dict[str, Any] = {"seconds": json.loads(trained.train_metrics_file.read_text("utf-8"))["seconds"]}
+        for test in TESTS:
+            measured = self._workspace(
+                f"on-{slug}-{test.replace(', ', '-')}",
+                self.test_set(test),
+                values,
+                "predict --strategy nms",
+                "evaluate --strategy nms",
+                model=trained.model_file,
+            )
+            table = pd.read_csv(measured.table_file("nms")).set_index(["metric", "scope"])["value"]
+            found[test] = {metric: float(table[metric, "all"]) for metric in METRICS}
+        return found
+
+    def _workspace(
+        self, name: str, data: Workspace, values: Any, *commands: str, model: Path | None = None
+    ) -> Workspace:
+        """A workspace on this data after these commands; done again only where its params.yaml was another."""
+        root = self.folder / name
+        (root / "data").mkdir(parents=True, exist_ok=True)
+        for part in ("raw", "records", "shards"):
+            if not (root / "data" / part).is_symlink():
+                (root / "data" / part).symlink_to(data.root / "data" / part)
+        if model is not None and not (root / "data/checkpoint").is_symlink():
+            (root / "data/checkpoint").symlink_to(model.parent)
+        shutil.copyfile(data.root / "dvc.yaml", root / "dvc.yaml")
+        done, params = root / "done.yaml", root / "params.yaml"
+        YAML().dump(values, params)
+        load_params(params)
+        if not done.is_file() or done.read_bytes() != params.read_bytes():
+            run(root, *commands)
+            shutil.copyfile(params, done)
+        return Workspace(root)
+
+
+def _count(folder: Path) -> int:
+    return len(list((folder / "annos").iterdir())) if (folder / "annos").is_dir() else 0
+
+
+def _link(source: Path, names: list[str], goal: Path, *, number: int = 0) -> None:
+    """Hard links of images and annotations, numbered from `number` + 1."""
+    for folder, suffix in (("image", "jpg"), ("annos", "json")):
+        (goal / folder).mkdir(parents=True, exist_ok=True)
+        for place, name in enumerate(names, number + 1):
+            (goal / folder / f"{place:06d}.{suffix}").hardlink_to(source / folder / f"{name}.{suffix}")
+
+
+def _spoil(folder: Path, augment: Any) -> None:
+    """Make every image of a folder worse, each by its own number."""
+    for number, file in enumerate(sorted(folder.iterdir())):
+        image = degrade(simplejpeg.decode_jpeg(file.read_bytes()), augment, np.random.default_rng(number))
+        file.unlink()  # a link
+        file.write_bytes(simplejpeg.encode_jpeg(image, quality=95))
+
+
+def table(found: dict[str, list[dict]]) -> str:
+    """Means over the seeds as Markdown."""
+    columns = ["trained on", *(f"{metric.replace('_', ' ')} on {test}" for test in TESTS for metric in METRICS)]
+    lines = [f"| {' | '.join([*columns, 'seconds'])} |", "|---|" + "---:|" * len(columns)]
+    for name, seeds in found.items():
+        cells = [f"{np.mean([one[test][metric] for one in seeds]):.3f}" for test in TESTS for metric in METRICS]
+        lines.append(f"| {' | '.join([name, *cells])} | {np.mean([one['seconds'] for one in seeds]):.0f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--train", type=int, default=3000, help="images to learn")
+    parser.add_argument("--validation", type=int, default=400, help="of each kind")
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--size", type=int, nargs=2, default=(128, 96), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--resamples", type=int, default=0, help="of the images, for intervals")
+    parser.add_argument("--jobs", type=int, default=1, help="seeds at once")
+    parser.add_argument("--only", action="append", help="rows whose name holds this; may be given again")
+    options = parser.parse_args()
+    bench = Bench(options.folder.resolve() / f"{options.train}-{options.validation}", options)
+    bench.folder.mkdir(parents=True, exist_ok=True)
+    bench.prepare()
+    names = [name for name in ROWS if not options.only or any(word in name for word in options.only)]
+    seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
+    found: dict[str, list[dict]] = {}
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for name in names:
+            found[name] = list(pool.map(lambda seed, name=name: bench.figures(name, seed), seeds))
+            print(f"{name}: done", file=sys.stderr, flush=True)
+            write_json(bench.folder / "figures.json", found)
+    print(table(found))
+
+
+if __name__ == "__main__":
+    os.nice(5)
+    main()

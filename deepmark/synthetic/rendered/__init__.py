@@ -1,0 +1,1 @@
+"""Renders images of dressed bodies, with the extra synth3d."""

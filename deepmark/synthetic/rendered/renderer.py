@@ -1,0 +1,278 @@
+"""Renders layers of triangles with OpenGL, without a screen: colours, and at every pixel what is seen and how far away.
+
+Needs EGL (Debian: libegl1, libgl1-mesa-dri); Mesa's llvmpipe does it on a processor.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from deepmark.errors import DeepmarkError
+from deepmark.shapes import Float, Float32, Int, UInt8
+from deepmark.synthetic.rendered.shaders import FRAGMENT, IDENTITY_FRAGMENT, SHADOW_FRAGMENT, VERTEX
+
+Size = tuple[int, int]
+
+_LARGEST: Size = (768, 576)
+"""Height and width of the buffers."""
+
+_SAMPLES = 4
+_SHADOW = 512
+_ALPHA_TO_COVERAGE, _ALPHA_TO_ONE = 0x809E, 0x809F
+"""Names of OpenGL that moderngl has no name for."""
+
+ATTRIBUTES = (("in_position", 3), ("in_normal", 3), ("in_inside", 4), ("in_around", 2), ("in_along", 2), ("in_tint", 3))
+"""Of a vertex, with their numbers of values: world; world; metres inside the four edges; direction around the axis;
+metres along it and the radius there; a factor of the colour."""
+
+COLUMNS = sum(count for _, count in ATTRIBUTES)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Material:
+    """How a surface looks."""
+
+    tile: UInt8[np.ndarray, "t t 3"]
+    repeat: float = 0.38
+    """Metres that the tile covers."""
+
+    bump: float = 0.0
+    """Height of the wrinkles, metres."""
+
+    wrinkle: float = 0.3
+    """Metres that the tile of wrinkles covers."""
+
+    gloss: float = 0.0
+    hem: float = 0.0
+    """Metres between an edge and its stitches; 0 for none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layer:
+    """A surface to render."""
+
+    number: int
+    """What it is, 1..255, in `Rendered.numbers`; surfaces may share a number."""
+
+    vertices: Float32[np.ndarray, "n c"]
+    """See ATTRIBUTES."""
+
+    triangles: Int[np.ndarray, "t 3"]
+    material: Material
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Light:
+    """A lamp far away, and light from everywhere."""
+
+    towards: Float[np.ndarray, "3"]
+    """Unit vector from the figure to the lamp."""
+
+    color: tuple[float, float, float]
+    sky: tuple[float, float, float]
+    ground: tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rendered:
+    """An image without its background."""
+
+    color: Float32[np.ndarray, "h w 4"]
+    """0..1, premultiplied by the alpha."""
+
+    numbers: UInt8[np.ndarray, "h w"]
+    """The number of the layer at the middle of every pixel; 0 for none."""
+
+    depth: Float32[np.ndarray, "h w"]
+    """How far away it is along the view, metres."""
+
+
+class Renderer:
+    """One OpenGL context, its programs and its buffers."""
+
+    def __init__(self) -> None:
+        self._gl = _context()
+        self._programs = {
+            name: self._gl.program(vertex_shader=VERTEX, fragment_shader=fragment)
+            for name, fragment in (("color", FRAGMENT), ("identity", IDENTITY_FRAGMENT), ("shadow", SHADOW_FRAGMENT))
+        }
+        self._shadow_map = self._gl.depth_texture((_SHADOW, _SHADOW))
+        self._shadow_map.compare_func = "<="
+        self._shadow_map.repeat_x = self._shadow_map.repeat_y = False
+        self._shadow = self._gl.framebuffer(depth_attachment=self._shadow_map)
+        shape = _LARGEST[::-1]
+        self._many = self._gl.framebuffer(
+            [self._gl.renderbuffer(shape, samples=_SAMPLES)], self._gl.depth_renderbuffer(shape, samples=_SAMPLES)
+        )
+        self._one = self._gl.framebuffer([self._gl.renderbuffer(shape)])
+        self._plain = self._gl.framebuffer([self._gl.texture(shape, 2, dtype="f4")], self._gl.depth_renderbuffer(shape))
+        self._wrinkles = self._texture(_wrinkle_tile())
+
+    def render(self, layers: list[Layer], camera: Float[np.ndarray, "4 4"], light: Light, size: Size) -> Rendered:
+        """Everything as a camera sees it; `camera` takes world coordinates to OpenGL's clip coordinates."""
+        assert size[0] <= _LARGEST[0], size
+        assert size[1] <= _LARGEST[1], size
+        meshes = [self._mesh(layer) for layer in layers]
+        try:
+            towards_lamp = _lamp_view(light.towards, layers)
+            self._shadow.use()
+            self._shadow.clear(depth=1.0)
+            self._draw(meshes, "shadow", camera=towards_lamp)
+            color = self._color(meshes, camera, towards_lamp, light, size)
+            identity = self._identity(meshes, camera, size)
+        finally:
+            for mesh in meshes:
+                mesh.release()
+        return Rendered(color=color, numbers=identity[..., 0].astype(np.uint8), depth=identity[..., 1])
+
+    def silhouette(
+        self, layers: list[Layer], camera: Float[np.ndarray, "4 4"], size: Size
+    ) -> Float32[np.ndarray, "h w"]:
+        """Where the layers would be seen if nothing else were there: their depth, 0 elsewhere."""
+        assert size[0] <= _LARGEST[0], size
+        assert size[1] <= _LARGEST[1], size
+        meshes = [self._mesh(layer) for layer in layers]
+        try:
+            return self._identity(meshes, camera, size)[..., 1]
+        finally:
+            for mesh in meshes:
+                mesh.release()
+
+    def _color(
+        self, meshes: list["_Mesh"], camera: np.ndarray, towards_lamp: np.ndarray, light: Light, size: Size
+    ) -> Float32[np.ndarray, "h w 4"]:
+        gl = self._gl
+        area = (0, 0, size[1], size[0])
+        self._many.viewport = area
+        self._many.use()
+        self._many.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
+        gl.enable_direct(_ALPHA_TO_COVERAGE)
+        gl.enable_direct(_ALPHA_TO_ONE)
+        self._shadow_map.use(2)
+        program = self._programs["color"]
+        program["shadow_camera"].write(_columns(towards_lamp))
+        for name, value in (("lamp", light.color), ("sky", light.sky), ("ground", light.ground)):
+            program[name].value = value
+        program["towards"].value = tuple(float(one) for one in light.towards)
+        self._draw(meshes, "color", camera=camera)
+        gl.disable_direct(_ALPHA_TO_COVERAGE)
+        gl.disable_direct(_ALPHA_TO_ONE)
+        gl.copy_framebuffer(self._one, self._many)
+        data = np.frombuffer(self._one.read(area, components=4, dtype="f1"), np.uint8)
+        return data.reshape(*size, 4)[::-1].astype(np.float32) / 255
+
+    def _identity(self, meshes: list["_Mesh"], camera: np.ndarray, size: Size) -> Float32[np.ndarray, "h w 2"]:
+        area = (0, 0, size[1], size[0])
+        self._plain.viewport = area
+        self._plain.use()
+        self._plain.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
+        self._draw(meshes, "identity", camera=camera)
+        data = np.frombuffer(self._plain.read(area, components=2, dtype="f4"), np.float32)
+        return data.reshape(*size, 2)[::-1]
+
+    def _draw(self, meshes: list["_Mesh"], name: str, *, camera: np.ndarray) -> None:
+        self._gl.enable(self._gl.DEPTH_TEST)
+        program = self._programs[name]
+        program["camera"].write(_columns(camera))
+        for mesh in meshes:
+            mesh.draw(program, name, self._wrinkles)
+
+    def _mesh(self, layer: Layer) -> "_Mesh":
+        return _Mesh(self._gl, layer, self._texture(layer.material.tile))
+
+    def _texture(self, tile: np.ndarray) -> Any:
+        texture = self._gl.texture(tile.shape[:2][::-1], tile.shape[2] if tile.ndim == 3 else 1, tile.tobytes())
+        texture.build_mipmaps()
+        texture.filter = (self._gl.LINEAR_MIPMAP_LINEAR, self._gl.LINEAR)
+        return texture
+
+
+class _Mesh:
+    """The buffers of a layer while an image is rendered."""
+
+    def __init__(self, gl: Any, layer: Layer, texture: Any) -> None:
+        self._gl, self._layer, self._texture = gl, layer, texture
+        self._vertices = gl.buffer(np.ascontiguousarray(layer.vertices, np.float32).tobytes())
+        self._triangles = gl.buffer(np.ascontiguousarray(layer.triangles, np.int32).tobytes())
+        self._arrays: list[Any] = []
+
+    def draw(self, program: Any, name: str, wrinkles: Any) -> None:
+        used = [(key, count) for key, count in ATTRIBUTES if key in program]
+        layout = " ".join(f"{count}f" if key in program else f"{4 * count}x" for key, count in ATTRIBUTES)
+        array = self._gl.vertex_array(program, [(self._vertices, layout, *(key for key, _ in used))], self._triangles)
+        self._arrays.append(array)
+        material = self._layer.material
+        if name == "color":
+            self._texture.use(0)
+            wrinkles.use(1)
+            program["cloth"].value, program["wrinkles"].value, program["shadow_map"].value = 0, 1, 2
+            for key in ("repeat", "bump", "wrinkle", "gloss", "hem"):
+                program[key].value = getattr(material, key)
+        if name == "identity":
+            program["number"].value = float(self._layer.number)
+        array.render()
+
+    def release(self) -> None:
+        for one in (*self._arrays, self._vertices, self._triangles, self._texture):
+            one.release()
+
+
+def _columns(matrix: np.ndarray) -> bytes:
+    return np.ascontiguousarray(matrix.T, np.float32).tobytes()
+
+
+def _lamp_view(towards: np.ndarray, layers: list[Layer]) -> Float[np.ndarray, "4 4"]:
+    """A parallel view of everything from the lamp."""
+    right = np.cross((0.0, 0.0, 1.0), towards)
+    right /= np.linalg.norm(right)
+    axes = np.stack([right, np.cross(towards, right), -towards])
+    seen = np.concatenate([layer.vertices[:, :3] for layer in layers]) @ axes.T
+    low, high = seen.min(axis=0) - 0.02, seen.max(axis=0) + 0.02
+    scale, middle = 2 / (high - low), (low + high) / 2
+    view = np.eye(4)
+    view[:3, :3] = scale[:, None] * axes
+    view[:3, 3] = -scale * middle
+    return view
+
+
+def _wrinkle_tile() -> UInt8[np.ndarray, "t t 1"]:
+    """Heights of soft wrinkles, which repeat without a seam: noise in few directions, with creases."""
+    rng, side = np.random.default_rng(2), 256
+    frequencies = np.fft.fftfreq(side) * side
+    across, along = np.meshgrid(frequencies, frequencies)
+    total = np.zeros((side, side))
+    for low, angle, share in ((2.0, 0.5, 1.0), (2.5, -0.7, 0.9), (3.5, 1.3, 0.5), (6.0, 0.2, 0.15)):
+        a = across * np.cos(angle) + along * np.sin(angle)
+        b = -across * np.sin(angle) + along * np.cos(angle)
+        band = np.exp(-(((a - low) / (0.5 * low)) ** 2) - (b / (0.35 * low)) ** 2)
+        noise = np.fft.ifft2(np.fft.fft2(rng.standard_normal((side, side))) * band).real
+        total += share * (1 - np.abs(noise / noise.std()) / 2)
+    low_end, high_end = np.percentile(total, (1, 99))
+    return (np.clip((total - low_end) / (high_end - low_end), 0, 1) * 255).astype(np.uint8)[..., None]
+
+
+def _context() -> Any:
+    """An OpenGL context without a window.
+
+    Raises DeepmarkError where EGL is missing.
+    """
+    import moderngl
+
+    os.environ.setdefault("LP_NUM_THREADS", "0")  # llvmpipe in the calling thread: the engine uses the other cores
+    options: dict[str, Any] = {"backend": "egl"}
+    try:
+        return moderngl.create_context(standalone=True, **options)
+    except Exception as error:  # glcontext raises Exception itself
+        raise DeepmarkError(
+            f"OpenGL without a screen does not start ({error}). Install EGL and a renderer: on Debian or Ubuntu "
+            "`apt-get install libegl1 libgl1-mesa-dri`."
+        ) from error
+
+
+@cache
+def load_renderer() -> Renderer:
+    """The renderer of this process."""
+    return Renderer()

@@ -1,0 +1,190 @@
+"""Renders one image of a dressed person, with its annotation in DeepFashion2's format."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+
+from deepmark.data.degrade import blurred, compressed, noisy, white_balanced
+from deepmark.schema import SOURCES, SPLITS
+from deepmark.shapes import Float, UInt8
+from deepmark.synthetic.camera import Box
+from deepmark.synthetic.canvas import Size
+from deepmark.synthetic.rendered.annotation import annotate
+from deepmark.synthetic.rendered.fabric import sample_fabric
+from deepmark.synthetic.rendered.figure import Figure, Person, load_figure
+from deepmark.synthetic.rendered.garment import (
+    DRESS,
+    SKIRT,
+    TOP,
+    TROUSERS,
+    Design,
+    Piece,
+    Worn,
+    dress,
+    sample_design,
+    tucked,
+)
+from deepmark.synthetic.rendered.ground import sample_ground
+from deepmark.synthetic.rendered.pose import sample_pose
+from deepmark.synthetic.rendered.renderer import Layer, Light, Material, Rendered, load_renderer
+from deepmark.synthetic.rendered.styles import Styles, styles_of
+from deepmark.synthetic.rendered.view import View, sample_turn, sample_view, turn_of
+from deepmark.synthetic.rendered.wearer import (
+    covered,
+    hair_layers,
+    kept,
+    sample_looks,
+    sample_shape,
+    shoe_layers,
+    skin_layer,
+    vertices,
+)
+from deepmark.synthetic.scene import IMAGES_PER_PAIR, frame_beyond, frame_inside
+
+_PERSON, _FIRST_GARMENT = 1, 2
+"""Numbers of layers."""
+
+_DRESSES, _TROUSERS, _TUCKED, _CROPPED = 0.36, 0.54, 0.4, 0.45
+"""Probabilities: of a dress; of trousers under a top, otherwise a skirt; that the top is tucked in; of a crop."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RenderedImage:
+    """The content of one JPEG file and one JSON file."""
+
+    image: UInt8[np.ndarray, "h w 3"]
+    annotation: dict[str, Any]
+    garments: tuple[Worn, ...]
+    view: View
+    rendered: Rendered
+
+
+def prepare() -> None:
+    """Load what rendering needs, so that what is missing is known before anything is written.
+
+    Raises DeepmarkError where EGL is missing, and ModuleNotFoundError where the extra is.
+    """
+    load_renderer()
+    load_figure()
+
+
+def render_image(*, seed: int, split: str, index: int, grounds: tuple[Path, ...] = ()) -> RenderedImage:
+    """Image number `index` (from 0) of a split; it depends on these values only. `grounds` are photographs."""
+    rng = np.random.default_rng([seed, SPLITS.index(split), index, 3])
+    styles, source = styles_of(split), SOURCES[index % IMAGES_PER_PAIR]
+    size = (int(rng.integers(540, 721)), int(rng.integers(400, 561)))
+    figure = load_figure()
+    outfit = _outfit(rng, figure)
+    # The layer for skirts follows the legs by halves, and leaves thighs bare that are turned forward.
+    in_trousers = any(panel.layer == "lower" for design in outfit for panel in design.panels)
+    pose, turn = sample_pose(rng, styles, sits=in_trousers), sample_turn(rng)
+    person = _turned(figure.person(sample_shape(rng, styles), pose), turn)
+    worn = dress(figure, person, outfit)
+    layers = _layers(rng, figure, person, worn, styles)
+    for cropped in (bool(rng.random() < _CROPPED), False):
+        view = _view(rng, layers, worn, size, styles, turn, cropped=cropped)
+        rendered = load_renderer().render(layers, view.matrix, _light(rng), size)
+        items = [annotate(number, one, view, rendered) for number, one in enumerate(worn, _FIRST_GARMENT)]
+        found = [item for item in items if item is not None]
+        if found:
+            break
+    assert found, f"nothing is visible in image {index} of {split}, seed {seed}"
+    ground = sample_ground(rng, size, styles.grounds, grounds).astype(np.float32) / 255
+    alpha = rendered.color[..., 3:]
+    image = np.rint(255 * (rendered.color[..., :3] + (1 - alpha) * ground)).astype(np.uint8)
+    annotation: dict[str, Any] = {"source": source, "pair_id": index // IMAGES_PER_PAIR + 1}
+    annotation |= {f"item{number}": item for number, item in enumerate(found, 1)}
+    return RenderedImage(
+        image=_photographed(rng, image), annotation=annotation, garments=tuple(worn), view=view, rendered=rendered
+    )
+
+
+def _outfit(rng: Generator, figure: Figure) -> list[Design]:
+    """The garments, the innermost first."""
+    if rng.random() < _DRESSES:
+        return [sample_design(rng, figure, DRESS)]
+    lower = sample_design(rng, figure, TROUSERS if rng.random() < _TROUSERS else SKIRT)
+    top = sample_design(rng, figure, TOP)
+    return [tucked(top, lower), lower] if rng.random() < _TUCKED else [lower, top]
+
+
+def _turned(person: Person, turn: tuple[float, bool]) -> Person:
+    whole = np.eye(4)
+    whole[:3, :3] = turn_of(turn[0], from_behind=turn[1])
+    return replace(person, transforms=(whole @ person.transforms).astype(np.float32))
+
+
+def _layers(rng: Generator, figure: Figure, person: Person, worn: list[Worn], styles: Styles) -> list[Layer]:
+    """The garments, then the person."""
+    layers = []
+    for number, one in enumerate(worn):
+        fabric = sample_fabric(rng, styles.fabrics)
+        layers += [_layer(piece, fabric, _FIRST_GARMENT + number, worn[number + 1 :]) for piece in one.pieces]
+    looks = sample_looks(rng)
+    layers.append(skin_layer(figure, person, looks, worn, _PERSON))
+    layers += hair_layers(figure, person, looks, _PERSON)
+    return layers + shoe_layers(figure, person, looks, _PERSON)
+
+
+def _layer(piece: Piece, fabric: Material, number: int, above: list[Worn]) -> Layer:
+    inside = piece.inside.copy()
+    inside[:, 0] = np.minimum(inside[:, 0], covered(piece.surface, above))
+    shade = vertices(piece.surface, piece.posed, piece.normals, inside)
+    triangles = kept(piece.surface.mesh.triangles, inside)
+    return Layer(number=number, vertices=shade, triangles=triangles, material=fabric)
+
+
+def _view(
+    rng: Generator,
+    layers: list[Layer],
+    worn: list[Worn],
+    size: Size,
+    styles: Styles,
+    turn: tuple[float, bool],
+    *,
+    cropped: bool,
+) -> View:
+    """A camera that shows the person, the clothes, or one garment."""
+    points = np.concatenate([layer.vertices[(layer.vertices[:, 6:10] > 0).all(axis=1), :3] for layer in layers])
+    kind = rng.random()
+    shown = worn if kind < 0.75 else [worn[int(rng.integers(len(worn)))]]
+    target = points if kind < 0.5 else np.concatenate([_cloth(one) for one in shown])
+    frame: Box = frame_beyond(rng, size) if cropped else frame_inside(rng, size)
+    return sample_view(rng, points, target, frame, size, styles, turn)
+
+
+def _cloth(worn: Worn) -> Float[np.ndarray, "n 3"]:
+    return np.concatenate([piece.posed[(piece.inside > 0).all(axis=1)] for piece in worn.pieces])
+
+
+def _light(rng: Generator) -> Light:
+    azimuth, height = rng.uniform(-75, 75), rng.uniform(15, 70)
+    a, h = np.radians(azimuth), np.radians(height)
+    warm = rng.normal(0, 0.05)
+    strength, around = rng.uniform(0.35, 0.95), rng.uniform(0.3, 0.6)
+    floor = rng.uniform(0.5, 0.9)
+    return Light(
+        towards=np.array([np.sin(a) * np.cos(h), -np.cos(a) * np.cos(h), np.sin(h)]),
+        color=(strength * (1 + warm), strength, strength * (1 - warm)),
+        sky=(around, around, around * (1 + warm)),
+        ground=(around * floor, around * floor, around * floor),
+    )
+
+
+def _photographed(rng: Generator, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """The image as a camera takes it: exposure, white balance, vignette, focus, noise, and an earlier JPEG file."""
+    height, width = image.shape[:2]
+    light = np.clip(1 + rng.normal(0, 0.12), 0.65, 1.4)
+    if rng.random() < 0.5:
+        y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None]
+        light = light * (1 - rng.uniform(0.05, 0.3) * (x**2 + y**2) / 2)[..., None]
+    image = np.clip(image * light, 0, 255).astype(np.uint8)
+    image = white_balanced(image, 1 + np.clip(rng.normal(0, 0.07, 2), -0.2, 0.2))
+    if rng.random() < 0.5:
+        image = blurred(image, rng.uniform(0.3, 1.6))
+    if rng.random() < 0.5:
+        image = noisy(image, rng.uniform(1, 9), rng)
+    return compressed(image, int(rng.integers(45, 96))) if rng.random() < 0.5 else image

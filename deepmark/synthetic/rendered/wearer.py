@@ -1,0 +1,165 @@
+"""The person who wears the garments: a shape, and skin, hair and shoes to be rendered."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.random import Generator
+
+from deepmark.shapes import Float, Float32, Int
+from deepmark.synthetic.rendered.chart import Surface
+from deepmark.synthetic.rendered.figure import Figure, Person
+from deepmark.synthetic.rendered.garment import Worn
+from deepmark.synthetic.rendered.mesh import Part, Vectors, normals_of
+from deepmark.synthetic.rendered.renderer import Layer, Material
+from deepmark.synthetic.rendered.styles import Styles
+from deepmark.synthetic.texture import Color, hsv, pick_color
+
+_UNDER_SKIRT, _UNDER_CLOTH = 0.15, 0.02
+"""Metres inside a garment's edges beyond which what it covers is left out: it could come through the cloth."""
+
+_GIRTH = (0.15, 0.05, 0.05, 0.085, 0.085)
+"""Radius by which a fabric goes around a part, metres."""
+
+_SHOE_TOP, _FACE, _HAIRLINE, _NAPE = -0.735, -0.062, 0.772, 0.64
+"""z of low shoes; y before which there is face; z of the hair above it, and of the nape."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Looks:
+    """What is seen of the person besides the clothes."""
+
+    skin: Color
+    hair: Color
+    hair_end: float
+    """z in the mean shape where the hair ends."""
+
+    shoes: Color | None
+    sole: float
+    """Metres that the shoes stand off."""
+
+
+def sample_shape(rng: Generator, styles: Styles) -> dict[str, float]:
+    """anny's phenotypes of an adult."""
+    return {
+        "gender": float(np.clip(rng.choice((0.1, 0.9)) + rng.normal(0, 0.08), 0, 1)),
+        "age": rng.uniform(0.6, 0.9),
+        "muscle": rng.uniform(0.3, 0.75),
+        "weight": rng.uniform(*styles.weight),
+        "height": rng.uniform(*styles.height),
+        "proportions": rng.uniform(0.35, 0.9),
+    }
+
+
+def sample_looks(rng: Generator) -> Looks:
+    """Skin from dark to pale, hair of any length."""
+    depth = rng.random()
+    return Looks(
+        skin=hsv(rng.uniform(0.045, 0.075), 0.62 - 0.34 * depth, 0.36 + 0.58 * depth),
+        hair=hsv(
+            rng.uniform(0.03, 0.12), rng.uniform(0.1, 0.65), rng.choice((0.1, 0.2, 0.35, 0.6)) + 0.05 * rng.random()
+        ),
+        hair_end=float(rng.choice((0.69, 0.64, 0.56, 0.42), p=(0.4, 0.15, 0.25, 0.2))),
+        shoes=pick_color(rng) if rng.random() < 0.85 else None,
+        sole=rng.uniform(0.006, 0.014),
+    )
+
+
+@cache
+def skin_tint(figure: Figure) -> Float32[np.ndarray, "n 3"]:
+    """Factors of the colour of skin: brows, eyes, lips and underwear are darker."""
+    places = figure.skin.places
+    x, y, z = np.abs(places[:, 0]), places[:, 1], places[:, 2]
+    tint = np.ones((len(x), 3), np.float32)
+    face = (y < -0.09) & (z > 0.55)
+    tint[face & (np.abs(z - 0.692) < 0.011) & (np.abs(x - 0.033) < 0.017)] = 0.35
+    tint[face & (np.abs(z - 0.718) < 0.005) & (np.abs(x - 0.034) < 0.022)] = 0.4
+    tint[face & (np.abs(z - 0.6255) < 0.009) & (x < 0.024)] = (0.85, 0.5, 0.5)
+    tint[(z < 0.03) & (z > -0.075) & ~figure.skin.on_arm] = 0.12
+    return tint
+
+
+def covered(surface: Surface, above: list[Worn]) -> Float[np.ndarray, " n"]:
+    """How far inside a surface stays in sight: negative where a garment above covers it by more than a margin."""
+    free = np.full(len(surface.places), np.inf)
+    for worn in above:
+        for panel in worn.design.panels:
+            margin = _UNDER_SKIRT if panel.layer == "skirt" else _UNDER_CLOTH
+            free = np.minimum(free, margin - panel.cut.inside(surface).min(axis=1))
+    return free
+
+
+def vertices(
+    surface: Surface, posed: Vectors, normals: Vectors, inside: Float[np.ndarray, "n 4"], tint: np.ndarray | None = None
+) -> Float32[np.ndarray, "n c"]:
+    """The attributes of the renderer, in its order."""
+    chart, part = surface.chart, surface.mesh.part
+    trunk = (part == Part.TRUNK)[:, None]
+    around = np.where(trunk, np.stack([chart.front, chart.out], axis=1), np.stack([chart.out, chart.front], axis=1))
+    along = np.stack([chart.height, np.array(_GIRTH)[part]], axis=1)
+    colors = np.ones((len(posed), 3)) if tint is None else tint
+    return np.concatenate([posed, normals, inside, around, along, colors], axis=1).astype(np.float32)
+
+
+def kept(triangles: Int[np.ndarray, "t 3"], inside: Float[np.ndarray, "n 4"]) -> Int[np.ndarray, "k 3"]:
+    """The triangles that no edge leaves out as a whole."""
+    return triangles[(inside > 0)[triangles].any(axis=1).all(axis=1)]
+
+
+def skin_layer(figure: Figure, person: Person, looks: Looks, worn: list[Worn], number: int) -> Layer:
+    """The skin where no garment covers it."""
+    surface = figure.skin
+    inside = np.ones((len(surface.places), 4))
+    inside[:, 0] = np.minimum(covered(surface, worn), 1)
+    if looks.shoes is not None:
+        inside[:, 1] = surface.places[:, 2] - _SHOE_TOP + 0.02
+    return _layer(surface, person, inside, number, looks.skin, gloss=0.06, tint=skin_tint(figure))
+
+
+def hair_layers(figure: Figure, person: Person, looks: Looks, number: int) -> list[Layer]:
+    """Hair, cut before the face and at its length: close to the head, and hanging in strands over that."""
+    layers = []
+    for surface, out in ((figure.skin, 0.006), (figure.hair, 0.004)):
+        places = surface.places
+        end = max(looks.hair_end, _NAPE) if surface is figure.skin else looks.hair_end
+        inside = np.ones((len(places), 4))
+        inside[:, 0] = np.maximum(places[:, 1] - _FACE, places[:, 2] - _HAIRLINE)
+        inside[:, 1] = places[:, 2] - end
+        layers.append(_layer(surface, person, inside, number, looks.hair, out=out, gloss=0.1))
+    return layers
+
+
+def shoe_layers(figure: Figure, person: Person, looks: Looks, number: int) -> list[Layer]:
+    """Low shoes; nothing for bare feet."""
+    if looks.shoes is None:
+        return []
+    places = figure.lower.places
+    inside = np.ones((len(places), 4))
+    inside[:, 0] = _SHOE_TOP - places[:, 2] + 0.3 * (places[:, 1] + 0.02)
+    return [_layer(figure.lower, person, inside, number, looks.shoes, out=looks.sole, gloss=0.15)]
+
+
+def _layer(
+    surface: Surface,
+    person: Person,
+    inside: Float[np.ndarray, "n 4"],
+    number: int,
+    color: Color,
+    *,
+    out: float = 0.0,
+    gloss: float,
+    tint: np.ndarray | None = None,
+) -> Layer:
+    """A surface of one colour, `out` metres off the body."""
+    mesh = surface.mesh
+    rest = mesh.subdivision(person.rest)
+    if out:
+        rest = rest + out * normals_of(rest, mesh.plain_triangles)
+    posed = mesh.posed(rest, person.transforms)
+    normals = normals_of(posed, mesh.plain_triangles)
+    return Layer(
+        number=number,
+        vertices=vertices(surface, mesh.with_parts(posed), mesh.with_parts(normals), inside, tint),
+        triangles=kept(mesh.triangles, inside),
+        material=Material(tile=np.full((4, 4, 3), color, np.uint8), gloss=gloss),
+    )

@@ -1,0 +1,99 @@
+"""Parts of rendering that need neither the body's model nor OpenGL: meshes, hanging cloth, rotations, grounds."""
+
+import numpy as np
+import pytest
+
+from deepmark.synthetic.rendered.chart import Chart
+from deepmark.synthetic.rendered.drape import Hang, hung_radius
+from deepmark.synthetic.rendered.fabric import sample_fabric
+from deepmark.synthetic.rendered.ground import sample_ground
+from deepmark.synthetic.rendered.mesh import normals_of, subdivided, triangles_of, unchanged
+from deepmark.synthetic.rendered.pose import rotation
+from deepmark.synthetic.rendered.styles import HELD_OUT, TRAINING
+
+CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
+FACES = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]])
+
+
+def test_a_subdivided_cube_is_rounder_closed_and_four_times_as_fine():
+    finer = subdivided(FACES)
+    points = finer(CUBE)
+
+    assert len(finer.quads) == 4 * len(FACES)
+    assert len(points) == 8 + 12 + 6
+    np.testing.assert_allclose(finer.shares.sum(axis=1), 1, atol=1e-6)
+    radii = np.linalg.norm(points, axis=1)
+    assert radii.max() / radii.min() < np.sqrt(3) / 1.2
+    normals = normals_of(points, triangles_of(finer.quads))
+    assert (np.einsum("ni,ni->n", normals, points) > 0.5).all()
+
+
+def test_an_open_edge_keeps_its_line():
+    flat = np.array([[x, y, 0] for y in range(3) for x in range(3)], np.float32)
+    quads = np.array([[0, 1, 4, 3], [1, 2, 5, 4], [3, 4, 7, 6], [4, 5, 8, 7]])
+    points = subdivided(quads)(flat)
+
+    on_edge = points[points[:, 1] < 1e-6]
+    assert sorted(on_edge[:, 0]) == [0.5, 1.0, 1.5], "corners are rounded, the edge between them is not"
+    np.testing.assert_array_equal(unchanged(quads)(flat), flat)
+
+
+def cylinder(radius: float, heights: np.ndarray) -> Chart:
+    angle, height = (grid.reshape(-1) for grid in np.meshgrid(np.linspace(-3.1, 3.1, 48), heights))
+    side = np.tile([1.0, 0.0, 0.0], (len(height), 1))
+    return Chart(
+        height=height,
+        out=radius * np.sin(angle),
+        front=radius * np.cos(angle),
+        axis=np.zeros((len(height), 3)),
+        outward=side,
+        forward=np.roll(side, 1, axis=1),
+    )
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.3])
+def test_cloth_hangs_from_the_widest_place_and_clears_what_is_below(slope):
+    narrow = cylinder(0.1, np.linspace(0, 0.5, 51))
+    belly = np.stack([np.full(64, 0.35), np.linspace(-3.1, 3.1, 64), np.full(64, 0.2)], axis=1)
+    own = np.stack([narrow.height, narrow.angle, narrow.radius], axis=1)
+    radius = hung_radius(narrow, Hang(top=0.5, slope=slope, ease=0.01), (own, belly))
+
+    assert (radius >= 0.1).all()
+    low = radius[narrow.height < 0.3]
+    assert low.min() > 0.15
+    bottom, middle = radius[narrow.height < 0.02].mean(), radius[np.abs(narrow.height - 0.3) < 0.02].mean()
+    assert bottom - middle == pytest.approx(0.29 * slope, abs=0.02)
+
+
+def test_a_rotation_turns_y_to_z_about_x_and_keeps_lengths():
+    np.testing.assert_allclose(rotation(0, 90) @ (0, 1, 0), (0, 0, 1), atol=1e-12)
+    np.testing.assert_allclose(rotation(1, 90) @ (0, 0, 1), (1, 0, 0), atol=1e-12)
+    np.testing.assert_allclose(rotation(2, 90) @ (1, 0, 0), (0, 1, 0), atol=1e-12)
+    turned = rotation(2, 31) @ rotation(0, 12)
+    np.testing.assert_allclose(turned @ turned.T, np.eye(3), atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", sorted(TRAINING.grounds | HELD_OUT.grounds))
+def test_a_ground_fills_the_image_and_depends_on_the_seed(kind):
+    one, same, other = (sample_ground(np.random.default_rng(seed), (120, 90), {kind: 1.0}) for seed in (1, 1, 2))
+
+    assert one.shape == (120, 90, 3)
+    assert one.dtype == np.uint8
+    assert (one == same).all()
+    assert (one != other).any()
+
+
+@pytest.mark.parametrize("kind", sorted(TRAINING.fabrics | HELD_OUT.fabrics))
+def test_a_fabric_depends_on_the_seed(kind):
+    one, same, other = (sample_fabric(np.random.default_rng(seed), {kind: 1.0}) for seed in (1, 1, 2))
+
+    assert (one.tile == same.tile).all()
+    assert (one.tile != other.tile).any()
+
+
+def test_training_and_validation_images_share_no_fabric_and_no_ground():
+    assert not TRAINING.fabrics.keys() & HELD_OUT.fabrics.keys()
+    assert not TRAINING.grounds.keys() & HELD_OUT.grounds.keys()
+    for styles in (TRAINING, HELD_OUT):
+        for shares in (styles.fabrics.values(), styles.grounds.values(), styles.legs, styles.arms):
+            assert sum(shares) == pytest.approx(1)
