@@ -1,4 +1,4 @@
-"""Many shards and few descriptors: a process that may open 256 files reads and verifies 2 x 600 shards."""
+"""Many shards and few descriptors: processes that may open 256 files read, verify, learn and predict 2 x 600 shards."""
 
 import shutil
 import sys
@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 from tiny_dataset import LENIENT, write_split
-from workspaces import run
+from workspaces import run, set_params
 
 from deepmark.compute.local import Local
 from deepmark.data.ingest.ingest import ingest_split
 from deepmark.data.shards.index import read_index
 from deepmark.data.shards.writer import write_shards
 from deepmark.vocabulary import DEEPFASHION2
+from deepmark.workspace.environment import tool
 from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
 
@@ -79,3 +80,14 @@ def test_many_shards_are_read_and_verified_with_few_descriptors(workspace):
 
     assert done.code == 0, done.err
     assert 64 < int(done.out.split()[-1]) <= 200
+
+
+@pytest.mark.slow
+@pytest.mark.system
+def test_training_and_prediction_need_few_descriptors_for_many_shards(workspace):
+    small = set_params(workspace, model={"input_size": [64, 64]}, train={"epochs": 1, "batch_size": 100})
+    set_params(small, compute={"train_processes": 2})
+    for words in ("train", "predict --strategy nms"):
+        done = run("/bin/bash", "-c", f"ulimit -n 256 && exec {tool('deepmark')} {words} --json", cwd=workspace.root)
+        assert done.code == 0, done.err
+    assert done.facts["pictures"] == SHARDS
