@@ -12,7 +12,7 @@ from vocabularies import SMALL
 from deepmark.errors import DeepmarkError
 from deepmark.importing.coco import read_own_coco
 from deepmark.importing.cvat import read_cvat
-from deepmark.importing.labelled import LabelledImage
+from deepmark.importing.labelled import LabelledImage, UnplacedLabel
 from deepmark.importing.studio import read_studio
 from deepmark.importing.yolo import read_yolo
 
@@ -53,7 +53,7 @@ def mutated(text: str, chance: random.Random) -> str:
     return text
 
 
-def read(origin: str, folder: Path, images: Path) -> list[LabelledImage]:
+def read(origin: str, folder: Path, images: Path) -> list[LabelledImage | UnplacedLabel]:
     if origin == "yolo":
         return list(read_yolo(images.parent / FILES[origin], SMALL))
     reader: Callable[..., object] = {"coco": read_own_coco, "label-studio": read_studio, "cvat": read_cvat}[origin]
@@ -76,7 +76,9 @@ def test_a_mutated_file_is_told_or_every_image_accounted_for(origin, images, tmp
             found = read(origin, tmp_path, images)
             facts = imported(found, raw)
             written = sum(len(list((raw / split / "annos").iterdir())) for split in ("train", "validation"))
-            assert facts["in_source"] == len(found) == written + facts["set_aside"]
+            unplaced = sum(isinstance(one, UnplacedLabel) for one in found)
+            assert facts["in_source"] == len(found) - unplaced == written + facts["set_aside"]
+            assert facts.get("labels_without_image", 0) == unplaced
             taken += 1
         except DeepmarkError:
             told += 1

@@ -44,8 +44,11 @@ def test_an_export_becomes_records_and_the_balance_is_told(shop, images, tmp_pat
 
     again = deepmark("import", tmp_path / "studio.json", *place)
     assert again.code == 1
-    assert "is there already. Move it away" in again.err
+    assert "holds an earlier import. --replace puts the images of this file in its place" in again.err
     assert "Traceback" not in again.err
+    assert deepmark("import", tmp_path / "studio.json", *place, "--replace", "--json").facts["as_before"] == len(
+        RECORDS
+    )
 
 
 @pytest.mark.parametrize(
