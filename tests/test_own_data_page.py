@@ -74,16 +74,16 @@ def asked(here: Path, serve: list[str], request: list[str], folder: Path) -> dic
     """The server's answer to the page's request; it listens at another port, for 8000 may be taken."""
     port = str(free_port())
     command = [tool(serve[0]), *serve[1:], "--port", port]
-    process = subprocess.Popen(command, cwd=here, env=child_environment(), stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith(f"http://127.0.0.1:{port}: ")
-        words = [word.replace(":8000", f":{port}") for word in request]
-        assert words != request
-        return json.loads(subprocess.run(words, cwd=folder, capture_output=True, check=True, text=True).stdout)
-    finally:
-        process.terminate()
-        process.wait(30)
+    words = [word.replace(":8000", f":{port}") for word in request]
+    assert words != request
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen(command, cwd=here, env=child_environment(), **quiet) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith(f"http://127.0.0.1:{port}: ")
+            return json.loads(subprocess.run(words, cwd=folder, capture_output=True, check=True, text=True).stdout)
+        finally:
+            process.terminate()
 
 
 @pytest.fixture(scope="module")
