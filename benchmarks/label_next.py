@@ -14,7 +14,6 @@ done again: commands with different seeds may run at once, and one with all of t
 
 import argparse
 import json
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,5 +204,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    os.nice(5)
     main()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepmark.infer.embed import Embedded
+from deepmark.labels.rank import rank
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,11 @@ def _greedy(counts: np.ndarray, expected: np.ndarray, count: int) -> list[int]:
     return chosen
 
 
+def fewest_first(known: Known, count: int) -> list[int]:
+    """The rule of `deepmark label export --from new`."""
+    return [place for place, _ in rank(known.pool, known.counts, count)]
+
+
 RULES: dict[str, Callable[[Known, int], list[int]]] = {
     "random": at_random,
     "uncertainty": most_uncertain,
@@ -97,4 +103,5 @@ RULES: dict[str, Callable[[Known, int], list[int]]] = {
     "both": both,
     "balanced": balanced,
     "balanced uncertainty": balanced_uncertain,
+    "fewest first": fewest_first,
 }

@@ -1,4 +1,4 @@
-"""Which unlabelled images to label next: those that can be read and are not in the data yet, the best to know first."""
+"""Unlabelled images as tasks: those that can be read and are not in the data yet, in the order of `rank`."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -72,9 +72,14 @@ def new_tasks(
     if not left:
         told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in facts.items())
         raise DeepmarkError(f"None of the images is left to label: {told}. Name others.")
-    chosen = rank([embedded[place] for place in left], _labelled_items(workspace), limit)
+    counts = _labelled_items(workspace)
+    chosen = rank([embedded[place] for place in left], counts, limit)
     root = Path(os.path.commonpath([file.parent for file in files]))
-    tasks = [_task(images[left[place]], root, predictor, mistakes) for place, mistakes in chosen]
+    reasons = [
+        f"May show {category.name}, of which {count} are labelled."
+        for category, count in zip(workspace.vocabulary.categories, counts.tolist(), strict=True)
+    ]
+    tasks = [_task(images[left[place]], root, predictor, reasons[category]) for place, category in chosen]
     return tasks, {**facts, "folder_of_images": str(root)}
 
 
@@ -156,7 +161,7 @@ def _labelled_items(workspace: Workspace) -> Int64[np.ndarray, " c"]:
     return np.array([by_category[category.name]["items"] for category in workspace.vocabulary.categories])
 
 
-def _task(image: _NewImage, root: Path, predictor: Predictor, mistakes: float) -> LabelTask:
+def _task(image: _NewImage, root: Path, predictor: Predictor, reason: str) -> LabelTask:
     opened = open_image(image.file)
     (found,) = predictor.detect([predictor.prepare_opened(opened)])
     height, width = opened.size
@@ -169,6 +174,6 @@ def _task(image: _NewImage, root: Path, predictor: Predictor, mistakes: float) -
         sha256=image.sha256.hex(),
         labels=(),
         detections=detected_regions(found),
-        reasons=(f"The model expects {mistakes:.1f} mistakes here.",),
+        reasons=(reason,),
         items={},
     )
