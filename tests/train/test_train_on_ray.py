@@ -10,6 +10,7 @@ import psutil
 import pytest
 from processes import wait_until
 from ray_head import Head, ray_head
+from registered import flip_bit
 from trainings import mlflow_runs, steps_saved
 from workspaces import set_params
 
@@ -82,6 +83,20 @@ def test_what_the_user_can_mend_is_one_message_after_one_attempt(head, sharded):
     assert err.count("cannot be used") == 1
     assert "restart" not in err
     assert "Traceback" not in err
+
+
+@pytest.mark.system
+def test_damaged_shards_are_one_message_before_any_process_is_started(head, sharded):
+    workspace = set_params(sharded, compute={"train_processes": 2})
+    tar = next(workspace.shards("train").glob("*.tar"))
+    flip_bit(tar)
+    code, out, err = end_of(train(head, workspace))
+
+    assert (code, out) == (1, "")
+    assert err.count("deepmark train: ") == 1
+    assert str(tar) in err
+    assert "Traceback" not in err
+    assert not (workspace.runs / "ray").exists()
 
 
 @pytest.mark.system
