@@ -36,7 +36,8 @@ def main() -> None:
     options = parser.parse_args()
     workspace = Workspace(options.workspace)
     records = {split: list(read_records(workspace.records_file(split))) for split in SPLITS}
-    found = [(one.image_id, one.detections) for one in read_predictions(workspace.predictions_file(STRATEGIES[-1]))[0]]
+    predictions = read_predictions(workspace.predictions_file(STRATEGIES[-1]))[0]
+    found = {"validation": {one.image_id: one.detections for one in predictions}}
 
     start = time.process_time()
     clean = find_label_issues(records, found, PARAMS, vocabulary=DEEPFASHION2)

@@ -76,6 +76,20 @@ def train(workspace: Workspace, *, fresh: bool = False) -> dict[str, Any] | None
     return read_json_with_digest(workspace.train_metrics_file, "deepmark train") if is_first else None
 
 
+def crossvalidate(workspace: Workspace) -> dict[str, Any]:
+    """Records and shards of train -> data/predictions/held_out.parquet: images by networks that have not learnt them.
+
+    With `audit.folds: 0` nothing is trained, and the file is of no images.
+    """
+    if workspace.params.audit.folds:
+        from deepmark.train.crossvalidate import crossvalidate_workspace
+
+        return crossvalidate_workspace(workspace)
+    from deepmark.workspace.folds import write_held_out
+
+    return {"pictures": write_held_out(workspace, [], {"folds": "0"}), "folds": 0}
+
+
 def predict(workspace: Workspace, *, strategy: str) -> dict[str, Any]:
     """Checkpoint and validation shards -> data/predictions/{strategy}.parquet and metrics/timing/{strategy}.json."""
     from deepmark.eval.metric.timing_file import timing_of, write_timing
@@ -189,7 +203,7 @@ def compare(workspace: Workspace, a: str, b: str, *, out: Path | None = None) ->
 
 def audit(workspace: Workspace) -> dict[str, Any]:
     """Records and shards of both splits, and predictions -> data/audit: labels that somebody should look at."""
-    from deepmark.audit.find_issues import PREDICTED_SPLIT, find_duplicates, find_label_issues
+    from deepmark.audit.find_issues import find_duplicates, find_label_issues
     from deepmark.audit.issue_images import Illustrator
     from deepmark.audit.label_issue import count_likely, rank_issues, write_issues
     from deepmark.audit.page import write_page
@@ -209,9 +223,9 @@ def audit(workspace: Workspace) -> dict[str, Any]:
     predictions, count = predictions_to_audit(workspace), sum(map(len, readers.values()))
     with progress("audit", count) as advance:
         copies = find_duplicates(readers, params, engine_of(workspace.params.compute), progress=advance)
-    issues = find_label_issues(records, predictions.items(), params, vocabulary=records[PREDICTED_SPLIT].vocabulary)
+    issues = find_label_issues(records, predictions, params, vocabulary=records[SPLITS[0]].vocabulary)
     issues = rank_issues([*issues, *copies])
-    illustrator = Illustrator(readers, {PREDICTED_SPLIT: predictions})
+    illustrator = Illustrator(readers, predictions)
     with new_folder(workspace.audit) as draft:
         write_issues(draft / workspace.issues_file.name, issues)
         write_page(

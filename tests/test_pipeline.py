@@ -83,6 +83,7 @@ def test_a_parameter_of_inference_leaves_data_and_training_alone(made):
     assert difference == {"params.yaml": {"predict.nms_iou": {"old": 0.5, "new": 0.45, "diff": pytest.approx(-0.05)}}}
     assert stages == {f"{stage}@{name}" for stage in ("predict", "evaluate") for name in STRATEGIES} | {
         "audit",
+        "crossvalidate",
         "export",
         "report",
     }

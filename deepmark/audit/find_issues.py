@@ -15,31 +15,31 @@ from deepmark.params import AuditParams
 from deepmark.types import Detections, ImageRecord
 from deepmark.vocabulary import Vocabulary
 
-PREDICTED_SPLIT = "validation"
-"""The split that the model was not trained on: only its labels are compared with predictions."""
+MEASURED_SPLIT = "validation"
+"""The split of the metric, which must not hold images of another."""
 
 
 def find_label_issues(
     records: Mapping[str, Iterable[ImageRecord]],
-    predictions: Iterable[tuple[int, Detections]],
+    predictions: Mapping[str, Mapping[int, Detections]],
     params: AuditParams,
     *,
     vocabulary: Vocabulary,
 ) -> list[LabelIssue]:
     """Labels that somebody should look at, the most likely errors first.
 
-    Typical ranges are estimated from all splits together. Items of the split "validation" are also compared with
-    `predictions`: an (image id, detections) for each of its images.
+    Typical ranges are estimated from all splits together. `predictions` are, by split and image, detections of
+    networks that have not learnt the image; labels of images without them are compared with each other alone.
     """
     labels = collect_labels(records, vocabulary)
-    matches = match_labels(labels, predictions, split=PREDICTED_SPLIT)
+    matches = match_labels(labels, predictions)
     limits = {"faulty_share": params.faulty_share, "min_score": params.min_score}
     return rank_issues(
         [
             *swapped_landmarks(labels, matches, **limits),
             *boxes_without_landmarks(labels, **limits),
             *misplaced_items(labels, matches, **limits),
-            *wrong_categories_and_missing_labels(labels, matches, split=PREDICTED_SPLIT, min_score=params.min_score),
+            *wrong_categories_and_missing_labels(labels, matches, min_score=params.min_score),
         ]
     )
 
@@ -56,6 +56,6 @@ def find_duplicates(
     `progress` is called with the number of further images that were hashed.
     """
     hashes = {split: hash_split(reader, engine, progress=progress) for split, reader in readers.items()}
-    others = [each for split, each in hashes.items() if split != PREDICTED_SPLIT]
-    shared = shared_images(hashes[PREDICTED_SPLIT], others, radius=params.hash_bits, min_score=params.min_score)
+    others = [each for split, each in hashes.items() if split != MEASURED_SPLIT]
+    shared = shared_images(hashes[MEASURED_SPLIT], others, radius=params.hash_bits, min_score=params.min_score)
     return rank_issues([*shared, *(one for each in hashes.values() for one in identical_files(each))])

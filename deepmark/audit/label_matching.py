@@ -5,7 +5,7 @@ category and place, so that the scores of any model mean the same. Only detectio
 are used.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -29,6 +29,7 @@ MIN_CONFIDENCE = 0.5
 class ImageMatches:
     """One image: its items, the model's detections, and how much they overlap."""
 
+    split: str
     image_id: int
     rows: Int64[np.ndarray, " n"]
     """The rows of Labels that are its items."""
@@ -71,27 +72,15 @@ def with_min_score(detections: Detections) -> Detections:
     return detections[detections.scores >= FOUND_SCORE]
 
 
-def match_labels(labels: Labels, predictions: Iterable[tuple[int, Detections]], *, split: str) -> LabelMatches:
-    """Match the detections of a split to its items; items of other splits have none.
+def match_labels(labels: Labels, predictions: Mapping[str, Mapping[int, Detections]]) -> LabelMatches:
+    """Match detections, by split and image, to items; items of other images have none.
 
     Raises DeepmarkError where detections are of another vocabulary than the labels.
     """
-    rows_of_image: dict[int, list[int]] = {}
-    for row, (name, image_id) in enumerate(zip(labels.splits, labels.image_ids.tolist(), strict=True)):
-        if name == split:
-            rows_of_image.setdefault(image_id, []).append(row)
-    candidates = []
-    for image_id, detections in predictions:
-        if detections.vocabulary is not labels.vocabulary:
-            check_same(
-                labels.vocabulary, "the set of records", detections.vocabulary, "the set of predictions", _REMEDY
-            )
-        rows = np.array(rows_of_image.get(image_id, []), np.int64)
-        strong = with_min_score(detections)
-        overlaps = box_iou(labels.boxes[rows], strong.boxes.astype(np.float64))
-        candidates.append(_Candidates(image_id, rows, strong, overlaps))
-    confidences = _confidences(labels, candidates)
-    images = [_match_image(labels, *each) for each in zip(candidates, confidences, strict=True)]
+    rows_of: dict[tuple[str, int], list[int]] = {}
+    for row, key in enumerate(zip(labels.splits, labels.image_ids.tolist(), strict=True)):
+        rows_of.setdefault(key, []).append(row)
+    images = [one for split, found in predictions.items() for one in _images(labels, split, found, rows_of)]
     matches = LabelMatches(
         boxes=np.full((len(labels), 4), np.nan),
         landmarks=np.full((*labels.landmarks.shape[:2], 2), np.nan),
@@ -107,9 +96,28 @@ def match_labels(labels: Labels, predictions: Iterable[tuple[int, Detections]], 
     return matches
 
 
+def _images(
+    labels: Labels, split: str, predictions: Mapping[int, Detections], rows_of: Mapping[tuple[str, int], list[int]]
+) -> list[ImageMatches]:
+    """The images of a split; confidences are those of its own networks."""
+    candidates = []
+    for image_id, detections in predictions.items():
+        if detections.vocabulary is not labels.vocabulary:
+            check_same(
+                labels.vocabulary, "the set of records", detections.vocabulary, "the set of predictions", _REMEDY
+            )
+        rows = np.array(rows_of.get((split, image_id), []), np.int64)
+        strong = with_min_score(detections)
+        overlaps = box_iou(labels.boxes[rows], strong.boxes.astype(np.float64))
+        candidates.append(_Candidates(split, image_id, rows, strong, overlaps))
+    confidences = _confidences(labels, candidates)
+    return [_match_image(labels, *each) for each in zip(candidates, confidences, strict=True)]
+
+
 class _Candidates(NamedTuple):
     """An image before its detections are matched."""
 
+    split: str
     image_id: int
     rows: Int64[np.ndarray, " _"]
     detections: Detections
@@ -150,6 +158,7 @@ def _match_image(labels: Labels, image: _Candidates, confidence: Float[np.ndarra
         if match[i] < 0 and d not in match:
             match[i] = d
     return ImageMatches(
+        split=image.split,
         image_id=image.image_id,
         rows=image.rows,
         detections=image.detections,

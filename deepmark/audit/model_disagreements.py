@@ -45,14 +45,14 @@ def _worst(labels: Labels, matches: LabelMatches, row: int) -> float:
 
 
 def wrong_categories_and_missing_labels(
-    labels: Labels, matches: LabelMatches, *, split: str, min_score: float
+    labels: Labels, matches: LabelMatches, *, min_score: float
 ) -> Iterator[LabelIssue]:
     """Detections that belong to no item: on an item of another category, away from their item, or alone."""
     for image in matches.images:
         for i in range(len(image.rows)):
             yield from _wrong_category(labels, image, i, min_score)
         for d in image.unmatched():
-            yield from _missing_label(labels, image, d, split, min_score)
+            yield from _missing_label(labels, image, d, min_score)
 
 
 def _wrong_category(labels: Labels, image: ImageMatches, i: int, min_score: float) -> Iterator[LabelIssue]:
@@ -79,7 +79,7 @@ def _own_confidence(labels: Labels, image: ImageMatches, i: int) -> float:
     return float(image.confidence[same].max(initial=0.0))
 
 
-def _missing_label(labels: Labels, image: ImageMatches, d: int, split: str, min_score: float) -> Iterator[LabelIssue]:
+def _missing_label(labels: Labels, image: ImageMatches, d: int, min_score: float) -> Iterator[LabelIssue]:
     overlap = float(image.overlaps[:, d].max(initial=0.0))
     box = image.detections.boxes[d].astype(np.float64)
     confidence, name = float(image.confidence[d]), labels.vocabulary.categories[image.detections.categories[d]].name
@@ -96,7 +96,7 @@ def _missing_label(labels: Labels, image: ImageMatches, d: int, split: str, min_
         yield labels.issue(displaced[0], "elsewhere", confidence * (1 - overlap), reason, box=box)
     else:
         yield LabelIssue(
-            split=split,
+            split=image.split,
             image_id=image.image_id,
             item=None,
             category=None,

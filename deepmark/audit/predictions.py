@@ -1,4 +1,6 @@
-"""The predictions that the audit compares labels with."""
+"""The predictions that the audit compares labels with: of networks that have not learnt these labels."""
+
+from pathlib import Path
 
 from deepmark.audit.label_matching import with_min_score
 from deepmark.data.parquet import vocabulary_of
@@ -11,24 +13,31 @@ from deepmark.types import Detections
 from deepmark.vocabulary import check_same
 from deepmark.workspace.layout import Workspace
 
-_PREDICT_AGAIN = "Run `deepmark predict` again, with a model that was trained on these records."
 
+def predictions_to_audit(workspace: Workspace) -> dict[str, dict[int, Detections]]:
+    """The detections by split and image: of validation, and of train where params.yaml has `audit.folds`.
 
-def predictions_to_audit(workspace: Workspace) -> dict[int, Detections]:
-    """The detections by image. Raises DeepmarkError where they are not those of today's validation images."""
+    Raises DeepmarkError where they are not those of today's images.
+    """
     maker = f"deepmark predict --strategy {STRATEGIES[-1]}"
-    path = require_file(workspace.predictions_file(STRATEGIES[-1]), maker)
-    found, records_file = read_predictions(path)[0], workspace.records_file("validation")
+    found = {"validation": _read(workspace, "validation", workspace.predictions_file(STRATEGIES[-1]), maker)}
+    if workspace.params.audit.folds:
+        found["train"] = _read(workspace, "train", workspace.held_out_file, "deepmark crossvalidate")
+    return found
+
+
+def _read(workspace: Workspace, split: str, path: Path, maker: str) -> dict[int, Detections]:
+    found, records_file = read_predictions(require_file(path, maker))[0], workspace.records_file(split)
     with open_records(records_file) as file:
         vocabulary = vocabulary_of(file.schema_arrow, records_file)
-        check_same(vocabulary, records_file, found.vocabulary, path, _PREDICT_AGAIN)
+        check_same(vocabulary, records_file, found.vocabulary, path, f"Run `{maker}` again, for these records.")
         # without the weak ones: all of them would take gigabytes
         predictions = {each.image_id: with_min_score(each.detections) for each in found}
         known = set(file.read(columns=["id"]).column("id").to_pylist())
     if predictions.keys() != known:
         unknown, missing = predictions.keys() - known, known - predictions.keys()
         raise DeepmarkError(
-            f"{path}: is about other images than data/records/validation.parquet: {len(unknown):,} of them are not "
+            f"{path}: is about other images than data/records/{split}.parquet: {len(unknown):,} of them are not "
             f"there, {len(missing):,} of those not here. Run `{maker}` again."
         )
     return predictions

@@ -145,6 +145,12 @@ def train(
 
 
 @app.command()
+def crossvalidate(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
+    """Predictions of the training images by networks that have not learnt them, for the audit; as params.yaml says."""
+    _run_stage("crossvalidate", workspace, as_json)
+
+
+@app.command()
 def predict(strategy: StrategyOption, workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
     """Checkpoint and validation shards to predictions, by one of the paper's strategies."""
     _run_stage("predict", workspace, as_json, strategy=strategy)

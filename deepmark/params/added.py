@@ -53,6 +53,8 @@ ADDED: dict[str, Any] = {
     "export.calibration_images": 128,
     "export.equality_images": 64,
     "export.max_ap_drop": 0.02,
+    "audit.folds": 0,
+    "audit.fold_epochs": None,
     "audit.faulty_share": 0.01,
     "audit.min_score": 0.05,
     "audit.hash_bits": 10,

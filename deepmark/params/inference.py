@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from deepmark.params.section import Count, Positive, Section, Seed, Share
 
@@ -75,6 +75,13 @@ class ExportParams(Section):
 
 
 class AuditParams(Section):
+    folds: Annotated[int, Field(ge=0, le=100)] = 0
+    """Parts of the training images, each predicted by a network that was trained on the others (`deepmark
+    crossvalidate`), so that the audit can compare training labels with a model, too; 0: none, and no such training."""
+
+    fold_epochs: Count | None = None
+    """Epochs of each of these trainings; null: as many as `train.epochs`."""
+
     faulty_share: Annotated[float, Field(gt=0, lt=1)]
     """Prior share of wrong labels; it decides from which evidence on a score is above 0.5."""
 
@@ -86,6 +93,13 @@ class AuditParams(Section):
 
     pictures: Annotated[int, Field(ge=0)]
     """Number of issues that the page shows with images."""
+
+    @field_validator("folds")
+    @classmethod
+    def _others_to_learn_from(cls, folds: int) -> int:
+        if folds == 1:
+            raise ValueError("one fold leaves no images to learn from: give 2 or more, or 0 for none")
+        return folds
 
 
 class ReportParams(Section):

@@ -19,20 +19,20 @@ _WITHOUT = {
 """What it means to take the file out of dvc.yaml."""
 
 
-def with_dependency(text: str, name: str, file: Path) -> str:
-    """The text of a dvc.yaml whose stage ingest depends on the file of this name, at the end of its list.
+def with_dependency(text: str, name: str, file: Path, *, stage: str = "ingest") -> str:
+    """The text of a dvc.yaml whose stage depends on the file of this name, at the end of its list.
 
     Raises DeepmarkError, naming `file`, where the stage is written in another way than that of a new workspace.
     """
-    if _deps(load_yaml(text)).count(name):
+    if _deps(load_yaml(text), stage).count(name):
         return text
     lines, expected = text.splitlines(), load_yaml(text)
-    for place in ("stages.ingest.do.deps", "stages.ingest.deps"):
+    for place in (f"stages.{stage}.do.deps", f"stages.{stage}.deps"):
         append_items(lines, place, [f"- {name}"])
-    _deps(expected).append(name)
+    _deps(expected, stage).append(name)
     after = "\n".join(lines) + "\n"
     if load_yaml(after) != expected:
-        raise DeepmarkError(f"{file}: a new line has no clear place in it. Name {name} under the deps of ingest.")
+        raise DeepmarkError(f"{file}: a new line has no clear place in it. Name {name} under the deps of {stage}.")
     return after
 
 
@@ -70,9 +70,9 @@ def check_dependencies(root: Path) -> None:
             )
 
 
-def _deps(graph: Any) -> list[Any]:
-    """The list of dependencies of the stage ingest; an empty one where there is no such stage."""
-    stage = ((graph or {}).get("stages") or {}).get("ingest") if isinstance(graph, dict) else None
+def _deps(graph: Any, name: str = "ingest") -> list[Any]:
+    """The list of dependencies of a stage; an empty one where there is no such stage."""
+    stage = ((graph or {}).get("stages") or {}).get(name) if isinstance(graph, dict) else None
     stage = (stage or {}).get("do", stage) if isinstance(stage, dict) else None
     deps = stage.setdefault("deps", []) if isinstance(stage, dict) else None
     return deps if isinstance(deps, list) else []

@@ -39,12 +39,17 @@ def shard_source(workspace: Workspace, split: str) -> Path | RemoteShards:
 
 
 def open_shards(workspace: Workspace, split: str) -> ShardReader:
-    """The samples of a split."""
+    """The samples of a split; in the workspace of a fold both splits are parts of the training images."""
+    fold = workspace.fold_file(split)
+    if fold.is_file():
+        return ShardReader(shard_source(workspace, "train"), only=fold)
     return ShardReader(shard_source(workspace, split))
 
 
 def index_sha256(workspace: Workspace, split: str) -> str:
     """Identifies the shards of a split on any storage: the sha256 of their index, which holds all checksums."""
+    if workspace.fold_file(split).is_file():
+        return open_shards(workspace, split).sha256
     source = shard_source(workspace, split)
     if isinstance(source, RemoteShards):
         return hashlib.sha256(remote_index(source.folder)[0]).hexdigest()

@@ -119,6 +119,15 @@ class Workspace:
     def predictions_file(self, strategy: str) -> Path:
         return self.root / "data/predictions" / f"{strategy}.parquet"
 
+    @property
+    def held_out_file(self) -> Path:
+        """Predictions of the training images, each by a network that has not learnt it."""
+        return self.root / "data/predictions/held_out.parquet"
+
+    def fold_file(self, split: str) -> Path:
+        """In the workspace of a fold: the keys of the training images that are this split of it, one a line."""
+        return self.root / "data/fold" / f"{split}.txt"
+
     def timing_file(self, strategy: str) -> Path:
         """How long the predictions took; they do not hold it themselves."""
         return self.root / "metrics/timing" / f"{strategy}.json"
@@ -183,6 +192,11 @@ class Workspace:
     def parts(self) -> Path:
         """Parts of unfinished predictions, from which the next one goes on."""
         return self.runs / "predict"
+
+    @property
+    def folds(self) -> Path:
+        """The workspaces of the folds, from which `deepmark crossvalidate` goes on."""
+        return self.runs / "folds"
 
     @property
     def verified_file(self) -> Path:

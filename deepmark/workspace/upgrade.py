@@ -1,8 +1,9 @@
 """A workspace of an earlier release, made one of this release: what is new in params.yaml and dvc.yaml is added.
 
 New parameters get values that change no result, the section `train.launch` becomes part of `compute`, and dvc.lock
-learns of both, so that DVC runs nothing again. Where a vocabulary.yaml was put in, dvc.yaml names it, and DVC runs
-ingest again. Nothing else that is there is changed.
+learns of both, so that DVC trains and predicts nothing again; the audit looks at the labels once more, with what is new
+in it. Where a vocabulary.yaml was put in, dvc.yaml names it, and DVC runs ingest again. Nothing else that is there is
+changed.
 """
 
 import difflib
@@ -15,13 +16,17 @@ from deepmark.errors import DeepmarkError, check_merged
 from deepmark.files import write_text
 from deepmark.params import check_params
 from deepmark.params.added import ADDED, GONE, values_of_launch
-from deepmark.workspace.ingest_inputs import with_dependencies
+from deepmark.workspace.ingest_inputs import with_dependencies, with_dependency
 from deepmark.workspace.init import dvc_yaml, profile_file
 from deepmark.workspace.upgrade_timing import missing_timings, with_locked_timings, with_timing_files
 from deepmark.workspace.yaml_lines import edited_yaml, insert_block, load_yaml, remove_entry, spans, with_value
 
 _FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
 """In the order in which they are written: after a kill in between, the next upgrade completes what is missing."""
+
+
+_HELD_OUT = "data/predictions/held_out.parquet"
+"""What the audit has looked at since there is a stage that makes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +75,8 @@ def plan_upgrade(root: Path) -> Upgrade:
     }
     after["dvc.yaml"] = with_timing_files(after["dvc.yaml"], root / "dvc.yaml")
     after["dvc.yaml"] = with_dependencies(after["dvc.yaml"], root)
+    if "audit" in known:
+        after["dvc.yaml"] = with_dependency(after["dvc.yaml"], _HELD_OUT, root / "dvc.yaml", stage="audit")
     timings = missing_timings(root)
     if "dvc.lock" in before:
         locked = _with_locked_parameters(before["dvc.lock"], missing, removed)

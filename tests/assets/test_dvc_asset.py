@@ -34,6 +34,7 @@ def test_assets_are_named_grouped_and_partitioned_as_dvc_yaml_says(assets):
         "predictions": ("evaluation", strategies),
         "metrics": ("evaluation", strategies),
         "exported_model": ("evaluation", None),
+        "held_out_predictions": ("evaluation", None),
         "suspected_labels": ("evaluation", None),
         "report": ("evaluation", None),
         "candidate": ("release", None),
@@ -53,9 +54,8 @@ def test_the_heavy_assets_share_a_pool_and_the_other_stages_another(assets):
     pools = {key.to_user_string(): node.pools for key, node in _nodes(build_definitions(REPOSITORY)).items()}
 
     assert pools.pop("raw_deepfashion2") == set()
-    assert pools == {
-        name: {"gpu"} if name in ("checkpoint", "predictions", "candidate", "champion") else {"dvc"} for name in pools
-    }
+    heavy = ("checkpoint", "predictions", "held_out_predictions", "candidate", "champion")
+    assert pools == {name: {"gpu"} if name in heavy else {"dvc"} for name in pools}
 
 
 def test_the_checks_that_dagster_calls_blocking_are_those_that_stop_what_follows():

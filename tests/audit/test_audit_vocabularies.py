@@ -52,7 +52,9 @@ def changed(records: list[ImageRecord], **fields: np.ndarray) -> list[ImageRecor
 
 
 def issues_of(train: list[ImageRecord], vocabulary: Vocabulary, validation=(), predictions=()) -> list[LabelIssue]:
-    return find_label_issues({"train": train, "validation": validation}, predictions, PARAMS, vocabulary=vocabulary)
+    return find_label_issues(
+        {"train": train, "validation": validation}, {"validation": dict(predictions)}, PARAMS, vocabulary=vocabulary
+    )
 
 
 BAGS = [drawn(SMALL.categories[0], number) for number in range(1, 61)]

@@ -60,7 +60,9 @@ def with_change(**fields) -> list[ImageRecord]:
 
 
 def audit(train, validation=(), predictions=()):
-    return find_label_issues({"train": train, "validation": validation}, predictions, PARAMS, vocabulary=DEEPFASHION2)
+    return find_label_issues(
+        {"train": train, "validation": validation}, {"validation": dict(predictions)}, PARAMS, vocabulary=DEEPFASHION2
+    )
 
 
 def detected_as(*names: str) -> Detections:

@@ -68,6 +68,7 @@ def test_the_facts_of_every_stage_are_json_and_nothing_else(deepmark, trained):
         names = {"ap", "landmarks", "errors", "confusion", "curves", "calibration", "resamples"}
         files = {*(f"{name}.csv" for name in names), "items.parquet"}
         assert {file.name for file in trained.tables(strategy).iterdir()} == files
+    assert facts("crossvalidate") == {"pictures": 0, "folds": 0}
     assert facts("audit")["pictures"] == 18
     assert Path(facts("report")["page"]).is_file()
 

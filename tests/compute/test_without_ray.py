@@ -34,6 +34,7 @@ def test_the_whole_graph_never_imports_ray(sharded: Workspace, told, tmp_path):
         ("train",),
         *((stage, "--strategy", strategy) for strategy in STRATEGIES for stage in ("predict", "evaluate")),
         ("export",),
+        ("crossvalidate",),
         ("audit",),
         ("report",),
         ("cluster", "--help"),

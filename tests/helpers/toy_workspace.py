@@ -78,6 +78,9 @@ def predict(strategy):
     write(f"data/predictions/{strategy}.parquet", strategy)
     write(f"metrics/timing/{strategy}.json", {"images": 3, "ms": {"total": 12.5}, "device": "cpu"})
 
+def crossvalidate():
+    write("data/predictions/held_out.parquet", "of none")
+
 def evaluate(strategy):
     part = {"AP": 0.5, "AP50": 0.75, "AP75": 0.25}
     write(f"metrics/{strategy}.json", {"box": part, "landmark_visible": part, "landmark": part,

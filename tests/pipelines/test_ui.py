@@ -31,7 +31,7 @@ APS = [0.41, 0.45, 0.33]
 GROUPS = {
     "data": ["raw_deepfashion2", "records", "shards"],
     "training": ["checkpoint"],
-    "evaluation": ["exported_model", "predictions", "metrics", "report", "suspected_labels"],
+    "evaluation": ["exported_model", "held_out_predictions", "predictions", "metrics", "report", "suspected_labels"],
     "release": ["candidate", "champion"],
 }
 

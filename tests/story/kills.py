@@ -58,7 +58,7 @@ def _stages(team: Team, *names: str) -> list[psutil.Process]:
 TARGETS: dict[str, Pick] = {
     "data": lambda team: _stages(team, "ingest", "shard"),
     "training": _training,
-    "evaluation": lambda team: _stages(team, "predict", "evaluate", "export", "audit", "report"),
+    "evaluation": lambda team: _stages(team, "predict", "evaluate", "export", "crossvalidate", "audit", "report"),
     "release": lambda team: _stages(team, "register", "promote"),
     "run worker": _run_workers,
     "daemon": lambda team: _commands(team, "dagster._daemon"),

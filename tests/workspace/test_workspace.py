@@ -169,7 +169,8 @@ def wiring(workspace: Workspace) -> dict[str, tuple[set[Path], set[Path]]]:
     shards = {w.shards(split) for split in SPLITS}
     paths = {
         "train": (shards, {w.checkpoint, w.train_metrics_file, w.losses_file}),
-        "audit": ({*shards, *map(w.records_file, SPLITS), w.predictions_file(last)}, {w.audit}),
+        "crossvalidate": ({w.shards("train"), w.records_file("train")}, {w.held_out_file}),
+        "audit": ({*shards, *map(w.records_file, SPLITS), w.predictions_file(last), w.held_out_file}, {w.audit}),
         "export": (
             {
                 *(*shards, w.checkpoint),

@@ -8,13 +8,15 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsIndex, TypeVar, overload
 
+import numpy as np
 import xxhash
 
-from deepmark.data.shards.index import Shard, jpeg_of, json_of, sample_table
+from deepmark.data.shards.index import SampleTable, Shard, jpeg_of, json_of, sample_table
 from deepmark.data.shards.record_json import record_from_json
 from deepmark.data.shards.remote import is_url
 from deepmark.data.shards.source import LocalShards, RemoteShards
@@ -53,13 +55,14 @@ class ShardReader(_Samples):
 
     Every read verifies the sample's checksum. Threads may share a reader, a forked process may go on using it, and a
     process that it is sent to opens its files once, however often it is sent. A slice reads all of its samples at once.
+    `only` is a file with the keys of the samples to read, one a line; without it all are.
 
     Raises DeepmarkError, when opened, if `folder` is no path, the index is damaged, or a file is missing or of another
     size than the index says; when read, if a sample is damaged: the message names the file and the sample. Other
     storage can fail at both.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | RemoteShards) -> None:
+    def __init__(self, folder: str | os.PathLike[str] | RemoteShards, *, only: Path | None = None) -> None:
         if isinstance(folder, str) and is_url(folder):
             raise DeepmarkError(f"ShardReader: {folder} is a URL. `deepmark.web_dataset` reads shards from one.")
         self._source: LocalShards | RemoteShards = (
@@ -71,7 +74,8 @@ class ShardReader(_Samples):
         """Of the garments in the records."""
 
         self._shards = index.shards
-        self._samples = sample_table(index)
+        self._only = only
+        self._samples = sample_table(index) if only is None else _chosen(sample_table(index), only)
         self._most_open = _most_open()
         self._descriptors: dict[int, int] = {}
         weakref.finalize(self, _close, self._descriptors)
@@ -81,19 +85,21 @@ class ShardReader(_Samples):
             else:
                 os.close(descriptor)
 
-    def __reduce__(self) -> tuple[Callable[..., "ShardReader"], tuple[Path | RemoteShards, str]]:
-        source = self._source
-        return _unpickled, (source if isinstance(source, RemoteShards) else source.folder.absolute(), self.sha256)
+    def __reduce__(self) -> tuple[Callable[..., "ShardReader"], tuple[Path | RemoteShards, Path | None, str]]:
+        source, only = self._source, self._only and self._only.absolute()
+        return _unpickled, (source if isinstance(source, RemoteShards) else source.folder.absolute(), only, self.sha256)
 
     @cached_property
     def sha256(self) -> str:
         """Identifies the samples, their order and what they mean, wherever the folder lies.
 
-        It is of the sums of all shards, and of the vocabulary unless that is the built-in one.
+        It is of the sums of all shards, of the vocabulary unless that is the built-in one, and of the keys in `only`.
         """
         parts = [shard.sha256 for shard in self._shards]
         if stored := stored_vocabulary(self.vocabulary):
             parts.append(stored)
+        if self._only is not None:
+            parts += ["only", *self._samples.keys]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def __len__(self) -> int:
@@ -230,9 +236,22 @@ class ShardReader(_Samples):
         return digest.hexdigest()
 
 
+def _chosen(samples: SampleTable, only: Path) -> SampleTable:
+    """The samples whose keys are in the file; raises DeepmarkError where it names one that is not there."""
+    wanted = set(only.read_text("utf-8").split())
+    rows = np.flatnonzero([key in wanted for key in samples.keys])
+    if len(rows) < len(wanted):
+        raise DeepmarkError(
+            f"{only}: names {len(wanted):,} samples, of which the shards have {len(rows):,}. Run `dvc repro shard` and "
+            "then `deepmark crossvalidate` again."
+        )
+    arrays = {each.name: getattr(samples, each.name)[rows] for each in fields(samples) if each.name != "keys"}
+    return SampleTable(keys=[samples.keys[row] for row in rows.tolist()], **arrays)
+
+
 @lru_cache(maxsize=4)
-def _unpickled(folder: Path | RemoteShards, sha256: str) -> ShardReader:
-    reader = ShardReader(folder)
+def _unpickled(folder: Path | RemoteShards, only: Path | None, sha256: str) -> ShardReader:
+    reader = ShardReader(folder, only=only)
     if reader.sha256 != sha256:
         name = folder.folder.url if isinstance(folder, RemoteShards) else folder
         raise DeepmarkError(f"{name}: holds other shards than when this work began. Run it again.")

@@ -17,7 +17,7 @@ from pipelines.jobs import names
 
 ASSETS = {
     *("raw_deepfashion2", "records", "shards", "checkpoint", "predictions", "metrics", "suspected_labels", "report"),
-    *("exported_model", "candidate", "champion"),
+    *("exported_model", "held_out_predictions", "candidate", "champion"),
 }
 CHECKS = {
     "records": {
@@ -37,7 +37,7 @@ STEPS = {
     "train": {"checkpoint"},
     "evaluate": {"predictions", "metrics"},
     "export": {"exported_model"},
-    "audit": {"suspected_labels"},
+    "audit": {"held_out_predictions", "suspected_labels"},
     "publish_report": {"report"},
     "release": {"candidate", "champion"},
     "train_and_evaluate": {"train_and_evaluate_in_order"},
