@@ -40,7 +40,7 @@ def main() -> None:
     found = {"validation": {one.image_id: one.detections for one in predictions}}
 
     start = time.process_time()
-    clean = find_label_issues(records, found, PARAMS, vocabulary=DEEPFASHION2)
+    clean = find_label_issues(records, found, PARAMS, vocabulary=DEEPFASHION2).issues
     items = sum(len(record.garments) for each in records.values() for record in each)
     spent = time.process_time() - start
     print(
@@ -49,7 +49,7 @@ def main() -> None:
     print(f"{'round':8}{'planted':>9}{'in first':>10}{'recall':>8}  " + "  ".join(f"{name:>14}" for name in FAULTS))
     for seed in range(options.rounds):
         faulty, planted = plant(records["validation"], each=options.each, seed=seed)
-        listed = find_label_issues({**records, "validation": faulty}, found, PARAMS, vocabulary=DEEPFASHION2)
+        listed = find_label_issues({**records, "validation": faulty}, found, PARAMS, vocabulary=DEEPFASHION2).issues
         for length in (len(planted), 2 * len(planted)):
             first = {(one.image_id, one.item) for one in listed[:length] if one.split == "validation"}
             hits = Counter(fault for place, fault in planted.items() if place in first)

@@ -1,6 +1,6 @@
 """Labels with faults, the audit, corrections, and training again: how many faults are found, and what that is worth.
 
-    python benchmarks/label_loop.py runs/label_loop [--train 2000] [--validation 600] [--epochs 8] [--folds 3]
+    python benchmarks/label_loop.py runs/label_loop [--train 2000] [--validation 600] [--epochs 6] [--folds 3]
                                                     [--seeds 3] [--first-seed 317] [--looks 1 2 4] [--jobs 1]
 
 For every seed, images are drawn, and 10% of the items of both splits spoilt in seven ways (`label_faults`). The light
@@ -108,7 +108,7 @@ class Loop:
     def params(self) -> Any:
         """The profile `modern` in this budget, without any choice by the validation labels."""
         values, options = YAML().load(profile_file("modern").read_text("utf-8")), self.options
-        train = {"seed": self.seed, "init": None, "epochs": options.epochs, "batch_size": 16, "precision": "fp32"}
+        train = {"seed": self.seed, "init": None, "epochs": options.epochs, "batch_size": 16, "precision": "bf16"}
         train |= {"learning_rate": 1.0e-2, "warmup": 0.15, "ema": 0.998, "evaluate_every": 0, "validate_every": 0}
         model = {"backbone": "mobile", "input_size": list(options.size)}
         audit = {"folds": options.folds, "faulty_share": options.faulty_share, "pictures": 0}
@@ -265,7 +265,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--train", type=int, default=2000, help="drawings to learn")
     parser.add_argument("--validation", type=int, default=600)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=317)

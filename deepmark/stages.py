@@ -223,8 +223,8 @@ def audit(workspace: Workspace) -> dict[str, Any]:
     predictions, count = predictions_to_audit(workspace), sum(map(len, readers.values()))
     with progress("audit", count) as advance:
         copies = find_duplicates(readers, params, engine_of(workspace.params.compute), progress=advance)
-    issues = find_label_issues(records, predictions, params, vocabulary=records[SPLITS[0]].vocabulary)
-    issues = rank_issues([*issues, *copies])
+    found = find_label_issues(records, predictions, params, vocabulary=records[SPLITS[0]].vocabulary)
+    issues = rank_issues([*found.issues, *copies])
     illustrator = Illustrator(readers, predictions)
     with new_folder(workspace.audit) as draft:
         write_issues(draft / workspace.issues_file.name, issues)
@@ -232,7 +232,7 @@ def audit(workspace: Workspace) -> dict[str, Any]:
             draft / workspace.audit_page.name,
             issues,
             [illustrator.illustrate(issue) for issue in issues[: params.pictures]],
-            looked_at=f"{count:,} images of {' and '.join(SPLITS)}",
+            looked_at=f"{count:,} images of {' and '.join(SPLITS)}; {found.trust()}",
             faulty_share=params.faulty_share,
         )
     likely = count_likely(issues)
@@ -241,6 +241,7 @@ def audit(workspace: Workspace) -> dict[str, Any]:
         "suspects": len(issues),
         "likely": sum(likely.values()),
         "likely_by_kind": likely,
+        "confirmed": found.confirmed,
         "page": str(workspace.audit_page),
     }
 

@@ -6,14 +6,14 @@ import numpy as np
 
 from deepmark.audit.label_issue import LabelIssue
 from deepmark.audit.labels import Labels
-from deepmark.audit.mean_shape import MIN_LANDMARKS, align, fit_mean_shape
+from deepmark.audit.mean_shape import MIN_LANDMARKS, MeanShape, align, fit_mean_shape
 from deepmark.audit.outlier_score import log_evidence, outlier_score, typical_range
 from deepmark.shapes import Bool, Float, Int64
 from deepmark.vocabulary import Category
 
 SIDES = ("left", "upper", "right", "lower")
 
-_ASSUMED_SPREAD, _MIN_SPREAD = 0.1, 0.015
+MARGIN_SPREAD = {"assumed_spread": 0.1, "min_spread": 0.015}
 """Spread of a margin before any label was seen, and its lower bound; shares of the garment's longer side."""
 
 _BORDER = 2.0
@@ -31,10 +31,8 @@ def boxes_without_landmarks(labels: Labels, *, faulty_share: float, min_score: f
         if category.landmarks < MIN_LANDMARKS:
             continue
         rows = np.flatnonzero(labels.category == category.index)
-        points, labelled = labels.points(rows, category)
-        scale = align(points, labelled, fit_mean_shape(category, points, labelled)).scale
-        margins = _margins(labels, rows, labelled) / scale[:, None]
-        typical = typical_range(margins, assumed_spread=_ASSUMED_SPREAD, min_spread=_MIN_SPREAD)
+        margins, scale = box_margins(labels, rows, category, fit_mean_shape(category, *labels.points(rows, category)))
+        typical = typical_range(margins, **MARGIN_SPREAD)
         deviations = typical.deviations(margins)
         # A shifted box moves all four sides, but only two of them independently: half of the sum.
         scores = outlier_score(log_evidence(deviations).sum(axis=1) / 2, faulty_share=faulty_share)
@@ -42,6 +40,15 @@ def boxes_without_landmarks(labels: Labels, *, faulty_share: float, min_score: f
             off = (margins[i] - typical.middle) * scale[i]
             reason = _reason(labels, int(rows[i]), category, off, int(deviations[i].argmax()))
             yield labels.issue(int(rows[i]), "box without its landmarks", float(scores[i]), reason)
+
+
+def box_margins(
+    labels: Labels, rows: Int64[np.ndarray, " n"], category: Category, shape: MeanShape
+) -> tuple[Float[np.ndarray, "n 4"], Float[np.ndarray, " n"]]:
+    """The margins of items of one category in units of their size, and that unit in pixels."""
+    points, labelled = labels.points(rows, category)
+    scale = align(points, labelled, shape).scale
+    return _margins(labels, rows, labelled) / scale[:, None], scale
 
 
 def _margins(

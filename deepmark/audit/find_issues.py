@@ -1,13 +1,17 @@
 """All label issues of a data set, as one ranked list."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
 
 from deepmark.audit.box_issues import boxes_without_landmarks
 from deepmark.audit.duplicates import hash_split, identical_files, shared_images
 from deepmark.audit.label_issue import LabelIssue, rank_issues
 from deepmark.audit.label_matching import match_labels
 from deepmark.audit.labels import collect_labels
-from deepmark.audit.model_disagreements import misplaced_items, wrong_categories_and_missing_labels
+from deepmark.audit.model_disagreements import model_disagreements
+from deepmark.audit.planted import FAULTS
 from deepmark.audit.swapped_landmarks import swapped_landmarks
 from deepmark.compute.engine import Engine
 from deepmark.data.shards.reader import ShardReader
@@ -19,13 +23,35 @@ MEASURED_SPLIT = "validation"
 """The split of the metric, which must not hold images of another."""
 
 
+WEAK = 0.5
+"""A model that confirms a smaller share of the labels is told to be weak."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundIssues:
+    """What is suspicious in labels, and how far the model that looked at them can be trusted."""
+
+    issues: list[LabelIssue]
+    """The most likely errors first."""
+
+    confirmed: dict[str, float]
+    """By split, the share of the labels in whose place the model confidently detects a garment of their category."""
+
+    def trust(self) -> str:
+        """The shares in words; empty where no model has looked."""
+        shares = " and ".join(f"{share:.0%} of the labels of {split}" for split, share in self.confirmed.items())
+        weak = self.confirmed and min(self.confirmed.values()) < WEAK
+        advice = ", which is weak: it finds few wrong labels. Train longer, or on more images" if weak else ""
+        return f"the model confirms {shares}{advice}" if shares else ""
+
+
 def find_label_issues(
     records: Mapping[str, Iterable[ImageRecord]],
     predictions: Mapping[str, Mapping[int, Detections]],
     params: AuditParams,
     *,
     vocabulary: Vocabulary,
-) -> list[LabelIssue]:
+) -> FoundIssues:
     """Labels that somebody should look at, the most likely errors first.
 
     Typical ranges are estimated from all splits together. `predictions` are, by split and image, detections of
@@ -33,15 +59,23 @@ def find_label_issues(
     """
     labels = collect_labels(records, vocabulary)
     matches = match_labels(labels, predictions)
-    limits = {"faulty_share": params.faulty_share, "min_score": params.min_score}
-    return rank_issues(
+    # The model tells of every kind of fault; where it has looked, the rules are believed in their own kind alone.
+    share = params.faulty_share / (len(FAULTS) + 1) if any(predictions.values()) else params.faulty_share
+    limits = {"faulty_share": share, "min_score": params.min_score}
+    issues = rank_issues(
         [
             *swapped_landmarks(labels, matches, **limits),
             *boxes_without_landmarks(labels, **limits),
-            *misplaced_items(labels, matches, **limits),
-            *wrong_categories_and_missing_labels(labels, matches, min_score=params.min_score),
+            *model_disagreements(labels, predictions, faulty_share=share, min_score=params.min_score),
         ]
     )
+    split_of, confirmed = np.array(labels.splits), matches.confidence > 0
+    shares = {
+        split: float(confirmed[split_of == split].mean())
+        for split, found in predictions.items()
+        if found and split in labels.splits
+    }
+    return FoundIssues(issues=issues, confirmed=shares)
 
 
 def find_duplicates(

@@ -6,7 +6,7 @@ are used.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -26,27 +26,6 @@ MIN_CONFIDENCE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ImageMatches:
-    """One image: its items, the model's detections, and how much they overlap."""
-
-    split: str
-    image_id: int
-    rows: Int64[np.ndarray, " n"]
-    """The rows of Labels that are its items."""
-
-    detections: Detections
-    overlaps: Float[np.ndarray, "n d"]
-    confidence: Float[np.ndarray, " d"]
-    match: Int64[np.ndarray, " n"]
-    """For each item the confident detection of its category that belongs to it; -1 for none."""
-
-    def unmatched(self) -> list[int]:
-        """Confident detections that belong to no item."""
-        confident = np.flatnonzero(self.confidence >= MIN_CONFIDENCE)
-        return [d for d in confident.tolist() if d not in self.match]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class LabelMatches:
     """For every item of Labels, the detection that belongs to it."""
 
@@ -56,8 +35,6 @@ class LabelMatches:
     landmarks: Float[np.ndarray, "n most_landmarks 2"]
     confidence: Float[np.ndarray, " n"]
     """0 where nothing belongs to the item."""
-
-    images: list[ImageMatches] = field(default_factory=list)
 
     def points(
         self, rows: Int64[np.ndarray, " n"], count: int
@@ -80,26 +57,26 @@ def match_labels(labels: Labels, predictions: Mapping[str, Mapping[int, Detectio
     rows_of: dict[tuple[str, int], list[int]] = {}
     for row, key in enumerate(zip(labels.splits, labels.image_ids.tolist(), strict=True)):
         rows_of.setdefault(key, []).append(row)
-    images = [one for split, found in predictions.items() for one in _images(labels, split, found, rows_of)]
     matches = LabelMatches(
         boxes=np.full((len(labels), 4), np.nan),
         landmarks=np.full((*labels.landmarks.shape[:2], 2), np.nan),
         confidence=np.zeros(len(labels)),
-        images=images,
     )
-    for image in images:
-        matched = image.match >= 0
-        rows, chosen = image.rows[matched], image.match[matched]
-        matches.boxes[rows] = image.detections.boxes[chosen]
-        matches.landmarks[rows] = image.detections.landmarks[chosen]
-        matches.confidence[rows] = image.confidence[chosen]
+    for split, found in predictions.items():
+        candidates = _candidates(labels, split, found, rows_of)
+        # of each split by itself, for its networks may be others
+        for image, confidence in zip(candidates, _confidences(labels, candidates), strict=True):
+            match = _match_image(labels, image, confidence)
+            rows, chosen = image.rows[match >= 0], match[match >= 0]
+            matches.boxes[rows] = image.detections.boxes[chosen]
+            matches.landmarks[rows] = image.detections.landmarks[chosen]
+            matches.confidence[rows] = confidence[chosen]
     return matches
 
 
-def _images(
+def _candidates(
     labels: Labels, split: str, predictions: Mapping[int, Detections], rows_of: Mapping[tuple[str, int], list[int]]
-) -> list[ImageMatches]:
-    """The images of a split; confidences are those of its own networks."""
+) -> list["_Candidates"]:
     candidates = []
     for image_id, detections in predictions.items():
         if detections.vocabulary is not labels.vocabulary:
@@ -109,17 +86,16 @@ def _images(
         rows = np.array(rows_of.get((split, image_id), []), np.int64)
         strong = with_min_score(detections)
         overlaps = box_iou(labels.boxes[rows], strong.boxes.astype(np.float64))
-        candidates.append(_Candidates(split, image_id, rows, strong, overlaps))
-    confidences = _confidences(labels, candidates)
-    return [_match_image(labels, *each) for each in zip(candidates, confidences, strict=True)]
+        candidates.append(_Candidates(rows, strong, overlaps))
+    return candidates
 
 
 class _Candidates(NamedTuple):
     """An image before its detections are matched."""
 
-    split: str
-    image_id: int
     rows: Int64[np.ndarray, " _"]
+    """The rows of Labels that are its items."""
+
     detections: Detections
     overlaps: Float[np.ndarray, "_ _"]
 
@@ -148,8 +124,8 @@ def _are_right(labels: Labels, image: _Candidates) -> Bool[np.ndarray, " _"]:
     return right
 
 
-def _match_image(labels: Labels, image: _Candidates, confidence: Float[np.ndarray, " _"]) -> ImageMatches:
-    """Match the confident detections to items of their category, the pairs that overlap most first."""
+def _match_image(labels: Labels, image: _Candidates, confidence: Float[np.ndarray, " _"]) -> Int64[np.ndarray, " _"]:
+    """For each item the confident detection of its category that belongs to it, the pairs that overlap most first."""
     usable = image.same_category(labels) & (confidence >= MIN_CONFIDENCE) & (image.overlaps > 0)
     match = np.full(len(image.rows), -1)
     pairs = np.argwhere(usable)
@@ -157,12 +133,4 @@ def _match_image(labels: Labels, image: _Candidates, confidence: Float[np.ndarra
     for i, d in pairs[order].tolist():
         if match[i] < 0 and d not in match:
             match[i] = d
-    return ImageMatches(
-        split=image.split,
-        image_id=image.image_id,
-        rows=image.rows,
-        detections=image.detections,
-        overlaps=image.overlaps,
-        confidence=confidence,
-        match=match,
-    )
+    return match

@@ -1,107 +1,130 @@
-"""Labels that a confident model contradicts: another category, another place, or a garment without a label."""
+"""Labels that a model contradicts, each with its probability of being wrong, learnt from faults planted into labels."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from deepmark.audit.evidence import Sightings, collect_sightings, features_of, norms_of, overlaps, pair_up
 from deepmark.audit.label_issue import LabelIssue
-from deepmark.audit.label_matching import ImageMatches, LabelMatches
+from deepmark.audit.label_matching import with_min_score
 from deepmark.audit.labels import Labels
-from deepmark.audit.outlier_score import log_evidence, outlier_score, typical_range
-from deepmark.geometry import box_areas, box_iou
-from deepmark.schema import SAME_GARMENT_IOU
+from deepmark.audit.odds import fit_odds
+from deepmark.audit.planted import plant, take
+from deepmark.audit.unlabelled import find_unlabelled
+from deepmark.shapes import Float
+from deepmark.types import Detections
 
-_ASSUMED_SPREAD, _MIN_SPREAD = 0.1, 0.015
-"""Spread of the distance between a detected and a labelled side before any was image, and its lower bound; in roots of
-the box's area."""
+_MOST = 4000
+"""Labels of a split into which faults of a kind are planted, and that they are told from: a few seconds' work."""
 
-_UNLABELLED_IOU = 0.3
-"""A detection that overlaps every labelled box by less than this is of no labelled garment."""
+_ROUNDS = 3
+"""Times that right labels are told from faults, the second time with the probabilities of the first."""
+
+_KIND = {"moved box": "elsewhere", "scaled box": "elsewhere"}
+"""The kind of issue that a planted fault is, where it has another name."""
 
 
-def misplaced_items(
-    labels: Labels, matches: LabelMatches, *, faulty_share: float, min_score: float
+def model_disagreements(
+    labels: Labels, predictions: Mapping[str, Mapping[int, Detections]], *, faulty_share: float, min_score: float
 ) -> Iterator[LabelIssue]:
-    """Items whose box deviates from the model's more than this model's boxes usually do; weighed by its confidence."""
-    sides = (labels.boxes - matches.boxes) / np.sqrt(box_areas(matches.boxes))[:, None]
-    deviations = typical_range(sides, assumed_spread=_ASSUMED_SPREAD, min_spread=_MIN_SPREAD).deviations(sides)
-    # A shifted box moves all four sides, but only two of them independently: half of the sum.
-    scores = outlier_score(log_evidence(deviations).sum(axis=1) / 2, faulty_share=faulty_share) * matches.confidence
-    for row in np.flatnonzero(scores >= min_score).tolist():
-        overlap = box_iou(labels.boxes[row : row + 1], matches.boxes[row : row + 1])[0, 0]
-        reason = (
-            f"the model's {_name(labels, row)} (confidence {matches.confidence[row]:.2f}) overlaps the box by "
-            f"{overlap:.2f} only; a side differs by {_worst(labels, matches, row):.0f} px"
-        )
-        yield labels.issue(row, "elsewhere", float(scores[row]), reason, box=matches.boxes[row])
+    """Labels that detections of networks that have not learnt them speak against, split by split.
+
+    Of every kind of fault, `faulty_share` of the labels are believed to have one.
+    """
+    for split, found in predictions.items():
+        own = take(labels, np.flatnonzero(np.array(labels.splits) == split))
+        if len(own):
+            strong = {image: with_min_score(each) for image, each in found.items()}
+            yield from _of_split(own, split, collect_sightings(strong), faulty_share, min_score)
 
 
-def _name(labels: Labels, row: int) -> str:
-    return labels.vocabulary.categories[labels.category[row]].name
+def _of_split(labels: Labels, split: str, sightings: Sightings, share: float, min_score: float) -> Iterator[LabelIssue]:
+    norms = norms_of(labels, sightings)
+    features = features_of(labels, sightings, norms)
+    planted = {
+        kind: features_of(faulty, sightings, norms) for kind, faulty in plant(labels, most=_MOST, seed=2).items()
+    }
+    kinds, table = list(planted), _chances(list(planted.values()), features, share)
+    total = table.sum(axis=0)
+    reasons = _Reasons(labels, sightings)
+    for row in np.flatnonzero(total >= min_score).tolist():
+        kind = kinds[int(table[:, row].argmax())]
+        yield reasons.issue(row, _KIND.get(kind, kind), float(total[row]))
+    unlabelled = find_unlabelled(labels, sightings, norms, missing_share=share)
+    for image, sighting, chance in unlabelled.likely(min_score):
+        yield _missing(labels, split, image, sightings, sighting, chance)
 
 
-def _worst(labels: Labels, matches: LabelMatches, row: int) -> float:
-    return float(np.abs(labels.boxes[row] - matches.boxes[row]).max())
+def _chances(
+    planted: list[Float[np.ndarray, "_ f"]], features: Float[np.ndarray, "n f"], share: float
+) -> Float[np.ndarray, "k n"]:
+    """The probability of each kind of fault for each label, where each is this frequent.
+
+    Labels as they are hold faults, too: those that look faulty count less when it is learnt what right ones look like.
+    """
+    sample = np.random.default_rng(1).permutation(len(features))[:_MOST]
+    right, chances = np.ones(len(features)), np.zeros((len(planted), len(features)))
+    for _ in range(_ROUNDS):
+        odds = np.array([fit_odds(each, features[sample], right[sample]).ratio(features) for each in planted]) * share
+        chances = odds / (1 - share * len(planted) + odds.sum(axis=0))
+        right = 1 - chances.sum(axis=0)
+    return chances
 
 
-def wrong_categories_and_missing_labels(
-    labels: Labels, matches: LabelMatches, *, min_score: float
-) -> Iterator[LabelIssue]:
-    """Detections that belong to no item: on an item of another category, away from their item, or alone."""
-    for image in matches.images:
-        for i in range(len(image.rows)):
-            yield from _wrong_category(labels, image, i, min_score)
-        for d in image.unmatched():
-            yield from _missing_label(labels, image, d, min_score)
+def _missing(labels: Labels, split: str, image: int, sightings: Sightings, sighting: int, chance: float) -> LabelIssue:
+    name = labels.vocabulary.categories[sightings.categories[sighting]].name
+    return LabelIssue(
+        split=split,
+        image_id=image,
+        item=None,
+        category=None,
+        kind="missing label",
+        score=chance,
+        reason=f"the model sees a {name} (score {sightings.scores[sighting]:.2f}) where nothing is labelled",
+        box=sightings.boxes[sighting],
+    )
 
 
-def _wrong_category(labels: Labels, image: ImageMatches, i: int, min_score: float) -> Iterator[LabelIssue]:
-    """The item, where a detection of another category lies on it rather than on another item."""
-    row, own = int(image.rows[i]), _own_confidence(labels, image, i)
-    others = image.detections.categories != labels.category[row]
-    free = others & ~np.isin(np.arange(len(image.detections)), image.match)
-    on_item = free & (image.overlaps[i] >= SAME_GARMENT_IOU) & (image.overlaps.argmax(axis=0) == i)
-    scores = np.where(on_item, image.confidence * image.overlaps[i], 0.0) * (1 - own)
-    d = int(scores.argmax()) if len(scores) else -1
-    if d >= 0 and scores[d] >= min_score:
-        category = labels.vocabulary.categories[image.detections.categories[d]].name
-        reason = (
-            f"the model sees a {category} here (confidence {image.confidence[d]:.2f}, "
-            f"overlap {image.overlaps[i, d]:.2f}), not a {_name(labels, row)} ({own:.2f})"
-        )
-        box = image.detections.boxes[d].astype(np.float64)
-        yield labels.issue(row, "wrong category", float(scores[d]), reason, box=box)
+class _Reasons:
+    """Says in words and numbers what the model sees where a label is."""
 
+    def __init__(self, labels: Labels, sightings: Sightings) -> None:
+        self.labels, self.sightings = labels, sightings
+        pairs = pair_up(labels, sightings)
+        same = labels.category[pairs.label] == sightings.categories[pairs.sighting]
+        self.own, self.own_at = pairs.best(same, pairs.strength)
+        self.other, self.other_at = pairs.best(~same, pairs.strength)
 
-def _own_confidence(labels: Labels, image: ImageMatches, i: int) -> float:
-    """How confident the model is of the labelled category in this place."""
-    same = (image.detections.categories == labels.category[image.rows[i]]) & (image.overlaps[i] >= SAME_GARMENT_IOU)
-    return float(image.confidence[same].max(initial=0.0))
+    def issue(self, row: int, kind: str, score: float) -> LabelIssue:
+        own, other = int(self.own_at[row]), int(self.other_at[row])
+        seen = other if kind == "wrong category" or own < 0 else own
+        box = self.sightings.boxes[seen] if seen >= 0 and kind != "nothing there" else None
+        landmarks = self._landmarks(row, kind)
+        return self.labels.issue(row, kind, score, self._words(row, kind, seen), box=box, landmarks=landmarks)
 
+    def _name(self, category: np.integer) -> str:
+        return self.labels.vocabulary.categories[int(category)].name
 
-def _missing_label(labels: Labels, image: ImageMatches, d: int, min_score: float) -> Iterator[LabelIssue]:
-    overlap = float(image.overlaps[:, d].max(initial=0.0))
-    box = image.detections.boxes[d].astype(np.float64)
-    confidence, name = float(image.confidence[d]), labels.vocabulary.categories[image.detections.categories[d]].name
-    if overlap >= _UNLABELLED_IOU or confidence * (1 - overlap) < min_score:
-        return
-    place = "where nothing is labelled" if overlap == 0 else f"where the next label overlaps by {overlap:.2f} only"
-    displaced = [
-        int(row)
-        for row, match in zip(image.rows, image.match, strict=True)
-        if match < 0 and labels.category[row] == image.detections.categories[d]
-    ]
-    reason = f"the model sees a {name} (confidence {confidence:.2f}) {place}"
-    if displaced:
-        yield labels.issue(displaced[0], "elsewhere", confidence * (1 - overlap), reason, box=box)
-    else:
-        yield LabelIssue(
-            split=image.split,
-            image_id=image.image_id,
-            item=None,
-            category=None,
-            kind="missing label",
-            score=confidence * (1 - overlap),
-            reason=reason,
-            box=box,
-        )
+    def _words(self, row: int, kind: str, seen: int) -> str:
+        if kind == "mirrored landmarks":
+            return "left and right landmarks lie where each other's usually do, all of them"
+        if seen < 0:
+            return "the model sees nothing here"
+        found = f"{self._name(self.sightings.categories[seen])} (score {self.sightings.scores[seen]:.2f}"
+        label, box = self.labels.boxes[[row]], self.sightings.boxes[[seen]]
+        overlap = f"{overlaps(label, box)[0]:.2f}"
+        if kind == "wrong category":
+            labelled = self._name(self.labels.category[row])
+            return f"the model sees a {found}, overlap {overlap}) here, not a {labelled} ({self.own[row]:.2f})"
+        if kind == "nothing there":
+            return f"the model sees no garment here: the nearest is a {found}), which overlaps the box by {overlap}"
+        if kind == "misplaced landmarks":
+            return f"landmarks lie elsewhere than those of the model's {found}) and than usual"
+        far = np.abs(label - box).max()
+        return f"the model's {found}) overlaps the box by {overlap} only; a side differs by {far:.0f} px"
+
+    def _landmarks(self, row: int, kind: str) -> tuple[int, ...]:
+        if kind != "mirrored landmarks":
+            return ()
+        mirror = self.labels.vocabulary.categories[self.labels.category[row]].mirror
+        return tuple(place + 1 for place, other in enumerate(mirror) if place != other)
