@@ -4,7 +4,7 @@ An image has one fault at most. `spoil` writes annotation files beside images th
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.random import Generator
 from deepmark.data.ingest.annotation import ITEM_NAME
 from deepmark.files import new_folder
 from deepmark.geometry import box_iou
+from deepmark.schema import SAME_GARMENT_IOU
 from deepmark.vocabulary import DEEPFASHION2, Category
 
 Item = dict[str, Any]
@@ -176,6 +177,31 @@ def _made_up(rng: Generator, items: list[Item], pool: list[Item], size: Size) ->
     if box_iou(place[None], others).max(initial=0) >= 0.2:
         return None
     return _as_category(rng, _with(like, bounding_box=place) | {"style": 0}, _other(rng, like))
+
+
+Key = tuple[str, int, str]
+"""Split, image and item of a fault."""
+
+Entry = tuple[str, int, str | None, Any]
+"""Of the audit's list: split, image, item, and the box of a detection."""
+
+
+def faults_seen(entries: Iterable[Entry], faults: list[Fault]) -> list[Key | None]:
+    """For every entry of the audit's list the fault that somebody who looks at it sees.
+
+    An entry about an item shows that item; one about a missing label shows a removed garment whose box it overlaps.
+    """
+    spoilt = {(one.split, one.image_id, one.item) for one in faults if one.wrong is not None}
+    removed = {(one.split, one.image_id): one for one in faults if one.wrong is None}
+    seen: list[Key | None] = []
+    for name, image, item, box in entries:
+        gone = removed.get((name, image))
+        if item is None and gone is not None and gone.right is not None and box is not None:
+            boxes = np.array([box], np.float64), np.array([gone.right["bounding_box"]], np.float64)
+            seen.append((name, image, gone.item) if box_iou(*boxes)[0, 0] >= SAME_GARMENT_IOU else None)
+        else:
+            seen.append((name, image, item) if item and (name, image, item) in spoilt else None)
+    return seen
 
 
 def write_split(raw: Path, split: Split, images: Path) -> None:

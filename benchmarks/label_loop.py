@@ -26,18 +26,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from label_faults import Fault, Split, corrected, read_split, spoil, write_split
+from label_faults import Fault, Key, Split, corrected, faults_seen, read_split, spoil, write_split
 from label_loop_table import found_table, loop_table
 from recipes import put
 from ruamel.yaml import YAML
 
 from deepmark import stages
-from deepmark.audit.label_issue import read_issues
+from deepmark.audit.label_issue import LIKELY, read_issues
 from deepmark.compute.local import Local
 from deepmark.data.corrections import item_text
 from deepmark.data.records import read_records
 from deepmark.files import file_sha256, write_json
-from deepmark.geometry import box_iou
 from deepmark.labels import label_studio
 from deepmark.labels.answers import region_of
 from deepmark.labels.exchange import import_answers
@@ -51,8 +50,6 @@ from deepmark.workspace.layout import Workspace
 
 SHARE = 0.1
 WHEN = "2026-01-01T12:00:00Z"
-Key = tuple[str, int, str]
-"""Split, image and item of a fault."""
 
 
 def run(root: Path, *commands: str) -> None:
@@ -152,25 +149,11 @@ class Loop:
             run(made.root, "audit")
         return made
 
-    def hits(self) -> list[set[Key]]:
-        """For every entry of the audit's list, the faults that somebody who looks at it sees."""
-        faults = self.spoilt[2]
-        at = {(fault.split, fault.image_id, fault.item): fault for fault in faults}
-        removed: dict[tuple[str, int], Fault] = {
-            (fault.split, fault.image_id): fault for fault in faults if fault.wrong is None
-        }
-        found = []
-        for row in read_issues(self.audited.issues_file).to_pylist():
-            key = (row["split"], row["image_id"], row["item"])
-            gone = removed.get(key[:2])
-            if row["item"] is not None:
-                found.append({key} if key in at else set())
-            elif gone is not None and row["box"] is not None:
-                boxes = np.array([row["box"]]), np.array([gone.right["bounding_box"]], np.float64)  # type: ignore[index]
-                found.append({(*key[:2], gone.item)} if box_iou(*boxes)[0, 0] >= 0.5 else set())
-            else:
-                found.append(set())
-        return found
+    def seen(self, entries: int | None = None) -> set[Key]:
+        """The faults that somebody sees in so many entries of the audit's list, or in all."""
+        rows = read_issues(self.audited.issues_file).to_pylist()
+        places = [(row["split"], row["image_id"], row["item"], row["box"]) for row in rows[:entries]]
+        return {key for key in faults_seen(places, self.spoilt[2]) if key is not None}
 
     def by_lot(self, looks: int) -> set[Key]:
         """The faults in the images that somebody sees who looks at so many labels by lot."""
@@ -200,20 +183,17 @@ class Loop:
 
     def figures(self) -> dict[str, Any]:
         """All that one seed gives."""
-        faults, listed, hits = self.spoilt[2], read_issues(self.audited.issues_file).to_pydict(), self.hits()
-        kinds = {(one.split, one.image_id, one.item): (one.split, one.kind) for one in faults}
-        first = set().union(*hits[: 2 * len(faults)])
-        likely = [
-            (kind, bool(hit))
-            for kind, score, hit in zip(listed["kind"], listed["score"], hits, strict=True)
-            if score >= 0.5
-        ]
+        faults, rows = self.spoilt[2], read_issues(self.audited.issues_file).to_pylist()
+        kinds = {(one.split, one.image_id, one.item): f"{one.split} {one.kind}" for one in faults}
+        likely = [row for row in rows if row["score"] >= LIKELY]
+        places = [(row["split"], row["image_id"], row["item"], row["box"]) for row in likely]
+        right = [row for row, key in zip(likely, faults_seen(places, faults), strict=True) if key is not None]
         found: dict[str, Any] = {
-            "faults": Counter(f"{split} {kind}" for split, kind in kinds.values()),
-            "found": Counter(f"{kinds[key][0]} {kinds[key][1]}" for key in first),
-            "likely": Counter(kind for kind, _ in likely),
-            "right": Counter(kind for kind, right in likely if right),
-            "by_looks": {str(n): len(set().union(*hits[: n * len(faults)])) for n in self.options.looks},
+            "faults": Counter(kinds.values()),
+            "found": Counter(kinds[key] for key in self.seen(2 * len(faults))),
+            "likely": Counter(row["kind"] for row in likely),
+            "right": Counter(row["kind"] for row in right),
+            "by_looks": {str(n): len(self.seen(n * len(faults))) for n in self.options.looks},
         }
         if not self.options.audit_only:
             trained = self.audited
@@ -224,7 +204,7 @@ class Loop:
             }
             for n in self.options.looks:
                 looks = n * len(faults)
-                found["ap"][f"audit {n}"] = self.mended(f"audit-{n}", set().union(*hits[:looks]))
+                found["ap"][f"audit {n}"] = self.mended(f"audit-{n}", self.seen(looks))
                 found["ap"][f"lot {n}"] = self.mended(f"lot-{n}", self.by_lot(looks))
         return found
 

@@ -232,7 +232,7 @@ def audit(workspace: Workspace) -> dict[str, Any]:
             draft / workspace.audit_page.name,
             issues,
             [illustrator.illustrate(issue) for issue in issues[: params.pictures]],
-            looked_at=f"{count:,} images of {' and '.join(SPLITS)}; {found.trust()}",
+            looked_at="; ".join(filter(None, (f"{count:,} images of {' and '.join(SPLITS)}", found.trust()))),
             faulty_share=params.faulty_share,
         )
     likely = count_likely(issues)
@@ -241,7 +241,7 @@ def audit(workspace: Workspace) -> dict[str, Any]:
         "suspects": len(issues),
         "likely": sum(likely.values()),
         "likely_by_kind": likely,
-        "confirmed": found.confirmed,
+        "power": found.power,
         "page": str(workspace.audit_page),
     }
 

@@ -185,6 +185,10 @@ def _worst(evidence: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n"]:
     return np.sort(evidence, axis=1)[:, -_WORST:].sum(axis=1)
 
 
+SIDES, MARGINS = 3, 7
+"""Columns: the evidence that a box speaks against the detection's, and against its own landmarks."""
+
+
 def features_of(labels: Labels, sightings: Sightings, norms: Norms) -> Float[np.ndarray, "n f"]:
     """The features of labels of a split, as they are or with faults planted into them."""
     pairs = pair_up(labels, sightings)

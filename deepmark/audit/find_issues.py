@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from deepmark.audit.box_issues import boxes_without_landmarks
 from deepmark.audit.duplicates import hash_split, identical_files, shared_images
 from deepmark.audit.label_issue import LabelIssue, rank_issues
@@ -23,26 +21,26 @@ MEASURED_SPLIT = "validation"
 """The split of the metric, which must not hold images of another."""
 
 
-WEAK = 0.5
-"""A model that confirms a smaller share of the labels is told to be weak."""
+WEAK = 0.75
+"""Networks of a smaller power are told to be weak."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoundIssues:
-    """What is suspicious in labels, and how far the model that looked at them can be trusted."""
+    """What is suspicious in labels, and how far the networks that looked at them can be trusted."""
 
     issues: list[LabelIssue]
     """The most likely errors first."""
 
-    confirmed: dict[str, float]
-    """By split, the share of the labels in whose place the model confidently detects a garment of their category."""
+    power: dict[str, float]
+    """By split, how well they tell faults (`Disagreements.power`)."""
 
     def trust(self) -> str:
-        """The shares in words; empty where no model has looked."""
-        shares = " and ".join(f"{share:.0%} of the labels of {split}" for split, share in self.confirmed.items())
-        weak = self.confirmed and min(self.confirmed.values()) < WEAK
-        advice = ", which is weak: it finds few wrong labels. Train longer, or on more images" if weak else ""
-        return f"the model confirms {shares}{advice}" if shares else ""
+        """The powers in words; empty where no model has looked."""
+        shares = " and ".join(f"{share:.0%} of pairs in {split}" for split, share in self.power.items())
+        weak = self.power and min(self.power.values()) < WEAK
+        advice = ". It is weak, and finds few wrong labels: train longer, or on more images" if weak else ""
+        return f"the model ranks a planted fault above another label in {shares}{advice}" if shares else ""
 
 
 def find_label_issues(
@@ -62,20 +60,19 @@ def find_label_issues(
     # The model tells of every kind of fault; where it has looked, the rules are believed in their own kind alone.
     share = params.faulty_share / (len(FAULTS) + 1) if any(predictions.values()) else params.faulty_share
     limits = {"faulty_share": share, "min_score": params.min_score}
+    against = {
+        split: model_disagreements(labels, split, found, faulty_share=share, min_score=params.min_score)
+        for split, found in predictions.items()
+        if found and split in labels.splits
+    }
     issues = rank_issues(
         [
             *swapped_landmarks(labels, matches, **limits),
             *boxes_without_landmarks(labels, **limits),
-            *model_disagreements(labels, predictions, faulty_share=share, min_score=params.min_score),
+            *(issue for each in against.values() for issue in each.issues),
         ]
     )
-    split_of, confirmed = np.array(labels.splits), matches.confidence > 0
-    shares = {
-        split: float(confirmed[split_of == split].mean())
-        for split, found in predictions.items()
-        if found and split in labels.splits
-    }
-    return FoundIssues(issues=issues, confirmed=shares)
+    return FoundIssues(issues=issues, power={split: each.power for split, each in against.items()})
 
 
 def find_duplicates(

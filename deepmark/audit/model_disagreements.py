@@ -1,15 +1,25 @@
 """Labels that a model contradicts, each with its probability of being wrong, learnt from faults planted into labels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from deepmark.audit.evidence import Sightings, collect_sightings, features_of, norms_of, overlaps, pair_up
+from deepmark.audit.evidence import (
+    MARGINS,
+    SIDES,
+    Sightings,
+    collect_sightings,
+    features_of,
+    norms_of,
+    overlaps,
+    pair_up,
+)
 from deepmark.audit.label_issue import LabelIssue
 from deepmark.audit.label_matching import with_min_score
 from deepmark.audit.labels import Labels
-from deepmark.audit.odds import fit_odds
-from deepmark.audit.planted import plant, take
+from deepmark.audit.odds import Odds, fit_odds
+from deepmark.audit.planted import BY_MODEL_ALONE, plant, take
 from deepmark.audit.unlabelled import find_unlabelled
 from deepmark.shapes import Float
 from deepmark.types import Detections
@@ -20,55 +30,76 @@ _MOST = 4000
 _ROUNDS = 3
 """Times that right labels are told from faults, the second time with the probabilities of the first."""
 
-_KIND = {"moved box": "elsewhere", "scaled box": "elsewhere"}
-"""The kind of issue that a planted fault is, where it has another name."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Disagreements:
+    """What the networks that have not learnt the labels of a split say against them."""
+
+    issues: list[LabelIssue]
+    power: float
+    """How well they tell faults: how often one of `BY_MODEL_ALONE` that was planted has a higher score than a label as
+    it is, .5 where by chance."""
 
 
 def model_disagreements(
-    labels: Labels, predictions: Mapping[str, Mapping[int, Detections]], *, faulty_share: float, min_score: float
-) -> Iterator[LabelIssue]:
-    """Labels that detections of networks that have not learnt them speak against, split by split.
+    labels: Labels, split: str, predictions: Mapping[int, Detections], *, faulty_share: float, min_score: float
+) -> Disagreements:
+    """What detections in the images of a split say against its labels.
 
     Of every kind of fault, `faulty_share` of the labels are believed to have one.
     """
-    for split, found in predictions.items():
-        own = take(labels, np.flatnonzero(np.array(labels.splits) == split))
-        if len(own):
-            strong = {image: with_min_score(each) for image, each in found.items()}
-            yield from _of_split(own, split, collect_sightings(strong), faulty_share, min_score)
+    own = take(labels, np.flatnonzero(np.array(labels.splits) == split))
+    sightings = collect_sightings({image: with_min_score(each) for image, each in predictions.items()})
+    norms = norms_of(own, sightings)
+    features = features_of(own, sightings, norms)
+    planted = {kind: features_of(faulty, sightings, norms) for kind, faulty in plant(own, most=_MOST, seed=2).items()}
+    fitted = _fit(list(planted.values()), features, faulty_share)
+    kinds, chances = list(planted), _chances(fitted, features, faulty_share)
+    total, reasons = chances.sum(axis=0), _Reasons(own, sightings)
+    issues = [
+        reasons.issue(row, _name(kinds[int(chances[:, row].argmax())], features[row]), float(total[row]))
+        for row in np.flatnonzero(total >= min_score).tolist()
+    ]
+    unlabelled = find_unlabelled(own, sightings, norms, missing_share=faulty_share)
+    issues += [
+        _missing(own, split, image, sightings, sighting, chance)
+        for image, sighting, chance in unlabelled.likely(min_score)
+    ]
+    alone = [planted[kind] for kind in BY_MODEL_ALONE if len(planted[kind])]
+    told = [_above(_chances(fitted, each, faulty_share).sum(axis=0), total) for each in alone]
+    return Disagreements(issues=issues, power=float(np.mean(told)) if told else 0.5)
 
 
-def _of_split(labels: Labels, split: str, sightings: Sightings, share: float, min_score: float) -> Iterator[LabelIssue]:
-    norms = norms_of(labels, sightings)
-    features = features_of(labels, sightings, norms)
-    planted = {
-        kind: features_of(faulty, sightings, norms) for kind, faulty in plant(labels, most=_MOST, seed=2).items()
-    }
-    kinds, table = list(planted), _chances(list(planted.values()), features, share)
-    total = table.sum(axis=0)
-    reasons = _Reasons(labels, sightings)
-    for row in np.flatnonzero(total >= min_score).tolist():
-        kind = kinds[int(table[:, row].argmax())]
-        yield reasons.issue(row, _KIND.get(kind, kind), float(total[row]))
-    unlabelled = find_unlabelled(labels, sightings, norms, missing_share=share)
-    for image, sighting, chance in unlabelled.likely(min_score):
-        yield _missing(labels, split, image, sightings, sighting, chance)
-
-
-def _chances(
-    planted: list[Float[np.ndarray, "_ f"]], features: Float[np.ndarray, "n f"], share: float
-) -> Float[np.ndarray, "k n"]:
-    """The probability of each kind of fault for each label, where each is this frequent.
+def _fit(planted: list[Float[np.ndarray, "_ f"]], features: Float[np.ndarray, "n f"], share: float) -> list[Odds]:
+    """The odds of each kind of fault, which is this frequent, against labels that are right.
 
     Labels as they are hold faults, too: those that look faulty count less when it is learnt what right ones look like.
     """
-    sample = np.random.default_rng(1).permutation(len(features))[:_MOST]
-    right, chances = np.ones(len(features)), np.zeros((len(planted), len(features)))
+    sample, fitted = np.random.default_rng(1).permutation(len(features))[:_MOST], list[Odds]()
     for _ in range(_ROUNDS):
-        odds = np.array([fit_odds(each, features[sample], right[sample]).ratio(features) for each in planted]) * share
-        chances = odds / (1 - share * len(planted) + odds.sum(axis=0))
-        right = 1 - chances.sum(axis=0)
-    return chances
+        wrong = _chances(fitted, features[sample], share).sum(axis=0)
+        fitted = [fit_odds(each, features[sample], 1 - wrong) for each in planted]
+    return fitted
+
+
+def _chances(fitted: list[Odds], features: Float[np.ndarray, "n f"], share: float) -> Float[np.ndarray, "k n"]:
+    """The probability of each kind of fault for each label; before anything is fitted, of none."""
+    odds = np.array([each.ratio(features) for each in fitted]).reshape(len(fitted), len(features)) * share
+    return odds / (1 - share * len(fitted) + odds.sum(axis=0))
+
+
+def _above(ones: Float[np.ndarray, " n"], others: Float[np.ndarray, " m"]) -> float:
+    """The share of all pairs in which the one is above the other; ties count half."""
+    ranked = np.sort(others)
+    places = np.searchsorted(ranked, ones, "left") + np.searchsorted(ranked, ones, "right")
+    return float(places.mean() / 2 / len(others))
+
+
+def _name(kind: str, features: Float[np.ndarray, " f"]) -> str:
+    """The kind of issue that a fault of a planted kind is."""
+    if kind not in ("moved box", "scaled box"):
+        return kind
+    return "elsewhere" if features[SIDES] >= features[MARGINS] else "box without its landmarks"
 
 
 def _missing(labels: Labels, split: str, image: int, sightings: Sightings, sighting: int, chance: float) -> LabelIssue:

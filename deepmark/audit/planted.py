@@ -119,6 +119,10 @@ FAULTS: dict[str, Callable[[Labels, Labels, Generator], Labels]] = {
 """By the kind of issue that a fault is."""
 
 
+BY_MODEL_ALONE = ("wrong category", "nothing there")
+"""Kinds that neither boxes nor landmarks give away."""
+
+
 def plant(labels: Labels, *, most: int, seed: int) -> dict[str, Labels]:
     """Labels with a fault each, by kind: of at most so many labels, chosen by lot."""
     rng, made = np.random.default_rng(seed), {}

@@ -8,7 +8,7 @@ from faults import decent_model
 from vocabularies import SMALL
 from vocabulary_samples import as_drawn, record
 
-from deepmark.audit.find_issues import find_label_issues
+from deepmark.audit.find_issues import FoundIssues, find_label_issues
 from deepmark.audit.labels import Labels, collect_labels
 from deepmark.audit.planted import FAULTS, plant
 from deepmark.params import AuditParams
@@ -100,13 +100,12 @@ def test_a_garment_that_is_not_there_and_one_without_a_label_are_found():
     assert len(made_up & set(unseen[: 4 * len(made_up)])) >= 0.4 * len(made_up)
 
 
-def test_a_model_that_sees_nothing_suspects_nothing_and_is_told_to_be_weak():
+def test_a_model_that_sees_nothing_suspects_nothing():
     nothing = decent_model(RECORDS[0], np.random.default_rng(1), vocabulary=SMALL)[np.array([], np.int64)]
     audit = found(RECORDS, {image.id: nothing for image in RECORDS})
 
     assert [one for one in audit.issues if one.kind in BY_MODEL and one.score >= 0.5] == []
-    assert audit.confirmed == {"validation": 0.0}
-    assert "confirms 0% of the labels of validation, which is weak" in audit.trust()
+    assert audit.power["validation"] == pytest.approx(0.5, abs=0.15)
 
 
 def test_a_model_that_guesses_suspects_nothing():
@@ -123,7 +122,7 @@ def test_right_labels_and_a_decent_model_make_few_entries():
     audit = found(RECORDS, model())
 
     assert len([one for one in audit.issues if one.kind in BY_MODEL and one.score >= 0.5]) <= 0.06 * IMAGES
-    assert audit.confirmed["validation"] > 0.7
+    assert audit.power["validation"] > 0.9
     assert "weak" not in audit.trust()
 
 
@@ -150,3 +149,8 @@ def test_another_category_than_the_model_sees_is_named_with_it():
     assert issue.kind == "wrong category"
     assert issue.reason.startswith(f"the model sees a {name} (score ")
     assert issue.box is not None
+
+
+def test_a_weak_model_is_told():
+    assert "another label in 61% of pairs in train. It is weak" in FoundIssues(issues=[], power={"train": 0.61}).trust()
+    assert FoundIssues(issues=[], power={}).trust() == ""
