@@ -48,8 +48,8 @@ def test_every_partition_of_every_asset_is_made_in_order(made, instance):
         "run 5 of 10: evaluate [nms]: predictions, metrics",
         "run 6 of 10: evaluate [flip]: predictions, metrics",
         "run 7 of 10: evaluate [multiscale]: predictions, metrics",
-        "run 8 of 10: export: exported_model",
-        "run 9 of 10: audit: held_out_predictions, suspected_labels",
+        "run 8 of 10: audit: held_out_predictions, suspected_labels",
+        "run 9 of 10: export: exported_model",
         "run 10 of 10: publish_report: report",
     ]
     assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
