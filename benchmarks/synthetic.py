@@ -1,11 +1,12 @@
 """How fast images are made, drawn and rendered: milliseconds of a processor for each step, images a second of a core.
 
     python benchmarks/synthetic.py [--images 60] [--style 2d] [--style 3d]
+    python benchmarks/synthetic.py --style 3d --sheet docs/images/rendered.jpg
 
 Times are those of the processor, so that a machine which does other work, too, says about the same. Images are as
 `deepmark synth` makes them, 400 to 560 pixels wide and 540 to 720 high, which is a sixth more than 512 x 512; JPEG
 encoding is included. What is loaded once, the body's model and OpenGL, is not. The steps of a rendered image are timed
-where they are called.
+where they are called. With --sheet nothing is timed: 12 training and 12 validation images become one picture.
 """
 
 import argparse
@@ -15,12 +16,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import simplejpeg
 
-from deepmark.schema import Style
+from deepmark.draw.sheet import contact_sheet
+from deepmark.schema import SPLITS, Style
 from deepmark.synthetic.scene import draw_image
 
 STEPS = {
@@ -65,21 +69,36 @@ def timed() -> Iterator[dict[str, float]]:
             one()
 
 
-def make(style: Style, index: int) -> tuple[np.ndarray, dict[str, Any]]:
+def make(style: Style, index: int, split: str = "train") -> tuple[np.ndarray, dict[str, Any]]:
     if style is Style.FLAT:
-        drawn = draw_image(seed=1, split="train", index=index)
+        drawn = draw_image(seed=1, split=split, index=index)
         return drawn.image, drawn.annotation
     from deepmark.synthetic.rendered.scene import render_image
 
-    rendered = render_image(seed=1, split="train", index=index)
+    rendered = render_image(seed=1, split=split, index=index)
     return rendered.image, rendered.annotation
+
+
+def sheet(style: Style, file: Path) -> None:
+    """Training images above, validation images below, 190 pixels wide."""
+    small = []
+    for split in SPLITS:
+        for index in range(12):
+            image, _ = make(style, index, split)
+            scale = 190 / image.shape[1]
+            small.append(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    file.write_bytes(simplejpeg.encode_jpeg(contact_sheet(small, 8), quality=75, colorspace="RGB"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=60)
     parser.add_argument("--style", type=Style, action="append", choices=list(Style))
+    parser.add_argument("--sheet", type=Path, help="where to write a picture of images of the last style")
     options = parser.parse_args()
+    if options.sheet:
+        sheet((options.style or list(Style))[-1], options.sheet)
+        return
     print("| style | step | ms an image | images a second of a core |\n|---|---|---:|---:|")
     for style in options.style or list(Style):
         for index in range(3):

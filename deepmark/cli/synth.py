@@ -25,7 +25,7 @@ def synth(
         Path | None, typer.Option(metavar="FILE", help="Draw the categories of a vocabulary.yaml from their outlines.")
     ] = None,
     style: Annotated[
-        Style, typer.Option(help="2d: drawn. 3d: rendered from dressed bodies; four categories; the extra synth3d.")
+        Style, typer.Option(help="2d: drawn. 3d: rendered from dressed bodies; seven categories; the extra synth3d.")
     ] = Style.FLAT,
     grounds: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --style 3d: a folder of photographs for the background.")

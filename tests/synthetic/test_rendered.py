@@ -18,7 +18,7 @@ from deepmark.vocabulary import DEEPFASHION2
 pytestmark = pytest.mark.slow
 
 RENDERED = 14
-"""Images of each split: all four categories, from all sides."""
+"""Images of each split: all categories that are rendered, from all sides."""
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def items(images):
     return found
 
 
-def test_all_four_categories_appear_from_the_front_the_side_and_behind(items):
+def test_all_categories_appear_from_the_front_the_side_and_behind(items):
     from deepmark.synthetic.rendered.garment import CATEGORIES
 
     assert Counter(worn.design.category for _, _, worn, _ in items).keys() == set(CATEGORIES)
@@ -79,7 +79,7 @@ def test_mirror_partners_are_mirrored_places_on_the_mean_body(figure):
 
     rng = np.random.default_rng(3)
     for category in CATEGORIES:
-        for _ in range(3):
+        for _ in range(2):
             (worn,) = dress(figure, figure.mean, [sample_design(rng, figure, category)])
             places = np.stack([shares @ piece.surface.places[corners] for piece, corners, shares in spots_of(worn)])
             mirrored = places[list(DEEPFASHION2.categories[category].mirror)] * (-1, 1, 1)
@@ -140,7 +140,7 @@ def test_hem_and_waistband_lie_on_the_edge_of_the_cloth(figure):
         (worn,) = dress(figure, figure.mean, [sample_design(rng, figure, category)])
         for name, (piece, corners, shares) in zip(DEEPFASHION2.categories[category].parts, spots_of(worn), strict=True):
             inside = float((shares @ piece.inside[corners]).min())
-            on_edge = any(word in name for word in ("hem", "cuff", "ankle", "waistband", "neck"))
+            on_edge = any(word in name for word in ("hem", "cuff", "ankle", "waistband", "neck", "short leg"))
             assert inside >= -1e-4, (worn.design.name, name)
             assert (abs(inside) < 1e-4) == on_edge, (worn.design.name, name)
 

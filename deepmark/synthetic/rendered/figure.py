@@ -24,6 +24,9 @@ _CROTCH = -0.05
 _UPPER_END, _LOWER_END = -0.12, 0.3
 """Where the cloth ends that tops and trousers are cut from."""
 
+_NAPE, _ANKLE = 0.6, -0.6
+"""Above which there is hair on the head, and below which there are shoes."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Person:
@@ -63,6 +66,9 @@ class Figure:
         self.upper = self._surface(subdivided(tights[(height > _UPPER_END) | (arm > 0.5)]), legs=False)
         self.lower = self._surface(subdivided(tights[(height < _LOWER_END) & (arm < 0.5)]), trunk=False)
         self.skirt = self._surface(subdivided(faces["helper-skirt"]), legs=False)
+        body = faces["body"]
+        self.scalp = self._surface(unchanged(body[self.mean.rest[body][:, :, 2].mean(axis=1) > _NAPE]), legs=False)
+        self.feet = self._surface(subdivided(tights[height < _ANKLE]))
         self.hair = self._surface(subdivided(faces["helper-hair"]), legs=False)
 
     def person(self, shape: Mapping[str, float], pose: Mapping[str, Float[np.ndarray, "3 3"]]) -> Person:

@@ -16,10 +16,15 @@ from deepmark.vocabulary import DEEPFASHION2
 WAIST, HIP = 0.15, 0.0
 """z of the natural waist and of the widest hips in the mean shape."""
 
-TOP, TROUSERS, SKIRT, DRESS = (
-    DEEPFASHION2.by_name[name].index for name in ("short sleeve top", "trousers", "skirt", "short sleeve dress")
-)
-CATEGORIES = (TOP, TROUSERS, SKIRT, DRESS)
+
+def _indices(*names: str) -> tuple[int, ...]:
+    return tuple(DEEPFASHION2.by_name[name].index for name in names)
+
+
+TOPS = _indices("short sleeve top", "long sleeve top")
+LOWERS = _indices("trousers", "skirt", "shorts")
+DRESSES = _indices("short sleeve dress", "long sleeve dress")
+CATEGORIES = (*TOPS, *LOWERS, *DRESSES)
 """Those that are rendered."""
 
 _CHEST, _THIGH, _SHOULDER = 0.36, -0.1, -0.06
@@ -107,24 +112,11 @@ class Ridge:
 
 def sample_design(rng: Generator, figure: Figure, category: int) -> Design:
     """A new garment of one of `CATEGORIES`."""
-    looseness = rng.random()
-    if category in (TOP, DRESS):
-        upper = Cut(
-            bottom=rng.uniform(-0.03, 0.13) if category == TOP else 0.1,
-            cuff=rng.uniform(0.1, 0.235),
-            neck=_neckline(rng, Ridge(figure)),
-        )
-        trunk = _trunk(rng, looseness)
-        if category == DRESS:
-            trunk = replace(trunk, folds=0.0, slope=min(trunk.slope, -0.05))
-        joined = BOTTOM_EDGE if category == DRESS else None
-        hangs = {Part.TRUNK: trunk, **_sleeves(rng, looseness)}
-        panels = [Panel(layer="upper", cut=upper, hangs=hangs, joined=joined)]
-        if category == DRESS:
-            panels.append(replace(_skirt(rng, WAIST + 0.02, ease=trunk.ease), joined=TOP_EDGE))
-        return Design(category=category, panels=tuple(panels), ease=trunk.ease)
-    if category == SKIRT:
-        return Design(category=category, panels=(_skirt(rng, rng.uniform(0.04, 0.12), ease=0.006),), ease=0.006)
+    name, looseness = DEEPFASHION2.categories[category].name, rng.random()
+    if category not in LOWERS:
+        return _upper(rng, figure, category, looseness, long="long" in name)
+    if name == "skirt":
+        return Design(category=category, panels=(_skirt(rng, rng.uniform(0.075, 0.12), ease=0.006),), ease=0.006)
     leg = Hang(
         top=_THIGH,
         slope=-0.2 + 0.3 * rng.random() ** 1.5,
@@ -132,9 +124,29 @@ def sample_design(rng: Generator, figure: Figure, category: int) -> Design:
         folds=0.006 * looseness,
         waves=5,
     )
-    cut = Cut(top=rng.uniform(0.03, WAIST), bottom=rng.uniform(-0.78, -0.62))
+    bottom = rng.uniform(-0.31, -0.15) if name == "shorts" else rng.uniform(-0.78, -0.62)
+    cut = Cut(top=rng.uniform(0.08, WAIST), bottom=bottom)
     hangs = {part: replace(leg, phase=rng.uniform(0, 6)) for part in LEGS}
     return Design(category=category, panels=(Panel(layer="lower", cut=cut, hangs=hangs),), ease=leg.ease)
+
+
+def _upper(rng: Generator, figure: Figure, category: int, looseness: float, *, long: bool) -> Design:
+    """A top or a dress."""
+    dress = category in DRESSES
+    cut = Cut(
+        bottom=0.1 if dress else rng.uniform(-0.03, 0.13),
+        cuff=rng.uniform(0.4, 0.47) if long else rng.uniform(0.1, 0.235),
+        neck=_neckline(rng, Ridge(figure)),
+    )
+    trunk = _trunk(rng, looseness)
+    hangs = {Part.TRUNK: trunk, **_sleeves(rng, 0.6 * looseness if long else looseness)}
+    if not dress:
+        panel = Panel(layer="upper", cut=cut, hangs=hangs)
+        return Design(category=category, panels=(panel,), ease=trunk.ease)
+    hangs[Part.TRUNK] = replace(trunk, folds=0.0, slope=min(trunk.slope, -0.05))
+    upper = Panel(layer="upper", cut=cut, hangs=hangs, joined=BOTTOM_EDGE)
+    skirt = replace(_skirt(rng, WAIST + 0.02, ease=trunk.ease), joined=TOP_EDGE)
+    return Design(category=category, panels=(upper, skirt), ease=trunk.ease)
 
 
 def tucked(top: Design, lower: Design) -> Design:

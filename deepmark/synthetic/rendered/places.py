@@ -12,7 +12,8 @@ from deepmark.vocabulary import DEEPFASHION2
 Spot = tuple[Piece, Int[np.ndarray, "3"], Float[np.ndarray, "3"]]
 """The piece that holds a landmark, the vertices of its triangle, and their shares."""
 
-_KNEE = -0.35
+_KNEE, _ELBOW = -0.35, 0.2525
+"""z, and the way from the shoulder along the arm, in the mean shape."""
 
 
 def spots_of(worn: Worn) -> list[Spot]:
@@ -54,7 +55,7 @@ def _middle(worn: Worn, name: str) -> Spot:
 
 def _side(worn: Worn, name: str, sign: int) -> Spot:
     upper, last = worn.pieces[0], worn.pieces[-1]
-    if "sleeve" in name or "cuff" in name or name in ("shoulder", "armpit"):
+    if any(word in name for word in ("sleeve", "cuff", "elbow")) or name in ("shoulder", "armpit"):
         return _on_sleeve(upper, name, sign)
     if name in ("neck", "neckline"):
         x, y = upper.surface.places[:, 0], upper.surface.places[:, 1]
@@ -92,7 +93,7 @@ def _level(worn: Worn, name: str, sign: int) -> float:
 
 
 def _lowest(piece: Piece) -> float:
-    return float((piece.surface.places[:, 2] - piece.inside[:, BOTTOM_EDGE])[piece.surface.mesh.part == Part.TRUNK][0])
+    return float((piece.surface.places[:, 2] - piece.inside[:, BOTTOM_EDGE])[~piece.surface.on_arm][0])
 
 
 def _highest(piece: Piece) -> float:
@@ -111,7 +112,7 @@ def _on_leg(piece: Piece, name: str, sign: int) -> Spot:
     height = piece.surface.chart.height
     level = {
         "waistband": piece.inside[:, TOP_EDGE],
-        "thigh outer": height - (HIP + _KNEE) / 2,
+        "thigh outer": height - (HIP + max(_KNEE, _lowest(piece))) / 2,
         "knee outer": height - _KNEE,
         "knee inner": height - _KNEE,
     }.get(name, piece.inside[:, BOTTOM_EDGE])
@@ -137,7 +138,11 @@ def _on_sleeve(piece: Piece, name: str, sign: int) -> Spot:
     cuff = float((way + piece.inside[:, CUFF_EDGE])[mine][0])
     start = _on_sleeve(piece, "shoulder" if outer > 0 else "armpit", sign)
     begin = float(way[start[1][0]])
-    level = cuff if "cuff" in name else (begin + cuff) / 2
+    level = {
+        "upper": (begin + min(cuff, _ELBOW)) / 2,
+        "elbow": _ELBOW,
+        "lower": (_ELBOW + cuff) / 2,
+    }.get(name.partition(" ")[0], cuff)
     return _crossing(
         piece, way - level, piece.surface.chart.front, prefer=outer * piece.surface.chart.out, allowed=mine
     )

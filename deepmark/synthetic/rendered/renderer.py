@@ -49,6 +49,9 @@ class Material:
     hem: float = 0.0
     """Metres between an edge and its stitches; 0 for none."""
 
+    closed: bool = False
+    """Whether nobody sees the inner side."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layer:
@@ -213,7 +216,10 @@ class _Mesh:
                 program[key].value = getattr(material, key)
         if name == "identity":
             program["number"].value = float(self._layer.number)
+        if material.closed and name != "shadow":
+            self._gl.enable(self._gl.CULL_FACE)
         array.render()
+        self._gl.disable(self._gl.CULL_FACE)
 
     def release(self) -> None:
         for one in (*self._arrays, self._vertices, self._triangles, self._texture):

@@ -16,10 +16,9 @@ from deepmark.synthetic.rendered.annotation import annotate
 from deepmark.synthetic.rendered.fabric import sample_fabric
 from deepmark.synthetic.rendered.figure import Figure, Person, load_figure
 from deepmark.synthetic.rendered.garment import (
-    DRESS,
-    SKIRT,
-    TOP,
-    TROUSERS,
+    DRESSES,
+    LOWERS,
+    TOPS,
     Design,
     Piece,
     Worn,
@@ -47,8 +46,8 @@ from deepmark.synthetic.scene import IMAGES_PER_PAIR, frame_beyond, frame_inside
 _PERSON, _FIRST_GARMENT = 1, 2
 """Numbers of layers."""
 
-_DRESSES, _TROUSERS, _TUCKED, _CROPPED = 0.36, 0.54, 0.4, 0.45
-"""Probabilities: of a dress; of trousers under a top, otherwise a skirt; that the top is tucked in; of a crop."""
+_DRESS, _TUCKED, _CROPPED = 0.42, 0.4, 0.45
+"""Probabilities: of a dress instead of two garments; that the top is tucked in; of a crop."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,10 +103,10 @@ def render_image(*, seed: int, split: str, index: int, grounds: tuple[Path, ...]
 
 def _outfit(rng: Generator, figure: Figure) -> list[Design]:
     """The garments, the innermost first."""
-    if rng.random() < _DRESSES:
-        return [sample_design(rng, figure, DRESS)]
-    lower = sample_design(rng, figure, TROUSERS if rng.random() < _TROUSERS else SKIRT)
-    top = sample_design(rng, figure, TOP)
+    if rng.random() < _DRESS:
+        return [sample_design(rng, figure, int(rng.choice(DRESSES)))]
+    lower = sample_design(rng, figure, int(rng.choice(LOWERS)))
+    top = sample_design(rng, figure, int(rng.choice(TOPS)))
     return [tucked(top, lower), lower] if rng.random() < _TUCKED else [lower, top]
 
 
@@ -164,7 +163,7 @@ def _light(rng: Generator) -> Light:
     azimuth, height = rng.uniform(-75, 75), rng.uniform(15, 70)
     a, h = np.radians(azimuth), np.radians(height)
     warm = rng.normal(0, 0.05)
-    strength, around = rng.uniform(0.35, 0.95), rng.uniform(0.3, 0.6)
+    strength, around = rng.uniform(0.45, 1.1), rng.uniform(0.33, 0.7)
     floor = rng.uniform(0.5, 0.9)
     return Light(
         towards=np.array([np.sin(a) * np.cos(h), -np.cos(a) * np.cos(h), np.sin(h)]),

@@ -58,6 +58,7 @@ vec2 turned(vec2 step) {
 }
 void main() {
     float margin = margin_of(inside);
+    if (!gl_FrontFacing && margin > 0.3) discard;  // far inside a garment
     float alpha = clamp(margin / max(fwidth(margin), 1e-6) + 0.5, 0.0, 1.0);
     if (alpha <= 0.0) discard;
     vec2 place = vec2(atan(around.y, around.x) * along.y, along.x);

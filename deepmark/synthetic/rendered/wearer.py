@@ -75,7 +75,7 @@ def skin_tint(figure: Figure) -> Float32[np.ndarray, "n 3"]:
     tint[face & (np.abs(z - 0.692) < 0.011) & (np.abs(x - 0.033) < 0.017)] = 0.35
     tint[face & (np.abs(z - 0.718) < 0.005) & (np.abs(x - 0.034) < 0.022)] = 0.4
     tint[face & (np.abs(z - 0.6255) < 0.009) & (x < 0.024)] = (0.85, 0.5, 0.5)
-    tint[(z < 0.03) & (z > -0.075) & ~figure.skin.on_arm] = 0.12
+    tint[(z < 0.06) & (z > -0.075) & ~figure.skin.on_arm] = 0.12
     return tint
 
 
@@ -119,13 +119,13 @@ def skin_layer(figure: Figure, person: Person, looks: Looks, worn: list[Worn], n
 def hair_layers(figure: Figure, person: Person, looks: Looks, number: int) -> list[Layer]:
     """Hair, cut before the face and at its length: close to the head, and hanging in strands over that."""
     layers = []
-    for surface, out in ((figure.skin, 0.006), (figure.hair, 0.004)):
+    for surface, out in ((figure.scalp, 0.006), (figure.hair, 0.004)):
         places = surface.places
-        end = max(looks.hair_end, _NAPE) if surface is figure.skin else looks.hair_end
+        end = max(looks.hair_end, _NAPE) if surface is figure.scalp else looks.hair_end
         inside = np.ones((len(places), 4))
         inside[:, 0] = np.maximum(places[:, 1] - _FACE, places[:, 2] - _HAIRLINE)
         inside[:, 1] = places[:, 2] - end
-        layers.append(_layer(surface, person, inside, number, looks.hair, out=out, gloss=0.1))
+        layers.append(_layer(surface, person, inside, number, looks.hair, out=out, gloss=0.1, closed=False))
     return layers
 
 
@@ -133,10 +133,10 @@ def shoe_layers(figure: Figure, person: Person, looks: Looks, number: int) -> li
     """Low shoes; nothing for bare feet."""
     if looks.shoes is None:
         return []
-    places = figure.lower.places
+    places = figure.feet.places
     inside = np.ones((len(places), 4))
     inside[:, 0] = _SHOE_TOP - places[:, 2] + 0.3 * (places[:, 1] + 0.02)
-    return [_layer(figure.lower, person, inside, number, looks.shoes, out=looks.sole, gloss=0.15)]
+    return [_layer(figure.feet, person, inside, number, looks.shoes, out=looks.sole, gloss=0.15)]
 
 
 def _layer(
@@ -149,6 +149,7 @@ def _layer(
     out: float = 0.0,
     gloss: float,
     tint: np.ndarray | None = None,
+    closed: bool = True,
 ) -> Layer:
     """A surface of one colour, `out` metres off the body."""
     mesh = surface.mesh
@@ -161,5 +162,5 @@ def _layer(
         number=number,
         vertices=vertices(surface, mesh.with_parts(posed), mesh.with_parts(normals), inside, tint),
         triangles=kept(mesh.triangles, inside),
-        material=Material(tile=np.full((4, 4, 3), color, np.uint8), gloss=gloss),
+        material=Material(tile=np.full((4, 4, 3), color, np.uint8), gloss=gloss, closed=closed),
     )
