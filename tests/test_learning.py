@@ -63,7 +63,7 @@ def learn_by_heart(workspace: Workspace, deepmark: Callable[..., Done], *, epoch
 @pytest.mark.system
 @pytest.mark.parametrize(
     ("vocabulary", "epochs", "figure"),
-    [(DEEPFASHION2, 9, "AP"), (SMALL, 9, "AP"), (MANY, 16, "AP50")],
+    [(DEEPFASHION2, 9, "AP"), (SMALL, 9, "AP"), (MANY, 20, "AP50")],
     ids=["DeepFashion2", "three", "forty"],
 )
 def test_eight_pictures_are_learnt_by_heart_by_the_real_commands(vocabulary, epochs, figure, tmp_path, deepmark):
