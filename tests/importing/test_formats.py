@@ -231,7 +231,7 @@ def test_nothing_is_written_where_a_split_would_be_empty_or_is_there(images, tmp
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"validation": 0.0}, "give shares between 0 and 1 that leave some images to train on"),
+        ({"validation": -0.1}, "give shares between 0 and 1 that leave some images to train on"),
         ({"validation": 0.6, "test": 0.5}, "--validation 0.6 --test 0.5: give shares"),
     ],
 )
