@@ -45,25 +45,25 @@ class Muon(torch.optim.AdamW):
             self.param_groups = everything
         for group in everything:
             if group.get("orthogonal"):
-                for weight in group["params"]:
-                    if weight.grad is not None:
-                        self._change(weight, weight.grad, group)
+                self._change(group)
         return loss
 
     @torch.no_grad()
-    def _change(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        state = self.state[weight]
-        if not state:
-            state.update(step=torch.zeros((), device=weight.device), momentum=torch.zeros_like(weight))
-        momentum = state["momentum"].lerp(gradient, 1 - MOMENTUM)
-        matrix = gradient.lerp(momentum, MOMENTUM).flatten(1)  # Nesterov's momentum
-        scale = group["lr"] * _ADAM_RMS * max(matrix.shape) ** 0.5
-        changed = weight * (1 - group["lr"] * group["weight_decay"])
-        changed.sub_(orthogonalized(matrix).view(weight.shape), alpha=scale)
-        apply = torch.as_tensor(getattr(self, "found_inf", 0) == 0, device=weight.device)
-        state["step"] += apply  # only because AdamW, which loads the state, expects it
-        for kept, new in ((state["momentum"], momentum), (weight, changed)):
-            torch.where(apply, new, kept, out=kept)
+    def _change(self, group: dict[str, Any]) -> None:
+        weights = [weight for weight in group["params"] if weight.grad is not None]
+        apply = torch.as_tensor(getattr(self, "found_inf", 0) == 0, device=group["params"][0].device).double()
+        new, kept = ((1 - MOMENTUM) * apply).float(), (1 - apply * (group["lr"] * group["weight_decay"])).float()
+        for weight in weights:
+            state = self.state[weight]
+            if not state:
+                state.update(step=torch.zeros((), device=weight.device), momentum=torch.zeros_like(weight))
+            state["step"] += apply  # only because AdamW, which loads the state, expects it
+            gradient = weight.grad.nan_to_num_(0, 0, 0)  # where one is not finite nothing is applied
+            momentum = state["momentum"].lerp_(gradient, new)
+            matrix = gradient.lerp(momentum, MOMENTUM).flatten(1)  # Nesterov's momentum
+            scale = group["lr"] * _ADAM_RMS * max(matrix.shape) ** 0.5
+            weight.mul_(kept)
+            weight.sub_(orthogonalized(matrix).mul_(apply).view(weight.shape), alpha=scale)
 
 
 def orthogonalized(matrix: Float[Tensor, "m n"]) -> Float[Tensor, "m n"]:
