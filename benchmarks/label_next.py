@@ -1,7 +1,7 @@
 """Which images to label next: AP against the number of labelled images, by the rule that chose them.
 
     python benchmarks/label_next.py runs/label_next [--start 200] [--pool 2000] [--validation 500] [--add 200]
-                                    [--rounds 2] [--more 2] [--first 500] [--steps 250] [--seeds 317 318 319]
+                                    [--rounds 1] [--more 2] [--first 500] [--steps 500] [--seeds 317 318 319]
                                     [--only RULE]
 
 Drawings whose categories are as rare as DeepFashion2's (`deepmark synth --statistics deepfashion2`) are the pool. With
@@ -50,20 +50,23 @@ METRICS = ("box_ap", "landmark_ap")
 
 
 class Labelled:
-    """The samples of a reader that are labelled so far."""
+    """The samples of a reader that are labelled so far, each again and again until there are `length`.
 
-    def __init__(self, reader: ShardReader, positions: list[int]) -> None:
-        self._reader, self._positions = reader, positions
+    So networks see equally many samples in one epoch, however many images are labelled.
+    """
+
+    def __init__(self, reader: ShardReader, positions: list[int], length: int) -> None:
+        self._reader, self._positions, self._length = reader, positions, length
         self.vocabulary = reader.vocabulary
 
     def __len__(self) -> int:
-        return len(self._positions)
+        return self._length
 
     def __getitem__(self, place: int) -> Any:
-        return self._reader[self._positions[place]]
+        return self._reader[self._positions[place % len(self._positions)]]
 
     def key(self, place: int) -> str:
-        return self._reader.key(self._positions[place])
+        return self._reader.key(self._positions[place % len(self._positions)])
 
 
 def drawings(folder: Path, options: argparse.Namespace) -> Workspace:
@@ -90,15 +93,14 @@ class Bench:
 
     def learnt(self, positions: list[int], seed: int, steps: int, init: Path | None = None) -> Predictor:
         """A network that has learnt these images, from the start values of the seed or the weights in a file."""
-        epochs = max(1, round(steps * BATCH / len(positions)))
-        changes = {"seed": seed, "epochs": epochs, "batch_size": BATCH, "validate_every": 0, "precision": "bf16"}
+        changes = {"seed": seed, "epochs": 1, "batch_size": BATCH, "validate_every": 0, "precision": "bf16"}
         train = self.params.train.model_copy(update=changes)
         detector = build_detector(self.params.model, self.train.vocabulary, seed=seed)
         if init is not None:
             detector.load_state_dict(load_network(init).state_dict())
         stepper = make_stepper(detector, build_optimizer(detector, train), train, ALONE)
         data = TrainData(
-            train=Labelled(self.train, positions),  # type: ignore[arg-type]
+            train=Labelled(self.train, positions, steps * BATCH),  # type: ignore[arg-type]
             validation=self.validation,
             canvas=self.params.model.input_size,
             augment=self.params.augment,
@@ -179,10 +181,10 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=2000, help="images to choose from")
     parser.add_argument("--validation", type=int, default=500)
     parser.add_argument("--add", type=int, default=200, help="images that a round adds")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--more", type=int, default=2, help="further rounds of random choice")
     parser.add_argument("--first", type=int, default=500, help="steps of the first network")
-    parser.add_argument("--steps", type=int, default=250, help="further steps of each round")
+    parser.add_argument("--steps", type=int, default=500, help="further steps of each round")
     parser.add_argument("--seeds", type=int, nargs="+", default=[317, 318, 319])
     parser.add_argument("--only", action="append", choices=[*RULES], help="may be given again; random is always there")
     options = parser.parse_args()
