@@ -22,9 +22,6 @@ from deepmark.types import Detections, ImageRecord
 from deepmark.vocabulary import Vocabulary
 from deepmark.workspace.layout import Workspace
 
-PREDICTED = "validation"
-"""The split that `deepmark predict` looks at."""
-
 Asked = dict[tuple[str, int], list[str]]
 """By split and image, why somebody is asked, in order of importance."""
 
@@ -45,41 +42,45 @@ def asked_by_audit(workspace: Workspace, limit: int) -> Asked:
 
 
 def asked_for_uncertainty(workspace: Workspace, limit: int) -> Asked:
-    """The images of the predicted split in which the model is least certain of what it detects.
+    """The images in which the model is least certain: of validation, and of train where held-out folds were predicted.
 
     Ranked by the number of mistakes that scores let expect: the sum over detections of min(score, 1 - score).
     """
+    files = _predictions_files(workspace)
+    require_file(files["validation"], f"deepmark predict --strategy {STRATEGIES[-1]}")
     decided = {(each.split, each.image_id) for each in read_corrections(workspace.corrections_file)}
     mistakes = {}
-    for each in read_predictions(_predictions_file(workspace))[0]:
-        scores = each.detections.scores[each.detections.scores >= FOUND_SCORE].astype(np.float64)
-        if (PREDICTED, each.image_id) not in decided:
-            mistakes[each.image_id] = float(np.minimum(scores, 1 - scores).sum())
-    ranked = sorted(mistakes, key=lambda image: (-mistakes[image], image))[:limit]
-    return {(PREDICTED, image): [f"The model expects {mistakes[image]:.1f} mistakes here."] for image in ranked}
+    for split, file in files.items():
+        for each in read_predictions(file)[0] if file.exists() else ():
+            scores = each.detections.scores[each.detections.scores >= FOUND_SCORE].astype(np.float64)
+            if (split, each.image_id) not in decided:
+                mistakes[split, each.image_id] = float(np.minimum(scores, 1 - scores).sum())
+    ranked = sorted(mistakes, key=lambda key: (-mistakes[key], key))[:limit]
+    return {key: [f"The model expects {mistakes[key]:.1f} mistakes here."] for key in ranked}
 
 
-def _predictions_file(workspace: Workspace) -> Path:
-    strategy = STRATEGIES[-1]
-    return require_file(workspace.predictions_file(strategy), f"deepmark predict --strategy {strategy}")
+def _predictions_files(workspace: Workspace) -> dict[str, Path]:
+    """By split, the detections of networks that have not learnt its images."""
+    files = {"validation": workspace.predictions_file(STRATEGIES[-1])}
+    return files | ({"train": workspace.held_out_file} if workspace.params.audit.folds else {})
 
 
 def make_tasks(workspace: Workspace, asked: Asked) -> list[LabelTask]:
-    """The tasks for these images, in their order; detections are shown where the split was predicted."""
+    """The tasks for these images, in their order; detections are shown where a network predicted the image."""
     records = _records(workspace, asked)
-    file = workspace.predictions_file(STRATEGIES[-1])
-    wanted = {image for split, image in asked if split == PREDICTED}
-    found = {}
-    if wanted and file.exists():
-        found = {each.image_id: each.detections for each in read_predictions(file)[0] if each.image_id in wanted}
+    found: dict[tuple[str, int], Detections] = {}
+    for split, file in _predictions_files(workspace).items():
+        wanted = {image for of, image in asked if of == split}
+        if wanted and file.exists():
+            rows, _ = read_predictions(file)
+            found |= {(split, each.image_id): each.detections for each in rows if each.image_id in wanted}
     corrections: dict[tuple[str, int], list[Correction]] = {}
     for each in read_corrections(workspace.corrections_file):
         corrections.setdefault((each.split, each.image_id), []).append(each)
     tasks = []
     for key, reasons in asked.items():
         record, vocabulary = records[key]
-        detections = found.get(record.id) if key[0] == PREDICTED else None
-        tasks.append(_task(workspace, key, record, vocabulary, corrections.get(key, []), detections, reasons))
+        tasks.append(_task(workspace, key, record, vocabulary, corrections.get(key, []), found.get(key), reasons))
     return tasks
 
 

@@ -1,6 +1,7 @@
 """Labels out to people and back: what nobody touched stays to the last digit, what somebody changed arrives."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from deepmark.data.predictions import write_predictions
 from deepmark.data.records import read_records
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
-from deepmark.labels.choose import make_tasks, raw_items
+from deepmark.labels.choose import asked_for_uncertainty, make_tasks, raw_items
 from deepmark.labels.coco_tasks import write_tasks
 from deepmark.labels.exchange import drop_corrections, import_answers
 from deepmark.schema import AskedFrom, LabelTool
@@ -119,6 +120,17 @@ def test_what_somebody_changed_is_in_the_records_and_all_else_is_as_before(asked
     assert [garment.box.tolist() for garment in records(asked)[IMAGE].garments] == [
         garment.box.tolist() for garment in after.garments
     ]
+
+
+def test_people_see_what_held_out_networks_detect_in_training_images(asked):
+    shutil.copyfile(asked.predictions_file("multiscale"), asked.held_out_file)
+    assert asked_for_uncertainty(asked, 9).keys() == {("validation", IMAGE)}
+
+    asked = set_params(asked, audit={"folds": 2})
+    chosen = asked_for_uncertainty(asked, 9)
+    assert chosen.keys() == {("train", IMAGE), ("validation", IMAGE)}
+    for task in make_tasks(asked, chosen):
+        assert len(task.detections) == 2
 
 
 def test_a_garment_that_somebody_took_away_is_gone(asked):
