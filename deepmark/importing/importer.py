@@ -27,7 +27,7 @@ from deepmark.images.file_kinds import JPEG
 from deepmark.importing.beside import check_addable, last_number, link_files
 from deepmark.importing.earlier import Imported, earlier_import, imported, write_csv, write_imported
 from deepmark.importing.labelled import LabelledGarment, LabelledImage, UnplacedLabel
-from deepmark.importing.split import SPLITS, group_of, group_pattern, split_of
+from deepmark.importing.split import SPLITS, group_of, group_pattern, pair_of, split_of
 from deepmark.schema import SUBSETS, Frame
 from deepmark.vocabulary import Vocabulary
 
@@ -60,6 +60,8 @@ class _Placed:
     image: LabelledImage
     number: int
     split: str
+    pair: int
+    """What the images of a product share; the number of an image in no group."""
 
     def file(self, folder: Path, kind: str, suffix: str) -> Path:
         return folder / self.split / kind / f"{self.number:06d}{suffix}"
@@ -193,7 +195,8 @@ def _numbered(
     for image in images:
         group = group_of(image.name, pattern)
         split = image.split or groups.get(group) or split_of(group, validation=shares.validation, test=shares.test)
-        taken.append(_Placed(image, known[image.name] if image.name in known else next(free), split))
+        number = known[image.name] if image.name in known else next(free)
+        taken.append(_Placed(image, number, split, number if group == image.name else pair_of(group)))
     return taken
 
 
@@ -270,7 +273,7 @@ def _place(images: Sequence[tuple[Path, int, tuple[int, int] | None, Path]]) -> 
 
 def _annotation(one: _Placed) -> dict[str, Any]:
     items = {f"item{place}": _item(garment) for place, garment in enumerate(one.image.garments, 1)}
-    return {"source": STANDINS["source"], "pair_id": one.number, **items}
+    return {"source": STANDINS["source"], "pair_id": one.pair, **items}
 
 
 def _item(garment: LabelledGarment) -> dict[str, Any]:

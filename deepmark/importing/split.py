@@ -21,6 +21,11 @@ def split_of(group: str, *, validation: float, test: float) -> str:
     return "validation" if share < test + validation else "train"
 
 
+def pair_of(group: str) -> int:
+    """The pair_id of the images of a group: below 2 ** 48, and the same whatever else is in the data."""
+    return int.from_bytes(hashlib.sha256(f"pair {group}".encode("utf-8", "surrogateescape")).digest()[:6])
+
+
 def group_pattern(text: str | None) -> re.Pattern[str] | None:
     """The expression of --group-by, whose first group names the group of an image.
 

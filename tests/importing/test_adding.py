@@ -1,5 +1,6 @@
 """Images put beside the data that is there: nothing of it changes, and products stay in their splits."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,11 @@ def test_a_product_stays_in_the_split_that_it_has(labelled, tmp_path):
     assert {name[:2] for _, name, split, _ in rows if split == "validation"} == measured
     assert {name[:2] for _, name, split, _ in rows if split == "train"}.isdisjoint(measured)
     assert len([row for row in rows if row[1][:2] in measured]) > len(measured)
+    pairs = {
+        (name[:2], json.loads((raw / split / "annos" / f"{int(number):06d}.json").read_text())["pair_id"])
+        for number, name, split, _ in rows
+    }
+    assert len(pairs) == len({product for product, _ in pairs}) == len({pair for _, pair in pairs})
 
 
 def test_what_cannot_be_added_is_told_and_the_data_stays(labelled, tmp_path):
