@@ -2,11 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_find_issues import RIGHT, VEST, detected_as
+from test_find_issues import RIGHT, VEST
 
 from deepmark.audit.issue_images import IllustratedIssue, Panel, label_panels
 from deepmark.audit.label_issue import LabelIssue
 from deepmark.audit.page import write_page
+from deepmark.types import Detections
 from deepmark.vocabulary import DEEPFASHION2
 
 BLACK = np.zeros((400, 400, 3), np.uint8)
@@ -15,6 +16,21 @@ BLACK = np.zeros((400, 400, 3), np.uint8)
 def make_issue(**facts) -> LabelIssue:
     known = {"split": "validation", "image_id": 1, "item": "item1", "category": "vest", "kind": "elsewhere"}
     return LabelIssue(**{**known, "score": 0.9, "reason": "because", **facts})
+
+
+def detected_as(*names: str) -> Detections:
+    """Confident detections of these categories, all in the place of the first vest."""
+    item = RIGHT[0].garments[0]
+    landmarks = np.zeros((len(names), 39, 2), np.float32)
+    landmarks[:, : VEST.landmarks] = item.landmarks[:, :2]
+    return Detections(
+        boxes=np.repeat(item.box[None], len(names), axis=0).astype(np.float32),
+        scores=np.full(len(names), 0.99, np.float32),
+        categories=np.array([DEEPFASHION2.by_name[name].index for name in names], np.int64),
+        landmarks=landmarks,
+        landmark_scores=np.zeros((len(names), 39), np.float32),
+        vocabulary=DEEPFASHION2,
+    )
 
 
 def panels(issue, detections=None):
