@@ -7,6 +7,7 @@ is what each further image costs, by the difference of two sizes, and the start 
 
     python benchmarks/scale.py
     python benchmarks/scale.py --evaluate 20000    # the memory of evaluate alone, at half as many images and at all
+    python benchmarks/scale.py --stages [--before TREE]    # whole stages: Ray, local processes, an earlier version
 
 The memory of evaluate is the peak of a process that does what `deepmark evaluate` does, from the files to the tables;
 "an image" is the difference of two sizes again.
@@ -19,14 +20,18 @@ import multiprocessing
 import os
 import resource
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow.parquet as pq
 from evaluate import make_pictures
 from scale_plain import MEGAPIXELS, MIB, plain_ingest, plain_shard
+from scale_stages import measure_stages
 from shards import draw, item
 
 from deepmark.compute.local import Local
@@ -74,14 +79,38 @@ def shard(folder: Path, workers: int) -> None:
     write_shards(records, folder / "raw", out, split="train", seed=1, target_mib=MIB, engine=Local(workers))
 
 
+class Cost(NamedTuple):
+    """What a process takes to do some work, that of its workers left out."""
+
+    seconds: float
+    """Of CPU, all threads together."""
+
+    encoding: float
+    """Of them, those of the thread that encodes Parquet, beside the others, where there is one."""
+
+    megabytes: float
+    """By which its memory grew."""
+
+
 def _measured(work: Callable[[Path, int], None], folder: Path, workers: int, answer: Connection) -> None:
+    encoding, write, main = 0.0, pq.ParquetWriter.write_table, threading.get_ident()
+
+    def timed(*args: Any, **options: Any) -> None:
+        nonlocal encoding
+        started = time.thread_time()
+        write(*args, **options)
+        if threading.get_ident() != main:
+            encoding += time.thread_time() - started
+
+    pq.ParquetWriter.write_table = timed
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     work(folder, workers)
-    answer.send((time.process_time() - start, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10))
+    seconds, peak = time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    answer.send(Cost(seconds, encoding, (peak - before) / 2**10))
 
 
-def measure(work: Callable[[Path, int], None], folder: Path, workers: int) -> tuple[float, float]:
-    """CPU seconds of a process that does the work, and by how many MB its memory grew; that of workers is not in it."""
+def measure(work: Callable[[Path, int], None], folder: Path, workers: int) -> Cost:
+    """What a process of its own takes to do the work."""
     context = multiprocessing.get_context("spawn")
     answer, other = context.Pipe(duplex=False)
     process = context.Process(target=_measured, args=(work, folder, workers, other))
@@ -119,7 +148,7 @@ def measure_evaluate(folder: Path, count: int, detections: int, resamples: int) 
         process = multiprocessing.get_context("spawn").Process(target=predicted, args=(place, part, detections))
         process.start()  # so that the memory of drawing is not counted
         process.join()
-        peaks.append(measure(evaluated, place, resamples)[1])
+        peaks.append(measure(evaluated, place, resamples).megabytes)
     each = (peaks[1] - peaks[0]) * 2**10 / (count - count // 2)
     print(
         f"evaluate, {detections} detections an image, {resamples} resamples: {each:.1f} KB an image; memory grew by "
@@ -138,6 +167,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=12_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where the files go, 160 KB a picture")
+    parser.add_argument("--stages", action="store_true", help="measure the commands of whole stages instead")
+    parser.add_argument("--before", type=Path, metavar="TREE", help="for --stages: the source of an earlier version")
     parser.add_argument("--evaluate", type=int, metavar="IMAGES", help="measure the memory of evaluate instead")
     parser.add_argument("--detections", type=int, default=81, help="in each image, for --evaluate")
     parser.add_argument("--resamples", type=int, default=10, help="for --evaluate; each takes a byte an image")
@@ -145,6 +176,10 @@ def main() -> None:
     if args.evaluate:
         with tempfile.TemporaryDirectory(dir=args.folder) as name:
             measure_evaluate(Path(name), args.evaluate, args.detections, args.resamples)
+        return
+    if args.stages:
+        with tempfile.TemporaryDirectory(dir=args.folder) as name:
+            measure_stages(Path(name), args.before, args.workers)
         return
     counts = args.pictures // 4, args.pictures
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
@@ -154,12 +189,15 @@ def main() -> None:
         for what, ways in (("ingest", (plain_ingest, ingest)), ("shard", (plain_shard, shard))):
             each = []
             for work in ways:
-                (less, _), (more, grown) = (measure(work, folder, args.workers) for folder in folders)
-                each.append((more - less) / (counts[1] - counts[0]))
+                less, more = (measure(work, folder, args.workers) for folder in folders)
+                images = counts[1] - counts[0]
+                each.append((more.seconds - less.seconds) / images)
+                encoding = (more.encoding - less.encoding) / images
                 who = "ours" if work is ways[1] else "plain"
                 print(
-                    f"{what:8}{who:8}{1e3 * each[-1]:.4f} ms an image, {less - each[-1] * counts[0]:.2f} s to start, "
-                    f"memory grew by {grown:,.0f} MB",
+                    f"{what:8}{who:8}{1e3 * each[-1]:.4f} ms an image, of which {1e3 * encoding:.4f} by the thread "
+                    f"that encodes Parquet; {less.seconds - each[-1] * counts[0]:.2f} s to start, memory grew by "
+                    f"{more.megabytes:,.0f} MB",
                     flush=True,
                 )
             print(f"{what:8}{each[0] / each[1]:.1f} times less", flush=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from object_storage import ObjectStorage, object_storage
+from object_storage import ObjectStorage, object_storage, s3_variables
 from trainings import EVERYTHING
 from workspaces import Done, copied, made_once, run, set_params
 
@@ -140,15 +140,6 @@ def endpoint() -> Iterator[ObjectStorage]:
 def s3(endpoint: ObjectStorage, monkeypatch: pytest.MonkeyPatch) -> ObjectStorage:
     """An S3 endpoint on loopback with an empty bucket, which the environment names."""
     endpoint.forget()
-    settings = {
-        "AWS_ENDPOINT_URL": endpoint.url,
-        "AWS_ACCESS_KEY_ID": "somebody",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": "/nowhere",
-        "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
-    }
-    for name, value in settings.items():
+    for name, value in s3_variables(endpoint.url).items():
         monkeypatch.setenv(name, value)
     return endpoint

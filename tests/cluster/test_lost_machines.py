@@ -5,7 +5,9 @@ pieces that are done; with the keep-alive settings that Ray has by itself it is 
 """
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,7 +21,8 @@ from pathlib import Path
 
 import pytest
 import stage_driver
-from cluster import Cluster, cluster
+from cluster import HEAD, Cluster, cluster
+from object_storage import BUCKET, s3_variables
 
 from deepmark.compute.local import Local
 from deepmark.synthetic import draw_dataset
@@ -33,6 +36,9 @@ LONGEST_PAUSE = 40
 """Seconds; with the keep-alive settings 22 were measured for a cut cable, and 13 for a kill."""
 
 LOST = "warning: lost machine-b (10.214.0.3): what ran there is done again on the 1 that remain.\n"
+
+S3_PORT = 5000
+"""Of the storage on the head's machine."""
 
 RAYS_OWN = {"RAY_grpc_client_keepalive_time_ms": "300000", "RAY_grpc_client_keepalive_timeout_ms": "120000"}
 """The keep-alive settings that Ray has by itself."""
@@ -83,7 +89,7 @@ def local_stages(folder: Path, workers: int) -> None:
 
 @pytest.fixture(scope="module")
 def three() -> Iterator[Cluster]:
-    with cluster() as started:
+    with cluster(**s3_variables(f"http://{HEAD}:{S3_PORT}")) as started:
         yield started
 
 
@@ -147,8 +153,9 @@ class Watched:
         return max(later - sooner for sooner, later in pairwise(times))
 
 
-def watched(three: Cluster, stage: str, folder: Path, **variables: str) -> Watched:
-    return Watched(three.driver("python", "-m", "stage_driver", "ray", 0, stage, folder, cwd=folder, **variables))
+def watched(three: Cluster, stage: str, folder: Path, *url: str, **variables: str) -> Watched:
+    words = "python", "-m", "stage_driver", "ray", 0, stage, folder, *url
+    return Watched(three.driver(*words, cwd=folder, **variables))
 
 
 def test_two_processes_here_write_the_bytes_of_one(raw, wanted, tmp_path):
@@ -204,6 +211,26 @@ def test_a_driver_that_is_killed_halfway_starts_again_over_what_it_left(three, i
     watched(three, stage, folder).end()
 
     assert digests(folder) == wanted
+
+
+def test_shards_at_a_url_are_those_of_one_process_and_never_partly_there(
+    three, b_comes_back, ingested, wanted, tmp_path
+):
+    stop = tmp_path / "stop"
+    watch = three.driver("python", "-m", "storage_watch", HEAD, S3_PORT, BUCKET, stop, cwd=tmp_path)
+    assert watch.stdout is not None
+    assert watch.stdout.readline() == "ready\n", watch.communicate()[1]
+    run = watched(three, "shard", copy_for("shard", ingested, tmp_path / "ray"), f"s3://{BUCKET}/shards/train")
+    run.until(0.3)
+    three.hold_a_piece(three.b)
+    three.b.kill()
+    run.end()
+    stop.touch()
+    seen = json.loads(watch.communicate(timeout=60)[0])
+
+    shards = {name: made for name, made in seen["sha256"].items() if not re.search(r"/\.plan$|\.tar\.json$", name)}
+    assert shards == {name: made for name, made in wanted.items() if name.startswith("shards/")}
+    assert {name: len(sizes) for name, sizes in seen["sizes"].items()} == dict.fromkeys(seen["sha256"], 1)
 
 
 def test_without_our_settings_of_keep_alive_a_cut_cable_stops_a_stage_for_longer(

@@ -18,6 +18,19 @@ Answer = Callable[[dict[str, Any], Callable[..., Any], Callable[..., Iterable[by
 """What is done to a request: its environment, where the answer starts, and who would have given a good one."""
 
 
+def s3_variables(url: str) -> dict[str, str]:
+    """The environment of a process that finds S3 at the URL, and nothing of who runs the tests."""
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "somebody",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": "/nowhere",
+        "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
+    }
+
+
 def refused(status: str, code: str) -> Answer:
     """An error as S3 words it: refused("503 Slow Down", "SlowDown")."""
 
