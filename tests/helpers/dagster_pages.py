@@ -17,7 +17,7 @@ from playwright.sync_api import Locator, Page, sync_playwright
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
-WIDE, TALL = {"width": 1500, "height": 900}, {"width": 1200, "height": 1000}
+WIDE, TALL = {"width": 2400, "height": 1400}, {"width": 1200, "height": 1000}
 
 _MENU_OF_SYMBOLS = """
 localStorage.setItem("dagster-nav-collapsed", "true")
