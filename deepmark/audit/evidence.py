@@ -14,7 +14,7 @@ from deepmark.audit.labels import Labels
 from deepmark.audit.mean_shape import MeanShape, align, fit_mean_shape
 from deepmark.audit.outlier_score import TypicalRange, log_evidence, typical_range
 from deepmark.geometry import box_areas
-from deepmark.shapes import Float, Int64
+from deepmark.shapes import Bool, Float, Int64
 from deepmark.types import Detections
 
 _SIDE_SPREAD = {"assumed_spread": 0.1, "min_spread": 0.015}
@@ -80,6 +80,9 @@ class Pairs:
     strength: Float[np.ndarray, " p"]
     """Score times overlap."""
 
+    same: Bool[np.ndarray, " p"]
+    """Whether the detection is of the label's category."""
+
     count: int
     """Labels."""
 
@@ -106,6 +109,7 @@ def pair_up(labels: Labels, sightings: Sightings) -> Pairs:
         sighting=sighting,
         overlap=overlap,
         strength=overlap * sightings.scores[sighting],
+        same=labels.category[label] == sightings.categories[sighting],
         count=len(labels),
     )
 
@@ -139,8 +143,7 @@ def norms_of(labels: Labels, sightings: Sightings) -> Norms:
     Source of the thresholds: Northcutt, Jiang and Chuang, "Confident Learning", 2021, section 3.1.
     """
     pairs = pair_up(labels, sightings)
-    same = labels.category[pairs.label] == sightings.categories[pairs.sighting]
-    own, which = pairs.best(same, pairs.strength)
+    own, which = pairs.best(pairs.same, pairs.strength)
     categories = labels.vocabulary.categories
     total = np.bincount(labels.category, own, len(categories))
     many = np.bincount(labels.category, minlength=len(categories))
@@ -156,9 +159,8 @@ def norms_of(labels: Labels, sightings: Sightings) -> Norms:
         points[category.index] = typical_range(np.concatenate([far, -far]), **_POINT_SPREAD)
     found = np.flatnonzero(which >= 0)
     return Norms(
-        thresholds=np.maximum(
-            (total + 5 * mean) / (many + 5), FAINT
-        ),  # five labels of the mean: rare categories have a threshold, too
+        # five labels of the mean: rare categories have a threshold, too
+        thresholds=np.maximum((total + 5 * mean) / (many + 5), FAINT),
         sides=typical_range(_sides(labels, found, sightings, which[found]), **_SIDE_SPREAD),
         points=points,
         shapes=shapes,
@@ -192,12 +194,10 @@ SIDES, MARGINS = 3, 7
 def features_of(labels: Labels, sightings: Sightings, norms: Norms) -> Float[np.ndarray, "n f"]:
     """The features of labels of a split, as they are or with faults planted into them."""
     pairs = pair_up(labels, sightings)
-    category = sightings.categories[pairs.sighting]
-    same = labels.category[pairs.label] == category
-    own, own_at = pairs.best(same, pairs.strength)
-    relative = pairs.strength / norms.thresholds[category]
-    other, _ = pairs.best(~same & (pairs.overlap >= 0.3), relative)
-    anything, at = pairs.best(np.ones(len(same), bool), pairs.strength)
+    own, own_at = pairs.best(pairs.same, pairs.strength)
+    relative = pairs.strength / norms.thresholds[sightings.categories[pairs.sighting]]
+    other, _ = pairs.best(~pairs.same & (pairs.overlap >= 0.3), relative)
+    anything, at = pairs.best(np.ones(len(pairs.same), bool), pairs.strength)
     sides, size = np.full(len(labels), _UNSEEN), np.zeros(len(labels))
     found = np.flatnonzero(at >= 0)
     deviations = norms.sides.deviations(_sides(labels, found, sightings, at[found]))
@@ -219,7 +219,7 @@ def features_of(labels: Labels, sightings: Sightings, norms: Norms) -> Float[np.
             margins,
             area,
             turned,
-            np.log(pairs.best(same, pairs.overlap)[0] + FAINT),
+            np.log(pairs.best(pairs.same, pairs.overlap)[0] + FAINT),
         ]
     )
 

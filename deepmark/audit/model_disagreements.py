@@ -122,9 +122,8 @@ class _Reasons:
     def __init__(self, labels: Labels, sightings: Sightings) -> None:
         self.labels, self.sightings = labels, sightings
         pairs = pair_up(labels, sightings)
-        same = labels.category[pairs.label] == sightings.categories[pairs.sighting]
-        self.own, self.own_at = pairs.best(same, pairs.strength)
-        self.other, self.other_at = pairs.best(~same, pairs.strength)
+        self.own, self.own_at = pairs.best(pairs.same, pairs.strength)
+        self.other, self.other_at = pairs.best(~pairs.same, pairs.strength)
 
     def issue(self, row: int, kind: str, score: float) -> LabelIssue:
         own, other = int(self.own_at[row]), int(self.other_at[row])

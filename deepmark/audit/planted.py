@@ -29,17 +29,8 @@ def take(labels: Labels, rows: Int64[np.ndarray, " n"]) -> Labels:
 
 def other_category(labels: Labels, donors: Labels, rng: Generator) -> Labels:
     """Each label with the category and the landmarks of a donor of another one, fitted into its box."""
-    differs = donors.category != labels.category
-    landmarks = _fitted(donors, labels.boxes)
-    return (
-        replace(
-            labels,
-            category=donors.category,
-            landmarks=landmarks,
-        )
-        if differs.all()
-        else take(replace(labels, category=donors.category, landmarks=landmarks), np.flatnonzero(differs))
-    )
+    changed = replace(labels, category=donors.category, landmarks=_fitted(donors, labels.boxes))
+    return take(changed, np.flatnonzero(donors.category != labels.category))
 
 
 def _fitted(donors: Labels, boxes: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n k 3"]:

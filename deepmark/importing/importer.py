@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -33,7 +34,6 @@ from deepmark.vocabulary import Vocabulary
 
 _CHUNK = 32
 """Images per task of a worker."""
-
 
 _THERE = "is in the data already"
 
@@ -96,7 +96,7 @@ def import_images(
     unplaced = [(one.name, one.reason) for one in found if isinstance(one, UnplacedLabel)]
     there = {row.image for row in earlier if add and row.split}
     chosen, aside = _chosen(images, there)
-    taken = _numbered(chosen, earlier, shares, after=last_number(raw), keep_groups=add)
+    taken = _numbered(chosen, earlier, shares, pattern, after=last_number(raw), keep_groups=add)
     with new_folder(raw.resolve()) as draft:
         if add:
             link_files(raw, draft)
@@ -184,12 +184,13 @@ def _numbered(
     images: Iterable[LabelledImage],
     earlier: Sequence[Imported],
     shares: SplitShares,
+    pattern: re.Pattern[str] | None,
     *,
     after: int,
     keep_groups: bool,
 ) -> list[_Placed]:
     """The images with their splits and numbers: the known ones, then those above all that were ever given."""
-    pattern, known, taken = group_pattern(shares.group_by), {row.image: row.number for row in earlier}, []
+    known, taken = {row.image: row.number for row in earlier}, list[_Placed]()
     free = count(max([after, *known.values()]) + 1)
     groups = {group_of(row.image, pattern): row.split for row in earlier if row.split and keep_groups}
     for image in images:

@@ -110,20 +110,19 @@ def _blossoms(rng: Generator, tile: Tile, ink: Color) -> None:
                 cv2.circle(tile, (int(center[0]) + x, int(center[1]) + y), radius, color, -1, cv2.LINE_AA)
 
 
-_PATTERNS: tuple[tuple[Callable[[Generator, Tile, Color], None], float], ...] = (
-    (_plain, 0.34),
-    (_melange, 0.14),
-    (_stripes, 0.16),
-    (_checks, 0.1),
-    (_dots, 0.09),
-    (_clouds, 0.07),
-    (_blossoms, 0.1),
-)
+PATTERNS: dict[str, Callable[[Generator, Tile, Color], None]] = {
+    "plain": _plain,
+    "melange": _melange,
+    "stripes": _stripes,
+    "checks": _checks,
+    "dots": _dots,
+    "clouds": _clouds,
+    "blossoms": _blossoms,
+}
+"""Each draws itself on a tile of the colour of the ground."""
 
-
-def draw_pattern(rng: Generator, tile: Tile, ink: Color, name: str) -> None:
-    """Draws plain, melange, stripes, checks, dots, clouds or blossoms on a tile of the colour of the ground."""
-    {pattern.__name__: pattern for pattern, _ in _PATTERNS}[f"_{name}"](rng, tile, ink)
+_SHARES = (0.34, 0.14, 0.16, 0.1, 0.09, 0.07, 0.1)
+"""Of clothes, in the order of the patterns."""
 
 
 def sample_texture(rng: Generator, *, strength: float = 1.0) -> Texture:
@@ -132,8 +131,7 @@ def sample_texture(rng: Generator, *, strength: float = 1.0) -> Texture:
     if strength < 1:
         ink = blend(ground, ink, strength)
     tile = np.full((TILE, TILE, 3), ground, np.uint8)
-    patterns, shares = zip(*_PATTERNS, strict=True)
-    patterns[rng.choice(len(patterns), p=shares)](rng, tile, ink)
+    list(PATTERNS.values())[rng.choice(len(PATTERNS), p=_SHARES)](rng, tile, ink)
     trim = ink if rng.random() < 0.4 else shaded(ground, 0.7)
     return Texture(tile=tile, trim=trim, seam=shaded(ground, 0.5))
 

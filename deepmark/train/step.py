@@ -169,7 +169,7 @@ class Stepper:
         names = {id(weight): name for name, weight in self.detector.named_parameters()}
         finite = pending.gradient_norms.isfinite().tolist()
         spoilt = [names[id(weight)] for weight, is_ok in zip(pending.weights, finite, strict=True) if not is_ok]
-        bad = [head for head in HEADS if any(f"heads.{head}." in name or f".{head}." in name for name in spoilt)]
+        bad = [head for head in HEADS if any(f".{head}." in name for name in spoilt)]
         return tuple(bad or ["backbone"] * bool(spoilt))
 
     @torch.no_grad()

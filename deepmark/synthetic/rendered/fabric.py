@@ -7,26 +7,15 @@ import numpy as np
 from numpy.random import Generator
 
 from deepmark.synthetic.rendered.renderer import Material
-from deepmark.synthetic.texture import TILE, Color, Tile, draw_pattern, hsv, pick_color, shaded
-
-_DRAWN = {
-    "plain": "plain",
-    "melange": "melange",
-    "stripe": "stripes",
-    "check": "checks",
-    "dots": "dots",
-    "blossoms": "blossoms",
-    "clouds": "clouds",
-}
-"""Fabrics whose tiles the drawn style has too, by their names there."""
+from deepmark.synthetic.texture import PATTERNS, TILE, Color, Tile, hsv, pick_color, shaded
 
 
 def sample_fabric(rng: Generator, shares: dict[str, float]) -> Material:
     """A fabric of one of these kinds."""
     kind = str(rng.choice(list(shares), p=list(shares.values())))
     tile = np.full((TILE, TILE, 3), pick_color(rng), np.uint8)
-    if kind in _DRAWN:
-        draw_pattern(rng, tile, pick_color(rng), _DRAWN[kind])
+    if kind in PATTERNS:
+        PATTERNS[kind](rng, tile, pick_color(rng))
     else:
         tile[:] = _dyed(rng, kind)
         _OWN[kind](rng, tile, pick_color(rng))

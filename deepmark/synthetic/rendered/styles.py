@@ -33,7 +33,7 @@ class Styles:
 
 
 TRAINING = Styles(
-    fabrics={"plain": 0.34, "melange": 0.14, "stripe": 0.16, "denim": 0.12, "blossoms": 0.12, "clouds": 0.12},
+    fabrics={"plain": 0.34, "melange": 0.14, "stripes": 0.16, "denim": 0.12, "blossoms": 0.12, "clouds": 0.12},
     grounds={"studio": 0.3, "room": 0.5, "gradient": 0.2},
     legs=(0.4, 0.25, 0.28, 0.07),
     arms=(0.5, 0.24, 0.14, 0.1, 0.02),
@@ -44,7 +44,7 @@ TRAINING = Styles(
 )
 
 HELD_OUT = Styles(
-    fabrics={"check": 0.3, "dots": 0.2, "knit": 0.25, "print": 0.25},
+    fabrics={"checks": 0.3, "dots": 0.2, "knit": 0.25, "print": 0.25},
     grounds={"street": 0.5, "clutter": 0.5},
     legs=(0.25, 0.25, 0.3, 0.2),
     arms=(0.3, 0.2, 0.2, 0.15, 0.15),
