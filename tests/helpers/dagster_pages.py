@@ -17,7 +17,7 @@ from playwright.sync_api import Locator, Page, sync_playwright
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
-WIDE, TALL = {"width": 2400, "height": 1400}, {"width": 1200, "height": 1000}
+WIDE, TALL = {"width": 1500, "height": 900}, {"width": 1200, "height": 1000}
 
 _MENU_OF_SYMBOLS = """
 localStorage.setItem("dagster-nav-collapsed", "true")
@@ -70,11 +70,18 @@ def open_graph(page: Page, names: Collection[str], made: Collection[str]) -> dic
     page.locator("foreignObject.group").first.wait_for()
     page.get_by_label("panel_show_right").click()  # the list of groups beside it
     page.keyboard.press("Alt+KeyE")
-    nodes = {name: page.locator("foreignObject", has_text=re.compile(f"^{name}$")) for name in {*names, *made}}
+    nodes = {name: page.locator("foreignObject", has_text=_shown(name)) for name in {*names, *made}}
     for name in made:
         nodes[name].locator("[style*=minimal-border]:not([style*=border-default])").wait_for()
     _await_stillness(page)
     return {name: place(nodes[name]) for name in names}
+
+
+def _shown(name: str) -> re.Pattern[str]:
+    """A name as the graph shows it: whole, or where it is long with an ellipsis for its middle."""
+    cuts = range(1, len(name))
+    shortened = [f"{name[:first]}…{name[last:]}" for first in cuts for last in cuts if first < last]
+    return re.compile(f"^({'|'.join([name, *shortened])})$")
 
 
 def open_plots(page: Page, asset: str) -> dict[str, list[float]]:
