@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from deepmark.cli import adapt as adapt_command
 from deepmark.cli import cluster as cluster_commands
 from deepmark.cli import coco as coco_commands
 from deepmark.cli import datasheet as datasheet_command
@@ -220,6 +221,7 @@ app.add_typer(vocabulary_commands.vocabulary, name="vocabulary")
 
 
 app.command()(detect_command.detect)
+app.command()(adapt_command.adapt)
 app.command()(measure_command.measure)
 app.command()(serve_command.serve)
 app.command()(export_command.export)

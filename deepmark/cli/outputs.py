@@ -56,6 +56,16 @@ def check_new_file(path: Path, option: str, holds: Format, *, inputs: Iterable[P
     _check_place(path, option, path.absolute().parent)
 
 
+def check_absent(path: Path, option: str, suffix: str) -> None:
+    """Raise DeepmarkError where a new file cannot be written, is there already, or has not this ending."""
+    if path.suffix != suffix:
+        raise DeepmarkError(f"{option} {path}: what is written is known by its ending. Name a file {suffix}.")
+    if os.path.lexists(path):
+        raise DeepmarkError(f"{option} {path}: is there already, and nothing is replaced. Name another file.")
+    _check_workspace(path, option)
+    _check_place(path, option, path.absolute().parent)
+
+
 def check_unedited(path: Path, option: str) -> None:
     """Raise DeepmarkError where somebody has changed a file since a command wrote it with a digest."""
     if path.exists() and path.stat().st_size and not is_intact(path):

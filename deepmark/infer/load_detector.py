@@ -81,7 +81,7 @@ def load_detector(
     """
     path = as_path(path, "load_detector: path")
     check_min_score(min_score)
-    device = best_device() if device is None else _checked_device(device)
+    device = best_device() if device is None else checked_device(device)
     network = load_network(path)
     params = predict or network.predict_params or PROFILE_PREDICT_PARAMS
     least = least_score(min_score, params.min_score)
@@ -89,7 +89,8 @@ def load_detector(
     return LoadedDetector(path, predictor, strategy)
 
 
-def _checked_device(device: torch.device | str) -> torch.device:
+def checked_device(device: torch.device | str) -> torch.device:
+    """The device of this name; raises DeepmarkError where this machine has none such."""
     try:
         checked = torch.device(device)
         torch.empty(0, device=checked)

@@ -26,7 +26,7 @@ from pipelines.code_location import build_definitions
 
 COMMANDS = typer.main.get_command(cli.app).commands
 NOT_STAGES = {"init", "synth", "compare", "detect", "demo", "import-checkpoint", "model", "score", "convert"}
-NOT_STAGES |= {"measure", "serve", "upgrade", "cluster", "vocabulary", "import", "label", "datasheet"}
+NOT_STAGES |= {"measure", "serve", "upgrade", "cluster", "vocabulary", "import", "label", "datasheet", "adapt"}
 RELEASE = {"register", "promote", "rollback", "models"}
 """What changes which model serves, and nothing in the workspace: no stage of dvc.yaml."""
 
