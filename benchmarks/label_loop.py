@@ -16,7 +16,6 @@ import argparse
 import json
 import os
 import pickle
-import subprocess
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,13 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from label_faults import Fault, Key, Split, corrected, faults_seen, read_split, spoil, write_split
 from label_loop_table import found_table, loop_table
-from recipes import put
-from ruamel.yaml import YAML
+from light_trainings import MEASURE, Changes, aps, light_params, run, shard, workspace_after
 
-from deepmark import stages
 from deepmark.audit.label_issue import LIKELY, read_issues
 from deepmark.compute.local import Local
 from deepmark.data.corrections import item_text
@@ -44,21 +40,11 @@ from deepmark.labels.task import LabelTask
 from deepmark.schema import SPLITS
 from deepmark.synthetic import draw_dataset
 from deepmark.vocabulary import DEEPFASHION2
-from deepmark.workspace.environment import child_environment, tool
-from deepmark.workspace.init import init_workspace, profile_file
+from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
 
 SHARE = 0.1
 WHEN = "2026-01-01T12:00:00Z"
-
-
-def run(root: Path, *commands: str) -> None:
-    env = child_environment() | {"OMP_NUM_THREADS": "1", "DEEPMARK_LOADER_THREADS": "1"}
-    env.pop("MLFLOW_TRACKING_URI", None)
-    with (root / "log.txt").open("ab") as log:
-        for command in commands:
-            words = [tool("deepmark"), *command.split()]
-            subprocess.run(words, cwd=root, env=env, stdout=log, stderr=log, check=True)
 
 
 @dataclass(frozen=True)
@@ -76,7 +62,7 @@ class Loop:
         if not all(data.shards(split).is_dir() for split in SPLITS):
             counts = {"train": options.train, "validation": options.validation}
             draw_dataset(data.raw, **counts, seed=self.seed, engine=Local(1))
-            self._prepare(data)
+            shard(data, *SPLITS)
         return data
 
     @cached_property
@@ -93,51 +79,26 @@ class Loop:
                 faults += spoil(splits[name], share=SHARE, rng=rng)
                 write_split(data.raw, splits[name], clean.raw / name / "image")
             kept.write_bytes(pickle.dumps((splits, faults)))
-        self._prepare(data)
+        shard(data, *SPLITS)
         return data, *pickle.loads(kept.read_bytes())
-
-    def _prepare(self, data: Workspace) -> None:
-        for split in SPLITS:
-            if not data.shards(split).is_dir():
-                stages.ingest(data, split=split)
-                stages.shard(data, split=split)
 
     def params(self) -> Any:
         """The profile `modern` in this budget, without any choice by the validation labels."""
-        values, options = YAML().load(profile_file("modern").read_text("utf-8")), self.options
-        train = {"seed": self.seed, "init": None, "epochs": options.epochs, "batch_size": 16, "precision": "bf16"}
-        train |= {"learning_rate": 1.0e-2, "warmup": 0.15, "ema": 0.998, "evaluate_every": 0, "validate_every": 0}
-        model = {"backbone": "mobile", "input_size": list(options.size)}
-        audit = {"folds": options.folds, "faulty_share": options.faulty_share, "pictures": 0}
-        changes = {"model": model, "train": train, "audit": audit}
-        put(values, changes | {"compute": {"train_processes": 1}, "evaluate": {"resamples": 0}})
-        return values
+        options = self.options
+        changes: Changes = {
+            "train": {"precision": "bf16", "validate_every": 0},
+            "audit": {"folds": options.folds, "faulty_share": options.faulty_share, "pictures": 0},
+            "evaluate": {"resamples": 0},
+        }
+        return light_params(changes, seed=self.seed, epochs=options.epochs, size=options.size)
 
     def workspace(self, name: str, data: Workspace, *commands: str, model: Path | None = None) -> Workspace:
-        """A workspace on this data after these commands; each is done again only where its params.yaml was another."""
-        root = self.folder / name
-        (root / "data").mkdir(parents=True, exist_ok=True)
-        links = {root / f"data/{part}": data.root / "data" / part for part in ("raw", "records", "shards")}
-        links |= {} if model is None else {root / "data/checkpoint": model.parent}
-        for link, target in links.items():
-            if not link.is_symlink():
-                link.symlink_to(target)
-        params, done = root / "params.yaml", root / "done.txt"
-        YAML().dump(self.params(), params)
-        known = done.read_text("utf-8").splitlines() if done.is_file() else []
-        stamp = file_sha256(params)
-        for command in commands:
-            if f"{stamp} {command}" not in known:
-                run(root, command)
-                with done.open("a") as file:
-                    file.write(f"{stamp} {command}\n")
-        return Workspace(root)
+        """A workspace of this seed on this data after these commands."""
+        return workspace_after(self.folder / name, data, self.params(), *commands, model=model)
 
     def ap(self, name: str, trained: Workspace) -> dict[str, float]:
         """The APs of a network on the validation drawings with their right labels."""
-        measure = "predict --strategy nms", "evaluate --strategy nms"
-        made = self.workspace(f"{name}-figures", self.clean, *measure, model=trained.model_file)
-        table = pd.read_csv(made.table_file("nms")).set_index(["metric", "scope"])["value"]
+        table = aps(self.workspace(f"{name}-figures", self.clean, *MEASURE, model=trained.model_file))
         return {metric: float(table[metric, "all"]) for metric in ("box_ap", "landmark_ap")}
 
     @cached_property
@@ -178,7 +139,7 @@ class Loop:
         chosen = [one for one in faults if (one.split, one.image_id, one.item) in found]
         if chosen and not data.corrections_file.is_file():
             import_answers(data, answers(data.root, splits, chosen))
-        self._prepare(data)
+        shard(data, *SPLITS)
         return {"faults": len(chosen), **self.ap(name, self.workspace(name, data, "train"))}
 
     def figures(self) -> dict[str, Any]:

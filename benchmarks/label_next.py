@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from label_next_rules import RULES, Known
 from label_next_table import label_next_table
+from light_trainings import shard
 from recipes import RARE
 
-from deepmark import stages
 from deepmark.data.shards.reader import ShardReader
 from deepmark.eval.metric.evaluate import evaluate
 from deepmark.files import write_json
@@ -75,9 +75,7 @@ def drawings(folder: Path, options: argparse.Namespace) -> Workspace:
     if not all(data.shards(split).is_dir() for split in SPLITS):
         counts = {"train": options.start + options.pool, "validation": options.validation}
         draw_dataset(data.raw, **counts, seed=1, statistics=Statistics.DEEPFASHION2)
-        for split in SPLITS:
-            stages.ingest(data, split=split)
-            stages.shard(data, split=split)
+        shard(data, *SPLITS)
     return data
 
 

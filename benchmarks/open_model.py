@@ -21,24 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import simplejpeg
-from recipes import Changes, put, run
-from ruamel.yaml import YAML
+from light_trainings import FIRST_SEED, MEASURE, Changes, aps, light_params, make_worse, shard, slug, workspace_after
 
-from deepmark import stages
-from deepmark.data.degrade import degrade
 from deepmark.files import new_folder, write_json
-from deepmark.params import load_params
 from deepmark.synthetic import draw_dataset
 from deepmark.synthetic.rendered.dataset import render_dataset
 from deepmark.synthetic.rendered.garment import CATEGORIES
-from deepmark.workspace.init import init_workspace, profile_file
+from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
-
-FIRST_SEED = 317
-WORSE = {"white_balance": 0.3, "blur": 4.0, "noise": 15.0, "jpeg": 85}
-"""How images are made worse: `augment`'s switches, blur in pixels of the image."""
 
 PHOTOGRAPHIC: Changes = {"augment": {"white_balance": 0.2, "blur": 1.0, "noise": 10.0, "jpeg": 70}}
 
@@ -98,8 +88,6 @@ class Bench:
         """Shards of drawn and rendered images, `share` of them rendered; those to validate on choose nothing."""
         data = init_workspace(self.folder / f"train-{share:g}", "demo")
         for split, count in self.counts.items():
-            if data.shards(split).is_dir():
-                continue
             if not (data.raw / split).is_dir():
                 rendered = round(share * count)
                 with new_folder(data.raw / split) as draft:
@@ -107,87 +95,41 @@ class Bench:
                         source = self.folder / kind / split
                         names = sorted(file.stem for file in (source / "annos").iterdir())[:number]
                         _link(source, names, draft, number=_count(draft))
-            stages.ingest(data, split=split)
-            stages.shard(data, split=split)
+            shard(data, split)
         return data
 
     def test_set(self, name: str) -> Workspace:
         """Shards of validation images."""
         kind, _, worse = name.partition(", ")
         data = init_workspace(self.folder / f"test-{name.replace(', ', '-')}", "demo")
-        if not data.shards("validation").is_dir():
-            source = self.folder / ("rendered" if kind == "3d" else "drawn") / "validation"
-            if not (data.raw / "validation").is_dir():
-                with new_folder(data.raw / "validation") as draft:
-                    _link(source, [file.stem for file in sorted((source / "annos").iterdir())], draft)
-                    if worse:
-                        _spoil(draft / "image", data.params.augment.model_copy(update=WORSE))
-            stages.ingest(data, split="validation")
-            stages.shard(data, split="validation")
+        source = self.folder / ("rendered" if kind == "3d" else "drawn") / "validation"
+        if not (data.raw / "validation").is_dir():
+            with new_folder(data.raw / "validation") as draft:
+                shutil.copytree(source / "annos", draft / "annos", copy_function=os.link)
+                if worse:
+                    make_worse(source / "image", draft / "image", data.params.augment)
+                else:
+                    shutil.copytree(source / "image", draft / "image", copy_function=os.link)
+        shard(data, "validation")
         return data
 
     def params(self, changes: Changes, seed: int) -> Any:
         """The profile `modern` in this budget, with the changes of the row."""
-        values = YAML().load(profile_file("modern").read_text("utf-8"))
-        budget: Changes = {
-            "model": {"backbone": "mobile", "input_size": list(self.options.size)},
-            "train": {
-                "seed": seed,
-                "init": None,
-                "epochs": self.options.epochs,
-                "batch_size": 16,
-                "precision": "fp32",
-                "learning_rate": 1.0e-2,
-                "warmup": 0.15,
-                "ema": 0.998,
-                "evaluate_every": 0,
-            },
-            "compute": {"train_processes": 1},
-            "evaluate": {"resamples": self.options.resamples},
-        }
-        put(values, budget)
-        put(values, changes)
-        return values
+        options = self.options
+        budget: Changes = {"evaluate": {"resamples": options.resamples}}
+        return light_params(budget, changes, seed=seed, epochs=options.epochs, size=options.size)
 
     def figures(self, name: str, seed: int) -> dict[str, Any]:
         """What came out of a row with one seed; nothing is done again."""
         share, changes = ROWS[name]
-        slug = "".join(letter if letter.isalnum() else "-" for letter in f"{name} {seed}")
         values = self.params(changes, seed)
-        trained = self._workspace(f"row-{slug}", self.training_set(share), values, "train")
+        trained = workspace_after(self.folder / slug("row", name, seed), self.training_set(share), values, "train")
         found: dict[str, Any] = {"seconds": json.loads(trained.train_metrics_file.read_text("utf-8"))["seconds"]}
         for test in TESTS:
-            measured = self._workspace(
-                f"on-{slug}-{test.replace(', ', '-')}",
-                self.test_set(test),
-                values,
-                "predict --strategy nms",
-                "evaluate --strategy nms",
-                model=trained.model_file,
-            )
-            table = pd.read_csv(measured.table_file("nms")).set_index(["metric", "scope"])["value"]
+            folder = self.folder / slug("on", name, seed, test)
+            table = aps(workspace_after(folder, self.test_set(test), values, *MEASURE, model=trained.model_file))
             found[test] = {metric: float(table[metric, "all"]) for metric in METRICS}
         return found
-
-    def _workspace(
-        self, name: str, data: Workspace, values: Any, *commands: str, model: Path | None = None
-    ) -> Workspace:
-        """A workspace on this data after these commands; done again only where its params.yaml was another."""
-        root = self.folder / name
-        (root / "data").mkdir(parents=True, exist_ok=True)
-        for part in ("raw", "records", "shards"):
-            if not (root / "data" / part).is_symlink():
-                (root / "data" / part).symlink_to(data.root / "data" / part)
-        if model is not None and not (root / "data/checkpoint").is_symlink():
-            (root / "data/checkpoint").symlink_to(model.parent)
-        shutil.copyfile(data.root / "dvc.yaml", root / "dvc.yaml")
-        done, params = root / "done.yaml", root / "params.yaml"
-        YAML().dump(values, params)
-        load_params(params)
-        if not done.is_file() or done.read_bytes() != params.read_bytes():
-            run(root, *commands)
-            shutil.copyfile(params, done)
-        return Workspace(root)
 
 
 def _count(folder: Path) -> int:
@@ -200,14 +142,6 @@ def _link(source: Path, names: list[str], goal: Path, *, number: int = 0) -> Non
         (goal / folder).mkdir(parents=True, exist_ok=True)
         for place, name in enumerate(names, number + 1):
             (goal / folder / f"{place:06d}.{suffix}").hardlink_to(source / folder / f"{name}.{suffix}")
-
-
-def _spoil(folder: Path, augment: Any) -> None:
-    """Make every image of a folder worse, each by its own number."""
-    for number, file in enumerate(sorted(folder.iterdir())):
-        image = degrade(simplejpeg.decode_jpeg(file.read_bytes()), augment, np.random.default_rng(number))
-        file.unlink()  # a link
-        file.write_bytes(simplejpeg.encode_jpeg(image, quality=95))
 
 
 def table(found: dict[str, list[dict]]) -> str:

@@ -2,6 +2,7 @@
 
     python benchmarks/recipes.py runs/recipes [--train 3000] [--validation 1000] [--epochs 6] [--seeds 3] [--jobs 1]
                                               [--only NAME] [--size 128 96] [--resamples 1000]
+                                              [--precision fp32]
 
 Every row trains the light network on the same drawings for the same number of steps, from the start values of its seed,
 in one process of one thread, and is measured by the stages `predict --strategy nms` and `evaluate`, on the validation
@@ -17,7 +18,6 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,26 +26,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import simplejpeg
+from light_trainings import FIRST_SEED, MEASURE, Changes, aps, light_params, make_worse, shard, slug, workspace_after
 from recipe_table import recipe_table
-from ruamel.yaml import YAML
 
-from deepmark import stages
-from deepmark.data.degrade import degrade
 from deepmark.eval.metric.metrics_file import read_metrics
 from deepmark.files import new_folder, write_json
-from deepmark.params import load_params
 from deepmark.schema import SPLITS, Statistics
 from deepmark.synthetic import draw_dataset
-from deepmark.workspace.environment import child_environment, tool
-from deepmark.workspace.init import init_workspace, profile_file
+from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
 
-Changes = dict[str, dict[str, Any]]
-FIRST_SEED = 317
 RARE = ("category:short sleeve outwear", "category:sling")
-WORSE = {"white_balance": 0.3, "blur": 4.0, "noise": 15.0, "jpeg": 85}
-"""How validation images are made worse: `augment`'s switches, blur in pixels of the drawings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,22 +98,6 @@ def base_of(row: Row) -> str:
     return "modern" if row.statistics is Statistics.EVEN else "modern, items as released"
 
 
-def put(values: Any, changes: Any) -> None:
-    for name, change in changes.items():
-        if isinstance(change, dict):
-            put(values[name], change)
-        else:
-            values[name] = change
-
-
-def run(root: Path, *commands: str) -> None:
-    env = child_environment() | {"OMP_NUM_THREADS": "1", "DEEPMARK_LOADER_THREADS": "1"}
-    with (root / "log.txt").open("ab") as log:
-        for command in commands:
-            words = [tool("deepmark"), *command.split()]
-            subprocess.run(words, cwd=root, env=env, stdout=log, stderr=log, check=True)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Bench:
     """The data, and how rows are trained on it."""
@@ -136,109 +111,60 @@ class Bench:
         counts = {"train": options.train, "validation": options.validation}
         if not all(data.shards(split).is_dir() for split in SPLITS):
             draw_dataset(data.raw, **counts, seed=1, statistics=statistics)
-            self._shard(data, *SPLITS)
+            shard(data, *SPLITS)
         return data
 
     def worse(self, statistics: Statistics) -> Workspace:
         """The validation drawings with these statistics, made worse."""
         plain = self.data(statistics)
         worse = init_workspace(self.folder / f"worse-{statistics}", "demo")
-        augment = plain.params.augment.model_copy(update=WORSE)
         if not (worse.raw / "validation").is_dir():
             with new_folder(worse.raw / "validation") as draft:
                 shutil.copytree(plain.raw / "validation/annos", draft / "annos")
-                (draft / "image").mkdir()
-                for number, file in enumerate(sorted((plain.raw / "validation/image").iterdir())):
-                    image = degrade(simplejpeg.decode_jpeg(file.read_bytes()), augment, np.random.default_rng(number))
-                    (draft / "image" / file.name).write_bytes(simplejpeg.encode_jpeg(image, quality=95))
-        self._shard(worse, "validation")
+                make_worse(plain.raw / "validation/image", draft / "image", plain.params.augment)
+        shard(worse, "validation")
         return worse
-
-    def _shard(self, data: Workspace, *splits: str) -> None:
-        for split in splits:
-            if not data.shards(split).is_dir():
-                stages.ingest(data, split=split)
-                stages.shard(data, split=split)
 
     def params(self, row: Row, seed: int, teacher: Path | None = None) -> Any:
         """The profile `modern` in this budget, with the changes of the row."""
-        values = YAML().load(profile_file("modern").read_text("utf-8"))
-        budget: Changes = {
-            "model": {"backbone": "mobile", "input_size": list(self.options.size)},
-            "train": {
-                "seed": seed,
-                "init": None,
-                "epochs": self.options.epochs,
-                "batch_size": 16,
-                "precision": "fp32",
-                "learning_rate": 1.0e-2,
-                "warmup": 0.15,
-                "ema": 0.998,
-                "evaluate_every": 0,
-            },
-            "compute": {"train_processes": 1},
-            "evaluate": {"resamples": self.options.resamples},
-        }
-        put(values, budget)
-        put(values, row.changes)
-        if teacher is not None:
-            put(values, {"train": {"teacher": str(teacher)}})
-        return values
+        options = self.options
+        budget: Changes = {"evaluate": {"resamples": options.resamples}}
+        taught: Changes = {"train": {"teacher": str(teacher)}} if teacher else {}
+        recipe: Changes = {"train": {"precision": options.precision}}
+        return light_params(budget, recipe, row.changes, taught, seed=seed, epochs=options.epochs, size=options.size)
 
     def teacher(self) -> Workspace:
         """A DLA-34 with plain convolutions, trained on the same drawings by the same recipe."""
         recipe = Row(changes={"model": {"backbone": "dla34", "deformable": False}})
-        return self._workspace("teacher", self.data(Statistics.EVEN), self.params(recipe, FIRST_SEED), "train")
-
-    def _workspace(
-        self, name: str, data: Workspace, values: Any, *commands: str, model: Path | None = None
-    ) -> Workspace:
-        """A workspace on this data after these commands; done again only where its params.yaml was another."""
-        root = self.folder / name
-        (root / "data").mkdir(parents=True, exist_ok=True)
-        for part in ("raw", "records", "shards"):
-            if not (root / "data" / part).is_symlink():
-                (root / "data" / part).symlink_to(data.root / "data" / part)
-        if model is not None and not (root / "data/checkpoint").is_symlink():
-            (root / "data/checkpoint").symlink_to(model.parent)
-        shutil.copyfile(data.root / "dvc.yaml", root / "dvc.yaml")
-        done, params = root / "done.yaml", root / "params.yaml"
-        YAML().dump(values, params)
-        load_params(params)
-        if not done.is_file() or done.read_bytes() != params.read_bytes():
-            run(root, *commands)
-            shutil.copyfile(params, done)
-        return Workspace(root)
+        return workspace_after(
+            self.folder / "teacher", self.data(Statistics.EVEN), self.params(recipe, FIRST_SEED), "train"
+        )
 
     def figures(self, name: str, row: Row, seed: int) -> dict[str, Any]:
         """What came out of a row with one seed; nothing is done again."""
-        slug = "".join(letter if letter.isalnum() else "-" for letter in f"{name} {seed}")
         teacher = self.teacher() if row.teacher else None
         values = self.params(row, seed, teacher.model_file if teacher else None)
-        measure = "predict --strategy nms", "evaluate --strategy nms"
         data = self.data(row.statistics)
+        folder, worse_folder = (self.folder / slug(kind, name, seed) for kind in ("row", "worse"))
         if row.changes.keys() == {"predict"}:
-            base = self._workspace(self._base(seed), data, self.params(Row(), seed), "train", *measure)
-            model = base.model_file
-            own = self._workspace(f"row-{slug}", data, values, *measure, model=model)
+            base = self.folder / slug("row", "modern", seed)
+            model = workspace_after(base, data, self.params(Row(), seed), "train", *MEASURE).model_file
+            own = workspace_after(folder, data, values, *MEASURE, model=model)
             seconds = 0.0
         else:
-            own = self._workspace(f"row-{slug}", data, values, "train", *measure)
+            own = workspace_after(folder, data, values, "train", *MEASURE)
             model = own.model_file
             seconds = json.loads(own.train_metrics_file.read_text("utf-8"))["seconds"]
-        worse = self._workspace(f"worse-{slug}", self.worse(row.statistics), values, *measure, model=model)
+        worse = workspace_after(worse_folder, self.worse(row.statistics), values, *MEASURE, model=model)
         taught = json.loads(teacher.train_metrics_file.read_text("utf-8"))["seconds"] if teacher else 0.0
         found = {"seconds": seconds, "teacher_seconds": taught, "ms": _metrics(own)["ms"]["total"]}
         for key, workspace in (("plain", own), ("worse", worse)):
-            table = pd.read_csv(workspace.table_file("nms")).set_index(["metric", "scope"])["value"]
+            table = aps(workspace)
             found[key] = {metric: float(table[metric, "all"]) for metric in ("box_ap", "box_ap75", "landmark_ap")}
             found[key]["rare"] = float(np.nanmean([table["box_ap", scope] for scope in RARE]))
             resamples = pd.read_csv(workspace.resamples_file("nms"))
             found[key]["resamples"] = {name: resamples[name].tolist() for name in ("box_ap", "landmark_ap")}
         return found
-
-    def _base(self, seed: int) -> str:
-        return f"row-modern-{seed}"
 
 
 def _metrics(workspace: Workspace) -> dict[str, Any]:
@@ -253,25 +179,29 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--size", type=int, nargs=2, default=(128, 96), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--resamples", type=int, default=1000, help="of the images, for the intervals")
-    parser.add_argument("--jobs", type=int, default=1, help="seeds at once")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
     parser.add_argument("--only", action="append", help="rows whose name holds this; may be given again")
     options = parser.parse_args()
     folder = options.folder.resolve() / f"{options.train}-{options.validation}"
     bench, known = Bench(folder=folder, options=options), rows(*options.size)
     wanted = [name for name in known if not options.only or any(word in name for word in options.only)]
-    wanted = [*dict.fromkeys(base_of(known[name]) for name in wanted), *wanted]
+    wanted = list(dict.fromkeys([*(base_of(known[name]) for name in wanted), *wanted]))
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
     found: dict[str, list[dict]] = {}
     for statistics in {known[name].statistics for name in wanted}:
         bench.worse(statistics)
     if any(known[name].teacher for name in wanted):
         bench.teacher()
+    bases = [name for name in wanted if base_of(known[name]) == name]
     with ThreadPoolExecutor(options.jobs) as pool:
-        for name in dict.fromkeys(wanted):
-            found[name] = list(pool.map(lambda seed, name=name: bench.figures(name, known[name], seed), seeds))
-            print(f"{name}: done", file=sys.stderr, flush=True)
-            write_json(bench.folder / "figures.json", found)
+        for names in (bases, [name for name in wanted if name not in bases]):  # rows of `predict` need a base's network
+            waiting = {name: [pool.submit(bench.figures, name, known[name], seed) for seed in seeds] for name in names}
+            for name, figures in waiting.items():
+                found[name] = [one.result() for one in figures]
+                print(f"{name}: done", file=sys.stderr, flush=True)
+                write_json(bench.folder / "figures.json", found)
     print(recipe_table(found, {name: base_of(known[name]) for name in found}))
 
 

@@ -6,6 +6,7 @@ DVC; so seconds hold the start of Python, of workers, and of Ray's.
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -65,7 +66,7 @@ class Way:
         yaml, file = YAML(), self.workspace / "params.yaml"
         values: Any = yaml.load(file.read_text("utf-8"))
         values["model"]["input_size"], values["shard"]["target_mib"] = [64, 64], 4
-        values["train"] |= {"epochs": 1, "batch_size": 32, "evaluate_every": 0}
+        values["train"] |= {"epochs": 1, "batch_size": 32, "evaluate_every": 0, "optimizer": "adamw"}
         if "compute" in values:
             values["compute"] |= {"engine": self.engine, "workers": cores, "train_processes": cores}
         else:
@@ -118,3 +119,6 @@ def measure_stages(folder: Path, before: Path | None, cores: int) -> None:
             print(line, flush=True)
             digests = {way.made(stage) for way in ways if way.tree == HERE}
             assert len(digests) == 1 or stage == "audit", f"{stage}: the engines made other bytes"
+            if stage == "train":  # so that predictions name the same run of MLflow
+                for name in ("training.json", "model.safetensors"):
+                    shutil.copyfile(*(folder / way / "data/checkpoint" / name for way in ("local", "ray")))
