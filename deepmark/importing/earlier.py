@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deepmark.data.ingest.ingest import VOCABULARY_FILE
 from deepmark.errors import DeepmarkError
-from deepmark.files import file_sha256
+from deepmark.files import file_sha256, new_file
 from deepmark.importing.split import SPLITS
 
 LIST = "imported.csv"
@@ -35,7 +35,13 @@ class Imported:
 _COLUMNS = tuple(field.name for field in fields(Imported))
 
 
-def write_csv(path: Path, columns: Iterable[str], rows: Iterable[tuple[object, ...]]) -> None:
+def write_set_aside(file: Path, rows: Iterable[tuple[str, str]]) -> None:
+    """Write the images that were set aside, with the reasons, in the place of an earlier list."""
+    with new_file(file) as draft:
+        _write_csv(draft, ("image", "reason"), sorted(rows))
+
+
+def _write_csv(path: Path, columns: Iterable[str], rows: Iterable[tuple[object, ...]]) -> None:
     """A table whose texts may be names of files that are not UTF-8."""
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -45,7 +51,7 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[tuple[object, .
 
 def write_imported(folder: Path, rows: Iterable[Imported]) -> None:
     """Write the list into a folder of raw data, by number."""
-    write_csv(folder / LIST, _COLUMNS, map(astuple, sorted(rows, key=lambda row: row.number)))
+    _write_csv(folder / LIST, _COLUMNS, map(astuple, sorted(rows, key=lambda row: row.number)))
 
 
 def imported(raw: Path) -> list[Imported]:

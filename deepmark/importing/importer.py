@@ -21,12 +21,12 @@ from deepmark.data.ingest.ingest import write_raw_vocabulary
 from deepmark.data.ingest.strict_json import InvalidInputError
 from deepmark.data.ingest.validate import jpeg_size
 from deepmark.errors import DeepmarkError
-from deepmark.files import new_file, new_folder
+from deepmark.files import new_folder
 from deepmark.geometry import box_areas, clip_boxes
 from deepmark.images import open_image
 from deepmark.images.file_kinds import JPEG
 from deepmark.importing.beside import check_addable, last_number, link_files
-from deepmark.importing.earlier import Imported, earlier_import, imported, write_csv, write_imported
+from deepmark.importing.earlier import Imported, earlier_import, imported, write_imported, write_set_aside
 from deepmark.importing.labelled import LabelledGarment, LabelledImage, UnplacedLabel
 from deepmark.importing.split import SPLITS, group_of, group_pattern, pair_of, split_of
 from deepmark.schema import SUBSETS, Frame
@@ -97,36 +97,44 @@ def import_images(
     there = {row.image for row in earlier if add and row.split}
     chosen, aside = _chosen(images, there)
     taken = _numbered(chosen, earlier, shares, pattern, after=last_number(raw), keep_groups=add)
+    write_set_aside(set_aside, aside + unplaced)
+    _check_splits(taken, len(images), aside, set_aside, add=add)  # before anything is copied
     with new_folder(raw.resolve()) as draft:
         if add:
             link_files(raw, draft)
         written, failed = _write(taken, draft, vocabulary, engine, progress)
-        aside += failed
-        with new_file(set_aside) as listed:
-            write_csv(listed, ("image", "reason"), sorted(aside + unplaced))
-        splits = Counter(one.split for one in written)
-        if empty := [] if add and written else [split for split in ("train", "validation") if not splits[split]]:
-            told = f" ({set_aside} says why)" if aside else ""
-            left = "to add" if add else f"for {' and '.join(empty)}"
-            raise DeepmarkError(
-                f"{len(images)} images in the source, {len(aside)} set aside{told}, none is left {left}. Give more "
-                "images that can be used, or other shares. Nothing was imported."
-            )
+        if failed:
+            aside += failed
+            write_set_aside(set_aside, aside + unplaced)
+            _check_splits(written, len(images), aside, set_aside, add=add)
         write_imported(draft, _list(written, draft, earlier, gone=not add))
     assert len(images) == len(aside) + len(written)
-    notes = Counter(note for one in written for note in one.image.notes)
+    splits = Counter(one.split for one in written)
     return {
         "in_source": len(images),
         **{split: splits[split] for split in SPLITS if splits[split]},
         "set_aside": len(aside),
         **({"labels_without_image": len(unplaced)} if unplaced else {}),
         "items": sum(len(one.image.garments) for one in written),
-        "notes": dict(sorted(notes.items())),
+        "notes": dict(sorted(Counter(note for one in written for note in one.image.notes).items())),
         **({"first_set_aside": ": ".join(min(aside))} if aside else {}),
         **({"in_no_group": sum(not pattern.search(one.image.name) for one in taken)} if pattern else {}),
         **_of_before(aside, written, earlier, add=add),
         "folder": str(raw),
     }
+
+
+def _check_splits(
+    placed: Sequence[_Placed], count: int, aside: Sequence[tuple[str, str]], listed: Path, *, add: bool
+) -> None:
+    """Raises DeepmarkError where no image is left to train or to validate on, or, with `add`, none at all."""
+    needed = set() if add and placed else {"train", "validation"}
+    if empty := sorted(needed - {one.split for one in placed}):
+        left = "to add" if add else f"for {' and '.join(empty)}"
+        raise DeepmarkError(
+            f"{count} images in the source, {len(aside)} set aside{f' ({listed} says why)' if aside else ''}, none is "
+            f"left {left}. Give more images that can be used, or other shares. Nothing was imported."
+        )
 
 
 def _of_before(

@@ -216,6 +216,12 @@ def test_splits_of_the_source_are_kept(images, tmp_path):
     assert (facts["train"], facts["validation"]) == (len(RECORDS) - 2, 2)
 
 
+def test_no_image_is_read_where_the_shares_leave_a_split_empty(images, tmp_path, monkeypatch):
+    monkeypatch.setattr("deepmark.importing.importer._place", None)
+    with pytest.raises(DeepmarkError, match=r"0 set aside, none is left for validation\. Give more images"):
+        imported(coco(tmp_path, images), tmp_path / "raw", shares=SplitShares(validation=0.0))
+
+
 def test_nothing_is_written_where_a_split_would_be_empty_or_is_there(images, tmp_path):
     labelled, raw = coco(tmp_path, images), tmp_path / "raw"
     with pytest.raises(DeepmarkError, match=r"1 images in the source, 0 set aside, none is left for "):
