@@ -20,7 +20,7 @@ from deepmark.workspace.layout import Workspace
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("profile", "channels"), [("paper", 294), ("modern", 80), ("edge", 80)])
+@pytest.mark.parametrize(("profile", "channels"), [("paper", 294), ("modern", 80), ("edge", 80), ("open", 80)])
 def test_a_profile_learns_and_detects(sharded_once: Workspace, tmp_path, deepmark, profile, channels):
     workspace = copied(sharded_once, tmp_path)
     (workspace.root / "params.yaml").write_text(profile_file(profile).read_text("utf-8"), "utf-8")
@@ -49,6 +49,20 @@ def test_the_profile_for_the_edge_has_the_modern_recipe_but_for_its_network():
 
     changed = {change.name for change in recipe_changes(edge, modern)}
     assert changed == {"model.backbone", "model.input_size", "train.init", "train.epochs"}
+
+
+def test_the_profile_of_the_open_model_is_that_of_the_edge_in_its_budget_with_stronger_augmentation():
+    edge, open_model = (load_params(profile_file(name)) for name in ("edge", "open"))
+
+    changed = {change.name for change in recipe_changes(open_model, edge)}
+    augment = {name for name in changed if name.startswith("augment.")}
+    assert augment == {
+        f"augment.{name}" for name in ("scale", "color", "rotation", "cutout", "white_balance", "blur", "noise", "jpeg")
+    }
+    assert changed - augment <= {
+        "model.input_size", "train.epochs", "train.batch_size", "train.learning_rate", "train.ema",
+        "train.validate_every", "train.evaluate_every",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("profile", profiles())
