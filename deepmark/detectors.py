@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepmark.errors import DeepmarkError, as_path, extras_named
+from deepmark.models.packaged import packaged_model
 from deepmark.runtime.image_detector import ImageDetector, check_min_score, check_strategy
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ EXPORTED = Path("export/model.onnx")
 
 
 def load_detector(
-    model: str | os.PathLike[str],
+    model: str | os.PathLike[str] | None = None,
     *,
     device: Any = None,
     strategy: str = "nms",
@@ -32,7 +33,8 @@ def load_detector(
 
     `model` is an exported model.onnx, which needs nothing but the base package; the model.safetensors of a training,
     which PyTorch runs (extra `train`); a workspace, whose export/model.onnx is taken, or else its checkpoint; or
-    models:/deepmark@champion, or another alias, of the registry that `workspace` logs to (extra `train`).
+    models:/deepmark@champion, or another alias, of the registry that `workspace` logs to (extra `train`). Without it,
+    it is the model that comes with DeepMark.
 
     `device` is "cpu", "cuda" or "cuda:1"; without it a checkpoint uses the first GPU where there is one, an exported
     file the CPU. `strategy` is "none", "nms", "flip" or "multiscale", each slower and usually better than the one
@@ -41,8 +43,11 @@ def load_detector(
     params.yaml, is for checkpoints only; without it, it is as in the workspace of the model, or, of a copy elsewhere,
     as its file says.
 
-    Raises DeepmarkError where the model is missing, damaged or none of DeepMark's, and for options that cannot be.
+    Raises DeepmarkError where the model is missing, damaged or none of DeepMark's, where none comes with this
+    installation, and for options that cannot be.
     """
+    if model is None:
+        model = packaged_model()
     if str(model).startswith("models:"):
         return _registered(str(model), Path(workspace), device=device, strategy=strategy, min_score=min_score)
     path = as_path(model, "load_detector: path")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepmark.cli.errors import INTERRUPTED
-from deepmark.cli.options import HERE, JsonOption, StrategyOption, WorkspaceOption, print_facts
+from deepmark.cli.options import HERE, JsonOption, StrategyOption, WorkspaceOption, chosen_model, print_facts
 from deepmark.errors import DeepmarkError
 from deepmark.schema import DRAWN_MARK, SHOWN_SCORE, Strategy
 
@@ -25,8 +25,13 @@ def detect(
         ),
     ],
     model: Annotated[
-        str, typer.Option(help="A model file, a workspace, or models:/deepmark@champion of its registry.")
-    ] = "data/checkpoint/model.safetensors",
+        str | None,
+        typer.Option(
+            show_default=False,
+            help="A model file, a workspace, or models:/deepmark@champion of its registry; without it the checkpoint "
+            "of the workspace in this folder, and in other folders the model that comes with DeepMark.",
+        ),
+    ] = None,
     strategy: StrategyOption = Strategy.NMS,
     min_score: Annotated[
         float | None,
@@ -96,15 +101,16 @@ def detect(
     from deepmark.infer.find_images import find_images, is_video
 
     _check_no_result_file(images)
+    used = chosen_model(model, "detect", quiet=as_json)
     wanted: set[int] = set()
 
     def keep(found: "Detections") -> "Detections":
         return choose_garments(found, categories=wanted, one_at_a_place=agnostic_nms)
 
     def load() -> "ImageDetector":
-        detector = load_detector(model, device=device, strategy=strategy, min_score=min_score, workspace=workspace)
+        detector = load_detector(used, device=device, strategy=strategy, min_score=min_score, workspace=workspace)
         wanted.update(category_numbers(category or (), detector.vocabulary))
-        if _has_seen_drawings_only(workspace if model.startswith("models:") else Path(model)):
+        if _has_seen_drawings_only(workspace if used.startswith("models:") else Path(used)):
             _tell("this model was trained on drawn images only; in photographs it finds little, and much of it wrong")
         return detector
 
@@ -115,7 +121,7 @@ def detect(
     sources = find_images(images, recursive=recursive, note=_tell)
     detector = load()
     vocabulary = detector.vocabulary
-    results = checked_results(sources, Path(model), vocabulary, out=out, draw=draw, crops=crops, as_json=as_json)
+    results = checked_results(sources, Path(used), vocabulary, out=out, draw=draw, crops=crops, as_json=as_json)
     summary = detect_files(sources, detector, results, batch=batch, keep=keep)
     if summary.images > 1:
         speed = _speed(summary.images / summary.seconds)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepmark.cli.options import JsonOption, StrategyOption, print_json
+from deepmark.cli.options import JsonOption, StrategyOption, chosen_model, print_json
 from deepmark.cli.outputs import JSON, Format, check_folder, check_new_file
 from deepmark.errors import DeepmarkError
 from deepmark.schema import Strategy
@@ -39,8 +39,8 @@ def measure(
         list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, 'patterns', URLs, - for standard input.")
     ],
     model: Annotated[
-        str, typer.Option(help="A model.onnx or model.safetensors, a workspace, or models:/deepmark@champion.")
-    ] = "data/checkpoint/model.safetensors",
+        str | None, typer.Option(show_default=False, help="As of `deepmark detect`; without it, too.")
+    ] = None,
     table: Annotated[
         Path | None, typer.Option(metavar="FILE.yaml", help="What to measure, instead of DeepMark's own table.")
     ] = None,
@@ -85,15 +85,16 @@ def measure(
     from deepmark.measure.table import read_table
     from deepmark.progress import progress
 
+    used = chosen_model(model, "measure", quiet=as_json)
     scale_of = _scales(marker_cm, dictionary, scale, pixels_per_cm)
     sources = find_images(images, note=_tell)
     files = [source for source in sources if isinstance(source, Path)]
     drawings = _drawings(draw, sources, files) if draw is not None else {}
     if out is not None:
-        check_new_file(out, "--out", _format(out), inputs=[*files, *drawings.values(), Path(model)])
-    detector = load_detector(model, strategy=strategy, min_score=min_score)
+        check_new_file(out, "--out", _format(out), inputs=[*files, *drawings.values(), Path(used)])
+    detector = load_detector(used, strategy=strategy, min_score=min_score)
     vocabulary = detector.vocabulary
-    measurements, errors = read_table(table, vocabulary), _precision(precision, Path(model), strategy, vocabulary)
+    measurements, errors = read_table(table, vocabulary), _precision(precision, Path(used), strategy, vocabulary)
     found: dict[str, list[MeasuredGarment]] = {}
     scales: dict[str, Scale] = {}
     failed = False

@@ -66,6 +66,28 @@ def open_workspace(folder: Path) -> "Workspace":
     return workspace
 
 
+OWN_MODEL = "data/checkpoint/model.safetensors"
+"""The model of the workspace that a command runs in."""
+
+
+def chosen_model(model: str | None, command: str, *, quiet: bool) -> str:
+    """The model that a command uses: the named one; else in a workspace its checkpoint, and elsewhere the model that
+    comes with DeepMark, which is then told on standard error unless that is to be `quiet`.
+
+    Raises DeepmarkError where no model comes with this installation.
+    """
+    if model is not None:
+        return model
+    if (HERE / "params.yaml").is_file() or (HERE / OWN_MODEL).is_file():
+        return OWN_MODEL
+    from deepmark.models.packaged import packaged_model, read_card
+
+    packaged = packaged_model()
+    if not quiet:
+        typer.echo(f"deepmark {command}: with the model that comes with DeepMark: {read_card()['in_short']}.", err=True)
+    return str(packaged)
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON; a number that is not finite becomes null, for JSON has none."""
     typer.echo(json.dumps(_finite(value)))

@@ -159,14 +159,22 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def save_detector(
-    detector: Detector, path: Path, *, facts: Mapping[str, str] | None = None, predict: PredictParams | None = None
+    detector: Detector,
+    path: Path,
+    *,
+    facts: Mapping[str, str] | None = None,
+    predict: PredictParams | None = None,
+    half: bool = False,
 ) -> None:
     """Write everything that is needed to run the network, as safetensors with a digest, whole or not at all.
 
     `facts` (dataset version, MLflow run, …) and `predict` (that section of params.yaml) are stored with it and come
-    back as `detector.facts` and `detector.predict_params`.
+    back as `detector.facts` and `detector.predict_params`. With `half`, convolutions are stored in 16 bits, half the
+    bytes; they are loaded as 32 bits again.
     """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}
+    if half:
+        weights = {name: tensor.half() if tensor.ndim == 4 else tensor for name, tensor in weights.items()}
     description = {
         "digest": NO_DIGEST,
         "format": _FORMAT,

@@ -86,7 +86,8 @@ class TrainParams(Section):
     """Of start values, the order of samples, and augmentation."""
 
     init: str | None
-    """Weights to start from: what `deepmark import-checkpoint` or an earlier training wrote; null for none."""
+    """Weights to start from: what `deepmark import-checkpoint` or an earlier training wrote; open for the model that
+    comes with DeepMark, null for none."""
 
     teacher: str | None = None
     """Model file of a larger network, whose maps are learnt from, too, with `loss_weights.teacher`
@@ -177,6 +178,11 @@ class TrainParams(Section):
 
     checkpoints_kept: Annotated[int, Field(ge=2)]
     """Number of checkpoints that are kept: two or more, since the last may be damaged."""
+
+    @property
+    def starts_from_open(self) -> bool:
+        """Whether a training starts from the weights that come with DeepMark, which are no file of the workspace."""
+        return self.init == "open"
 
     @model_validator(mode="after")
     def _teacher_has_a_weight(self) -> "TrainParams":

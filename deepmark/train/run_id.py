@@ -5,6 +5,7 @@ from typing import Any
 
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
+from deepmark.models.packaged import packaged_weights
 from deepmark.schema import SPLITS
 from deepmark.train.checkpoint import fingerprint
 from deepmark.workspace.inputs import index_sha256
@@ -31,8 +32,12 @@ def training_inputs(workspace: Workspace) -> dict[str, Any]:
 def init_file(workspace: Workspace) -> Path | None:
     """The file of the initial weights that params.yaml names, relative to the workspace; None where it names none.
 
+    The name "open" is that of the model that comes with DeepMark.
+
     Raises DeepmarkError where the file is missing.
     """
+    if workspace.params.train.starts_from_open:
+        return packaged_weights()
     name, backbone = workspace.params.train.init, workspace.params.model.backbone
     make = f"Make it with `deepmark import-checkpoint FILE --backbone {backbone} --out {name}`"
     return _named_file(workspace, "init", name, f"{make}, or set it to null to start from nothing.")

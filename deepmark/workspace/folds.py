@@ -75,7 +75,7 @@ def fold_params(workspace: Workspace) -> Params:
     values["train"] |= {
         "epochs": epochs,
         "milestones": {max(1, round(after * shorter)): rate for after, rate in params.train.milestones.items()},
-        "init": params.train.init and str(workspace.root.absolute() / params.train.init),
+        "init": _init_of(workspace),
         "teacher": None,
         "loss_weights": values["train"]["loss_weights"] | {"teacher": 0.0},
         "validate_every": 0,
@@ -87,6 +87,12 @@ def fold_params(workspace: Workspace) -> Params:
         for name, place in (("shards", storage.shards), ("cache", storage.cache))
     }
     return check_params(values, str(workspace.folds))
+
+
+def _init_of(workspace: Workspace) -> str | None:
+    """train.init, for a workspace in another folder."""
+    train = workspace.params.train
+    return train.init if train.init is None or train.starts_from_open else str(workspace.root.absolute() / train.init)
 
 
 def write_held_out(workspace: Workspace, folds: list[Workspace], facts: dict[str, str]) -> int:

@@ -119,5 +119,6 @@ def _link_training_files(workspace: Path, copy: Path) -> None:
     folders = ["runs/train", *([params.storage.cache] if is_url(params.storage.shards) else [])]
     for path in folders:
         (workspace / path).mkdir(parents=True, exist_ok=True)
-    for path in filter(None, (*folders, params.train.init)):
+    start = None if params.train.starts_from_open else params.train.init
+    for path in filter(None, (*folders, start)):
         link(workspace, copy, path)
