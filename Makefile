@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 WORKSPACE ?= runs/demo
+OPEN_MODEL ?= runs/open-model
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -27,6 +28,11 @@ ui: $(READY)  ## Dagster and MLflow over the same workspace, on loopback (WORKSP
 
 # Two processes, which share the files among them; those with slow tests go first (tests/conftest.py).
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+# With the extra synth3d; what was interrupted goes on.
+open-model: $(READY)  ## the model that comes with DeepMark, from nothing: images, training, export, card; hours, in several sittings
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,synth3d]'
+	$(BIN)/python benchmarks/make_open_model.py "$(OPEN_MODEL)"
 
 test: $(READY)  ## the tests of the code, in the processes of the tests
 	$(PYTEST) -m 'not system and not story'
@@ -62,4 +68,4 @@ docs: $(READY)  ## the documentation as a site in site/; its search wants a serv
 clean:  ## forget the environment and the demo
 	rm -rf .venv runs/demo site
 
-.PHONY: help setup demo ui test test-quick test-system test-cluster test-labels story lint docs clean
+.PHONY: help setup demo ui open-model test test-quick test-system test-cluster test-labels story lint docs clean

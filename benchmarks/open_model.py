@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from light_trainings import FIRST_SEED, MEASURE, Changes, aps, light_params, make_worse, shard, slug, workspace_after
+from mixed_raw import link, numbers_in
 
 from deepmark.files import new_folder, write_json
 from deepmark.synthetic import draw_dataset
@@ -82,7 +83,7 @@ class Bench:
                     if all(item["category_id"] - 1 in CATEGORIES for item in items):
                         found.append(file.stem)
                 assert len(found) >= count, f"{len(found)} of {count} drawings of {split} have these categories only"
-                _link(source / split, found[:count], draft / split)
+                link(source / split, found[:count], draft / split)
 
     def training_set(self, share: float) -> Workspace:
         """Shards of drawn and rendered images, `share` of them rendered; those to validate on choose nothing."""
@@ -93,8 +94,8 @@ class Bench:
                 with new_folder(data.raw / split) as draft:
                     for kind, number in (("rendered", rendered), ("drawn", count - rendered)):
                         source = self.folder / kind / split
-                        names = sorted(file.stem for file in (source / "annos").iterdir())[:number]
-                        _link(source, names, draft, number=_count(draft))
+                        names = numbers_in(source)[:number]
+                        link(source, names, draft, number=len(numbers_in(draft)))
             shard(data, split)
         return data
 
@@ -130,18 +131,6 @@ class Bench:
             table = aps(workspace_after(folder, self.test_set(test), values, *MEASURE, model=trained.model_file))
             found[test] = {metric: float(table[metric, "all"]) for metric in METRICS}
         return found
-
-
-def _count(folder: Path) -> int:
-    return len(list((folder / "annos").iterdir())) if (folder / "annos").is_dir() else 0
-
-
-def _link(source: Path, names: list[str], goal: Path, *, number: int = 0) -> None:
-    """Hard links of images and annotations, numbered from `number` + 1."""
-    for folder, suffix in (("image", "jpg"), ("annos", "json")):
-        (goal / folder).mkdir(parents=True, exist_ok=True)
-        for place, name in enumerate(names, number + 1):
-            (goal / folder / f"{place:06d}.{suffix}").hardlink_to(source / folder / f"{name}.{suffix}")
 
 
 def table(found: dict[str, list[dict]]) -> str:

