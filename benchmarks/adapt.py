@@ -10,12 +10,11 @@ learnt, and adapted to these. What is done is not done again.
 
 import argparse
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from recipes import run
+from light_trainings import MEASURE, aps, slug, workspace_after
+from ruamel.yaml import YAML
 
 from deepmark.files import new_folder
 from deepmark.infer.adapt import adapt_file
@@ -26,29 +25,21 @@ METRICS = ("box_ap", "box_ap50", "landmark_ap")
 
 
 def figures(workspace: Workspace) -> list[float]:
-    """Of the strategy nms, over everything."""
-    table = pd.read_csv(workspace.table_file("nms")).set_index(["metric", "scope"])["value"]
+    """Over everything."""
+    table = aps(workspace)
     return [float(table[metric, "all"]) for metric in METRICS]
 
 
 def measured(out: Path, data: Workspace, trained: Workspace, to: Workspace, share: float) -> list[float]:
     """On the validation images of `data`, the network of `trained` adapted to those of `to`."""
-    model = out / f"{trained.root.name} to {to.root.name} {share:g}" / "model.safetensors"
+    model = out / slug(trained.root.name, "to", to.root.name, f"{share:g}") / "model.safetensors"
     if not model.is_file():
         with new_folder(model.parent) as draft:
             images = find_images([(to.raw / "validation/image").resolve()])
             adapt_file(trained.model_file, images, draft / model.name, share=share, predict=trained.params.predict)
-    root = out / f"{model.parent.name}, on {data.root.name}"
-    if not Workspace(root).table_file("nms").is_file():
-        with new_folder(root) as draft:
-            (draft / "data").mkdir()
-            for part in ("raw", "records", "shards"):
-                (draft / "data" / part).symlink_to((data.root / "data" / part).resolve())
-            (draft / "data/checkpoint").symlink_to(model.parent.resolve())
-            for file in ("params.yaml", "dvc.yaml"):
-                shutil.copyfile(data.root / file, draft / file)
-            run(draft, "predict --strategy nms", "evaluate --strategy nms")
-    return figures(Workspace(root))
+    values = YAML().load((trained.root / "params.yaml").read_text("utf-8"))
+    folder = out / slug(model.parent.name, "on", data.root.name)
+    return figures(workspace_after(folder, data, values, *MEASURE, model=model))
 
 
 def main() -> None:
