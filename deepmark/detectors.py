@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepmark.errors import DeepmarkError, as_path, extras_named
-from deepmark.models.packaged import packaged_model
+from deepmark.models.packaged import OPEN, packaged_model
 from deepmark.runtime.image_detector import ImageDetector, check_min_score, check_strategy
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ EXPORTED = Path("export/model.onnx")
 
 
 def load_detector(
-    model: str | os.PathLike[str] | None = None,
+    model: str | os.PathLike[str] = OPEN,
     *,
     device: Any = None,
     strategy: str = "nms",
@@ -33,8 +33,8 @@ def load_detector(
 
     `model` is an exported model.onnx, which needs nothing but the base package; the model.safetensors of a training,
     which PyTorch runs (extra `train`); a workspace, whose export/model.onnx is taken, or else its checkpoint; or
-    models:/deepmark@champion, or another alias, of the registry that `workspace` logs to (extra `train`). Without it,
-    it is the model that comes with DeepMark.
+    models:/deepmark@champion, or another alias, of the registry that `workspace` logs to (extra `train`). "open", and
+    nothing, is the model that comes with DeepMark.
 
     `device` is "cpu", "cuda" or "cuda:1"; without it a checkpoint uses the first GPU where there is one, an exported
     file the CPU. `strategy` is "none", "nms", "flip" or "multiscale", each slower and usually better than the one
@@ -46,11 +46,9 @@ def load_detector(
     Raises DeepmarkError where the model is missing, damaged or none of DeepMark's, where none comes with this
     installation, and for options that cannot be.
     """
-    if model is None:
-        model = packaged_model()
     if str(model).startswith("models:"):
         return _registered(str(model), Path(workspace), device=device, strategy=strategy, min_score=min_score)
-    path = as_path(model, "load_detector: path")
+    path = packaged_model() if model == OPEN else as_path(model, "load_detector: path")
     check_strategy(strategy)
     check_min_score(min_score)
     if path.is_dir():
@@ -109,7 +107,7 @@ def predict_images(
 
         if str(model).startswith("models:"):
             return _by_version(str(model), Path(workspace), images, **options)
-        path = as_path(model, "predict_images: model")
+        path = packaged_model() if model == OPEN else as_path(model, "predict_images: model")
         path = _model_of(path) if path.is_dir() else path
         if predict is None and path.suffix != ".onnx" and (found := workspace_of_model(path)) is not None:
             predict = found.params.predict

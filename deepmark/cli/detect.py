@@ -29,7 +29,7 @@ def detect(
         typer.Option(
             show_default=False,
             help="A model file, a workspace, or models:/deepmark@champion of its registry; without it the checkpoint "
-            "of the workspace in this folder, and in other folders the model that comes with DeepMark.",
+            "of the workspace in this folder, and in other folders open, the model that comes with DeepMark.",
         ),
     ] = None,
     strategy: StrategyOption = Strategy.NMS,

@@ -72,16 +72,16 @@ OWN_MODEL = "data/checkpoint/model.safetensors"
 
 def chosen_model(model: str | None, command: str, *, quiet: bool) -> str:
     """The model that a command uses: the named one; else in a workspace its checkpoint, and elsewhere the model that
-    comes with DeepMark, which is then told on standard error unless that is to be `quiet`.
+    comes with DeepMark, also known as "open", which is told on standard error unless that is to be `quiet`.
 
     Raises DeepmarkError where no model comes with this installation.
     """
-    if model is not None:
-        return model
-    if (HERE / "params.yaml").is_file() or (HERE / OWN_MODEL).is_file():
-        return OWN_MODEL
-    from deepmark.models.packaged import packaged_model, read_card
+    from deepmark.models.packaged import OPEN, packaged_model, read_card
 
+    if model not in (None, OPEN):
+        return model
+    if model is None and ((HERE / "params.yaml").is_file() or (HERE / OWN_MODEL).is_file()):
+        return OWN_MODEL
     packaged = packaged_model()
     if not quiet:
         typer.echo(f"deepmark {command}: with the model that comes with DeepMark: {read_card()['in_short']}.", err=True)

@@ -12,6 +12,9 @@ from typing import Any
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256, new_file
 
+OPEN = "open"
+"""What people call it, as a model and in train.init; a file or a folder of this name is ./open."""
+
 FOLDER = Path(__file__).parent
 EXPORTED, WEIGHTS, CARD = "open.onnx", "open.safetensors", "open.yaml"
 

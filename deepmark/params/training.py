@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from deepmark.eval.metric.names import EpochFigure
+from deepmark.models.packaged import OPEN
 from deepmark.params.section import Count, Positive, Section, Seed, Share
 
 Weight = Annotated[float, Field(ge=0)]
@@ -182,7 +183,7 @@ class TrainParams(Section):
     @property
     def starts_from_open(self) -> bool:
         """Whether a training starts from the weights that come with DeepMark, which are no file of the workspace."""
-        return self.init == "open"
+        return self.init == OPEN
 
     @model_validator(mode="after")
     def _teacher_has_a_weight(self) -> "TrainParams":

@@ -78,7 +78,9 @@ def test_measure_tells_it_too(deepmark, installed, photo):
 
 
 def test_python_takes_it_as_well(installed, photo):
-    assert face.load_detector().path == installed / room.EXPORTED
+    assert face.load_detector().path == face.load_detector("open").path == installed / room.EXPORTED
+    (prediction,) = face.predict_images(photo, "open")
+    assert prediction.detections.each_category[0].name == "short sleeve top"
 
 
 def test_in_a_workspace_its_own_checkpoint_is_meant(deepmark, installed, photo, tmp_path, monkeypatch):
@@ -88,6 +90,7 @@ def test_in_a_workspace_its_own_checkpoint_is_meant(deepmark, installed, photo, 
 
     assert (done.code, done.out) == (1, "")
     assert "data/checkpoint/model.safetensors: no such file. `deepmark train` makes a model" in done.err
+    assert deepmark("detect", tmp_path / "elsewhere/a.png", "--model", "open", "--json").code == 0
 
 
 def test_an_installation_without_one_says_how_to_get_one(deepmark, folder, photo):
