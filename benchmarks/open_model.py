@@ -7,7 +7,7 @@ Every row trains the light network of the profile `modern` on the same number of
 one process of one thread, from the start values of its seed. No photograph takes part. Rows are measured, by the stages
 `predict --strategy nms` and `evaluate`, on images that no row has learnt from: rendered ones in styles that training
 images do not have (`synthetic.rendered.styles`), drawn ones, and both made worse by blur, noise, white balance and
-JPEG. Only the categories that can be rendered take part: of the drawings those with no other garment.
+JPEG.
 What is done is not done again, and a row that was killed goes on where it was.
 """
 
@@ -27,7 +27,6 @@ from mixed_raw import link, numbers_in
 from deepmark.files import new_folder, write_json
 from deepmark.synthetic import draw_dataset
 from deepmark.synthetic.rendered.dataset import render_dataset
-from deepmark.synthetic.rendered.garment import CATEGORIES
 from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
 
@@ -46,9 +45,6 @@ ROWS: dict[str, tuple[float, Changes]] = {
 TESTS = ("3d", "2d", "3d, worse", "2d, worse")
 METRICS = ("box_ap", "box_ap50", "landmark_ap")
 
-_DRAWN_FOR_ONE = 3
-"""Drawings for one that shows no category but these: 41 of 100 do."""
-
 
 class Bench:
     """The data, and how rows are trained on it."""
@@ -63,27 +59,12 @@ class Bench:
         if not (self.folder / "rendered.done").is_file():
             render_dataset(rendered, **self.counts, seed=1)
             (self.folder / "rendered.done").touch()
-        drawn = self.folder / "drawn"
-        if not drawn.is_dir():
-            many = {split: _DRAWN_FOR_ONE * count for split, count in self.counts.items()}
-            draw_dataset(self.folder / "all-drawn", **many, seed=1)
-            self._choose(self.folder / "all-drawn", drawn)
+        if not (self.folder / "drawn").is_dir():
+            draw_dataset(self.folder / "drawn", **self.counts, seed=1)
         for test in TESTS:
             self.test_set(test)
         for share in {share for share, _ in ROWS.values()}:
             self.training_set(share)
-
-    def _choose(self, source: Path, goal: Path) -> None:
-        """The first images that show no category but those that can be rendered."""
-        with new_folder(goal) as draft:
-            for split, count in self.counts.items():
-                found = []
-                for file in sorted((source / split / "annos").iterdir()):
-                    items = [one for key, one in json.loads(file.read_text("utf-8")).items() if key.startswith("item")]
-                    if all(item["category_id"] - 1 in CATEGORIES for item in items):
-                        found.append(file.stem)
-                assert len(found) >= count, f"{len(found)} of {count} drawings of {split} have these categories only"
-                link(source / split, found[:count], draft / split)
 
     def training_set(self, share: float) -> Workspace:
         """Shards of drawn and rendered images, `share` of them rendered; those to validate on choose nothing."""

@@ -6,7 +6,7 @@
 Times are those of the processor, so that a machine which does other work, too, says about the same. Images are as
 `deepmark synth` makes them, 400 to 560 pixels wide and 540 to 720 high, which is a sixth more than 512 x 512; JPEG
 encoding is included. What is loaded once, the body's model and OpenGL, is not. The steps of a rendered image are timed
-where they are called. With --sheet nothing is timed: 12 training and 12 validation images become one picture.
+where they are called. With --sheet nothing is timed: 30 training and 30 validation images become one picture.
 """
 
 import argparse
@@ -80,14 +80,14 @@ def make(style: Style, index: int, split: str = "train") -> tuple[np.ndarray, di
 
 
 def sheet(style: Style, file: Path) -> None:
-    """Training images above, validation images below, 190 pixels wide."""
+    """Training images above, validation images below, 150 pixels wide."""
     small = []
     for split in SPLITS:
-        for index in range(12):
+        for index in range(30):
             image, _ = make(style, index, split)
-            scale = 190 / image.shape[1]
+            scale = 150 / image.shape[1]
             small.append(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
-    file.write_bytes(simplejpeg.encode_jpeg(contact_sheet(small, 8), quality=75, colorspace="RGB"))
+    file.write_bytes(simplejpeg.encode_jpeg(contact_sheet(small, 10), quality=72, colorspace="RGB"))
 
 
 def main() -> None:

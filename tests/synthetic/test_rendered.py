@@ -12,13 +12,19 @@ from tiny_dataset import landmarks_of
 
 from deepmark.compute.local import Local
 from deepmark.errors import DeepmarkError
+from deepmark.synthetic.rendered.cut import Edge
 from deepmark.synthetic.rendered.dataset import render_dataset
 from deepmark.vocabulary import DEEPFASHION2
 
 pytestmark = pytest.mark.slow
 
-RENDERED = 14
-"""Images of each split: all categories that are rendered, from all sides."""
+IMAGES = 15
+"""Images of each split: all categories, from all sides."""
+
+EDGES = ("hem", "cuff", "ankle", "waistband", "neck", "short leg", "armhole", "top edge", "joint", "collar", "front")
+"""In names of landmarks that lie on an edge of the cloth."""
+
+ALL = range(len(DEEPFASHION2.categories))
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +43,21 @@ def figure():
     return load_figure()
 
 
+def worn_alone(figure, name):
+    """A garment of this category on the mean body."""
+    from deepmark.synthetic.rendered.design import sample_design
+    from deepmark.synthetic.rendered.garment import dress
+
+    design = sample_design(np.random.default_rng(2), figure, DEEPFASHION2.by_name[name].index)
+    return dress(figure, figure.mean, [design])[0]
+
+
 @pytest.fixture(scope="module")
 def images(figure):
     from deepmark.synthetic.rendered.scene import render_image
 
     return [
-        render_image(seed=7, split=split, index=index) for split in ("train", "validation") for index in range(RENDERED)
+        render_image(seed=7, split=split, index=index) for split in ("train", "validation") for index in range(IMAGES)
     ]
 
 
@@ -59,9 +74,7 @@ def items(images):
 
 
 def test_all_categories_appear_from_the_front_the_side_and_behind(items):
-    from deepmark.synthetic.rendered.garment import CATEGORIES
-
-    assert Counter(worn.design.category for _, _, worn, _ in items).keys() == set(CATEGORIES)
+    assert Counter(worn.design.category for _, _, worn, _ in items).keys() == set(ALL)
     assert {item["viewpoint"] for _, _, _, item in items} == {2, 3}
     assert any(image.view.from_behind for image, _, _, _ in items)
 
@@ -74,11 +87,12 @@ def test_an_item_has_a_place_for_every_landmark_of_its_category(items):
 
 
 def test_mirror_partners_are_mirrored_places_on_the_mean_body(figure):
-    from deepmark.synthetic.rendered.garment import CATEGORIES, dress, sample_design
+    from deepmark.synthetic.rendered.design import sample_design
+    from deepmark.synthetic.rendered.garment import dress
     from deepmark.synthetic.rendered.places import spots_of
 
     rng = np.random.default_rng(3)
-    for category in CATEGORIES:
+    for category in ALL:
         for _ in range(2):
             (worn,) = dress(figure, figure.mean, [sample_design(rng, figure, category)])
             places = np.stack([shares @ piece.surface.places[corners] for piece, corners, shares in spots_of(worn)])
@@ -132,17 +146,52 @@ def test_a_visible_landmark_lies_on_its_garment_and_a_hidden_one_behind_somethin
 
 
 def test_hem_and_waistband_lie_on_the_edge_of_the_cloth(figure):
-    from deepmark.synthetic.rendered.garment import CATEGORIES, dress, sample_design
+    from deepmark.synthetic.rendered.design import sample_design
+    from deepmark.synthetic.rendered.garment import dress
     from deepmark.synthetic.rendered.places import spots_of
 
     rng = np.random.default_rng(5)
-    for category in CATEGORIES:
+    for category in ALL:
         (worn,) = dress(figure, figure.mean, [sample_design(rng, figure, category)])
         for name, (piece, corners, shares) in zip(DEEPFASHION2.categories[category].parts, spots_of(worn), strict=True):
             inside = float((shares @ piece.inside[corners]).min())
-            on_edge = any(word in name for word in ("hem", "cuff", "ankle", "waistband", "neck", "short leg"))
+            on_edge = any(word in name for word in EDGES) or ("armpit" in name and piece.panel.cut.armhole is not None)
             assert inside >= -1e-4, (worn.design.name, name)
             assert (abs(inside) < 1e-4) == on_edge, (worn.design.name, name)
+
+
+def test_straps_lead_over_the_shoulders_from_the_front_to_the_back_of_what_hangs_on_them(figure):
+    straps = worn_alone(figure, "sling").pieces[0]
+    band = straps.surface.places[straps.inside.min(axis=1) > -0.008]
+
+    for side in (-1, 1):
+        one = band[side * band[:, 0] > 0]
+        assert one[:, 1].min() < -0.05
+        assert one[:, 1].max() > 0.05
+        assert np.ptp(one[:, 0]) < 0.05
+
+
+def test_an_open_front_has_its_gap_in_the_middle_and_none_behind(figure):
+    worn = worn_alone(figure, "long sleeve outwear")
+    for piece in worn.pieces:
+        in_gap = piece.inside[:, Edge.FRONT] < 0
+        assert in_gap.any()
+        assert (piece.surface.chart.front[in_gap] >= 0).all()
+        assert abs(piece.surface.places[in_gap, 0].mean()) < 1e-3
+
+
+def test_what_is_worn_over_something_stands_off_it(figure):
+    from deepmark.synthetic.rendered.design import sample_design
+    from deepmark.synthetic.rendered.garment import dress
+
+    rng = np.random.default_rng(11)
+    under, over = (DEEPFASHION2.by_name[name].index for name in ("long sleeve top", "long sleeve outwear"))
+    for _ in range(3):
+        designs = [sample_design(rng, figure, one) for one in (under, over)]
+        inner, outer = (worn.upper for worn in dress(figure, figure.mean, designs))
+        both = (np.minimum(inner.inside, outer.inside) > 0.02).all(axis=1)
+        out = np.einsum("ni,ni->n", outer.posed - inner.posed, inner.normals)[both]
+        assert np.mean(out > 0) > 0.98
 
 
 def digest(folder: Path) -> dict[str, str]:

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from deepmark.synthetic.rendered.carried import Carried, carried_layers
 from deepmark.synthetic.rendered.chart import Chart
 from deepmark.synthetic.rendered.drape import Hang, hung_radius
 from deepmark.synthetic.rendered.fabric import sample_fabric
+from deepmark.synthetic.rendered.figure import Person
 from deepmark.synthetic.rendered.ground import sample_ground
 from deepmark.synthetic.rendered.mesh import normals_of, subdivided, triangles_of, unchanged
 from deepmark.synthetic.rendered.pose import rotation
@@ -97,3 +99,25 @@ def test_training_and_validation_images_share_no_fabric_and_no_ground():
     for styles in (TRAINING, HELD_OUT):
         for shares in (styles.fabrics.values(), styles.grounds.values(), styles.legs, styles.arms):
             assert sum(shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("phone", [True, False])
+def test_a_bag_hangs_below_the_hand_and_a_phone_is_before_it(phone):
+    joints = {"lowerarm01.L": np.array([0.3, 0.0, 1.1]), "wrist.L": np.array([0.3, 0.0, 0.85])}
+    person = Person(rest=np.zeros((1, 3)), joints=joints, transforms=np.stack([np.eye(4)] * 2))
+    size, handle = ((0.07, 0.01, 0.15), 0.0) if phone else ((0.3, 0.1, 0.2), 0.12)
+    carried = Carried(
+        phone=phone, side="L", size=size, taper=1.0, handle=handle, share=1.0, turn=0.0, color=(9, 9, 9), gloss=0.0
+    )
+    box, *handles = carried_layers(carried, ["lowerarm01.L", "wrist.L"], person, np.eye(3), 1)
+    points, normals = box.vertices[:, :3], box.vertices[:, 3:6]
+    middle, hand = points.mean(axis=0), np.array([0.3, 0.0, 0.77])
+
+    np.testing.assert_allclose(np.ptp(points, axis=0), size, atol=1e-6)
+    assert (np.einsum("ni,ni->n", normals, points - middle) > 0).all()
+    if phone:
+        assert middle[1] < hand[1]
+        assert not handles
+    else:
+        assert points[:, 2].max() == pytest.approx(hand[2] - handle)
+        assert all(one.vertices[:, 2].max() == pytest.approx(hand[2], abs=0.01) for one in handles)

@@ -20,8 +20,11 @@ def rotation(axis: int, degrees: float) -> Float[np.ndarray, "3 3"]:
     return matrix
 
 
-def sample_pose(rng: Generator, styles: Styles, *, sits: bool) -> Pose:
-    """A person who stands, walks or, where `sits` allows it, sits, with arms as people hold them."""
+def sample_pose(rng: Generator, styles: Styles, *, sits: bool, phone: str = "") -> Pose:
+    """A person who stands, walks or, where `sits` allows it, sits, with arms as people hold them.
+
+    `phone` is the side, L or R, whose hand holds a phone up before the body.
+    """
     kind = str(rng.choice(list(_LEGS), p=styles.legs))
     legs = _LEGS["standing" if kind == "sitting" and not sits else kind]
     pose: Pose = {}
@@ -29,7 +32,7 @@ def sample_pose(rng: Generator, styles: Styles, *, sits: bool) -> Pose:
     both = rng.choice(list(_ARMS), p=styles.arms)
     for side, sign in (("L", 1), ("R", -1)):
         kind = both if rng.random() < 0.6 else rng.choice(list(_ARMS), p=styles.arms)
-        _ARMS[kind](rng, pose, side, sign)
+        (_holding if side == phone else _ARMS[kind])(rng, pose, side, sign)
     pose["spine03"] = rotation(2, rng.normal(0, 5)) @ rotation(1, rng.normal(0, 3)) @ rotation(0, rng.normal(0, 4))
     pose["neck02"] = rotation(2, rng.normal(0, 15)) @ rotation(0, rng.normal(6, 8)) @ rotation(1, rng.normal(0, 5))
     return pose
@@ -91,6 +94,12 @@ def _raised(rng: Generator, pose: Pose, side: str, sign: int) -> None:
     """The hand near the head."""
     pose[f"upperarm01.{side}"] = rotation(1, -sign * rng.uniform(40, 75))
     pose[f"lowerarm01.{side}"] = rotation(1, -sign * rng.uniform(60, 110))
+
+
+def _holding(rng: Generator, pose: Pose, side: str, sign: int) -> None:
+    """The hand before the chest or the face."""
+    pose[f"upperarm01.{side}"] = rotation(0, rng.uniform(-35, -5)) @ rotation(1, sign * rng.uniform(18, 32))
+    pose[f"lowerarm01.{side}"] = rotation(2, -sign * rng.uniform(15, 40)) @ rotation(0, -rng.uniform(100, 130))
 
 
 _LEGS: dict[str, Callable[[Generator, Pose], None]] = {

@@ -24,9 +24,20 @@ _SHADOW = 512
 _ALPHA_TO_COVERAGE, _ALPHA_TO_ONE = 0x809E, 0x809F
 """Names of OpenGL that moderngl has no name for."""
 
-ATTRIBUTES = (("in_position", 3), ("in_normal", 3), ("in_inside", 4), ("in_around", 2), ("in_along", 2), ("in_tint", 3))
-"""Of a vertex, with their numbers of values: world; world; metres inside the four edges; direction around the axis;
-metres along it and the radius there; a factor of the colour."""
+ATTRIBUTES = (
+    ("in_position", 3),
+    ("in_normal", 3),
+    ("in_inside", 3),
+    ("in_inside_too", 3),
+    ("in_around", 2),
+    ("in_along", 2),
+    ("in_tint", 3),
+)
+"""Of a vertex, with their numbers of values: world; world; metres inside the six edges of `Cut.inside`; direction
+around the axis; metres along it and the radius there; a factor of the colour."""
+
+INSIDE = slice(6, 12)
+"""Columns of the metres inside the edges."""
 
 COLUMNS = sum(count for _, count in ATTRIBUTES)
 
@@ -118,7 +129,7 @@ class Renderer:
         """Everything as a camera sees it; `camera` takes world coordinates to OpenGL's clip coordinates."""
         assert size[0] <= _LARGEST[0], size
         assert size[1] <= _LARGEST[1], size
-        meshes = [self._mesh(layer) for layer in layers]
+        meshes = [self._mesh(layer) for layer in layers if len(layer.triangles)]
         try:
             towards_lamp = _lamp_view(light.towards, layers)
             self._shadow.use()
@@ -137,7 +148,7 @@ class Renderer:
         """Where the layers would be seen if nothing else were there: their depth, 0 elsewhere."""
         assert size[0] <= _LARGEST[0], size
         assert size[1] <= _LARGEST[1], size
-        meshes = [self._mesh(layer) for layer in layers]
+        meshes = [self._mesh(layer) for layer in layers if len(layer.triangles)]
         try:
             return self._identity(meshes, camera, size)[..., 1]
         finally:

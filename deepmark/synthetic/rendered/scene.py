@@ -13,22 +13,15 @@ from deepmark.shapes import Float, UInt8
 from deepmark.synthetic.camera import Box
 from deepmark.synthetic.canvas import Size
 from deepmark.synthetic.rendered.annotation import annotate
+from deepmark.synthetic.rendered.carried import carried_layers, sample_carried
+from deepmark.synthetic.rendered.cut import Edge
 from deepmark.synthetic.rendered.fabric import sample_fabric
 from deepmark.synthetic.rendered.figure import Figure, Person, load_figure
-from deepmark.synthetic.rendered.garment import (
-    DRESSES,
-    LOWERS,
-    TOPS,
-    Design,
-    Piece,
-    Worn,
-    dress,
-    sample_design,
-    tucked,
-)
+from deepmark.synthetic.rendered.garment import Piece, Worn, dress
 from deepmark.synthetic.rendered.ground import sample_ground
+from deepmark.synthetic.rendered.outfit import sample_outfit
 from deepmark.synthetic.rendered.pose import sample_pose
-from deepmark.synthetic.rendered.renderer import Layer, Light, Material, Rendered, load_renderer
+from deepmark.synthetic.rendered.renderer import INSIDE, Layer, Light, Material, Rendered, load_renderer
 from deepmark.synthetic.rendered.styles import Styles, styles_of
 from deepmark.synthetic.rendered.view import View, sample_turn, sample_view, turn_of
 from deepmark.synthetic.rendered.wearer import (
@@ -46,8 +39,8 @@ from deepmark.synthetic.scene import IMAGES_PER_PAIR, frame_beyond, frame_inside
 _PERSON, _FIRST_GARMENT = 1, 2
 """Numbers of layers."""
 
-_DRESS, _TUCKED, _CROPPED = 0.42, 0.4, 0.45
-"""Probabilities: of a dress instead of two garments; that the top is tucked in; of a crop."""
+_CROPPED = 0.45
+"""Probability of a crop."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,13 +69,18 @@ def render_image(*, seed: int, split: str, index: int, grounds: tuple[Path, ...]
     styles, source = styles_of(split), SOURCES[index % IMAGES_PER_PAIR]
     size = (int(rng.integers(540, 721)), int(rng.integers(400, 561)))
     figure = load_figure()
-    outfit = _outfit(rng, figure)
+    outfit = sample_outfit(rng, figure, index)
     # The layer for skirts follows the legs by halves, and leaves thighs bare that are turned forward.
-    in_trousers = any(panel.layer == "lower" for design in outfit for panel in design.panels)
-    pose, turn = sample_pose(rng, styles, sits=in_trousers), sample_turn(rng)
+    in_skirt = any(panel.layer == "skirt" for design in outfit for panel in design.panels)
+    carried, turn = sample_carried(rng), sample_turn(rng)
+    phone = carried.side if carried is not None and carried.phone else ""
+    pose = sample_pose(rng, styles, sits=not in_skirt, phone=phone)
     person = _turned(figure.person(sample_shape(rng, styles), pose), turn)
     worn = dress(figure, person, outfit)
     layers = _layers(rng, figure, person, worn, styles)
+    if carried is not None:
+        facing = turn_of(turn[0], from_behind=turn[1])
+        layers += carried_layers(carried, figure.bones, person, facing, _PERSON)
     for cropped in (bool(rng.random() < _CROPPED), False):
         view = _view(rng, layers, worn, size, styles, turn, cropped=cropped)
         rendered = load_renderer().render(layers, view.matrix, _light(rng), size)
@@ -99,15 +97,6 @@ def render_image(*, seed: int, split: str, index: int, grounds: tuple[Path, ...]
     return RenderedImage(
         image=_photographed(rng, image), annotation=annotation, garments=tuple(worn), view=view, rendered=rendered
     )
-
-
-def _outfit(rng: Generator, figure: Figure) -> list[Design]:
-    """The garments, the innermost first."""
-    if rng.random() < _DRESS:
-        return [sample_design(rng, figure, int(rng.choice(DRESSES)))]
-    lower = sample_design(rng, figure, int(rng.choice(LOWERS)))
-    top = sample_design(rng, figure, int(rng.choice(TOPS)))
-    return [tucked(top, lower), lower] if rng.random() < _TUCKED else [lower, top]
 
 
 def _turned(person: Person, turn: tuple[float, bool]) -> Person:
@@ -130,7 +119,7 @@ def _layers(rng: Generator, figure: Figure, person: Person, worn: list[Worn], st
 
 def _layer(piece: Piece, fabric: Material, number: int, above: list[Worn]) -> Layer:
     inside = piece.inside.copy()
-    inside[:, 0] = np.minimum(inside[:, 0], covered(piece.surface, above))
+    inside[:, Edge.COVER] = np.minimum(covered(piece.surface, above), 1)
     shade = vertices(piece.surface, piece.posed, piece.normals, inside)
     triangles = kept(piece.surface.mesh.triangles, inside)
     return Layer(number=number, vertices=shade, triangles=triangles, material=fabric)
@@ -147,7 +136,7 @@ def _view(
     cropped: bool,
 ) -> View:
     """A camera that shows the person, the clothes, or one garment."""
-    points = np.concatenate([layer.vertices[(layer.vertices[:, 6:10] > 0).all(axis=1), :3] for layer in layers])
+    points = np.concatenate([layer.vertices[(layer.vertices[:, INSIDE] > 0).all(axis=1), :3] for layer in layers])
     kind = rng.random()
     shown = worn if kind < 0.75 else [worn[int(rng.integers(len(worn)))]]
     target = points if kind < 0.5 else np.concatenate([_cloth(one) for one in shown])

@@ -5,13 +5,15 @@ VERTEX = """
 uniform mat4 camera;
 in vec3 in_position;
 in vec3 in_normal;
-in vec4 in_inside;
+in vec3 in_inside;
+in vec3 in_inside_too;
 in vec2 in_around;
 in vec2 in_along;
 in vec3 in_tint;
 out vec3 position;
 out vec3 normal;
-out vec4 inside;
+out vec3 inside;
+out vec3 inside_too;
 out vec2 around;
 out vec2 along;
 out vec3 tint;
@@ -20,6 +22,7 @@ void main() {
     position = in_position;
     normal = in_normal;
     inside = in_inside;
+    inside_too = in_inside_too;
     around = in_around;
     along = in_along;
     tint = in_tint;
@@ -29,7 +32,12 @@ void main() {
 """
 
 _MARGIN = """
-float margin_of(vec4 inside) { return min(min(inside.x, inside.y), min(inside.z, inside.w)); }
+in vec3 inside;
+in vec3 inside_too;
+float margin_of() {
+    vec3 least = min(inside, inside_too);
+    return min(least.x, min(least.y, least.z));
+}
 """
 
 FRAGMENT = (
@@ -43,7 +51,6 @@ uniform vec3 towards, lamp, sky, ground;
 uniform float repeat, bump, wrinkle, gloss, hem;
 in vec3 position;
 in vec3 normal;
-in vec4 inside;
 in vec2 around;
 in vec2 along;
 in vec3 tint;
@@ -57,7 +64,7 @@ vec2 turned(vec2 step) {
     return vec2((around.x * step.y - around.y * step.x) / max(dot(around, around), 1e-8), 0.0);
 }
 void main() {
-    float margin = margin_of(inside);
+    float margin = margin_of();
     if (!gl_FrontFacing && margin > 0.3) discard;  // far inside a garment
     float alpha = clamp(margin / max(fwidth(margin), 1e-6) + 0.5, 0.0, 1.0);
     if (alpha <= 0.0) discard;
@@ -97,14 +104,13 @@ IDENTITY_FRAGMENT = (
     """
 #version 330
 uniform float number;
-in vec4 inside;
 in float depth;
 out vec2 found;
 """
     + _MARGIN
     + """
 void main() {
-    if (margin_of(inside) < 0.0) discard;
+    if (margin_of() < 0.0) discard;
     found = vec2(number, depth);
 }
 """
@@ -113,12 +119,11 @@ void main() {
 SHADOW_FRAGMENT = (
     """
 #version 330
-in vec4 inside;
 """
     + _MARGIN
     + """
 void main() {
-    if (margin_of(inside) < 0.0) discard;
+    if (margin_of() < 0.0) discard;
 }
 """
 )

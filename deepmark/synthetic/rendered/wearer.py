@@ -8,6 +8,8 @@ from numpy.random import Generator
 
 from deepmark.shapes import Float, Float32, Int
 from deepmark.synthetic.rendered.chart import Surface
+from deepmark.synthetic.rendered.cut import Edge, no_edges
+from deepmark.synthetic.rendered.design import Panel
 from deepmark.synthetic.rendered.figure import Figure, Person
 from deepmark.synthetic.rendered.garment import Worn
 from deepmark.synthetic.rendered.mesh import Part, Vectors, normals_of
@@ -15,8 +17,9 @@ from deepmark.synthetic.rendered.renderer import Layer, Material
 from deepmark.synthetic.rendered.styles import Styles
 from deepmark.synthetic.texture import Color, hsv, pick_color
 
-_UNDER_SKIRT, _UNDER_CLOTH = 0.15, 0.02
-"""Metres inside a garment's edges beyond which what it covers is left out: it could come through the cloth."""
+_UNDER_SKIRT, _UNDER_COAT, _UNDER_CLOTH = 0.15, 0.05, 0.02
+"""Metres inside the edges of a skirt, of a coat's skirt, and of other cloth, beyond which what is covered is left out:
+it could come through."""
 
 _GIRTH = (0.15, 0.05, 0.05, 0.085, 0.085)
 """Radius by which a fabric goes around a part, metres."""
@@ -84,13 +87,24 @@ def covered(surface: Surface, above: list[Worn]) -> Float[np.ndarray, " n"]:
     free = np.full(len(surface.places), np.inf)
     for worn in above:
         for panel in worn.design.panels:
-            margin = _UNDER_SKIRT if panel.layer == "skirt" else _UNDER_CLOTH
-            free = np.minimum(free, margin - panel.cut.inside(surface).min(axis=1))
+            free = np.minimum(free, (_margins(panel) - panel.cut.inside(surface)).max(axis=1))
     return free
 
 
+def _margins(panel: Panel) -> Float[np.ndarray, "6"]:
+    """Metres inside each edge that are still looked into."""
+    opening = panel.cut.opening
+    found = np.full(len(Edge), _UNDER_SKIRT if panel.layer == "skirt" and opening is None else _UNDER_CLOTH)
+    if panel.layer == "skirt" and opening is not None:
+        found[Edge.BOTTOM] = _UNDER_COAT
+        found[Edge.FRONT] = min(2 * opening.bottom[0], _UNDER_COAT)
+    if panel.joined is not None:
+        found[panel.joined] = 0.0
+    return found
+
+
 def vertices(
-    surface: Surface, posed: Vectors, normals: Vectors, inside: Float[np.ndarray, "n 4"], tint: np.ndarray | None = None
+    surface: Surface, posed: Vectors, normals: Vectors, inside: Float[np.ndarray, "n 6"], tint: np.ndarray | None = None
 ) -> Float32[np.ndarray, "n c"]:
     """The attributes of the renderer, in its order."""
     chart, part = surface.chart, surface.mesh.part
@@ -101,7 +115,7 @@ def vertices(
     return np.concatenate([posed, normals, inside, around, along, colors], axis=1).astype(np.float32)
 
 
-def kept(triangles: Int[np.ndarray, "t 3"], inside: Float[np.ndarray, "n 4"]) -> Int[np.ndarray, "k 3"]:
+def kept(triangles: Int[np.ndarray, "t 3"], inside: Float[np.ndarray, "n 6"]) -> Int[np.ndarray, "k 3"]:
     """The triangles that no edge leaves out as a whole."""
     return triangles[(inside > 0)[triangles].any(axis=1).all(axis=1)]
 
@@ -109,10 +123,10 @@ def kept(triangles: Int[np.ndarray, "t 3"], inside: Float[np.ndarray, "n 4"]) ->
 def skin_layer(figure: Figure, person: Person, looks: Looks, worn: list[Worn], number: int) -> Layer:
     """The skin where no garment covers it."""
     surface = figure.skin
-    inside = np.ones((len(surface.places), 4))
-    inside[:, 0] = np.minimum(covered(surface, worn), 1)
+    inside = no_edges(len(surface.places))
+    inside[:, Edge.COVER] = np.minimum(covered(surface, worn), 1)
     if looks.shoes is not None:
-        inside[:, 1] = surface.places[:, 2] - _SHOE_TOP + 0.02
+        inside[:, Edge.BOTTOM] = surface.places[:, 2] - _SHOE_TOP + 0.02
     return _layer(surface, person, inside, number, looks.skin, gloss=0.06, tint=skin_tint(figure))
 
 
@@ -122,9 +136,9 @@ def hair_layers(figure: Figure, person: Person, looks: Looks, number: int) -> li
     for surface, out in ((figure.scalp, 0.006), (figure.hair, 0.004)):
         places = surface.places
         end = max(looks.hair_end, _NAPE) if surface is figure.scalp else looks.hair_end
-        inside = np.ones((len(places), 4))
-        inside[:, 0] = np.maximum(places[:, 1] - _FACE, places[:, 2] - _HAIRLINE)
-        inside[:, 1] = places[:, 2] - end
+        inside = no_edges(len(places))
+        inside[:, Edge.FRONT] = np.maximum(places[:, 1] - _FACE, places[:, 2] - _HAIRLINE)
+        inside[:, Edge.BOTTOM] = places[:, 2] - end
         layers.append(_layer(surface, person, inside, number, looks.hair, out=out, gloss=0.1, closed=False))
     return layers
 
@@ -134,15 +148,15 @@ def shoe_layers(figure: Figure, person: Person, looks: Looks, number: int) -> li
     if looks.shoes is None:
         return []
     places = figure.feet.places
-    inside = np.ones((len(places), 4))
-    inside[:, 0] = _SHOE_TOP - places[:, 2] + 0.3 * (places[:, 1] + 0.02)
+    inside = no_edges(len(places))
+    inside[:, Edge.TOP] = _SHOE_TOP - places[:, 2] + 0.3 * (places[:, 1] + 0.02)
     return [_layer(figure.feet, person, inside, number, looks.shoes, out=looks.sole, gloss=0.15)]
 
 
 def _layer(
     surface: Surface,
     person: Person,
-    inside: Float[np.ndarray, "n 4"],
+    inside: Float[np.ndarray, "n 6"],
     number: int,
     color: Color,
     *,
