@@ -67,6 +67,7 @@ def rows(height: int, width: int) -> dict[str, Row]:
         **{f"+ landmarks blended {share}": {"predict": {"landmark_blend": share}} for share in (0.25, 0.5)},
         "+ GIoU": weights(box_giou=1.0),
         "+ DIoU": weights(box_diou=1.0),
+        "+ GIoU, landmarks blended 0.25": weights(box_giou=1.0) | {"predict": {"landmark_blend": 0.25}},
         "+ OKS of vectors": weights(landmark_vectors_oks=1.0),
         "+ OKS of offsets": weights(landmark_offset_oks=1.0),
         "+ rotation 15": {"augment": {"rotation": 15.0}},
