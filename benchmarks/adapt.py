@@ -10,6 +10,7 @@ learnt, and adapted to these. What is done is not done again.
 
 import argparse
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ def measured(out: Path, data: Workspace, trained: Workspace, to: Workspace, shar
         with new_folder(model.parent) as draft:
             images = find_images([(to.raw / "validation/image").resolve()])
             adapt_file(trained.model_file, images, draft / model.name, share=share, predict=trained.params.predict)
+            shutil.copyfile(trained.training_file, draft / trained.training_file.name)  # `predict` reads it
     values = YAML().load((trained.root / "params.yaml").read_text("utf-8"))
     folder = out / slug(model.parent.name, "on", data.root.name)
     return figures(workspace_after(folder, data, values, *MEASURE, model=model))
