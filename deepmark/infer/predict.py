@@ -43,7 +43,7 @@ PROFILE_PREDICT_PARAMS = PredictParams(
     min_score=0.0,
     scales=(1.0, 0.75),
 )
-"""The section `predict` of the profiles, without the rescoring that two have on; for model files that carry none."""
+"""The section `predict` of the profiles, without rescoring and blending, which some have on; for files without one."""
 
 
 def best_device() -> torch.device:

@@ -211,10 +211,11 @@ def test_the_least_score_is_the_higher_one_of_the_usual_and_the_model_s(tmp_path
 
 @pytest.mark.parametrize("profile", ["demo", "paper", "modern"])
 def test_a_model_file_without_the_section_predict_is_used_with_that_of_the_profiles(profile):
-    """But for rescoring, which the profile modern has on: a file that does not ask for it has none."""
+    """But for rescoring and blending, which the profile modern has on: without its section a file has neither."""
     of_profile = load_params(profile_file(profile)).predict
 
-    assert of_profile.model_copy(update={"rescore": False}) == PROFILE_PREDICT_PARAMS
+    off = {"rescore": False, "landmark_blend": 0.0}
+    assert of_profile.model_copy(update=off) == PROFILE_PREDICT_PARAMS
 
 
 def test_strategies_are_those_of_the_command_line(model):

@@ -96,8 +96,9 @@ def test_the_modern_profile_is_the_papers_with_every_switch_thrown():
     changed = {name for name, value in modern.train if value != getattr(paper.train, name)}
     assert changed == {
         "epochs", "batch_size", "optimizer", "learning_rate", "schedule", "milestones", "warmup", "weight_decay",
-        "clip_norm", "ema", "precision", "landmark_channels", "landmark_radius",
+        "clip_norm", "ema", "precision", "landmark_channels", "landmark_radius", "loss_weights",
     }  # fmt: skip
+    assert modern.train.loss_weights == paper.train.loss_weights.model_copy(update={"box_giou": 1.0})
     assert (paper.model.landmark_maps, modern.model.landmark_maps) == ("separate", "grouped")
     assert (modern.data, modern.augment) == (paper.data, paper.augment)
-    assert modern.predict == paper.predict.model_copy(update={"rescore": True})
+    assert modern.predict == paper.predict.model_copy(update={"rescore": True, "landmark_blend": 0.25})
