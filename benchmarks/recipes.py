@@ -21,6 +21,7 @@ import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,7 @@ class Bench:
         recipe: Changes = {"train": {"precision": options.precision}}
         return light_params(budget, recipe, row.changes, taught, seed=seed, epochs=options.epochs, size=options.size)
 
+    @cached_property
     def teacher(self) -> Workspace:
         """A DLA-34 with plain convolutions, trained on the same drawings by the same recipe."""
         recipe = Row(changes={"model": {"backbone": "dla34", "deformable": False}})
@@ -143,13 +145,12 @@ class Bench:
 
     def figures(self, name: str, row: Row, seed: int) -> dict[str, Any]:
         """What came out of a row with one seed; nothing is done again."""
-        teacher = self.teacher() if row.teacher else None
+        teacher = self.teacher if row.teacher else None
         values = self.params(row, seed, teacher.model_file if teacher else None)
         data = self.data(row.statistics)
         folder, worse_folder = (self.folder / slug(kind, name, seed) for kind in ("row", "worse"))
         if row.changes.keys() == {"predict"}:
-            base = self.folder / slug("row", "modern", seed)
-            model = workspace_after(base, data, self.params(Row(), seed), "train", *MEASURE).model_file
+            model = Workspace(self.folder / slug("row", base_of(row), seed)).model_file
             own = workspace_after(folder, data, values, *MEASURE, model=model)
             seconds = 0.0
         else:
@@ -194,7 +195,7 @@ def main() -> None:
     for statistics in {known[name].statistics for name in wanted}:
         bench.worse(statistics)
     if any(known[name].teacher for name in wanted):
-        bench.teacher()
+        _ = bench.teacher  # before the rows that learn from it, which may run at once
     bases = [name for name in wanted if base_of(known[name]) == name]
     with ThreadPoolExecutor(options.jobs) as pool:
         for names in (bases, [name for name in wanted if name not in bases]):  # rows of `predict` need a base's network
