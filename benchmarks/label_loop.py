@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from label_faults import Fault, Key, Split, corrected, faults_seen, read_split, spoil, write_split
 from label_loop_table import found_table, loop_table
-from light_trainings import MEASURE, Changes, aps, light_params, run, shard, workspace_after
+from light_trainings import MEASURE, Changes, aps, drawings, light_params, run, shard, workspace_after
 
 from deepmark.audit.label_issue import LIKELY, read_issues
 from deepmark.compute.local import Local
@@ -38,7 +38,6 @@ from deepmark.labels.answers import region_of
 from deepmark.labels.exchange import import_answers
 from deepmark.labels.task import LabelTask
 from deepmark.schema import SPLITS
-from deepmark.synthetic import draw_dataset
 from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
@@ -58,12 +57,8 @@ class Loop:
     @cached_property
     def clean(self) -> Workspace:
         """The drawings with their right labels, as shards."""
-        options, data = self.options, init_workspace(self.folder / "clean", "demo")
-        if not all(data.shards(split).is_dir() for split in SPLITS):
-            counts = {"train": options.train, "validation": options.validation}
-            draw_dataset(data.raw, **counts, seed=self.seed, engine=Local(1))
-            shard(data, *SPLITS)
-        return data
+        options = self.options
+        return drawings(self.folder / "clean", options.train, options.validation, seed=self.seed, engine=Local(1))
 
     @cached_property
     def spoilt(self) -> tuple[Workspace, dict[str, Split], list[Fault]]:

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from label_next_rules import RULES, Known
 from label_next_table import label_next_table
-from light_trainings import shard
+from light_trainings import drawings
 from recipes import RARE
 
 from deepmark.data.shards.reader import ShardReader
@@ -34,14 +34,11 @@ from deepmark.infer.predict import PROFILE_PREDICT_PARAMS, Predictor, predict_sh
 from deepmark.model.detector import build_detector, load_network, save_detector
 from deepmark.params import Params
 from deepmark.schema import FOUND_SCORE, SPLITS, Statistics
-from deepmark.synthetic import draw_dataset
 from deepmark.train.distributed.process_group import ProcessGroup
 from deepmark.train.distributed.stop_signal import StopSignal
 from deepmark.train.loop import TrainData, TrainState, fit
 from deepmark.train.optim import build_optimizer
 from deepmark.train.step import make_stepper
-from deepmark.workspace.init import init_workspace
-from deepmark.workspace.layout import Workspace
 
 ALONE = ProcessGroup(rank=0, world_size=1, local_world_size=1, device=torch.device("cpu"))
 PREDICT = PROFILE_PREDICT_PARAMS.model_copy(update={"batch_size": 16, "max_detections": 30})
@@ -67,16 +64,6 @@ class Labelled:
 
     def key(self, place: int) -> str:
         return self._reader.key(self._positions[place % len(self._positions)])
-
-
-def drawings(folder: Path, options: argparse.Namespace) -> Workspace:
-    """The drawings as shards, made once."""
-    data = init_workspace(folder / f"data-{options.start + options.pool}-{options.validation}", "demo")
-    if not all(data.shards(split).is_dir() for split in SPLITS):
-        counts = {"train": options.start + options.pool, "validation": options.validation}
-        draw_dataset(data.raw, **counts, seed=1, statistics=Statistics.DEEPFASHION2)
-        shard(data, *SPLITS)
-    return data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +175,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     folder = options.folder.resolve()
-    data = drawings(folder, options)
+    count = options.start + options.pool
+    name = f"data-{count}-{options.validation}"
+    data = drawings(folder / name, count, options.validation, seed=1, statistics=Statistics.DEEPFASHION2)
     train, validation = (ShardReader(data.shards(split)) for split in SPLITS)
     categories = [[garment.category for garment in train.record(place).garments] for place in range(len(train))]
     bench = Bench(params=data.params, train=train, validation=validation, categories=categories)

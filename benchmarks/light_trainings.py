@@ -1,6 +1,6 @@
 """Trainings of the light network for comparisons: a small budget, workspaces on shared data, nothing done twice.
 
-Used by recipes.py, open_model.py and label_loop.py.
+Used by recipes.py, open_model.py, adapt.py, label_loop.py and label_next.py.
 """
 
 import shutil
@@ -18,8 +18,10 @@ from deepmark import stages
 from deepmark.data.degrade import degrade
 from deepmark.files import file_sha256
 from deepmark.params import AugmentParams, load_params
+from deepmark.schema import SPLITS
+from deepmark.synthetic import draw_dataset
 from deepmark.workspace.environment import child_environment, tool
-from deepmark.workspace.init import profile_file
+from deepmark.workspace.init import init_workspace, profile_file
 from deepmark.workspace.layout import Workspace
 
 Changes = dict[str, dict[str, Any]]
@@ -67,6 +69,15 @@ def shard(data: Workspace, *splits: str) -> None:
         if not data.shards(split).is_dir():
             stages.ingest(data, split=split)
             stages.shard(data, split=split)
+
+
+def drawings(folder: Path, train: int, validation: int, **options: Any) -> Workspace:
+    """So many drawings as shards, made once; `options` are those of `draw_dataset`."""
+    data = init_workspace(folder, "demo")
+    if not all(data.shards(split).is_dir() for split in SPLITS):
+        draw_dataset(data.raw, train=train, validation=validation, **options)
+        shard(data, *SPLITS)
+    return data
 
 
 def make_worse(images: Path, goal: Path, params: AugmentParams) -> None:

@@ -27,13 +27,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from light_trainings import FIRST_SEED, MEASURE, Changes, aps, light_params, make_worse, shard, slug, workspace_after
+from light_trainings import (
+    FIRST_SEED,
+    MEASURE,
+    Changes,
+    aps,
+    drawings,
+    light_params,
+    make_worse,
+    shard,
+    slug,
+    workspace_after,
+)
 from recipe_table import recipe_table
 
 from deepmark.eval.metric.metrics_file import read_metrics
 from deepmark.files import new_folder, write_json
-from deepmark.schema import SPLITS, Statistics
-from deepmark.synthetic import draw_dataset
+from deepmark.schema import Statistics
 from deepmark.workspace.init import init_workspace
 from deepmark.workspace.layout import Workspace
 
@@ -109,12 +119,8 @@ class Bench:
 
     def data(self, statistics: Statistics) -> Workspace:
         """The drawings with these statistics, as shards."""
-        data, options = init_workspace(self.folder / f"data-{statistics}", "demo"), self.options
-        counts = {"train": options.train, "validation": options.validation}
-        if not all(data.shards(split).is_dir() for split in SPLITS):
-            draw_dataset(data.raw, **counts, seed=1, statistics=statistics)
-            shard(data, *SPLITS)
-        return data
+        folder, options = self.folder / f"data-{statistics}", self.options
+        return drawings(folder, options.train, options.validation, seed=1, statistics=statistics)
 
     def worse(self, statistics: Statistics) -> Workspace:
         """The validation drawings with these statistics, made worse."""
