@@ -10,16 +10,12 @@ learnt, and adapted to these. What is done is not done again.
 
 import argparse
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
-from light_trainings import MEASURE, aps, slug, workspace_after
+from light_trainings import MEASURE, adapted_model, aps, slug, workspace_after
 from ruamel.yaml import YAML
 
-from deepmark.files import new_folder
-from deepmark.infer.adapt import adapt_file
-from deepmark.infer.find_images import find_images
 from deepmark.workspace.layout import Workspace
 
 METRICS = ("box_ap", "box_ap50", "landmark_ap")
@@ -33,12 +29,8 @@ def figures(workspace: Workspace) -> list[float]:
 
 def measured(out: Path, data: Workspace, trained: Workspace, to: Workspace, share: float) -> list[float]:
     """On the validation images of `data`, the network of `trained` adapted to those of `to`."""
-    model = out / slug(trained.root.name, "to", to.root.name, f"{share:g}") / "model.safetensors"
-    if not model.is_file():
-        with new_folder(model.parent) as draft:
-            images = find_images([(to.raw / "validation/image").resolve()])
-            adapt_file(trained.model_file, images, draft / model.name, share=share, predict=trained.params.predict)
-            shutil.copyfile(trained.training_file, draft / trained.training_file.name)  # `predict` reads it
+    goal = out / slug(trained.root.name, "to", to.root.name, f"{share:g}")
+    model = adapted_model(goal, trained, to.raw / "validation/image", share)
     values = YAML().load((trained.root / "params.yaml").read_text("utf-8"))
     folder = out / slug(model.parent.name, "on", data.root.name)
     return figures(workspace_after(folder, data, values, *MEASURE, model=model))

@@ -16,7 +16,9 @@ from ruamel.yaml import YAML
 
 from deepmark import stages
 from deepmark.data.degrade import degrade
-from deepmark.files import file_sha256
+from deepmark.files import file_sha256, new_folder
+from deepmark.infer.adapt import adapt_file
+from deepmark.infer.find_images import find_images
 from deepmark.params import AugmentParams, load_params
 from deepmark.schema import SPLITS
 from deepmark.synthetic import draw_dataset
@@ -122,6 +124,17 @@ def workspace_after(root: Path, data: Workspace, values: Any, *commands: str, mo
             with done.open("a", encoding="utf-8") as file:
                 file.write(f"{command}\n")
     return Workspace(root)
+
+
+def adapted_model(goal: Path, trained: Workspace, images: Path, share: float = 1.0) -> Path:
+    """The model file in the folder `goal`: the network of `trained`, adapted to a folder of images; made once."""
+    model = goal / "model.safetensors"
+    if not model.is_file():
+        with new_folder(goal) as draft:
+            found = find_images([images.resolve()])
+            adapt_file(trained.model_file, found, draft / model.name, share=share, predict=trained.params.predict)
+            shutil.copyfile(trained.training_file, draft / trained.training_file.name)  # `predict` reads it
+    return model
 
 
 def aps(workspace: Workspace) -> pd.Series:

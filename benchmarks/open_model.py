@@ -1,127 +1,143 @@
 """What a network learns from drawn images, from rendered ones, and from both, in the same time.
 
     python benchmarks/open_model.py runs/open-model [--train 3000] [--validation 400] [--epochs 6] [--seeds 1]
-                                                    [--size 128 96] [--jobs 1] [--only NAME]
+                                                    [--size 128 96] [--jobs 1] [--only NAME] [--grounds DIR]
 
 Every row trains the light network of the profile `modern` on the same number of images for the same number of steps, in
-one process of one thread, from the start values of its seed. No photograph takes part. Rows are measured, by the stages
-`predict --strategy nms` and `evaluate`, on images that no row has learnt from: rendered ones in styles that training
-images do not have (`synthetic.rendered.styles`), drawn ones, and both made worse by blur, noise, white balance and
-JPEG.
-What is done is not done again, and a row that was killed goes on where it was.
+one process of one thread, from the start values of its seed. No photograph of a person takes part. Rows are measured,
+by the stages `predict --strategy nms` and `evaluate`, on images that no row has learnt from: rendered ones in styles
+that training images do not have (`synthetic.rendered.styles`), drawn ones, and both made worse by blur, noise, white
+balance and JPEG.
+
+Besides the two kinds, half of each, and these with the camera effects of `augment`, there are rows of half of each in
+which something is changed:
+
+- no layers: no rendered garment is worn over another upper one, so no jacket over a top;
+- photographic grounds, with --grounds: photographs behind the rendered figures. By their names, a third of them is not
+  learnt: before these stand the people of one more test. One file for each photograph, so that none is in both parts;
+- adapted: nothing is trained. The network of half of each with camera effects is adapted as `deepmark adapt` does it,
+  for each test by itself, to unlabelled images that look as those of the test and are none of them: drawn or rendered
+  with another seed, in the same held-out styles, made worse in the same way, before the same photographs. So it is
+  told how the test looks, which no other row is, and nothing else about it.
+
+Printed are means over the seeds; what each row gains over "2d only" and "half of each", in pairs of one seed, with
+intervals of 95% by images and seeds as in recipes.py, and over the row that the adapted one comes from; and how far
+the tests agree on the order of the rows. What is done is not done again, and a row that was killed goes on where it
+was. The two rows that others are compared with run always.
 """
 
 import argparse
 import json
 import os
-import shutil
 import sys
+import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from light_trainings import FIRST_SEED, MEASURE, Changes, aps, light_params, make_worse, shard, slug, workspace_after
-from mixed_raw import link, numbers_in
+import pandas as pd
+from light_trainings import FIRST_SEED, MEASURE, Changes, adapted_model, aps, light_params, slug, workspace_after
+from open_model_data import Data
+from open_model_table import COMPARED, METRICS, agreement_table, figures_table, gains_table
 
-from deepmark.files import new_folder, write_json
-from deepmark.synthetic import draw_dataset
-from deepmark.synthetic.rendered.dataset import render_dataset
-from deepmark.workspace.init import init_workspace
+from deepmark.errors import DeepmarkError
+from deepmark.files import write_json
 from deepmark.workspace.layout import Workspace
 
 PHOTOGRAPHIC: Changes = {"augment": {"white_balance": 0.2, "blur": 1.0, "noise": 10.0, "jpeg": 70}}
 
-ROWS: dict[str, tuple[float, Changes]] = {
-    "2d only": (0.0, {}),
-    "3d only": (1.0, {}),
-    "half of each": (0.5, {}),
-    "2d only, camera effects": (0.0, PHOTOGRAPHIC),
-    "3d only, camera effects": (1.0, PHOTOGRAPHIC),
-    "half of each, camera effects": (0.5, PHOTOGRAPHIC),
-}
-"""The share of rendered images, and changes of the recipe."""
 
-TESTS = ("3d", "2d", "3d, worse", "2d, worse")
-METRICS = ("box_ap", "box_ap50", "landmark_ap")
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What is learnt."""
+
+    share: float
+    """Of rendered images."""
+
+    changes: Changes = field(default_factory=dict)
+    """Of the recipe."""
+
+    rendered: str = "rendered"
+    """Which rendered images, see `Data.raw`."""
+
+    adapts: str | None = None
+    """The row whose networks are adapted, instead of a training."""
+
+
+PLAIN, BOTH = "2d only", "half of each"
+ROWS = {
+    PLAIN: Row(share=0.0),
+    "3d only": Row(share=1.0),
+    BOTH: Row(share=0.5),
+    f"{PLAIN}, camera effects": Row(share=0.0, changes=PHOTOGRAPHIC),
+    "3d only, camera effects": Row(share=1.0, changes=PHOTOGRAPHIC),
+    f"{BOTH}, camera effects": Row(share=0.5, changes=PHOTOGRAPHIC),
+    f"{BOTH}, no layers": Row(share=0.5, rendered="no layers"),
+    f"{BOTH}, photographic grounds": Row(share=0.5, rendered="photographs"),
+    f"{BOTH}, adapted": Row(share=0.5, changes=PHOTOGRAPHIC, adapts=f"{BOTH}, camera effects"),
+}
+
+
+def rows_of(only: Sequence[str] | None, *, photographs: bool) -> dict[str, Row]:
+    """The rows whose names hold one of these words, and those that they need."""
+    wanted = [name for name in ROWS if not only or any(word in name for word in only)]
+    if not photographs and (left_out := [name for name in wanted if ROWS[name].rendered == "photographs"]):
+        print(f"{', '.join(left_out)}: left out; --grounds DIR gives the photographs", file=sys.stderr)
+        wanted = [name for name in wanted if name not in left_out]
+    needed = {PLAIN, BOTH, *wanted, *(ROWS[name].adapts for name in wanted)}
+    return {name: row for name, row in ROWS.items() if name in needed}
 
 
 class Bench:
-    """The data, and how rows are trained on it."""
+    """How rows are trained and measured on the data."""
 
-    def __init__(self, folder: Path, options: argparse.Namespace) -> None:
-        self.folder, self.options = folder, options
-        self.counts = {"train": options.train, "validation": options.validation}
+    def __init__(self, data: Data, options: argparse.Namespace) -> None:
+        self.data, self.options = data, options
+        self._adapting = threading.Lock()  # it sets the number of torch's threads
 
-    def prepare(self) -> None:
+    def prepare(self, rows: dict[str, Row]) -> None:
         """Make what is missing of images and shards."""
-        rendered = self.folder / "rendered"
-        if not (self.folder / "rendered.done").is_file():
-            render_dataset(rendered, **self.counts, seed=1)
-            (self.folder / "rendered.done").touch()
-        if not (self.folder / "drawn").is_dir():
-            draw_dataset(self.folder / "drawn", **self.counts, seed=1)
-        for test in TESTS:
-            self.test_set(test)
-        for share in {share for share, _ in ROWS.values()}:
-            self.training_set(share)
+        for test in self.data.tests:
+            self.data.test_set(test)
+            if any(row.adapts for row in rows.values()):
+                self.data.unlabelled(test)
+        for share, rendered in {(row.share, row.rendered) for row in rows.values()}:
+            self.data.training_set(share, rendered)
 
-    def training_set(self, share: float) -> Workspace:
-        """Shards of drawn and rendered images, `share` of them rendered; those to validate on choose nothing."""
-        data = init_workspace(self.folder / f"train-{share:g}", "demo")
-        for split, count in self.counts.items():
-            if not (data.raw / split).is_dir():
-                rendered = round(share * count)
-                with new_folder(data.raw / split) as draft:
-                    for kind, number in (("rendered", rendered), ("drawn", count - rendered)):
-                        source = self.folder / kind / split
-                        names = numbers_in(source)[:number]
-                        link(source, names, draft, number=len(numbers_in(draft)))
-            shard(data, split)
-        return data
+    def trained(self, name: str, seed: int) -> Workspace:
+        """The network of a row with one seed."""
+        row = ROWS[name]
+        data = self.data.training_set(row.share, row.rendered)
+        return workspace_after(self.data.folder / slug("row", name, seed), data, self.params(row, seed), "train")
 
-    def test_set(self, name: str) -> Workspace:
-        """Shards of validation images."""
-        kind, _, worse = name.partition(", ")
-        data = init_workspace(self.folder / f"test-{name.replace(', ', '-')}", "demo")
-        source = self.folder / ("rendered" if kind == "3d" else "drawn") / "validation"
-        if not (data.raw / "validation").is_dir():
-            with new_folder(data.raw / "validation") as draft:
-                shutil.copytree(source / "annos", draft / "annos", copy_function=os.link)
-                if worse:
-                    make_worse(source / "image", draft / "image", data.params.augment)
-                else:
-                    shutil.copytree(source / "image", draft / "image", copy_function=os.link)
-        shard(data, "validation")
-        return data
-
-    def params(self, changes: Changes, seed: int) -> Any:
+    def params(self, row: Row, seed: int) -> Any:
         """The profile `modern` in this budget, with the changes of the row."""
         options = self.options
         budget: Changes = {"evaluate": {"resamples": options.resamples}}
-        return light_params(budget, changes, seed=seed, epochs=options.epochs, size=options.size)
+        return light_params(budget, row.changes, seed=seed, epochs=options.epochs, size=options.size)
+
+    def model(self, name: str, seed: int, test: str, trained: Workspace) -> Path:
+        """The model file that is measured in this test."""
+        if ROWS[name].adapts is None:
+            return trained.model_file
+        with self._adapting:
+            goal = self.data.folder / slug("adapted", name, seed, test)
+            return adapted_model(goal, trained, self.data.unlabelled(test))
 
     def figures(self, name: str, seed: int) -> dict[str, Any]:
         """What came out of a row with one seed; nothing is done again."""
-        share, changes = ROWS[name]
-        values = self.params(changes, seed)
-        trained = workspace_after(self.folder / slug("row", name, seed), self.training_set(share), values, "train")
+        row = ROWS[name]
+        trained = self.trained(row.adapts or name, seed)
         found: dict[str, Any] = {"seconds": json.loads(trained.train_metrics_file.read_text("utf-8"))["seconds"]}
-        for test in TESTS:
-            folder = self.folder / slug("on", name, seed, test)
-            table = aps(workspace_after(folder, self.test_set(test), values, *MEASURE, model=trained.model_file))
+        for test in self.data.tests:
+            folder, model = self.data.folder / slug("on", name, seed, test), self.model(name, seed, test, trained)
+            measured = workspace_after(folder, self.data.test_set(test), self.params(row, seed), *MEASURE, model=model)
+            table, resamples = aps(measured), pd.read_csv(measured.resamples_file("nms"))
             found[test] = {metric: float(table[metric, "all"]) for metric in METRICS}
+            found[test]["resamples"] = {metric: resamples[metric].tolist() for metric in COMPARED}
         return found
-
-
-def table(found: dict[str, list[dict]]) -> str:
-    """Means over the seeds as Markdown."""
-    columns = ["trained on", *(f"{metric.replace('_', ' ')} on {test}" for test in TESTS for metric in METRICS)]
-    lines = [f"| {' | '.join([*columns, 'seconds'])} |", "|---|" + "---:|" * len(columns)]
-    for name, seeds in found.items():
-        cells = [f"{np.mean([one[test][metric] for one in seeds]):.3f}" for test in TESTS for metric in METRICS]
-        lines.append(f"| {' | '.join([name, *cells])} | {np.mean([one['seconds'] for one in seeds]):.0f} |")
-    return "\n".join(lines)
 
 
 def main() -> None:
@@ -132,24 +148,35 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--size", type=int, nargs=2, default=(128, 96), metavar=("HEIGHT", "WIDTH"))
-    parser.add_argument("--resamples", type=int, default=0, help="of the images, for intervals")
-    parser.add_argument("--jobs", type=int, default=1, help="seeds at once")
+    parser.add_argument("--resamples", type=int, default=1000, help="of the images, for the intervals")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
     parser.add_argument("--only", action="append", help="rows whose name holds this; may be given again")
+    parser.add_argument("--grounds", type=Path, metavar="DIR", help="photographs to stand behind rendered figures")
     options = parser.parse_args()
-    bench = Bench(options.folder.resolve() / f"{options.train}-{options.validation}", options)
-    bench.folder.mkdir(parents=True, exist_ok=True)
-    bench.prepare()
-    names = [name for name in ROWS if not options.only or any(word in name for word in options.only)]
+    folder = options.folder.resolve() / f"{options.train}-{options.validation}"
+    try:
+        data = Data(folder, train=options.train, validation=options.validation, grounds=options.grounds)
+    except DeepmarkError as error:
+        parser.error(str(error))
+    rows = rows_of(options.only, photographs=options.grounds is not None)
+    bench = Bench(data, options)
+    bench.prepare(rows)
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
     found: dict[str, list[dict]] = {}
     with ThreadPoolExecutor(options.jobs) as pool:
-        for name in names:
-            found[name] = list(pool.map(lambda seed, name=name: bench.figures(name, seed), seeds))
-            print(f"{name}: done", file=sys.stderr, flush=True)
-            write_json(bench.folder / "figures.json", found)
-    print(table(found))
+        for adapting in (False, True):  # an adapted row needs the networks of another
+            names = [name for name, row in rows.items() if (row.adapts is not None) == adapting]
+            waiting = {name: [pool.submit(bench.figures, name, seed) for seed in seeds] for name in names}
+            for name, figures in waiting.items():
+                found[name] = [one.result() for one in figures]
+                print(f"{name}: done", file=sys.stderr, flush=True)
+                write_json(data.folder / "figures.json", found)
+    bases = [PLAIN, BOTH, *(row.adapts for row in rows.values() if row.adapts)]
+    gains = [gains_table(found, data.tests, base) for base in bases]
+    print("\n\n".join([figures_table(found, data.tests), *gains, agreement_table(found, data.tests)]))
 
 
 if __name__ == "__main__":
     os.nice(5)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that draw and render, one a core
     main()

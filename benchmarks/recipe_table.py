@@ -5,6 +5,8 @@ from resamples that both share, and by seeds, which the rows of the table estima
 say little. "Rare" is the mean box AP of short sleeve outwear and sling.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 WITH_INTERVALS = (("plain", "box_ap"), ("plain", "landmark_ap"), ("worse", "landmark_ap"))
@@ -23,23 +25,35 @@ def of_images(row: list[dict], base: list[dict], key: str, metric: str) -> float
     return float(np.var(np.mean(found, axis=0)))
 
 
-def recipe_table(found: dict[str, list[dict]], bases: dict[str, str]) -> str:
-    """The rows as Markdown; `bases` names the row that each is compared with."""
-    noise = {}
-    for key, metric in WITH_INTERVALS:
-        pairs = [differences(found[name], found[base], key, metric) for name, base in bases.items() if name != base]
-        noise[key, metric] = float(np.mean([np.var(one, ddof=1) for one in pairs if len(one) > 1] or [np.nan]))
+class Gains:
+    """What rows gain over those that `bases` names for them, with intervals for these figures."""
 
-    def gain(name: str, key: str, metric: str) -> str:
-        if name == bases[name]:
+    def __init__(
+        self, found: dict[str, list[dict]], bases: dict[str, str], columns: Iterable[tuple[str, str]] = WITH_INTERVALS
+    ) -> None:
+        self.found, self.bases = found, bases
+        self._noise: dict[tuple[str, str], float] = {}
+        for key, metric in columns:
+            pairs = [differences(found[name], found[base], key, metric) for name, base in bases.items() if name != base]
+            varied = [np.var(one, ddof=1) for one in pairs if len(one) > 1]
+            self._noise[key, metric] = float(np.mean(varied or [np.nan]))
+
+    def text(self, name: str, key: str, metric: str) -> str:
+        """The gain of a row, as a cell; empty for a row that is compared with itself."""
+        if name == self.bases[name]:
             return ""
-        row, base = found[name], found[bases[name]]
+        row, base = self.found[name], self.found[self.bases[name]]
         d = differences(row, base, key, metric)
-        if (key, metric) not in noise:
+        if (key, metric) not in self._noise:
             return f"{d.mean():+.3f}"
-        variance = of_images(row, base, key, metric) + noise[key, metric] / len(d)
+        variance = of_images(row, base, key, metric) + self._noise[key, metric] / len(d)
         half = 1.96 * np.sqrt(variance)
         return f"{d.mean():+.3f} ± {half:.3f}" if np.isfinite(half) else f"{d.mean():+.3f} (one seed)"
+
+
+def recipe_table(found: dict[str, list[dict]], bases: dict[str, str]) -> str:
+    """The rows as Markdown; `bases` names the row that each is compared with."""
+    gain = Gains(found, bases).text
 
     columns = ["recipe", "box AP", "gain", "landmark AP", "gain", "landmark AP, worse images", "gain", "box AP75 gain"]
     columns += ["rare gain", "seconds of training", "of the teacher", "ms an image"]

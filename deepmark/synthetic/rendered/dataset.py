@@ -1,7 +1,9 @@
 """Writes the files of a data set of rendered images."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -10,9 +12,10 @@ from deepmark.compute.engine import Engine
 from deepmark.errors import as_path
 from deepmark.files import file_sha256
 from deepmark.images.opened_image import read_image
-from deepmark.schema import Style
+from deepmark.schema import SPLITS, Style
 from deepmark.synthetic.dataset import Drawn, checked_counts, write_dataset
 from deepmark.synthetic.rendered.scene import prepare, render_image
+from deepmark.synthetic.rendered.styles import STYLES, Styles, check_styles
 from deepmark.vocabulary import DEEPFASHION2
 
 
@@ -23,16 +26,17 @@ def render_dataset(
     validation: int,
     seed: int,
     grounds: Sequence[Path] = (),
+    styles: Mapping[str, Styles] = STYLES,
     engine: Engine | None = None,
     progress: Callable[[int], None] = lambda n: None,
 ) -> dict[str, int]:
     """As `deepmark.synthetic.draw_dataset`, of rendered people; needs the extra synth3d and EGL.
 
-    `grounds` are photographs to put behind the figures; the bytes then depend on them, too. After an interruption, the
-    same call goes on where it was.
+    `grounds` are photographs to put behind the figures; the bytes then depend on them, too. `styles` are those of each
+    split. After an interruption, the same call goes on where it was.
 
     Raises DeepmarkError if `out` holds anything but images of the same arguments, a number is negative, a ground is no
-    image, or EGL is missing.
+    image, styles cannot be sampled, or EGL is missing.
     """
     out = as_path(out, "render_dataset: out")
     counts = checked_counts(train=train, validation=validation, seed=seed)
@@ -42,8 +46,11 @@ def render_dataset(
         **counts,
         **({"grounds_sha256": _digest(grounds)} if grounds else {}),
     }
+    check_styles(styles)
+    if any(styles[split] != STYLES[split] for split in SPLITS):
+        recipe["styles"] = json.dumps({split: asdict(styles[split]) for split in SPLITS})
     prepare()
-    render = partial(_render, seed, tuple(grounds))
+    render = partial(_render, seed, tuple(grounds), {split: styles[split] for split in SPLITS})
     return write_dataset(
         out, counts, recipe, render, vocabulary=DEEPFASHION2, goes_on=True, engine=engine, progress=progress
     )
@@ -58,6 +65,6 @@ def _digest(grounds: Sequence[Path]) -> str:
     return found.hexdigest()
 
 
-def _render(seed: int, grounds: tuple[Path, ...], split: str, index: int) -> Drawn:
-    rendered = render_image(seed=seed, split=split, index=index, grounds=grounds)
+def _render(seed: int, grounds: tuple[Path, ...], styles: Mapping[str, Styles], split: str, index: int) -> Drawn:
+    rendered = render_image(seed=seed, split=split, index=index, grounds=grounds, styles=styles[split])
     return rendered.image, rendered.annotation

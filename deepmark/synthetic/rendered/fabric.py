@@ -71,3 +71,6 @@ def _print(rng: Generator, tile: Tile, ink: Color) -> None:
 
 
 _OWN: dict[str, Callable[[Generator, Tile, Color], None]] = {"denim": _denim, "knit": _knit, "print": _print}
+
+FABRICS = frozenset(PATTERNS | _OWN)
+"""The kinds of fabrics."""

@@ -22,7 +22,7 @@ def sample_ground(rng: Generator, size: Size, shares: dict[str, float], photogra
         image = _photograph(rng, photographs[int(rng.integers(len(photographs)))], size)
     else:
         kind = str(rng.choice(list(shares), p=list(shares.values())))
-        image = _KINDS[kind](rng, size)
+        image = GROUNDS[kind](rng, size)
     sigma = rng.uniform(0.3, 3.5) if rng.random() < 0.75 else rng.uniform(4, 12)
     return cv2.GaussianBlur(image, (0, 0), sigma)
 
@@ -94,7 +94,7 @@ def _photograph(rng: Generator, file: Path, size: Size) -> Image:
     return cv2.resize(part, (width, height)) if part.shape[:2] != size else part
 
 
-_KINDS: dict[str, Callable[[Generator, Size], Image]] = {
+GROUNDS: dict[str, Callable[[Generator, Size], Image]] = {
     "studio": _studio,
     "room": _room,
     "gradient": _gradient,

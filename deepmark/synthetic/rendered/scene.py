@@ -22,7 +22,7 @@ from deepmark.synthetic.rendered.ground import sample_ground
 from deepmark.synthetic.rendered.outfit import sample_outfit
 from deepmark.synthetic.rendered.pose import sample_pose
 from deepmark.synthetic.rendered.renderer import INSIDE, Layer, Light, Material, Rendered, load_renderer
-from deepmark.synthetic.rendered.styles import Styles, styles_of
+from deepmark.synthetic.rendered.styles import STYLES, Styles
 from deepmark.synthetic.rendered.view import View, sample_turn, sample_view, turn_of
 from deepmark.synthetic.rendered.wearer import (
     covered,
@@ -63,13 +63,18 @@ def prepare() -> None:
     load_figure()
 
 
-def render_image(*, seed: int, split: str, index: int, grounds: tuple[Path, ...] = ()) -> RenderedImage:
-    """Image number `index` (from 0) of a split; it depends on these values only. `grounds` are photographs."""
+def render_image(
+    *, seed: int, split: str, index: int, grounds: tuple[Path, ...] = (), styles: Styles | None = None
+) -> RenderedImage:
+    """Image number `index` (from 0) of a split; it depends on these values only. `grounds` are photographs.
+
+    Without `styles`, the image has those of its split.
+    """
     rng = np.random.default_rng([seed, SPLITS.index(split), index, 3])
-    styles, source = styles_of(split), SOURCES[index % IMAGES_PER_PAIR]
+    styles, source = styles or STYLES[split], SOURCES[index % IMAGES_PER_PAIR]
     size = (int(rng.integers(540, 721)), int(rng.integers(400, 561)))
     figure = load_figure()
-    outfit = sample_outfit(rng, figure, index)
+    outfit = sample_outfit(rng, figure, styles, index)
     # The layer for skirts follows the legs by halves, and leaves thighs bare that are turned forward.
     in_skirt = any(panel.layer == "skirt" for design in outfit for panel in design.panels)
     carried, turn = sample_carried(rng), sample_turn(rng)

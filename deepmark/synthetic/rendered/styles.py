@@ -4,9 +4,14 @@ A validation image shows fabrics, poses, bodies, grounds and cameras that are ra
 So what is measured on it says how a model does where it was not taught; no photograph is needed for that.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from deepmark.schema import Split
+from deepmark.errors import DeepmarkError
+from deepmark.schema import SPLITS, Split
+from deepmark.synthetic.rendered.fabric import FABRICS
+from deepmark.synthetic.rendered.ground import GROUNDS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +35,15 @@ class Styles:
 
     camera_height: tuple[float, float]
     """Metres above the hips."""
+
+    under_outwear: tuple[float, float, float] = (0.7, 0.3, 0.0)
+    """Where outwear leads an outfit: over a top, over a dress, over nothing but trousers or a skirt."""
+
+    layered: float = 0.12
+    """Probability of outwear where something else leads."""
+
+    tucked: float = 0.4
+    """Probability that a top is tucked in."""
 
 
 TRAINING = Styles(
@@ -55,5 +69,23 @@ HELD_OUT = Styles(
 )
 
 
-def styles_of(split: str) -> Styles:
-    return TRAINING if split == Split.TRAIN else HELD_OUT
+STYLES: Mapping[str, Styles] = MappingProxyType({Split.TRAIN: TRAINING, Split.VALIDATION: HELD_OUT})
+"""Of each split, where nobody asks for others."""
+
+
+def check_styles(styles: Mapping[str, Styles]) -> None:
+    """Raises DeepmarkError where a split has no styles, or they cannot be sampled."""
+    if missing := [split for split in SPLITS if split not in styles]:
+        raise DeepmarkError(f"styles: none for {missing[0]}. Give them for {' and '.join(SPLITS)}.")
+    for split, one in styles.items():
+        for name, kinds in (("fabrics", FABRICS), ("grounds", GROUNDS)):
+            if unknown := sorted(getattr(one, name).keys() - kinds):
+                raise DeepmarkError(
+                    f"styles of {split}: {name}: {unknown[0]!r} is no kind. Give shares of {', '.join(sorted(kinds))}."
+                )
+        shares = {name: list(getattr(one, name).values()) for name in ("fabrics", "grounds")}
+        shares |= {name: list(getattr(one, name)) for name in ("legs", "arms", "under_outwear")}
+        shares |= {name: [getattr(one, name), 1 - getattr(one, name)] for name in ("layered", "tucked")}
+        for name, values in shares.items():
+            if min(values, default=0) < 0 or abs(sum(values) - 1) > 1e-6:
+                raise DeepmarkError(f"styles of {split}: {name}: give shares in 0..1 whose sum is 1.")
