@@ -69,10 +69,13 @@ def open_workspace(folder: Path) -> "Workspace":
 OWN_MODEL = "data/checkpoint/model.safetensors"
 """The model of the workspace that a command runs in."""
 
+_MARKS = "params.yaml", OWN_MODEL, "export/model.onnx"
+"""Files by which a folder is known to have a model of its own."""
 
-def chosen_model(model: str | None, command: str, *, quiet: bool) -> str:
-    """The model that a command uses: the named one; else in a workspace its checkpoint, and elsewhere the model that
-    comes with DeepMark, also known as "open", which is told on standard error unless that is to be `quiet`.
+
+def chosen_model(model: str | None, command: str, *, quiet: bool, own: str = OWN_MODEL) -> str:
+    """The model that a command uses: the named one; else in a workspace its `own`, and elsewhere the model that comes
+    with DeepMark, also known as "open", which is told on standard error unless that is to be `quiet`.
 
     Raises DeepmarkError where no model comes with this installation.
     """
@@ -80,8 +83,8 @@ def chosen_model(model: str | None, command: str, *, quiet: bool) -> str:
 
     if model not in (None, OPEN):
         return model
-    if model is None and ((HERE / "params.yaml").is_file() or (HERE / OWN_MODEL).is_file()):
-        return OWN_MODEL
+    if model is None and any((HERE / mark).is_file() for mark in _MARKS):
+        return own
     packaged = packaged_model()
     if not quiet:
         typer.echo(f"deepmark {command}: with the model that comes with DeepMark: {read_card()['in_short']}.", err=True)

@@ -5,14 +5,19 @@ from typing import Annotated
 
 import typer
 
-from deepmark.cli.options import HERE, JsonOption, StrategyOption, WorkspaceOption, print_json
+from deepmark.cli.options import HERE, JsonOption, StrategyOption, WorkspaceOption, chosen_model, print_json
 from deepmark.schema import SHOWN_SCORE, Strategy
 
 
 def serve(
     model: Annotated[
-        str, typer.Option(help="A model.onnx or model.safetensors, a workspace, or models:/deepmark@champion.")
-    ] = ".",
+        str | None,
+        typer.Option(
+            show_default=False,
+            help="A model.onnx or model.safetensors, a workspace, models:/deepmark@champion, or open, which comes with "
+            "DeepMark. By default the model of this workspace, and elsewhere open.",
+        ),
+    ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen at. Beyond this machine a token is required.")
     ] = "127.0.0.1",
@@ -60,6 +65,7 @@ def serve(
         from deepmark.server.served_model import FollowedModel
         from deepmark.server.sources import model_source
 
+    used = chosen_model(model, "serve", quiet=as_json, own=".")
     token = read_token(token_file)
     check_reachable(host, token)
     limits = Limits(
@@ -74,7 +80,7 @@ def serve(
     options = {"strategy": strategy.value, "min_score": min_score, "device": device}
     metrics = Metrics()
     with listen(host, port) as listener:
-        source = model_source(model, workspace=workspace.resolve(), options=options)
+        source = model_source(used, workspace=workspace.resolve(), options=options)
         served = FollowedModel(source, poll=poll, metrics=metrics)
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 

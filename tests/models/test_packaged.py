@@ -83,6 +83,26 @@ def test_python_takes_it_as_well(installed, photo):
     assert prediction.detections.each_category[0].name == "short sleeve top"
 
 
+def test_serve_takes_it_where_no_model_is_named(deepmark, installed, photo, monkeypatch):
+    monkeypatch.setattr("deepmark.server.run.run_app", lambda app, listener, *, started, **rest: started())
+    done = deepmark("serve", "--port", "0")
+
+    assert done.code == 0
+    assert done.err.startswith("deepmark serve: with the model that comes with DeepMark: it has seen")
+    assert f": {room.EXPORTED}. Open it in a browser" in done.out
+
+
+@pytest.mark.parametrize("mark", ["params.yaml", "export/model.onnx"])
+def test_serve_means_the_model_of_the_folder_where_there_is_one(deepmark, installed, photo, tmp_path, mark):
+    file = tmp_path / "elsewhere" / mark
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
+    done = deepmark("serve", "--port", "0")
+
+    assert done.code == 1
+    assert "comes with DeepMark" not in done.err
+
+
 def test_in_a_workspace_its_own_checkpoint_is_meant(deepmark, installed, photo, tmp_path, monkeypatch):
     init_workspace(tmp_path / "workspace", "demo")
     monkeypatch.chdir(tmp_path / "workspace")
@@ -93,12 +113,13 @@ def test_in_a_workspace_its_own_checkpoint_is_meant(deepmark, installed, photo, 
     assert deepmark("detect", tmp_path / "elsewhere/a.png", "--model", "open", "--json").code == 0
 
 
-def test_an_installation_without_one_says_how_to_get_one(deepmark, folder, photo):
-    done = deepmark("detect", photo)
+@pytest.mark.parametrize("words", [("detect", "a.png"), ("serve", "--port", "0")])
+def test_an_installation_without_one_says_how_to_get_one(deepmark, folder, photo, words):
+    done = deepmark(*words)
 
     assert (done.code, done.out) == (1, "")
     (line,) = done.err.splitlines()
-    assert line.startswith(f"deepmark detect: {NONE}")
+    assert line.startswith(f"deepmark {words[0]}: {NONE}")
     assert "Name a model with --model" in line
     assert "`make open-model`" in line
 
