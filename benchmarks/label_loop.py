@@ -128,6 +128,7 @@ class Loop:
         """The APs after the faults that were found have been corrected, and the network has learnt again."""
         spoilt, splits, faults = self.spoilt
         data = init_workspace(self.folder / f"{name}-data", "demo")
+        data.raw.mkdir(parents=True, exist_ok=True)
         for split in SPLITS:
             if not (data.raw / split).is_symlink():
                 (data.raw / split).symlink_to(spoilt.raw / split)

@@ -181,9 +181,9 @@ class TrainParams(Section):
     """Number of checkpoints that are kept: two or more, since the last may be damaged."""
 
     @property
-    def starts_from_open(self) -> bool:
-        """Whether a training starts from the weights that come with DeepMark, which are no file of the workspace."""
-        return self.init == OPEN
+    def init_in_workspace(self) -> str | None:
+        """The file of the workspace that a training starts from; None for the weights that come with DeepMark, too."""
+        return None if self.init == OPEN else self.init
 
     @model_validator(mode="after")
     def _teacher_has_a_weight(self) -> "TrainParams":

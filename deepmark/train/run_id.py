@@ -5,7 +5,7 @@ from typing import Any
 
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
-from deepmark.models.packaged import packaged_weights
+from deepmark.models.packaged import OPEN, packaged_weights
 from deepmark.schema import SPLITS
 from deepmark.train.checkpoint import fingerprint
 from deepmark.workspace.inputs import index_sha256
@@ -36,7 +36,7 @@ def init_file(workspace: Workspace) -> Path | None:
 
     Raises DeepmarkError where the file is missing.
     """
-    if workspace.params.train.starts_from_open:
+    if workspace.params.train.init == OPEN:
         return packaged_weights()
     name, backbone = workspace.params.train.init, workspace.params.model.backbone
     make = f"Make it with `deepmark import-checkpoint FILE --backbone {backbone} --out {name}`"

@@ -92,7 +92,8 @@ def fold_params(workspace: Workspace) -> Params:
 def _init_of(workspace: Workspace) -> str | None:
     """train.init, for a workspace in another folder."""
     train = workspace.params.train
-    return train.init if train.init is None or train.starts_from_open else str(workspace.root.absolute() / train.init)
+    file = train.init_in_workspace
+    return train.init if file is None else str(workspace.root.absolute() / file)
 
 
 def write_held_out(workspace: Workspace, folds: list[Workspace], facts: dict[str, str]) -> int:

@@ -119,6 +119,5 @@ def _link_training_files(workspace: Path, copy: Path) -> None:
     folders = ["runs/train", *([params.storage.cache] if is_url(params.storage.shards) else [])]
     for path in folders:
         (workspace / path).mkdir(parents=True, exist_ok=True)
-    start = None if params.train.starts_from_open else params.train.init
-    for path in filter(None, (*folders, start)):
+    for path in filter(None, (*folders, params.train.init_in_workspace)):
         link(workspace, copy, path)
