@@ -81,6 +81,8 @@ def read_landmarks(number: int, worn: Worn, view: View, rendered: Rendered) -> I
     near = np.stack([(x + dx, y + dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)])
     column, row = near[:, 0], near[:, 1]
     error = np.where(facing > _BEHIND, _SEAM_ERROR, _DEPTH_ERROR)
+    if view.thickness < 1:  # pressed normals say nothing about the way to the other side
+        error = np.full(len(points), view.thickness * _SEAM_ERROR)
     same = (rendered.numbers[row, column] == number) & (projected[:, 2] < rendered.depth[row, column] + error)
     labelled = np.stack([x, y, np.where(same.any(axis=0), 2, 1)], axis=1)
     return labelled * inside[:, None]

@@ -5,21 +5,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from deepmark.shapes import Float, Int
-from deepmark.synthetic.rendered.cut import no_edges
+from deepmark.shapes import Float
 from deepmark.synthetic.rendered.figure import Person
-from deepmark.synthetic.rendered.mesh import Vectors
 from deepmark.synthetic.rendered.renderer import Layer, Material
+from deepmark.synthetic.rendered.solid import Solid, band, box, solid_layer
 from deepmark.synthetic.texture import Color, pick_color
 
-_PHONE, _BAG = 0.06, 0.14
+_PHONE, _BAG = 0.12, 0.13
 """Probabilities."""
 
 _PALM = 0.08
 """Metres from the wrist to the middle of the palm."""
 
-_GIRTH = 0.1
-"""Radius by which a fabric goes around a bag, metres."""
+_HANDLE = 0.012
+"""Width of a bag's handles, metres."""
+
+
+_LENS = Material(tile=np.full((4, 4, 3), 18, np.uint8), gloss=0.6)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,14 +86,24 @@ def carried_layers(
     normal = np.cos(carried.turn) * front + np.sin(carried.turn) * sign * across
     axes = np.stack([np.cross(up, normal), normal, up])
     middle = hand + (0.025 * front + 0.03 * up if carried.phone else -(carried.handle + carried.size[2] / 2) * up)
-    parts = [_box(middle, axes, carried.size, carried.taper)]
+    parts = [box(middle, axes, carried.size, carried.taper)]
     if carried.handle:
         top = middle + carried.size[2] / 2 * up
         for depth in (-0.3, 0.3):
             shift = depth * carried.taper * carried.size[1] * axes[1]
             ends = [top + shift + way * 0.28 * carried.taper * carried.size[0] * axes[0] for way in (-1, 1)]
-            parts.append(_handle(ends, hand + 0.3 * shift, axes[1]))
-    return [_layer(*part, carried, number) for part in parts]
+            parts.append(band([(end, hand + 0.3 * shift) for end in ends], axes[1], _HANDLE))
+    material = Material(tile=np.full((4, 4, 3), carried.color, np.uint8), gloss=carried.gloss)
+    layers = [solid_layer(part, material, number) for part in parts]
+    if carried.phone:
+        layers.append(solid_layer(_lens(middle, axes, carried.size), _LENS, number))
+    return layers
+
+
+def _lens(middle: Float[np.ndarray, "3"], axes: Float[np.ndarray, "3 3"], size: tuple[float, float, float]) -> Solid:
+    """The block of a phone's cameras, at an upper corner of its back."""
+    aside, up = 0.5 * size[0] - 0.017, 0.5 * size[2] - 0.02
+    return box(middle + aside * axes[0] + 0.5 * size[1] * axes[1] + up * axes[2], axes, (0.022, 0.003, 0.028))
 
 
 def _hand(carried: Carried, bones: list[str], person: Person) -> Float[np.ndarray, "3"]:
@@ -102,51 +114,3 @@ def _hand(carried: Carried, bones: list[str], person: Person) -> Float[np.ndarra
     bone = "wrist" if carried.share == 1.0 else "lowerarm01"
     moved = person.transforms[bones.index(f"{bone}.{carried.side}")]
     return moved[:3, :3] @ rest + moved[:3, 3]
-
-
-def _box(
-    middle: Float[np.ndarray, "3"], axes: Float[np.ndarray, "3 3"], size: tuple[float, float, float], taper: float
-) -> tuple[Vectors, Vectors, Int[np.ndarray, "t 3"]]:
-    """The corners of its six faces, four each, with normals."""
-    points, normals = [], []
-    for axis in range(3):
-        for side in (-1, 1):
-            for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
-                corner = np.insert(np.array([a, b], float), axis, side) * size / 2
-                corner[:2] *= taper if corner[2] > 0 else 1.0
-                points.append(middle + corner @ axes)
-                normals.append(side * axes[axis])
-    faces = np.arange(24).reshape(6, 4)
-    return np.array(points), np.array(normals), np.concatenate([faces[:, [0, 1, 2]], faces[:, [0, 2, 3]]])
-
-
-def _handle(
-    ends: list[Float[np.ndarray, "3"]], hand: Float[np.ndarray, "3"], normal: Float[np.ndarray, "3"]
-) -> tuple[Vectors, Vectors, Int[np.ndarray, "t 3"]]:
-    """A band from one end through the hand to the other, 12 mm wide."""
-    points: list[np.ndarray] = []
-    quads = []
-    for end in ends:
-        way = hand - end
-        side = np.cross(normal, way)
-        side *= 0.006 / np.linalg.norm(side)
-        first = len(points)
-        points += [end - side, end + side, hand + side, hand - side]
-        quads += [[first, first + 1, first + 2], [first, first + 2, first + 3]]
-    return np.array(points), np.tile(normal, (len(points), 1)), np.array(quads)
-
-
-def _layer(
-    points: Vectors, normals: Vectors, triangles: Int[np.ndarray, "t 3"], carried: Carried, number: int
-) -> Layer:
-    angle = (points[:, 0] - points[:, 0].mean()) / _GIRTH
-    around = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    along = np.stack([points[:, 2], np.full(len(points), _GIRTH)], axis=1)
-    parts = [points, normals, no_edges(len(points)), around, along, np.ones((len(points), 3))]
-    tile = np.full((4, 4, 3), carried.color, np.uint8)
-    return Layer(
-        number=number,
-        vertices=np.concatenate(parts, axis=1).astype(np.float32),
-        triangles=triangles,
-        material=Material(tile=tile, gloss=carried.gloss),
-    )

@@ -14,9 +14,14 @@ _LEADS = (*_ALL, *_ALL, *DRESSES)
 so all categories become about equally frequent."""
 
 
+def lead_of(number: int) -> int:
+    """The category that the image of this number is built around."""
+    return _LEADS[number % len(_LEADS)]
+
+
 def sample_outfit(rng: Generator, figure: Figure, styles: Styles, number: int) -> list[Design]:
     """The garments of an image, the innermost first; its `number` gives one of the categories, so that none is rare."""
-    lead = _LEADS[number % len(_LEADS)]
+    lead = lead_of(number)
     chosen = {kind: lead if lead in kind else int(rng.choice(kind)) for kind in (BOTTOMS, TOPS, DRESSES, OUTWEAR)}
     over_top, over_dress, _ = styles.under_outwear
     draw = rng.random() if lead in OUTWEAR else None

@@ -1,11 +1,12 @@
 """Poses: rotations of bones about the axes of the body at rest, whose arms hang at 40 degrees."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.random import Generator
 
 from deepmark.shapes import Float
+from deepmark.synthetic.rendered.reach import reach
 from deepmark.synthetic.rendered.styles import Styles
 
 Pose = dict[str, Float[np.ndarray, "3 3"]]
@@ -20,11 +21,8 @@ def rotation(axis: int, degrees: float) -> Float[np.ndarray, "3 3"]:
     return matrix
 
 
-def sample_pose(rng: Generator, styles: Styles, *, sits: bool, phone: str = "") -> Pose:
-    """A person who stands, walks or, where `sits` allows it, sits, with arms as people hold them.
-
-    `phone` is the side, L or R, whose hand holds a phone up before the body.
-    """
+def sample_pose(rng: Generator, styles: Styles, *, sits: bool) -> Pose:
+    """A person who stands, walks or, where `sits` allows it, sits, with arms as people hold them."""
     kind = str(rng.choice(list(_LEGS), p=styles.legs))
     legs = _LEGS["standing" if kind == "sitting" and not sits else kind]
     pose: Pose = {}
@@ -32,7 +30,7 @@ def sample_pose(rng: Generator, styles: Styles, *, sits: bool, phone: str = "") 
     both = rng.choice(list(_ARMS), p=styles.arms)
     for side, sign in (("L", 1), ("R", -1)):
         kind = both if rng.random() < 0.6 else rng.choice(list(_ARMS), p=styles.arms)
-        (_holding if side == phone else _ARMS[kind])(rng, pose, side, sign)
+        _ARMS[kind](rng, pose, side, sign)
     pose["spine03"] = rotation(2, rng.normal(0, 5)) @ rotation(1, rng.normal(0, 3)) @ rotation(0, rng.normal(0, 4))
     pose["neck02"] = rotation(2, rng.normal(0, 15)) @ rotation(0, rng.normal(6, 8)) @ rotation(1, rng.normal(0, 5))
     return pose
@@ -96,10 +94,14 @@ def _raised(rng: Generator, pose: Pose, side: str, sign: int) -> None:
     pose[f"lowerarm01.{side}"] = rotation(1, -sign * rng.uniform(60, 110))
 
 
-def _holding(rng: Generator, pose: Pose, side: str, sign: int) -> None:
-    """The hand before the chest or the face."""
-    pose[f"upperarm01.{side}"] = rotation(0, rng.uniform(-35, -5)) @ rotation(1, sign * rng.uniform(18, 32))
-    pose[f"lowerarm01.{side}"] = rotation(2, -sign * rng.uniform(15, 40)) @ rotation(0, -rng.uniform(100, 130))
+def hold_up(rng: Generator, pose: Pose, joints: Mapping[str, Float[np.ndarray, "3"]], side: str) -> None:
+    """The hand before the chest or the face, and the face towards it, as with a phone before a mirror."""
+    sign = 1 if side == "L" else -1
+    height = rng.uniform(0.46, 0.62) if rng.random() < 0.55 else rng.uniform(0.25, 0.46)
+    wrist = np.array([sign * rng.uniform(0.02, 0.14), -rng.uniform(0.24, 0.38), height])
+    elbow = np.array([sign * rng.uniform(0.2, 0.8), rng.uniform(-0.2, 0.3), -1.0])
+    pose[f"upperarm01.{side}"], pose[f"lowerarm01.{side}"] = reach(joints, side, wrist, elbow)
+    pose["neck02"] = rotation(2, sign * rng.uniform(-5, 12)) @ rotation(0, rng.normal(6, 5))
 
 
 _LEGS: dict[str, Callable[[Generator, Pose], None]] = {

@@ -1,5 +1,6 @@
 """Renders one image of a dressed person, with its annotation in DeepFashion2's format."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,30 +15,29 @@ from deepmark.synthetic.camera import Box
 from deepmark.synthetic.canvas import Size
 from deepmark.synthetic.rendered.annotation import annotate
 from deepmark.synthetic.rendered.carried import carried_layers, sample_carried
-from deepmark.synthetic.rendered.cut import Edge
 from deepmark.synthetic.rendered.fabric import sample_fabric
 from deepmark.synthetic.rendered.figure import Figure, Person, load_figure
-from deepmark.synthetic.rendered.garment import Piece, Worn, dress
-from deepmark.synthetic.rendered.ground import sample_ground
-from deepmark.synthetic.rendered.outfit import sample_outfit
-from deepmark.synthetic.rendered.pose import sample_pose
-from deepmark.synthetic.rendered.renderer import INSIDE, Layer, Light, Material, Rendered, load_renderer
+from deepmark.synthetic.rendered.floor import sample_floor
+from deepmark.synthetic.rendered.garment import Worn, dress
+from deepmark.synthetic.rendered.ground import Image, sample_ground
+from deepmark.synthetic.rendered.outfit import lead_of, sample_outfit
+from deepmark.synthetic.rendered.pose import hold_up, sample_pose
+from deepmark.synthetic.rendered.renderer import INSIDE, Layer, Light, Rendered, load_renderer
 from deepmark.synthetic.rendered.styles import STYLES, Styles
+from deepmark.synthetic.rendered.unworn import sample_unworn, sample_unworn_view, with_shadow
 from deepmark.synthetic.rendered.view import View, sample_turn, sample_view, turn_of
 from deepmark.synthetic.rendered.wearer import (
-    covered,
+    cloth_layer,
     hair_layers,
-    kept,
     sample_looks,
     sample_shape,
     shoe_layers,
     skin_layer,
-    vertices,
 )
 from deepmark.synthetic.scene import IMAGES_PER_PAIR, frame_beyond, frame_inside
 
-_PERSON, _FIRST_GARMENT = 1, 2
-"""Numbers of layers."""
+_OTHER, _FIRST_GARMENT = 1, 2
+"""Numbers of layers: of persons and things, and of garments."""
 
 _CROPPED = 0.45
 """Probability of a crop."""
@@ -73,34 +73,85 @@ def render_image(
     rng = np.random.default_rng([seed, SPLITS.index(split), index, 3])
     styles, source = styles or STYLES[split], SOURCES[index % IMAGES_PER_PAIR]
     size = (int(rng.integers(540, 721)), int(rng.integers(400, 561)))
-    figure = load_figure()
-    outfit = sample_outfit(rng, figure, styles, index)
-    # The layer for skirts follows the legs by halves, and leaves thighs bare that are turned forward.
-    in_skirt = any(panel.layer == "skirt" for design in outfit for panel in design.panels)
-    carried, turn = sample_carried(rng), sample_turn(rng)
-    phone = carried.side if carried is not None and carried.phone else ""
-    pose = sample_pose(rng, styles, sits=not in_skirt, phone=phone)
-    person = _turned(figure.person(sample_shape(rng, styles), pose), turn)
-    worn = dress(figure, person, outfit)
-    layers = _layers(rng, figure, person, worn, styles)
-    if carried is not None:
-        facing = turn_of(turn[0], from_behind=turn[1])
-        layers += carried_layers(carried, figure.bones, person, facing, _PERSON)
+    kind = str(rng.choice(list(styles.shown), p=list(styles.shown.values())))
+    stage = _worn(rng, styles, size, index) if kind == "worn" else _unworn(rng, styles, size, index, kind)
+    worn = stage.worn
     for cropped in (bool(rng.random() < _CROPPED), False):
-        view = _view(rng, layers, worn, size, styles, turn, cropped=cropped)
-        rendered = load_renderer().render(layers, view.matrix, _light(rng), size)
+        view, light = stage.view(frame_beyond(rng, size) if cropped else frame_inside(rng, size)), _light(rng)
+        rendered = load_renderer().render(stage.layers, view.matrix, light, size)
         items = [annotate(number, one, view, rendered) for number, one in enumerate(worn, _FIRST_GARMENT)]
         found = [item for item in items if item is not None]
         if found:
             break
     assert found, f"nothing is visible in image {index} of {split}, seed {seed}"
-    ground = sample_ground(rng, size, styles.grounds, grounds).astype(np.float32) / 255
+    ground = stage.ground(grounds, rendered, view, light).astype(np.float32) / 255
     alpha = rendered.color[..., 3:]
     image = np.rint(255 * (rendered.color[..., :3] + (1 - alpha) * ground)).astype(np.uint8)
     annotation: dict[str, Any] = {"source": source, "pair_id": index // IMAGES_PER_PAIR + 1}
     annotation |= {f"item{number}": item for number, item in enumerate(found, 1)}
     return RenderedImage(
         image=_photographed(rng, image), annotation=annotation, garments=tuple(worn), view=view, rendered=rendered
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Stage:
+    """What is rendered, by a camera whose image it fills in a frame, and the ground behind it."""
+
+    worn: list[Worn]
+    layers: list[Layer]
+    view: Callable[[Box], View]
+    ground: Callable[[tuple[Path, ...], Rendered, View, Light], Image]
+
+
+def _worn(rng: Generator, styles: Styles, size: Size, index: int) -> _Stage:
+    """A dressed person."""
+    figure = load_figure()
+    outfit = sample_outfit(rng, figure, styles, index)
+    # The layer for skirts follows the legs by halves, and leaves thighs bare that are turned forward.
+    in_skirt = any(panel.layer == "skirt" for design in outfit for panel in design.panels)
+    carried, turn = sample_carried(rng), sample_turn(rng)
+    pose = sample_pose(rng, styles, sits=not in_skirt)
+    if carried is not None and carried.phone:
+        hold_up(rng, pose, figure.mean.joints, carried.side)
+    person = _turned(figure.person(sample_shape(rng, styles), pose), turn)
+    worn = dress(figure, person, outfit)
+    layers = _layers(rng, figure, person, worn, styles)
+    if carried is not None:
+        facing = turn_of(turn[0], from_behind=turn[1])
+        layers += carried_layers(carried, figure.bones, person, facing, _OTHER)
+    return _Stage(
+        worn=worn,
+        layers=layers,
+        view=lambda frame: _view(rng, layers, worn, size, styles, turn, frame),
+        ground=lambda grounds, *_: sample_ground(rng, size, styles.grounds, grounds),
+    )
+
+
+def _unworn(rng: Generator, styles: Styles, size: Size, index: int, kind: str) -> _Stage:
+    """One garment without a person. Photographs stand behind what hangs, but nothing lies on them."""
+    unworn = sample_unworn(
+        rng,
+        load_figure(),
+        lead_of(index),
+        styles,
+        hangs=kind == "hanging",
+        number=_FIRST_GARMENT,
+        beside=_OTHER,
+    )
+
+    def ground(grounds: tuple[Path, ...], rendered: Rendered, view: View, light: Light) -> Image:
+        if unworn.hangs:
+            image = sample_ground(rng, size, styles.grounds, grounds)
+        else:
+            image = sample_floor(rng, size, styles.surfaces)
+        return with_shadow(rng, image, unworn, rendered, view, light)
+
+    return _Stage(
+        worn=[unworn.worn],
+        layers=unworn.layers,
+        view=lambda frame: sample_unworn_view(rng, unworn, frame, size),
+        ground=ground,
     )
 
 
@@ -115,19 +166,11 @@ def _layers(rng: Generator, figure: Figure, person: Person, worn: list[Worn], st
     layers = []
     for number, one in enumerate(worn):
         fabric = sample_fabric(rng, styles.fabrics)
-        layers += [_layer(piece, fabric, _FIRST_GARMENT + number, worn[number + 1 :]) for piece in one.pieces]
+        layers += [cloth_layer(piece, fabric, _FIRST_GARMENT + number, worn[number + 1 :]) for piece in one.pieces]
     looks = sample_looks(rng)
-    layers.append(skin_layer(figure, person, looks, worn, _PERSON))
-    layers += hair_layers(figure, person, looks, _PERSON)
-    return layers + shoe_layers(figure, person, looks, _PERSON)
-
-
-def _layer(piece: Piece, fabric: Material, number: int, above: list[Worn]) -> Layer:
-    inside = piece.inside.copy()
-    inside[:, Edge.COVER] = np.minimum(covered(piece.surface, above), 1)
-    shade = vertices(piece.surface, piece.posed, piece.normals, inside)
-    triangles = kept(piece.surface.mesh.triangles, inside)
-    return Layer(number=number, vertices=shade, triangles=triangles, material=fabric)
+    layers.append(skin_layer(figure, person, looks, worn, _OTHER))
+    layers += hair_layers(figure, person, looks, _OTHER)
+    return layers + shoe_layers(figure, person, looks, _OTHER)
 
 
 def _view(
@@ -137,15 +180,13 @@ def _view(
     size: Size,
     styles: Styles,
     turn: tuple[float, bool],
-    *,
-    cropped: bool,
+    frame: Box,
 ) -> View:
     """A camera that shows the person, the clothes, or one garment."""
     points = np.concatenate([layer.vertices[(layer.vertices[:, INSIDE] > 0).all(axis=1), :3] for layer in layers])
     kind = rng.random()
     shown = worn if kind < 0.75 else [worn[int(rng.integers(len(worn)))]]
     target = points if kind < 0.5 else np.concatenate([_cloth(one) for one in shown])
-    frame: Box = frame_beyond(rng, size) if cropped else frame_inside(rng, size)
     return sample_view(rng, points, target, frame, size, styles, turn)
 
 

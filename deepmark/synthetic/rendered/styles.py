@@ -11,15 +11,28 @@ from types import MappingProxyType
 from deepmark.errors import DeepmarkError
 from deepmark.schema import SPLITS, Split
 from deepmark.synthetic.rendered.fabric import FABRICS
+from deepmark.synthetic.rendered.floor import FLOORS
 from deepmark.synthetic.rendered.ground import GROUNDS
+
+
+SHOWN = frozenset(("worn", "flat", "hanging"))
+"""How an image shows clothes: on a person, or one garment that lies on a ground seen from above, or hangs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Styles:
     """Shares of kinds, and ranges."""
 
+    shown: dict[str, float]
+    """Kinds of `SHOWN`."""
+
     fabrics: dict[str, float]
     grounds: dict[str, float]
+    """Behind people and what hangs."""
+
+    surfaces: dict[str, float]
+    """Below what lies flat."""
+
     legs: tuple[float, float, float, float]
     """Standing, walking, with the weight on one leg, sitting."""
 
@@ -47,8 +60,10 @@ class Styles:
 
 
 TRAINING = Styles(
+    shown={"worn": 0.84, "flat": 0.1, "hanging": 0.06},
     fabrics={"plain": 0.34, "melange": 0.14, "stripes": 0.16, "denim": 0.12, "blossoms": 0.12, "clouds": 0.12},
     grounds={"studio": 0.3, "room": 0.5, "gradient": 0.2},
+    surfaces={"boards": 0.35, "sheet": 0.4, "plain": 0.25},
     legs=(0.4, 0.25, 0.28, 0.07),
     arms=(0.5, 0.24, 0.14, 0.1, 0.02),
     weight=(0.25, 0.75),
@@ -58,8 +73,10 @@ TRAINING = Styles(
 )
 
 HELD_OUT = Styles(
+    shown={"worn": 0.84, "flat": 0.08, "hanging": 0.08},
     fabrics={"checks": 0.3, "dots": 0.2, "knit": 0.25, "print": 0.25},
     grounds={"street": 0.5, "clutter": 0.5},
+    surfaces={"table": 0.5, "carpet": 0.5},
     legs=(0.25, 0.25, 0.3, 0.2),
     arms=(0.3, 0.2, 0.2, 0.15, 0.15),
     weight=(0.05, 1.0),
@@ -78,12 +95,13 @@ def check_styles(styles: Mapping[str, Styles]) -> None:
     if missing := [split for split in SPLITS if split not in styles]:
         raise DeepmarkError(f"styles: none for {missing[0]}. Give them for {' and '.join(SPLITS)}.")
     for split, one in styles.items():
-        for name, kinds in (("fabrics", FABRICS), ("grounds", GROUNDS)):
+        kinds_of = {"shown": SHOWN, "fabrics": FABRICS, "grounds": GROUNDS.keys(), "surfaces": FLOORS.keys()}
+        for name, kinds in kinds_of.items():
             if unknown := sorted(getattr(one, name).keys() - kinds):
                 raise DeepmarkError(
                     f"styles of {split}: {name}: {unknown[0]!r} is no kind. Give shares of {', '.join(sorted(kinds))}."
                 )
-        shares = {name: list(getattr(one, name).values()) for name in ("fabrics", "grounds")}
+        shares = {name: list(getattr(one, name).values()) for name in kinds_of}
         shares |= {name: list(getattr(one, name)) for name in ("legs", "arms", "under_outwear")}
         shares |= {name: [getattr(one, name), 1 - getattr(one, name)] for name in ("layered", "tucked")}
         for name, values in shares.items():

@@ -18,10 +18,13 @@ _SIDEWAYS = 30.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
-    """A camera before a figure that is turned by `yaw` degrees."""
+    """A camera before a figure, or clothes, turned by `yaw` degrees."""
 
     yaw: float
     from_behind: bool
+    thickness: float = 1.0
+    """Depth of the clothes relative to that on a body; less than 1 where nobody wears them."""
+
     place: Float[np.ndarray, "3"]
     """Of the camera, in the world."""
 
@@ -32,7 +35,9 @@ class View:
 
     @property
     def viewpoint(self) -> int:
-        """As DeepFashion2's: 2 frontal, 3 from the side or from behind."""
+        """As DeepFashion2's: 1 where nobody wears the clothes, 2 frontal, 3 from the side or from behind."""
+        if self.thickness < 1:
+            return 1
         return 3 if self.from_behind or abs(self.yaw) > _SIDEWAYS else 2
 
     def project(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
@@ -78,13 +83,27 @@ def sample_view(
     distance = float(np.ptp(points[:, 2])) / 2 / np.tan(field / 2) + float(middle[1] - points[:, 1].min())
     place = middle - (0, max(distance, 1.2), 0)
     place[2] = rng.uniform(*styles.camera_height)
+    return aimed_view(place, middle, rng.normal(0, 2.5), target, frame, size, turn)
+
+
+def aimed_view(
+    place: Float[np.ndarray, "3"],
+    middle: Float[np.ndarray, "3"],
+    roll: float,
+    target: Float[np.ndarray, "m 3"],
+    frame: Box,
+    size: Size,
+    turn: tuple[float, bool],
+    thickness: float = 1.0,
+) -> View:
+    """A camera at a place that looks at `middle`, rolled by degrees, in whose image `target` fills the frame."""
     forward = middle - place
     forward /= np.linalg.norm(forward)
     right = np.cross(forward, (0.0, 0.0, 1.0))
     right /= np.linalg.norm(right)
     down = np.cross(forward, right)
-    roll = np.radians(rng.normal(0, 2.5))
-    right, down = np.cos(roll) * right + np.sin(roll) * down, np.cos(roll) * down - np.sin(roll) * right
+    c, s = np.cos(np.radians(roll)), np.sin(np.radians(roll))
+    right, down = c * right + s * down, c * down - s * right
     axes = np.stack([right, down, forward])
     seen = (target - place) @ axes.T
     flat = seen[:, :2] / seen[:, 2:]
@@ -93,7 +112,7 @@ def sample_view(
     zoom = float((room / np.maximum(high - low, 1e-6)).min())
     shift = corner + room / 2 - zoom * (low + high) / 2
     matrix = _clip_matrix(axes, place, zoom, shift, size)
-    return View(yaw=turn[0], from_behind=turn[1], place=place, matrix=matrix, size=size)
+    return View(yaw=turn[0], from_behind=turn[1], thickness=thickness, place=place, matrix=matrix, size=size)
 
 
 def _clip_matrix(

@@ -11,7 +11,7 @@ from deepmark.synthetic.rendered.chart import Surface
 from deepmark.synthetic.rendered.cut import Edge, no_edges
 from deepmark.synthetic.rendered.design import Panel
 from deepmark.synthetic.rendered.figure import Figure, Person
-from deepmark.synthetic.rendered.garment import Worn
+from deepmark.synthetic.rendered.garment import Piece, Worn
 from deepmark.synthetic.rendered.mesh import Part, Vectors, normals_of
 from deepmark.synthetic.rendered.renderer import Layer, Material
 from deepmark.synthetic.rendered.styles import Styles
@@ -20,6 +20,9 @@ from deepmark.synthetic.texture import Color, hsv, pick_color
 _UNDER_SKIRT, _UNDER_COAT, _UNDER_CLOTH = 0.15, 0.05, 0.02
 """Metres inside the edges of a skirt, of a coat's skirt, and of other cloth, beyond which what is covered is left out:
 it could come through."""
+
+_SEEN_INSIDE = 0.25
+"""Metres inside the edges up to which the shader shows the inner side of cloth."""
 
 _GIRTH = (0.15, 0.05, 0.05, 0.085, 0.085)
 """Radius by which a fabric goes around a part, metres."""
@@ -118,6 +121,14 @@ def vertices(
 def kept(triangles: Int[np.ndarray, "t 3"], inside: Float[np.ndarray, "n 6"]) -> Int[np.ndarray, "k 3"]:
     """The triangles that no edge leaves out as a whole."""
     return triangles[(inside > 0)[triangles].any(axis=1).all(axis=1)]
+
+
+def cloth_layer(piece: Piece, fabric: Material, number: int, above: list[Worn], *, empty: bool = False) -> Layer:
+    """A piece where no garment above covers it; where it is `empty`, its inner side is seen however deep inside."""
+    inside = piece.inside.copy()
+    inside[:, Edge.COVER] = np.minimum(covered(piece.surface, above), _SEEN_INSIDE if empty else 1)
+    shade = vertices(piece.surface, piece.posed, piece.normals, inside)
+    return Layer(number=number, vertices=shade, triangles=kept(piece.surface.mesh.triangles, inside), material=fabric)
 
 
 def skin_layer(figure: Figure, person: Person, looks: Looks, worn: list[Worn], number: int) -> Layer:
