@@ -75,7 +75,7 @@ def items(images):
 
 def test_all_categories_appear_from_the_front_the_side_and_behind(items):
     assert Counter(worn.design.category for _, _, worn, _ in items).keys() == set(ALL)
-    assert {item["viewpoint"] for _, _, _, item in items} == {2, 3}
+    assert {item["viewpoint"] for _, _, _, item in items} == {1, 2, 3}
     assert any(image.view.from_behind for image, _, _, _ in items)
 
 
@@ -102,7 +102,7 @@ def test_mirror_partners_are_mirrored_places_on_the_mean_body(figure):
 
 def test_left_is_left_in_the_image_also_from_behind(items):
     for image, _, worn, item in items:
-        if abs(image.view.yaw) > 45:
+        if abs(image.view.yaw) > 45 or item["viewpoint"] == 1:  # what lies may be upside down
             continue
         points = landmarks_of(item)
         for index, name in enumerate(DEEPFASHION2.categories[worn.design.category].parts):

@@ -8,12 +8,21 @@ from deepmark.synthetic.rendered.chart import Chart
 from deepmark.synthetic.rendered.drape import Hang, hung_radius
 from deepmark.synthetic.rendered.fabric import sample_fabric
 from deepmark.synthetic.rendered.figure import Person
+from deepmark.synthetic.rendered.floor import sample_floor, shadowed
 from deepmark.synthetic.rendered.ground import sample_ground
 from deepmark.synthetic.rendered.mesh import normals_of, subdivided, triangles_of, unchanged
 from deepmark.synthetic.rendered.pose import rotation
+from deepmark.synthetic.rendered.reach import aim, reach
+from deepmark.synthetic.rendered.solid import bar
 from deepmark.synthetic.rendered.styles import HELD_OUT, TRAINING
 
 CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
+ARM = {
+    "upperarm01": np.array([0.16, -0.02, 0.47]),
+    "lowerarm01": np.array([0.33, -0.02, 0.28]),
+    "wrist": np.array([0.45, -0.18, 0.16]),
+}
+ARM_JOINTS = {f"{name}.L": place for name, place in ARM.items()}
 FACES = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]])
 
 
@@ -85,6 +94,58 @@ def test_a_ground_fills_the_image_and_depends_on_the_seed(kind):
     assert (one != other).any()
 
 
+@pytest.mark.parametrize("kind", sorted(TRAINING.surfaces | HELD_OUT.surfaces))
+def test_a_floor_fills_the_image_and_depends_on_the_seed(kind):
+    one, same, other = (sample_floor(np.random.default_rng(seed), (120, 90), {kind: 1.0}) for seed in (1, 1, 2))
+
+    assert one.shape == (120, 90, 3)
+    assert one.dtype == np.uint8
+    assert (one == same).all()
+    assert (one != other).any()
+
+
+def test_a_shadow_is_soft_and_falls_beside_what_casts_it():
+    ground, alpha = np.full((60, 80, 3), 200, np.uint8), np.zeros((60, 80), np.float32)
+    alpha[20:40, 20:40] = 1
+    dark = shadowed(ground, alpha, np.array([12.0, 0.0]), 2.0, 0.5)
+
+    assert (dark[5, 5] == 200).all()
+    assert (dark[30, 42] < 110).all()
+    assert 110 < dark[30, 31, 0] < 190, "an edge of the shadow"
+
+
+def test_an_arm_reaches_a_place_with_its_wrist_or_as_far_as_it_is_long():
+    shoulder, elbow, wrist = ARM.values()
+    lengths = np.linalg.norm(elbow - shoulder), np.linalg.norm(wrist - elbow)
+    for target in ((0.05, -0.3, 0.5), (0.0, -0.35, 0.25), (1.0, -1.0, 1.0)):
+        upper, lower = reach(ARM_JOINTS, "L", np.array(target), np.array([0.4, 0.2, -1.0]))
+        bend = upper @ (elbow - shoulder)
+        found = shoulder + bend + upper @ lower @ (wrist - elbow)
+        if target[0] < 1:
+            np.testing.assert_allclose(found, target, atol=1e-9)
+            assert bend[2] < 0, "the elbow hangs"
+        else:
+            assert np.linalg.norm(found - shoulder) == pytest.approx(0.98 * sum(lengths))
+        np.testing.assert_allclose(upper @ upper.T, np.eye(3), atol=1e-9)
+
+
+def test_an_arm_is_aimed_in_two_directions():
+    shoulder, elbow, wrist = ARM.values()
+    upper, lower = aim(ARM_JOINTS, "L", np.array([1.0, 0.0, -1.0]), np.array([0.0, 0.0, -2.0]))
+
+    np.testing.assert_allclose(np.cross(upper @ (elbow - shoulder), (1, 0, -1)), 0, atol=1e-9)
+    np.testing.assert_allclose(np.cross(upper @ lower @ (wrist - elbow), (0, 0, -1)), 0, atol=1e-9)
+
+
+def test_a_bent_bar_is_round_and_its_normals_look_outwards():
+    line = np.stack([np.linspace(-1, 1, 9), np.zeros(9), 0.2 * np.linspace(-1, 1, 9) ** 2], axis=1)
+    points, normals, triangles = bar(line, np.array([0.0, 1.0, 0.0]), 0.05)
+
+    np.testing.assert_allclose(np.linalg.norm(points - np.repeat(line, 8, axis=0), axis=1), 0.05)
+    faces = normals_of(points, triangles)
+    assert (np.einsum("ni,ni->n", faces, normals) > 0.8).all()
+
+
 @pytest.mark.parametrize("kind", sorted(TRAINING.fabrics | HELD_OUT.fabrics))
 def test_a_fabric_depends_on_the_seed(kind):
     one, same, other = (sample_fabric(np.random.default_rng(seed), {kind: 1.0}) for seed in (1, 1, 2))
@@ -93,9 +154,10 @@ def test_a_fabric_depends_on_the_seed(kind):
     assert (one.tile != other.tile).any()
 
 
-def test_training_and_validation_images_share_no_fabric_and_no_ground():
+def test_training_and_validation_images_share_no_fabric_no_ground_and_no_floor():
     assert not TRAINING.fabrics.keys() & HELD_OUT.fabrics.keys()
     assert not TRAINING.grounds.keys() & HELD_OUT.grounds.keys()
+    assert not TRAINING.surfaces.keys() & HELD_OUT.surfaces.keys()
     for styles in (TRAINING, HELD_OUT):
         for shares in (styles.fabrics.values(), styles.grounds.values(), styles.legs, styles.arms):
             assert sum(shares) == pytest.approx(1)
@@ -109,7 +171,7 @@ def test_a_bag_hangs_below_the_hand_and_a_phone_is_before_it(phone):
     carried = Carried(
         phone=phone, side="L", size=size, taper=1.0, handle=handle, share=1.0, turn=0.0, color=(9, 9, 9), gloss=0.0
     )
-    box, *handles = carried_layers(carried, ["lowerarm01.L", "wrist.L"], person, np.eye(3), 1)
+    box, *others = carried_layers(carried, ["lowerarm01.L", "wrist.L"], person, np.eye(3), 1)
     points, normals = box.vertices[:, :3], box.vertices[:, 3:6]
     middle, hand = points.mean(axis=0), np.array([0.3, 0.0, 0.77])
 
@@ -117,7 +179,7 @@ def test_a_bag_hangs_below_the_hand_and_a_phone_is_before_it(phone):
     assert (np.einsum("ni,ni->n", normals, points - middle) > 0).all()
     if phone:
         assert middle[1] < hand[1]
-        assert not handles
+        assert [one.vertices[:, 1].max() < middle[1] for one in others] == [True], "its lens looks away"
     else:
         assert points[:, 2].max() == pytest.approx(hand[2] - handle)
-        assert all(one.vertices[:, 2].max() == pytest.approx(hand[2], abs=0.01) for one in handles)
+        assert all(one.vertices[:, 2].max() == pytest.approx(hand[2], abs=0.01) for one in others)

@@ -38,7 +38,7 @@ def _painted(color: Color, light: Float[np.ndarray, "h w"]) -> Image:
     return np.clip(np.array(color, np.float32) * light[..., None], 0, 255).astype(np.uint8)
 
 
-def _turned(rng: Generator, image: Image, size: Size, spread: float) -> Image:
+def _turned(rng: Generator, image: UInt8[np.ndarray, "side side 3"], size: Size, spread: float) -> Image:
     """The middle of a larger image, turned by some degrees or by a right angle more."""
     angle = rng.normal(0, spread) + 90 * float(rng.integers(2))
     height, width = image.shape[:2]

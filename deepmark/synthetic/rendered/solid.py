@@ -55,7 +55,7 @@ def bar(line: Float[np.ndarray, "n 3"], normal: Float[np.ndarray, "3"], radius: 
     out = np.cos(turn)[None, :, None] * across[:, None] + np.sin(turn)[None, :, None] * normal
     first = np.arange(len(line) - 1)[:, None] * _SIDES
     this, after = np.arange(_SIDES)[None], (np.arange(_SIDES)[None] + 1) % _SIDES
-    quads = np.stack([first + this, first + after, first + _SIDES + after, first + _SIDES + this], axis=-1)
+    quads = np.stack([first + this, first + _SIDES + this, first + _SIDES + after, first + after], axis=-1)
     points = line[:, None] + radius * out
     return points.reshape(-1, 3), out.reshape(-1, 3), triangles_of(quads.reshape(-1, 4))
 

@@ -14,7 +14,6 @@ from deepmark.synthetic.rendered.fabric import FABRICS
 from deepmark.synthetic.rendered.floor import FLOORS
 from deepmark.synthetic.rendered.ground import GROUNDS
 
-
 SHOWN = frozenset(("worn", "flat", "hanging"))
 """How an image shows clothes: on a person, or one garment that lies on a ground seen from above, or hangs."""
 

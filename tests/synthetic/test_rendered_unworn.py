@@ -1,0 +1,106 @@
+"""Rendered clothes that nobody wears: all categories lie and hang, and their labels are those of what is seen."""
+
+from dataclasses import replace
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from tiny_dataset import landmarks_of
+
+from deepmark.errors import DeepmarkError
+from deepmark.synthetic.rendered.places import positions_of, spots_of
+from deepmark.synthetic.rendered.styles import STYLES
+from deepmark.vocabulary import DEEPFASHION2
+
+pytestmark = pytest.mark.slow
+
+OTHER, GARMENT = 1, 2
+"""Numbers of layers."""
+
+CATEGORIES = range(len(DEEPFASHION2.categories))
+
+
+@pytest.fixture(scope="module")
+def render():
+    """Renders an image of one kind: `render(index, "flat", "train")`."""
+    for module in ("anny", "moderngl"):
+        if find_spec(module) is None:
+            pytest.skip("the extra synth3d is not installed")
+    from deepmark.synthetic.rendered.scene import prepare, render_image
+
+    try:
+        prepare()
+    except DeepmarkError as error:
+        pytest.skip(f"no OpenGL without a screen: {error}")
+
+    def one(index, kind, split):
+        styles = replace(STYLES[split], shown={kind: 1.0})
+        return render_image(seed=4, split=split, index=index, styles=styles)
+
+    return one
+
+
+@pytest.fixture(scope="module", params=["flat", "hanging"])
+def images(request, render):
+    """An image of every category that lies, or that hangs; and the name of the kind."""
+    splits = ("train", "validation")
+    return request.param, [render(index, request.param, splits[index % 2]) for index in CATEGORIES]
+
+
+def test_every_category_is_shown_alone_and_as_not_worn(images):
+    for category, image in zip(CATEGORIES, images[1], strict=True):
+        assert [one for one in image.annotation if one.startswith("item")] == ["item1"]
+        item = image.annotation["item1"]
+        assert item["category_id"] == category + 1
+        assert item["viewpoint"] == 1
+        assert item["occlusion"] in (1, 2)
+
+
+def test_nothing_but_the_garment_and_a_hanger_is_seen(images):
+    kind, found = images
+    for image in found:
+        assert set(np.unique(image.rendered.numbers)) <= ({0, GARMENT} if kind == "flat" else {0, OTHER, GARMENT})
+    assert kind == "flat" or any((image.rendered.numbers == OTHER).any() for image in found)
+
+
+def test_what_lies_is_flat_and_what_hangs_has_some_depth(images):
+    kind, found = images
+    for image in found:
+        depth = max(float(np.ptp(piece.posed[(piece.inside > 0).all(axis=1), 1])) for piece in image.garments[0].pieces)
+        assert depth < (0.06 if kind == "flat" else 0.35)
+        assert image.view.thickness < 1
+
+
+def test_landmarks_lie_in_the_box_and_visible_ones_on_the_cloth(images):
+    visible = 0
+    for image in images[1]:
+        item, name = image.annotation["item1"], image.garments[0].design.name
+        x0, y0, x1, y1 = item["bounding_box"]
+        for x, y, state in landmarks_of(item).astype(int):
+            assert state == 0 or (x0 - 2 <= x <= x1 + 2 and y0 - 2 <= y <= y1 + 2), name
+            assert state != 2 or (image.rendered.numbers[y - 1 : y + 2, x - 1 : x + 2] == GARMENT).any(), name
+            visible += state == 2
+    assert visible > 150
+
+
+def test_left_is_on_the_left_of_what_faces_the_camera(images):
+    for image in images[1]:
+        (worn,), category = image.garments, image.garments[0].design.category
+        mirror, parts = DEEPFASHION2.categories[category].mirror, DEEPFASHION2.categories[category].parts
+        across = positions_of(spots_of(worn))[:, 0] * (-1 if image.view.from_behind else 1)
+        for index, name in enumerate(parts):
+            if name.startswith("left"):
+                assert across[index] < across[mirror[index]] + 1e-3, (worn.design.name, name)
+
+
+def test_the_same_seed_gives_the_same_image(render):
+    for kind in ("flat", "hanging"):
+        one, same = (render(4, kind, "train") for _ in range(2))
+        assert (one.image == same.image).all()
+        assert one.annotation == same.annotation
+
+
+def test_a_person_is_shown_more_often_than_a_garment_alone_and_both_in_either_split():
+    for styles in STYLES.values():
+        assert min(styles.shown.values()) > 0.03
+        assert styles.shown["worn"] > 0.7
