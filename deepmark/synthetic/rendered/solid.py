@@ -7,7 +7,7 @@ from deepmark.synthetic.rendered.cut import no_edges
 from deepmark.synthetic.rendered.mesh import Vectors, triangles_of
 from deepmark.synthetic.rendered.renderer import Layer, Material
 
-Solid = tuple[Vectors, Vectors, Int[np.ndarray, "t 3"]]
+Solid = tuple[Vectors, Vectors, Int[np.ndarray, "_ 3"]]
 """Vertices, their normals, and triangles."""
 
 _GIRTH = 0.1

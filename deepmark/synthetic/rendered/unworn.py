@@ -109,7 +109,7 @@ def _pose(rng: Generator, figure: Figure, *, hangs: bool) -> Pose:
         lower = upper + bend + rng.normal(-2, 1 if hangs else 6)
         turns = aim(figure.mean.joints, side, _downwards(sign, upper), _downwards(sign, lower))
         pose[f"upperarm01.{side}"], pose[f"lowerarm01.{side}"] = turns
-        pose[f"upperleg01.{side}"] = rotation(1, sign * (rng.uniform(1, 6) if hangs else rng.uniform(-3, 3)))
+        pose[f"upperleg01.{side}"] = rotation(1, sign * (rng.uniform(-1, 2) if hangs else rng.uniform(-3, 3)))
     return pose
 
 
