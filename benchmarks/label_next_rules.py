@@ -70,15 +70,6 @@ def balanced(known: Known, count: int) -> list[int]:
     return _greedy(counts, expected, count)
 
 
-def balanced_uncertain(known: Known, count: int) -> list[int]:
-    """As `balanced`, and a garment counts as much as the network is unsure of it: min(score, 1 - score)."""
-    counts = known.counts.astype(np.float64)
-    expected = np.stack(
-        [np.bincount(one.categories, np.minimum(one.scores, 1 - one.scores), len(counts)) for one in known.pool]
-    )
-    return _greedy(counts, expected, count)
-
-
 def _greedy(counts: np.ndarray, expected: np.ndarray, count: int) -> list[int]:
     chosen: list[int] = []
     open_ = np.ones(len(expected), bool)
@@ -92,6 +83,23 @@ def _greedy(counts: np.ndarray, expected: np.ndarray, count: int) -> list[int]:
 
 
 def fewest_first(known: Known, count: int) -> list[int]:
+    """Greedy: it is the turn of the category with the fewest garments, and the image comes whose strongest peak of it
+    is the largest share of all its categories' strongest peaks."""
+    categories = len(known.counts)
+    peaks = np.zeros((len(known.pool), categories))
+    for row, image in zip(peaks, known.pool, strict=True):
+        np.maximum.at(row, image.categories, image.scores)
+    shares = peaks / np.maximum(peaks.sum(axis=1, keepdims=True), 1e-9)
+    level, chosen = known.counts.copy(), []
+    for _ in range(count):
+        category = int(np.argmin(level))
+        chosen.append(int(np.argmax(shares[:, category])))
+        shares[chosen[-1]] = -1.0
+        level[category] += 1
+    return chosen
+
+
+def balanced_uncertain(known: Known, count: int) -> list[int]:
     """The rule of `deepmark label export --from new`."""
     return [place for place, _ in rank(known.pool, known.counts, count)]
 

@@ -1,4 +1,4 @@
-"""In which order unlabelled images are to be labelled: for the categories with the fewest garments first, in turn."""
+"""In which order unlabelled images are to be labelled: what the network is unsure of, of rare categories above all."""
 
 from collections.abc import Sequence
 
@@ -9,26 +9,27 @@ from deepmark.shapes import Float64, Int64
 
 
 def rank(images: Sequence[Embedded], counts: Int64[np.ndarray, " c"], limit: int) -> list[tuple[int, int]]:
-    """The places of at most `limit` images, the first to label first, each with the category that it is chosen for.
+    """The places of at most `limit` images, the first to label first, each with the category that it adds most to.
 
-    `counts` are the labelled garments by category. Each time it is the turn of the category with the fewest, chosen
-    ones included, and the image is taken whose strongest peak of this category is the largest share of all its
-    categories' strongest peaks. Scores themselves would not do: those of a category of few labels are low everywhere.
+    `counts` are the labelled garments by category. Each time the image is taken that adds most to the sum, over the
+    categories, of the square root of their garments, chosen images included: so one more of a rare category is worth
+    more than one of a frequent one. A peak of score s counts as min(s, 1 - s) garments, the probability that the
+    network is wrong about it.
     """
-    shares, open_images = peak_shares(images, len(counts)), np.ones(len(images), bool)
-    level, chosen = counts.copy(), []
+    unsure = uncertain_garments(images, len(counts))
+    level, open_images = counts.astype(np.float64), np.ones(len(images), bool)
+    chosen = []
     for _ in range(min(limit, len(images))):
-        category = int(np.argmin(level))
-        best = int(np.argmax(np.where(open_images, shares[:, category], -1.0)))
-        chosen.append((best, category))
+        gains = np.sqrt(level + unsure) - np.sqrt(level)
+        best = int(np.argmax(np.where(open_images, gains.sum(axis=1), -1.0)))
+        chosen.append((best, int(np.argmax(gains[best]))))
         open_images[best] = False
-        level[category] += 1
+        level += unsure[best]
     return chosen
 
 
-def peak_shares(images: Sequence[Embedded], categories: int) -> Float64[np.ndarray, "n c"]:
-    """The strongest peak of each category in each image, as a share of the sum over its categories."""
-    peaks = np.zeros((len(images), categories))
-    for row, image in zip(peaks, images, strict=True):
-        np.maximum.at(row, image.categories, image.scores)
-    return peaks / np.maximum(peaks.sum(axis=1, keepdims=True), 1e-9)
+def uncertain_garments(images: Sequence[Embedded], categories: int) -> Float64[np.ndarray, "n c"]:
+    """How many garments of each category the network is expected to be wrong about in each image."""
+    return np.stack(
+        [np.bincount(one.categories, np.minimum(one.scores, 1 - one.scores), minlength=categories) for one in images]
+    )

@@ -63,22 +63,29 @@ def photos(ready: Workspace, tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_image_whose_strongest_peaks_are_of_a_rare_category_comes_first():
-    images = [seen((0, 0.9)), seen((0, 0.6), (1, 0.2)), seen(), seen((1, 0.1)), seen((0, 0.3), (1, 0.2))]
+def test_what_the_network_is_unsure_of_comes_first_and_a_rare_category_before_a_frequent_one():
+    images = [seen((0, 0.9)), seen((0, 0.5)), seen(), seen((1, 0.2)), seen((1, 0.5)), seen((1, 0.98))]
 
-    order = [place for place, _ in rank(images, COUNTS, 10)]
-    assert order[:3] == [3, 4, 1]
-    assert sorted(order) == [0, 1, 2, 3, 4]
-    assert rank(images, COUNTS, 2) == [(3, 1), (4, 1)]
+    found = rank(images, COUNTS, 10)
+    assert [place for place, _ in found] == [4, 3, 1, 0, 5, 2]
+    assert [category for _, category in found[:4]] == [1, 1, 0, 0]
+    assert rank(images, COUNTS, 2) == found[:2]
 
 
-def test_categories_take_turns_once_they_have_equally_many():
+def test_more_uncertain_garments_in_an_image_are_worth_more_and_it_counts_for_the_category_that_it_adds_most_to():
+    images = [seen((1, 0.5)), seen((0, 0.5), (0, 0.4), (1, 0.5)), seen((0, 0.5), (0, 0.5), (1, 0.05))]
+
+    assert rank(images, COUNTS, 3) == [(1, 1), (0, 1), (2, 0)]
+
+
+def test_a_category_is_worth_less_with_every_image_that_is_chosen_for_it():
     images = [seen((1, 0.5)) for _ in range(40)] + [seen((0, 0.5)) for _ in range(40)]
 
-    found = rank(images, np.array([10, 4]), 26)
-    assert [category for _, category in found[:6]] == [1] * 6
-    assert sorted(category for _, category in found[6:]) == [0] * 10 + [1] * 10
+    found = rank(images, np.array([10, 4]), 40)
     assert all((place < 40) == (category == 1) for place, category in found)
+    chosen = np.array([category for _, category in found])
+    assert set(chosen[:12]) == {1}  # twelve halves lead from 4 to 10
+    assert sorted(chosen[12:]) == [0] * 14 + [1] * 14
 
 
 def test_peaks_are_those_of_the_detections_and_embeddings_tell_images_apart(ready, photos):
