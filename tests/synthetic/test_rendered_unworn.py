@@ -104,3 +104,28 @@ def test_a_person_is_shown_more_often_than_a_garment_alone_and_both_in_either_sp
     for styles in STYLES.values():
         assert min(styles.shown.values()) > 0.03
         assert styles.shown["worn"] > 0.7
+
+
+def test_buttons_are_in_the_middle_of_the_front_only(render):
+    from deepmark.synthetic.rendered.annotation import _whole
+    from deepmark.synthetic.rendered.renderer import Light, load_renderer
+
+    image = render(DEEPFASHION2.by_name["long sleeve top"].index, "flat", "train")
+    (worn,), view = image.garments, image.view
+    light = Light(towards=np.array([0, -1.0, 0]), color=(0.5,) * 3, sky=(0.5,) * 3, ground=(0.5,) * 3)
+    plain, buttoned = (
+        [
+            replace(layer, material=replace(layer.material, tile=np.full((4, 4, 3), 200, np.uint8), buttons=buttons))
+            for layer in map(_whole, worn.pieces)
+        ]
+        for buttons in (0.0, 0.08)
+    )
+    before, after = (load_renderer().render(one, view.matrix, light, view.size).color for one in (plain, buttoned))
+    changed = np.abs(after - before).max(axis=2) > 0.1
+    middle = [name in ("neck front", "hem middle") for name in DEEPFASHION2.categories[worn.design.category].parts]
+    ends = view.project(positions_of(spots_of(worn)))[middle, :2]
+    y, x = np.nonzero(changed)
+    way = (ends[1] - ends[0]) / np.linalg.norm(ends[1] - ends[0])
+    aside = (x - ends[0, 0]) * way[1] - (y - ends[0, 1]) * way[0]
+    assert changed.any() != view.from_behind
+    assert np.abs(aside).max(initial=0) < 0.1 * np.linalg.norm(ends[1] - ends[0])

@@ -1,1 +1,1 @@
-"""Renders images of dressed bodies, with the extra synth3d."""
+"""Renders images of clothes, on bodies or alone, with the extra synth3d."""

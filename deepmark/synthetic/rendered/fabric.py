@@ -9,9 +9,12 @@ from numpy.random import Generator
 from deepmark.synthetic.rendered.renderer import Material
 from deepmark.synthetic.texture import PATTERNS, TILE, Color, Tile, hsv, pick_color, shaded
 
+_BUTTONED = {"outwear": 0.55, "sleeve": 0.2}
+"""Probability of a row of buttons, by a word in the name of the category."""
 
-def sample_fabric(rng: Generator, shares: dict[str, float]) -> Material:
-    """A fabric of one of these kinds."""
+
+def sample_fabric(rng: Generator, shares: dict[str, float], garment: str = "") -> Material:
+    """A fabric of one of these kinds, with buttons where a garment of this name has some."""
     kind = str(rng.choice(list(shares), p=list(shares.values())))
     tile = np.full((TILE, TILE, 3), pick_color(rng), np.uint8)
     if kind in PATTERNS:
@@ -23,18 +26,52 @@ def sample_fabric(rng: Generator, shares: dict[str, float]) -> Material:
     return Material(
         tile=np.clip(tile + grain, 0, 255).astype(np.uint8),
         repeat=rng.uniform(0.22, 0.5),
-        bump=rng.uniform(0.008, 0.035) * (0.5 if kind == "denim" else 1),
+        bump=rng.uniform(0.008, 0.035) * (0.5 if kind in ("denim", "leather") else 1),
         wrinkle=rng.uniform(0.4, 0.8),
-        gloss=rng.uniform(0.05, 0.35) if rng.random() < 0.12 else 0.0,
+        gloss=rng.uniform(*((0.3, 0.8) if kind == "leather" else (0.05, 0.35) if rng.random() < 0.12 else (0, 0))),
         hem=rng.uniform(0.01, 0.025) if rng.random() < 0.7 else 0.0,
+        buttons=rng.uniform(0.06, 0.12) if rng.random() < _buttoned(garment) else 0.0,
+        button=float(rng.choice((0.03, 0.15, 0.6, 0.85))),
     )
+
+
+def _buttoned(garment: str) -> float:
+    return next((share for word, share in _BUTTONED.items() if word in garment), 0.0)
 
 
 def _dyed(rng: Generator, kind: str) -> Color:
     """The ground of a fabric whose colour goes with its kind."""
     if kind == "denim":
         return hsv(rng.uniform(0.57, 0.64), rng.uniform(0.25, 0.7), rng.uniform(0.2, 0.75))
+    if kind == "leather":
+        return hsv(rng.uniform(0.0, 0.1), rng.uniform(0.0, 0.7), rng.uniform(0.08, 0.5))
     return pick_color(rng)
+
+
+def _leather(rng: Generator, tile: Tile, ink: Color) -> None:
+    """Fine grain; the shine is not in the tile."""
+    coarse = np.pad(rng.normal(0, 1, (TILE // 2, TILE // 2)).astype(np.float32), 2, mode="wrap")
+    grain = cv2.resize(coarse, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)[4 : TILE + 4, 4 : TILE + 4]
+    tile[:] = np.clip(tile * (1 + 0.13 * grain[..., None]), 0, 255)
+
+
+def _lace(rng: Generator, tile: Tile, ink: Color) -> None:
+    """Light threads on a darker lining: a net, and flowers in it."""
+    thread = np.array(tile[0, 0], float) * 0.35 + 165
+    tile[:] = tile * rng.uniform(0.35, 0.6)
+    x, y = np.meshgrid(np.arange(TILE), np.arange(TILE))
+    period = TILE // int(rng.choice((24, 32)))
+    net = (((x + y) % period) < 1.5) | (((x - y) % period) < 1.5)
+    tile[net] = 0.6 * tile[net] + 0.4 * thread
+    step = TILE // int(rng.choice((2, 3)))
+    petals, size = int(rng.integers(4, 8)), step * rng.uniform(0.28, 0.42)
+    for row in range(TILE // step):
+        for column in range(TILE // step):
+            far_x = (x - (column + 0.5 * (row % 2) + 0.25) * step + TILE / 2) % TILE - TILE / 2
+            far_y = (y - (row + 0.5) * step + TILE / 2) % TILE - TILE / 2
+            radius = np.hypot(far_x, far_y) / (size * (0.7 + 0.3 * np.cos(petals * np.arctan2(far_y, far_x))))
+            flower = (radius < 1) & ((radius > 0.78) | (radius < 0.35) | (np.sin(9 * radius) > 0.4))
+            tile[flower] = thread
 
 
 def _denim(rng: Generator, tile: Tile, ink: Color) -> None:
@@ -70,7 +107,13 @@ def _print(rng: Generator, tile: Tile, ink: Color) -> None:
             cv2.putText(tile, letter, (center[0] - 12, center[1] + 12), cv2.FONT_HERSHEY_DUPLEX, 1.2, color, 3)
 
 
-_OWN: dict[str, Callable[[Generator, Tile, Color], None]] = {"denim": _denim, "knit": _knit, "print": _print}
+_OWN: dict[str, Callable[[Generator, Tile, Color], None]] = {
+    "denim": _denim,
+    "knit": _knit,
+    "lace": _lace,
+    "leather": _leather,
+    "print": _print,
+}
 
 FABRICS = frozenset(PATTERNS | _OWN)
 """The kinds of fabrics."""

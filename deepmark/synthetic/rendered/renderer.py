@@ -60,6 +60,12 @@ class Material:
     hem: float = 0.0
     """Metres between an edge and its stitches; 0 for none."""
 
+    buttons: float = 0.0
+    """Metres between the buttons of a row down the front; 0 for none."""
+
+    button: float = 0.5
+    """Brightness of the buttons, 0..1."""
+
     closed: bool = False
     """Whether nobody sees the inner side."""
 
@@ -223,7 +229,7 @@ class _Mesh:
             self._texture.use(0)
             wrinkles.use(1)
             program["cloth"].value, program["wrinkles"].value, program["shadow_map"].value = 0, 1, 2
-            for key in ("repeat", "bump", "wrinkle", "gloss", "hem"):
+            for key in ("repeat", "bump", "wrinkle", "gloss", "hem", "buttons", "button"):
                 program[key].value = getattr(material, key)
         if name == "identity":
             program["number"].value = float(self._layer.number)

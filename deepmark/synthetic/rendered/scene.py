@@ -1,4 +1,4 @@
-"""Renders one image of a dressed person, with its annotation in DeepFashion2's format."""
+"""Renders one image of a dressed person or of a garment alone, with its annotation in DeepFashion2's format."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -165,7 +165,7 @@ def _layers(rng: Generator, figure: Figure, person: Person, worn: list[Worn], st
     """The garments, then the person."""
     layers = []
     for number, one in enumerate(worn):
-        fabric = sample_fabric(rng, styles.fabrics)
+        fabric = sample_fabric(rng, styles.fabrics, one.design.name)
         layers += [cloth_layer(piece, fabric, _FIRST_GARMENT + number, worn[number + 1 :]) for piece in one.pieces]
     looks = sample_looks(rng)
     layers.append(skin_layer(figure, person, looks, worn, _OTHER))

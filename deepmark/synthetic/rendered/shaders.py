@@ -48,7 +48,7 @@ uniform sampler2D wrinkles;
 uniform sampler2DShadow shadow_map;
 uniform mat4 shadow_camera;
 uniform vec3 towards, lamp, sky, ground;
-uniform float repeat, bump, wrinkle, gloss, hem;
+uniform float repeat, bump, wrinkle, gloss, hem, buttons, button;
 in vec3 position;
 in vec3 normal;
 in vec2 around;
@@ -62,6 +62,17 @@ out vec4 color;
 vec2 turned(vec2 step) {
     // the change of the angle around the axis: without the jump of atan at the seam
     return vec2((around.x * step.y - around.y * step.x) / max(dot(around, around), 1e-8), 0.0);
+}
+vec3 buttoned(vec3 albedo) {
+    // down the middle of the trunk's front, or along the left edge of an open one; the border of a closed one is a seam
+    bool open = inside_too.y < 0.5;
+    if (around.x <= 0.0 || along.y < 0.12 || (open && around.y < 0.0)) return albedo;
+    float across = open ? inside_too.y - 0.015 : around.y;
+    float away = length(vec2(across, mod(along.x, buttons) - 0.5 * buttons));
+    if (!open) albedo *= 1.0 - 0.4 * smoothstep(0.002, 0.0, abs(across - 0.016));
+    albedo *= 1.0 - 0.5 * smoothstep(0.009, 0.006, away);  // its shadow
+    vec3 disc = vec3(button * (0.75 + 0.25 * smoothstep(0.0045, 0.003, away)));  // with a darker rim
+    return mix(albedo, disc, smoothstep(0.0065, 0.0058, away));
 }
 void main() {
     float margin = margin_of();
@@ -93,6 +104,7 @@ void main() {
         float stitch = smoothstep(0.004, 0.0, abs(margin - hem)) + smoothstep(0.005, 0.0, margin);
         albedo *= 1.0 - 0.35 * clamp(stitch, 0.0, 1.0);
     }
+    if (buttons > 0.0 && gl_FrontFacing) albedo = buttoned(albedo);
     float shine = gloss * pow(max(dot(unit, normalize(towards + vec3(0.0, -1.0, 0.0))), 0.0), 24.0) * lit;
     vec3 result = albedo * light * (inner > 0.5 ? 1.0 : 0.45) + shine * lamp;
     color = vec4(sqrt(clamp(result, 0.0, 1.0)), alpha);

@@ -60,7 +60,15 @@ class Styles:
 
 TRAINING = Styles(
     shown={"worn": 0.84, "flat": 0.1, "hanging": 0.06},
-    fabrics={"plain": 0.34, "melange": 0.14, "stripes": 0.16, "denim": 0.12, "blossoms": 0.12, "clouds": 0.12},
+    fabrics={
+        "plain": 0.34,
+        "melange": 0.13,
+        "stripes": 0.16,
+        "denim": 0.12,
+        "blossoms": 0.11,
+        "clouds": 0.08,
+        "leather": 0.06,
+    },
     grounds={"studio": 0.3, "room": 0.5, "gradient": 0.2},
     surfaces={"boards": 0.35, "sheet": 0.4, "plain": 0.25},
     legs=(0.4, 0.25, 0.28, 0.07),
@@ -73,7 +81,7 @@ TRAINING = Styles(
 
 HELD_OUT = Styles(
     shown={"worn": 0.84, "flat": 0.08, "hanging": 0.08},
-    fabrics={"checks": 0.3, "dots": 0.2, "knit": 0.25, "print": 0.25},
+    fabrics={"checks": 0.28, "dots": 0.18, "knit": 0.22, "print": 0.22, "lace": 0.1},
     grounds={"street": 0.5, "clutter": 0.5},
     surfaces={"table": 0.5, "carpet": 0.5},
     legs=(0.25, 0.25, 0.3, 0.2),

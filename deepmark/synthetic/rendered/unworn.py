@@ -66,7 +66,7 @@ def sample_unworn(
     turn = (float(rng.normal(0, 12)) if hangs else 0.0, bool(rng.random() < _FROM_BEHIND))
     whole = turn_of(turn[0], from_behind=turn[1])
     worn = _moved(worn, [(piece.posed @ whole.T, piece.normals @ whole.T) for piece in worn.pieces])
-    fabric = sample_fabric(rng, styles.fabrics)
+    fabric = sample_fabric(rng, styles.fabrics, design.name)
     layers = [cloth_layer(piece, fabric, number, [], empty=True) for piece in worn.pieces]
     layers += [_turned(layer, whole) for layer in others]
     return Unworn(worn=worn, layers=layers, turn=turn, thickness=thickness, hangs=hangs)
