@@ -13,7 +13,7 @@ from deepmark.synthetic.rendered.ground import sample_ground
 from deepmark.synthetic.rendered.mesh import normals_of, subdivided, triangles_of, unchanged
 from deepmark.synthetic.rendered.pose import rotation
 from deepmark.synthetic.rendered.reach import aim, reach
-from deepmark.synthetic.rendered.solid import bar
+from deepmark.synthetic.rendered.solid import bar, box
 from deepmark.synthetic.rendered.styles import HELD_OUT, TRAINING
 
 CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
@@ -146,6 +146,14 @@ def test_a_bent_bar_is_round_and_its_normals_look_outwards():
     assert (np.einsum("ni,ni->n", faces, normals) > 0.8).all()
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_the_faces_of_a_box_look_outwards(mirrored):
+    axes = np.diag([-1.0 if mirrored else 1.0, 1.0, 1.0])
+    points, normals, triangles = box(np.array([0.3, 0.2, 0.1]), axes, (0.2, 0.1, 0.4), taper=0.9)
+
+    assert (np.einsum("ni,ni->n", normals_of(points, triangles), normals) > 0.95).all()
+
+
 @pytest.mark.parametrize("kind", sorted(TRAINING.fabrics | HELD_OUT.fabrics))
 def test_a_fabric_depends_on_the_seed(kind):
     one, same, other = (sample_fabric(np.random.default_rng(seed), {kind: 1.0}) for seed in (1, 1, 2))
@@ -171,8 +179,8 @@ def test_a_bag_hangs_below_the_hand_and_a_phone_is_before_it(phone):
     carried = Carried(
         phone=phone, side="L", size=size, taper=1.0, handle=handle, share=1.0, turn=0.0, color=(9, 9, 9), gloss=0.0
     )
-    box, *others = carried_layers(carried, ["lowerarm01.L", "wrist.L"], person, np.eye(3), 1)
-    points, normals = box.vertices[:, :3], box.vertices[:, 3:6]
+    body, *others = carried_layers(carried, ["lowerarm01.L", "wrist.L"], person, np.eye(3), 1)
+    points, normals = body.vertices[:, :3], body.vertices[:, 3:6]
     middle, hand = points.mean(axis=0), np.array([0.3, 0.0, 0.77])
 
     np.testing.assert_allclose(np.ptp(points, axis=0), size, atol=1e-6)

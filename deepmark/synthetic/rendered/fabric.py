@@ -28,7 +28,7 @@ def sample_fabric(rng: Generator, shares: dict[str, float], garment: str = "") -
         repeat=rng.uniform(0.22, 0.5),
         bump=rng.uniform(0.008, 0.035) * (0.5 if kind in ("denim", "leather") else 1),
         wrinkle=rng.uniform(0.4, 0.8),
-        gloss=rng.uniform(*((0.3, 0.8) if kind == "leather" else (0.05, 0.35) if rng.random() < 0.12 else (0, 0))),
+        gloss=rng.uniform(*((0.15, 0.45) if kind == "leather" else (0.05, 0.35) if rng.random() < 0.12 else (0, 0))),
         hem=rng.uniform(0.01, 0.025) if rng.random() < 0.7 else 0.0,
         buttons=rng.uniform(0.06, 0.12) if rng.random() < _buttoned(garment) else 0.0,
         button=float(rng.choice((0.03, 0.15, 0.6, 0.85))),

@@ -61,10 +61,8 @@ class Material:
     """Metres between an edge and its stitches; 0 for none."""
 
     buttons: float = 0.0
-    """Metres between the buttons of a row down the front; 0 for none."""
-
     button: float = 0.5
-    """Brightness of the buttons, 0..1."""
+    """Metres between the buttons of a row down the front, 0 for none; and their brightness, 0..1."""
 
     closed: bool = False
     """Whether nobody sees the inner side."""

@@ -1,5 +1,8 @@
 """The programs that the renderer gives to OpenGL, in its language GLSL."""
 
+SEEN_INSIDE = 0.25
+"""Metres inside the edges up to which the inner side of a surface is surely seen, see FRAGMENT."""
+
 VERTEX = """
 #version 330
 uniform mat4 camera;

@@ -6,6 +6,7 @@ from deepmark.shapes import Float, Int
 from deepmark.synthetic.rendered.cut import no_edges
 from deepmark.synthetic.rendered.mesh import Vectors, triangles_of
 from deepmark.synthetic.rendered.renderer import Layer, Material
+from deepmark.synthetic.rendered.shaders import SEEN_INSIDE
 
 Solid = tuple[Vectors, Vectors, Int[np.ndarray, "_ 3"]]
 """Vertices, their normals, and triangles."""
@@ -25,9 +26,12 @@ def box(
 ) -> Solid:
     """A box along `axes`, one a row; `taper` is the width and depth of its upper end, relative to the lower one's."""
     points, normals = [], []
+    handed = 1 if np.linalg.det(axes) > 0 else -1
+    around = ((-1, -1), (1, -1), (1, 1), (-1, 1))
     for axis in range(3):
         for side in (-1, 1):
-            for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
+            outwards = side * handed * (-1 if axis == 1 else 1) > 0
+            for a, b in around if outwards else around[::-1]:
                 corner = np.insert(np.array([a, b], float), axis, side) * size / 2
                 corner[:2] *= taper if corner[2] > 0 else 1.0
                 points.append(middle + corner @ axes)
@@ -65,7 +69,8 @@ def solid_layer(solid: Solid, material: Material, number: int) -> Layer:
     angle = (points[:, 0] - points[:, 0].mean()) / _GIRTH
     around = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     along = np.stack([points[:, 2], np.full(len(points), _GIRTH)], axis=1)
-    parts = [points, normals, no_edges(len(points)), around, along, np.ones((len(points), 3))]
+    inside = np.minimum(no_edges(len(points)), SEEN_INSIDE)  # a band is seen from both sides
+    parts = [points, normals, inside, around, along, np.ones((len(points), 3))]
     return Layer(
         number=number, vertices=np.concatenate(parts, axis=1).astype(np.float32), triangles=triangles, material=material
     )

@@ -14,15 +14,13 @@ from deepmark.synthetic.rendered.figure import Figure, Person
 from deepmark.synthetic.rendered.garment import Piece, Worn
 from deepmark.synthetic.rendered.mesh import Part, Vectors, normals_of
 from deepmark.synthetic.rendered.renderer import Layer, Material
+from deepmark.synthetic.rendered.shaders import SEEN_INSIDE
 from deepmark.synthetic.rendered.styles import Styles
 from deepmark.synthetic.texture import Color, hsv, pick_color
 
 _UNDER_SKIRT, _UNDER_COAT, _UNDER_CLOTH = 0.15, 0.05, 0.02
 """Metres inside the edges of a skirt, of a coat's skirt, and of other cloth, beyond which what is covered is left out:
 it could come through."""
-
-_SEEN_INSIDE = 0.25
-"""Metres inside the edges up to which the shader shows the inner side of cloth."""
 
 _GIRTH = (0.15, 0.05, 0.05, 0.085, 0.085)
 """Radius by which a fabric goes around a part, metres."""
@@ -126,7 +124,7 @@ def kept(triangles: Int[np.ndarray, "t 3"], inside: Float[np.ndarray, "n 6"]) ->
 def cloth_layer(piece: Piece, fabric: Material, number: int, above: list[Worn], *, empty: bool = False) -> Layer:
     """A piece where no garment above covers it; where it is `empty`, its inner side is seen however deep inside."""
     inside = piece.inside.copy()
-    inside[:, Edge.COVER] = np.minimum(covered(piece.surface, above), _SEEN_INSIDE if empty else 1)
+    inside[:, Edge.COVER] = np.minimum(covered(piece.surface, above), SEEN_INSIDE if empty else 1)
     shade = vertices(piece.surface, piece.posed, piece.normals, inside)
     return Layer(number=number, vertices=shade, triangles=kept(piece.surface.mesh.triangles, inside), material=fabric)
 
