@@ -7,6 +7,7 @@ import numpy as np
 
 from deepmark.shapes import Int
 from deepmark.synthetic.annotate import item_of
+from deepmark.synthetic.rendered.cut import is_cloth
 from deepmark.synthetic.rendered.garment import Piece, Worn
 from deepmark.synthetic.rendered.places import normals_at, positions_of, spots_of
 from deepmark.synthetic.rendered.renderer import Layer, Material, Rendered, load_renderer
@@ -25,7 +26,7 @@ def annotate(number: int, worn: Worn, view: View, rendered: Rendered) -> dict[st
     Its box and its outline are those of the whole garment in the image, as in the drawn style.
     """
     alone = load_renderer().silhouette([_whole(piece) for piece in worn.pieces], view.matrix, view.size)
-    contours, _ = cv2.findContours((alone > 0).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    contours, _ = cv2.findContours(alone.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     outlines = [cv2.approxPolyDP(one, 1.0, closed=True)[:, 0] + 0.5 for one in contours if len(one) >= 3]
     seen = int(np.count_nonzero(rendered.numbers == number))
     category = DEEPFASHION2.categories[worn.design.category]
@@ -55,11 +56,11 @@ def _area(worn: Worn, view: View) -> float:
     """Pixels that the side of the cloth before the camera would have in an image without end."""
     total = 0.0
     for piece in worn.pieces:
-        cloth = np.asarray((piece.inside > 0).all(axis=1))
-        triangles = piece.surface.mesh.triangles
-        triangles = triangles[cloth[triangles].all(axis=1)]
-        a, b, c = (view.project(piece.posed)[triangles[:, corner], :2] for corner in range(3))
-        signed = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
+        cloth, places = is_cloth(piece.inside), view.project(piece.posed)
+        corners = piece.surface.mesh.triangles.T
+        corners = corners[:, np.logical_and.reduce([cloth.take(one) for one in corners])]
+        (ax, bx, cx), (ay, by, cy) = places[:, 0][corners], places[:, 1][corners]
+        signed = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         total += float(np.maximum(-signed, 0).sum()) / 2
     return total
 

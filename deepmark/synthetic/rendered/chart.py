@@ -85,12 +85,16 @@ def _about(
     way = (1 - share) * way1 + share * (length + way2)
     foot = (1 - share[:, None]) * (first + way1[:, None] * upper) + share[:, None] * (second + way2[:, None] * lower)
     direction = (1 - share[:, None]) * upper + share[:, None] * lower
-    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    direction /= _lengths(direction)
     outward = rough - (direction @ rough)[:, None] * direction
-    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    outward /= _lengths(outward)
     forward = np.cross(outward, direction)
     forward *= np.where(forward[:, 1:2] > 0, -1, 1)
     return way, foot, outward, forward
+
+
+def _lengths(vectors: Vectors) -> Float[np.ndarray, "n 1"]:
+    return np.sqrt(np.einsum("ni,ni->n", vectors, vectors))[:, None]
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

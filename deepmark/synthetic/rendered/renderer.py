@@ -3,16 +3,19 @@
 Needs EGL (Debian: libegl1, libgl1-mesa-dri); Mesa's llvmpipe does it on a processor.
 """
 
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from deepmark.errors import DeepmarkError
-from deepmark.shapes import Float, Float32, Int, UInt8
+from deepmark.shapes import Bool, Float, Float32, Int, UInt8
+from deepmark.synthetic.rendered.context import opengl_context
+from deepmark.synthetic.rendered.occlusion import near_seen
 from deepmark.synthetic.rendered.shaders import FRAGMENT, IDENTITY_FRAGMENT, SHADOW_FRAGMENT, VERTEX
+from deepmark.synthetic.rendered.wrinkles import wrinkle_tile
 
 Size = tuple[int, int]
 
@@ -98,8 +101,8 @@ class Light:
 class Rendered:
     """An image without its background."""
 
-    color: Float32[np.ndarray, "h w 4"]
-    """0..1, premultiplied by the alpha."""
+    color: UInt8[np.ndarray, "h w 4"]
+    """Premultiplied by the alpha."""
 
     numbers: UInt8[np.ndarray, "h w"]
     """The number of the layer at the middle of every pixel; 0 for none."""
@@ -112,7 +115,7 @@ class Renderer:
     """One OpenGL context, its programs and its buffers."""
 
     def __init__(self) -> None:
-        self._gl = _context()
+        self._gl = opengl_context()
         self._programs = {
             name: self._gl.program(vertex_shader=VERTEX, fragment_shader=fragment)
             for name, fragment in (("color", FRAGMENT), ("identity", IDENTITY_FRAGMENT), ("shadow", SHADOW_FRAGMENT))
@@ -127,41 +130,57 @@ class Renderer:
         )
         self._one = self._gl.framebuffer([self._gl.renderbuffer(shape)])
         self._plain = self._gl.framebuffer([self._gl.texture(shape, 2, dtype="f4")], self._gl.depth_renderbuffer(shape))
-        self._wrinkles = self._texture(_wrinkle_tile())
+        self._mask = self._gl.framebuffer([self._gl.renderbuffer(shape, 1)])
+        self._wrinkles = self._texture(wrinkle_tile())
+        self._wrinkles.filter = (self._gl.LINEAR, self._gl.LINEAR)  # smooth: no smaller versions are needed
 
     def render(self, layers: list[Layer], camera: Float[np.ndarray, "4 4"], light: Light, size: Size) -> Rendered:
         """Everything as a camera sees it; `camera` takes world coordinates to OpenGL's clip coordinates."""
-        assert size[0] <= _LARGEST[0], size
-        assert size[1] <= _LARGEST[1], size
-        meshes = [self._mesh(layer) for layer in layers if len(layer.triangles)]
-        try:
+        with self._meshes(layers, size) as meshes:
             towards_lamp = _lamp_view(light.towards, layers)
             self._shadow.use()
             self._shadow.clear(depth=1.0)
             self._draw(meshes, "shadow", camera=towards_lamp)
-            color = self._color(meshes, camera, towards_lamp, light, size)
-            identity = self._identity(meshes, camera, size)
-        finally:
+            triangle, depth = self._identity(meshes, camera, size)
+            numbers = np.concatenate([[0], *(mesh.numbers for mesh in meshes)]).astype(np.uint8)
+            seen = np.zeros(len(numbers), bool)
+            seen[triangle] = True
             for mesh in meshes:
-                mesh.release()
-        return Rendered(color=color, numbers=identity[..., 0].astype(np.uint8), depth=identity[..., 1])
+                mesh.leave_out_hidden(seen)
+            color = self._color(meshes, camera, towards_lamp, light, size)
+        return Rendered(color=color, numbers=numbers[triangle], depth=depth)
 
-    def silhouette(
-        self, layers: list[Layer], camera: Float[np.ndarray, "4 4"], size: Size
-    ) -> Float32[np.ndarray, "h w"]:
-        """Where the layers would be seen if nothing else were there: their depth, 0 elsewhere."""
+    def silhouette(self, layers: list[Layer], camera: Float[np.ndarray, "4 4"], size: Size) -> Bool[np.ndarray, "h w"]:
+        """Where the layers would be seen if nothing else were there."""
+        area = (0, 0, size[1], size[0])
+        with self._meshes(layers, size) as meshes:
+            self._mask.viewport = area
+            self._mask.use()
+            self._mask.clear()
+            self._draw(meshes, "identity", camera=camera)
+            data = np.frombuffer(self._mask.read(area, components=1, dtype="f1"), np.uint8)
+        return data.reshape(*size)[::-1] > 0
+
+    @contextmanager
+    def _meshes(self, layers: list[Layer], size: Size) -> Iterator[list["_Mesh"]]:
+        """The layers in buffers of OpenGL."""
         assert size[0] <= _LARGEST[0], size
         assert size[1] <= _LARGEST[1], size
-        meshes = [self._mesh(layer) for layer in layers if len(layer.triangles)]
+        layers = [layer for layer in layers if len(layer.triangles)]
+        firsts = np.cumsum([1, *(len(layer.triangles) for layer in layers)]).tolist()
+        meshes = [
+            _Mesh(self._gl, layer, self._texture(layer.material.tile), first)
+            for layer, first in zip(layers, firsts, strict=False)
+        ]
         try:
-            return self._identity(meshes, camera, size)[..., 1]
+            yield meshes
         finally:
             for mesh in meshes:
                 mesh.release()
 
     def _color(
         self, meshes: list["_Mesh"], camera: np.ndarray, towards_lamp: np.ndarray, light: Light, size: Size
-    ) -> Float32[np.ndarray, "h w 4"]:
+    ) -> UInt8[np.ndarray, "h w 4"]:
         gl = self._gl
         area = (0, 0, size[1], size[0])
         self._many.viewport = area
@@ -180,16 +199,20 @@ class Renderer:
         gl.disable_direct(_ALPHA_TO_ONE)
         gl.copy_framebuffer(self._one, self._many)
         data = np.frombuffer(self._one.read(area, components=4, dtype="f1"), np.uint8)
-        return data.reshape(*size, 4)[::-1].astype(np.float32) / 255
+        return data.reshape(*size, 4)[::-1]
 
-    def _identity(self, meshes: list["_Mesh"], camera: np.ndarray, size: Size) -> Float32[np.ndarray, "h w 2"]:
+    def _identity(
+        self, meshes: list["_Mesh"], camera: np.ndarray, size: Size
+    ) -> tuple[Int[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
+        """The triangle that is seen at every pixel, counted from 1 over all layers, or 0; and how far away it is."""
         area = (0, 0, size[1], size[0])
         self._plain.viewport = area
         self._plain.use()
         self._plain.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
         self._draw(meshes, "identity", camera=camera)
         data = np.frombuffer(self._plain.read(area, components=2, dtype="f4"), np.float32)
-        return data.reshape(*size, 2)[::-1]
+        found = data.reshape(*size, 2)[::-1]
+        return found[..., 0].astype(np.int32), found[..., 1]
 
     def _draw(self, meshes: list["_Mesh"], name: str, *, camera: np.ndarray) -> None:
         self._gl.enable(self._gl.DEPTH_TEST)
@@ -197,9 +220,6 @@ class Renderer:
         program["camera"].write(_columns(camera))
         for mesh in meshes:
             mesh.draw(program, name, self._wrinkles)
-
-    def _mesh(self, layer: Layer) -> "_Mesh":
-        return _Mesh(self._gl, layer, self._texture(layer.material.tile))
 
     def _texture(self, tile: np.ndarray) -> Any:
         texture = self._gl.texture(tile.shape[:2][::-1], tile.shape[2] if tile.ndim == 3 else 1, tile.tobytes())
@@ -211,13 +231,27 @@ class Renderer:
 class _Mesh:
     """The buffers of a layer while an image is rendered."""
 
-    def __init__(self, gl: Any, layer: Layer, texture: Any) -> None:
-        self._gl, self._layer, self._texture = gl, layer, texture
-        self._vertices = gl.buffer(np.ascontiguousarray(layer.vertices, np.float32).tobytes())
-        self._triangles = gl.buffer(np.ascontiguousarray(layer.triangles, np.int32).tobytes())
+    def __init__(self, gl: Any, layer: Layer, texture: Any, first: int) -> None:
+        self._gl, self._layer, self._texture, self._first = gl, layer, texture, first
+        self._vertices = gl.buffer(np.ascontiguousarray(layer.vertices, np.float32))
+        self._triangles = gl.buffer(np.ascontiguousarray(layer.triangles, np.int32))
         self._arrays: list[Any] = []
 
+    @property
+    def numbers(self) -> Int[np.ndarray, " t"]:
+        """The number of the layer, for each of its triangles."""
+        return np.full(len(self._layer.triangles), self._layer.number)
+
+    def leave_out_hidden(self, seen: Bool[np.ndarray, " n"]) -> None:
+        """Draw no more what lies behind others; `seen` is of the triangles of all layers, the first of which is 1."""
+        own = seen[self._first : self._first + len(self._layer.triangles)]
+        triangles = near_seen(self._layer.triangles, own)
+        self._triangles.release()
+        self._triangles = self._gl.buffer(np.ascontiguousarray(triangles, np.int32)) if len(triangles) else None
+
     def draw(self, program: Any, name: str, wrinkles: Any) -> None:
+        if self._triangles is None:
+            return
         used = [(key, count) for key, count in ATTRIBUTES if key in program]
         layout = " ".join(f"{count}f" if key in program else f"{4 * count}x" for key, count in ATTRIBUTES)
         array = self._gl.vertex_array(program, [(self._vertices, layout, *(key for key, _ in used))], self._triangles)
@@ -230,7 +264,7 @@ class _Mesh:
             for key in ("repeat", "bump", "wrinkle", "gloss", "hem", "buttons", "button"):
                 program[key].value = getattr(material, key)
         if name == "identity":
-            program["number"].value = float(self._layer.number)
+            program["first"].value = float(self._first)
         if material.closed and name != "shadow":
             self._gl.enable(self._gl.CULL_FACE)
         array.render()
@@ -238,7 +272,8 @@ class _Mesh:
 
     def release(self) -> None:
         for one in (*self._arrays, self._vertices, self._triangles, self._texture):
-            one.release()
+            if one is not None:
+                one.release()
 
 
 def _columns(matrix: np.ndarray) -> bytes:
@@ -250,47 +285,13 @@ def _lamp_view(towards: np.ndarray, layers: list[Layer]) -> Float[np.ndarray, "4
     right = np.cross((0.0, 0.0, 1.0), towards)
     right /= np.linalg.norm(right)
     axes = np.stack([right, np.cross(towards, right), -towards])
-    seen = np.concatenate([layer.vertices[:, :3] for layer in layers]) @ axes.T
-    low, high = seen.min(axis=0) - 0.02, seen.max(axis=0) + 0.02
+    seen = axes @ np.concatenate([layer.vertices[:, :3] for layer in layers]).T
+    low, high = seen.min(axis=1) - 0.02, seen.max(axis=1) + 0.02
     scale, middle = 2 / (high - low), (low + high) / 2
     view = np.eye(4)
     view[:3, :3] = scale[:, None] * axes
     view[:3, 3] = -scale * middle
     return view
-
-
-def _wrinkle_tile() -> UInt8[np.ndarray, "t t 1"]:
-    """Heights of soft wrinkles, which repeat without a seam: noise in few directions, with creases."""
-    rng, side = np.random.default_rng(2), 256
-    frequencies = np.fft.fftfreq(side) * side
-    across, along = np.meshgrid(frequencies, frequencies)
-    total = np.zeros((side, side))
-    for low, angle, share in ((2.0, 0.5, 1.0), (2.5, -0.7, 0.9), (3.5, 1.3, 0.5), (6.0, 0.2, 0.15)):
-        a = across * np.cos(angle) + along * np.sin(angle)
-        b = -across * np.sin(angle) + along * np.cos(angle)
-        band = np.exp(-(((a - low) / (0.5 * low)) ** 2) - (b / (0.35 * low)) ** 2)
-        noise = np.fft.ifft2(np.fft.fft2(rng.standard_normal((side, side))) * band).real
-        total += share * (1 - np.abs(noise / noise.std()) / 2)
-    low_end, high_end = np.percentile(total, (1, 99))
-    return (np.clip((total - low_end) / (high_end - low_end), 0, 1) * 255).astype(np.uint8)[..., None]
-
-
-def _context() -> Any:
-    """An OpenGL context without a window.
-
-    Raises DeepmarkError where EGL is missing.
-    """
-    import moderngl
-
-    os.environ.setdefault("LP_NUM_THREADS", "0")  # llvmpipe in the calling thread: the engine uses the other cores
-    options: dict[str, Any] = {"backend": "egl"}
-    try:
-        return moderngl.create_context(standalone=True, **options)
-    except Exception as error:  # glcontext raises Exception itself
-        raise DeepmarkError(
-            f"OpenGL without a screen does not start ({error}). Install EGL and a renderer: on Debian or Ubuntu "
-            "`apt-get install libegl1 libgl1-mesa-dri`."
-        ) from error
 
 
 @cache

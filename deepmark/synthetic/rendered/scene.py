@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.random import Generator
 
@@ -15,6 +16,7 @@ from deepmark.synthetic.camera import Box
 from deepmark.synthetic.canvas import Size
 from deepmark.synthetic.rendered.annotation import annotate
 from deepmark.synthetic.rendered.carried import carried_layers, sample_carried
+from deepmark.synthetic.rendered.cut import is_cloth
 from deepmark.synthetic.rendered.fabric import sample_fabric
 from deepmark.synthetic.rendered.figure import Figure, Person, load_figure
 from deepmark.synthetic.rendered.floor import sample_floor
@@ -84,14 +86,23 @@ def render_image(
         if found:
             break
     assert found, f"nothing is visible in image {index} of {split}, seed {seed}"
-    ground = stage.ground(grounds, rendered, view, light).astype(np.float32) / 255
-    alpha = rendered.color[..., 3:]
-    image = np.rint(255 * (rendered.color[..., :3] + (1 - alpha) * ground)).astype(np.uint8)
+    image = _before(rendered, stage.ground(grounds, rendered, view, light))
     annotation: dict[str, Any] = {"source": source, "pair_id": index // IMAGES_PER_PAIR + 1}
     annotation |= {f"item{number}": item for number, item in enumerate(found, 1)}
     return RenderedImage(
         image=_photographed(rng, image), annotation=annotation, garments=tuple(worn), view=view, rendered=rendered
     )
+
+
+def _before(rendered: Rendered, ground: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """The figure before a ground."""
+    color = np.ascontiguousarray(rendered.color)
+    alpha = np.ascontiguousarray(color[..., 3])
+    image = cv2.copyTo(cv2.cvtColor(color, cv2.COLOR_RGBA2RGB), alpha, ground.copy())
+    edge = np.nonzero((alpha > 0) & (alpha < 255))
+    share = 1 - alpha[edge][:, None] / np.float32(255)
+    image[edge] = np.rint(color[edge][:, :3] + share * ground[edge])
+    return image
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,7 +194,7 @@ def _view(
     frame: Box,
 ) -> View:
     """A camera that shows the person, the clothes, or one garment."""
-    points = np.concatenate([layer.vertices[(layer.vertices[:, INSIDE] > 0).all(axis=1), :3] for layer in layers])
+    points = np.concatenate([layer.vertices[is_cloth(layer.vertices[:, INSIDE]), :3] for layer in layers])
     kind = rng.random()
     shown = worn if kind < 0.75 else [worn[int(rng.integers(len(worn)))]]
     target = points if kind < 0.5 else np.concatenate([_cloth(one) for one in shown])
@@ -191,7 +202,7 @@ def _view(
 
 
 def _cloth(worn: Worn) -> Float[np.ndarray, "n 3"]:
-    return np.concatenate([piece.posed[(piece.inside > 0).all(axis=1)] for piece in worn.pieces])
+    return np.concatenate([piece.posed[is_cloth(piece.inside)] for piece in worn.pieces])
 
 
 def _light(rng: Generator) -> Light:
@@ -215,7 +226,7 @@ def _photographed(rng: Generator, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np
     if rng.random() < 0.5:
         y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None]
         light = light * (1 - rng.uniform(0.05, 0.3) * (x**2 + y**2) / 2)[..., None]
-    image = np.clip(image * light, 0, 255).astype(np.uint8)
+    image = np.clip(image * np.float32(light), 0, 255).astype(np.uint8)
     image = white_balanced(image, 1 + np.clip(rng.normal(0, 0.07, 2), -0.2, 0.2))
     if rng.random() < 0.5:
         image = blurred(image, rng.uniform(0.3, 1.6))

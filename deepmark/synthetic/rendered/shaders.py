@@ -118,7 +118,7 @@ void main() {
 IDENTITY_FRAGMENT = (
     """
 #version 330
-uniform float number;
+uniform float first;
 in float depth;
 out vec2 found;
 """
@@ -126,7 +126,7 @@ out vec2 found;
     + """
 void main() {
     if (margin_of() < 0.0) discard;
-    found = vec2(number, depth);
+    found = vec2(first + float(gl_PrimitiveID), depth);
 }
 """
 )

@@ -97,7 +97,13 @@ def with_shadow(rng: Generator, ground: Image, unworn: Unworn, rendered: Rendere
     fallen = middle - away * light.towards / max(-light.towards[1], 0.3) * (1, 0, 1)
     before, after = view.project(np.stack([middle, fallen]))[:, :2]
     unit = float(np.linalg.norm(after - before)) / max(float(np.linalg.norm(fallen - middle)), 1e-6)
-    return shadowed(ground, rendered.color[..., 3], after - before, max(0.4 * away * unit, 1.0), rng.uniform(0.25, 0.6))
+    return shadowed(
+        ground,
+        rendered.color[..., 3] / np.float32(255),
+        after - before,
+        max(0.4 * away * unit, 1.0),
+        rng.uniform(0.25, 0.6),
+    )
 
 
 def _pose(rng: Generator, figure: Figure, *, hangs: bool) -> Pose:

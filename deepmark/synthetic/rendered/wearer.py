@@ -13,7 +13,7 @@ from deepmark.synthetic.rendered.design import Panel
 from deepmark.synthetic.rendered.figure import Figure, Person
 from deepmark.synthetic.rendered.garment import Piece, Worn
 from deepmark.synthetic.rendered.mesh import Part, Vectors, normals_of
-from deepmark.synthetic.rendered.renderer import Layer, Material
+from deepmark.synthetic.rendered.renderer import COLUMNS, INSIDE, Layer, Material
 from deepmark.synthetic.rendered.shaders import SEEN_INSIDE
 from deepmark.synthetic.rendered.styles import Styles
 from deepmark.synthetic.texture import Color, hsv, pick_color
@@ -109,16 +109,23 @@ def vertices(
 ) -> Float32[np.ndarray, "n c"]:
     """The attributes of the renderer, in its order."""
     chart, part = surface.chart, surface.mesh.part
-    trunk = (part == Part.TRUNK)[:, None]
-    around = np.where(trunk, np.stack([chart.front, chart.out], axis=1), np.stack([chart.out, chart.front], axis=1))
-    along = np.stack([chart.height, np.array(_GIRTH)[part]], axis=1)
-    colors = np.ones((len(posed), 3)) if tint is None else tint
-    return np.concatenate([posed, normals, inside, around, along, colors], axis=1).astype(np.float32)
+    trunk = part == Part.TRUNK
+    found = np.ones((len(posed), COLUMNS), np.float32)
+    found[:, :3], found[:, 3:6], found[:, INSIDE] = posed, normals, inside
+    found[:, 12], found[:, 13] = np.where(trunk, chart.front, chart.out), np.where(trunk, chart.out, chart.front)
+    found[:, 14], found[:, 15] = chart.height, np.array(_GIRTH)[part]
+    if tint is not None:
+        found[:, 16:] = tint
+    return found
 
 
 def kept(triangles: Int[np.ndarray, "t 3"], inside: Float[np.ndarray, "n 6"]) -> Int[np.ndarray, "k 3"]:
     """The triangles that no edge leaves out as a whole."""
-    return triangles[(inside > 0)[triangles].any(axis=1).all(axis=1)]
+    code = np.zeros(len(inside), np.uint8)
+    for number, column in enumerate(inside.T):
+        code |= (column > 0).view(np.uint8) << number  # a bit for each edge
+    a, b, c = (code.take(triangles[:, corner]) for corner in range(3))
+    return triangles[(a | b | c) == 2 ** len(Edge) - 1]
 
 
 def cloth_layer(piece: Piece, fabric: Material, number: int, above: list[Worn], *, empty: bool = False) -> Layer:
