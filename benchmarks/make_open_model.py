@@ -1,12 +1,13 @@
 """Makes the model that comes with DeepMark from nothing: images, training, export, card. `make open-model` runs it.
 
     python benchmarks/make_open_model.py runs/open-model [--train 12000] [--validation 1000] [--share 0.5] [--seed 1]
-                                         [--into deepmark/models] [--set train.epochs=1 …]
+                                         [--profile open-large] [--into deepmark/models] [--set train.epochs=1 …]
 
 Drawn and rendered images are made, mixed (`--share` of them rendered, which needs the extra synth3d and EGL) and taught
 by the profile `open` in the workspace FOLDER/workspace, by `dvc repro`; the training is a run in its MLflow. The int8
-export, the weights and their card then go into the package. No photograph takes part. What is done is not done again:
-after Ctrl-C, a kill or a reboot the same command goes on where it was, and the training at its last checkpoint.
+export, the weights and their card then go into the package; of another profile than `open` they stay in the workspace,
+for instance as a teacher. No photograph takes part. What is done is not done again: after Ctrl-C, a kill or a reboot
+the same command goes on where it was, and the training at its last checkpoint.
 """
 
 import argparse
@@ -40,6 +41,9 @@ from pipelines.experiment.overrides import override
 STAGES = ("evaluate@nms", "export")
 """And what they need: no more of the graph is made."""
 
+PROFILES = "open", "open-large"
+"""The first one's model comes with DeepMark."""
+
 IN_SHORT = "it was taught by drawn and rendered images alone, and in photographs finds little, much of it wrong"
 
 
@@ -59,9 +63,9 @@ def make_images(folder: Path, kind: str, counts: dict[str, int], seed: int) -> P
     return out
 
 
-def prepared(root: Path, changes: list[str]) -> Workspace:
-    """The workspace with the profile `open`, in which the changes, such as train.epochs=1, are made."""
-    params = init_workspace(root, "open").root / "params.yaml"
+def prepared(root: Path, profile: str, changes: list[str]) -> Workspace:
+    """The workspace with the profile, in which the changes, such as train.epochs=1, are made."""
+    params = init_workspace(root, profile).root / "params.yaml"
     named = dict(one.split("=", 1) for one in changes)
     text, _ = override(params, {name: YAML(typ="safe").load(value) for name, value in named.items()})
     if named and text != params.read_text("utf-8"):
@@ -74,8 +78,8 @@ def make_raw(workspace: Workspace, folder: Path, options: argparse.Namespace) ->
 
     Raises DeepmarkError where it holds images of other options.
     """
-    recipe = {"drawn_by": "make open-model", "share": options.share, "seed": options.seed}
-    recipe |= {"train": options.train, "validation": options.validation, "set": options.set}
+    recipe = {"drawn_by": "make open-model", "profile": options.profile, "share": options.share}
+    recipe |= {"seed": options.seed, "train": options.train, "validation": options.validation, "set": options.set}
     mark = workspace.raw / DRAWN_MARK
     if mark.is_file():
         if json.loads(mark.read_text("utf-8")) != recipe:
@@ -162,15 +166,19 @@ def main() -> None:
     parser.add_argument("--validation", type=int, default=1000, help="images to measure on")
     parser.add_argument("--share", type=float, default=0.5, help="of rendered images; 0 needs no extra")
     parser.add_argument("--seed", type=int, default=1, help="of the images")
+    parser.add_argument("--profile", choices=PROFILES, default=PROFILES[0], help="the larger one is for a GPU")
     parser.add_argument("--into", type=Path, default=FOLDER, help="the folder of the package")
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="for trials: a parameter"
     )
     options = parser.parse_args()
     folder = options.folder.resolve()
-    workspace = prepared(folder / "workspace", options.set)
+    workspace = prepared(folder / "workspace", options.profile, options.set)
     make_raw(workspace, folder, options)
     repro(workspace)
+    if options.profile != PROFILES[0]:
+        print(f"{workspace.model_file}: made. Nothing goes into the package.")
+        return
     package(workspace, options)
     print(f"{options.into}: {EXPORTED}, {WEIGHTS} and their card, from {workspace.root}.")
 

@@ -13,7 +13,7 @@ from deepmark.params import load_params
 from deepmark.vocabulary import DEEPFASHION2
 from deepmark.workspace.init import profile_file, profiles
 
-IMAGES = {"demo": 4500, "open": 12_000}
+IMAGES = {"demo": 4500, "open": 12_000, "open-large": 100_000}
 """That a profile is made to learn; the others learn DeepFashion2's training set."""
 
 _TRAINING_SET = 191_961

@@ -25,6 +25,7 @@ class Profile(StrEnum):
     MODERN = "modern"
     EDGE = "edge"
     OPEN = "open"
+    OPEN_LARGE = "open-large"
     DEMO = "demo"
 
 
@@ -34,6 +35,7 @@ PROFILE_WORDS = {
     Profile.MODERN: "DLA-34 with habits later than the paper, each a switch of its own",
     Profile.EDGE: "the light network for browsers, phones and processors, by the recipe of modern",
     Profile.OPEN: "the light network taught by drawn and rendered images alone, on two processor cores in three hours",
+    Profile.OPEN_LARGE: "DLA-34 taught by drawn and rendered images alone, for a GPU, and to teach the light network",
     Profile.DEMO: "drawn garments, learnt on two CPU cores in minutes, as `deepmark demo` does",
 }
 """What each is, as the first line of its file says it."""

@@ -20,7 +20,9 @@ from deepmark.workspace.layout import Workspace
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("profile", "channels"), [("paper", 294), ("modern", 80), ("edge", 80), ("open", 80)])
+@pytest.mark.parametrize(
+    ("profile", "channels"), [("paper", 294), ("modern", 80), ("edge", 80), ("open", 80), ("open-large", 80)]
+)
 def test_a_profile_learns_and_detects(sharded_once: Workspace, tmp_path, deepmark, profile, channels):
     workspace = copied(sharded_once, tmp_path)
     (workspace.root / "params.yaml").write_text(profile_file(profile).read_text("utf-8"), "utf-8")
@@ -63,6 +65,14 @@ def test_the_profile_of_the_open_model_is_that_of_the_edge_in_its_budget_with_st
         "model.input_size", "train.epochs", "train.batch_size", "train.learning_rate", "train.ema",
         "train.validate_every", "train.evaluate_every",
     }  # fmt: skip
+
+
+def test_the_large_profile_of_the_open_model_has_the_network_of_modern_and_the_augmentation_of_open():
+    modern, open_model, large = (load_params(profile_file(name)) for name in ("modern", "open", "open-large"))
+
+    assert large.augment == open_model.augment
+    changed = {change.name for change in recipe_changes(large, modern) if not change.name.startswith("augment.")}
+    assert changed == {"train.init", "train.learning_rate"}
 
 
 @pytest.mark.parametrize("profile", profiles())
