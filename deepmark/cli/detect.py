@@ -29,7 +29,7 @@ def detect(
         typer.Option(
             show_default=False,
             help="A model file, a workspace, or models:/deepmark@champion of its registry; without it the checkpoint "
-            "of the workspace in this folder, and in other folders open, the model that comes with DeepMark.",
+            "of the workspace, and outside of one open, the model that comes with DeepMark.",
         ),
     ] = None,
     strategy: StrategyOption = Strategy.NMS,
@@ -101,7 +101,7 @@ def detect(
     from deepmark.infer.find_images import find_images, is_video
 
     _check_no_result_file(images)
-    used = chosen_model(model, "detect", quiet=as_json)
+    used = chosen_model(model, "detect", quiet=as_json, workspace=workspace)
     wanted: set[int] = set()
 
     def keep(found: "Detections") -> "Detections":

@@ -71,13 +71,16 @@ def open_workspace(folder: Path) -> "Workspace":
 OWN_MODEL = "data/checkpoint/model.safetensors"
 """The model of the workspace that a command runs in."""
 
-_MARKS = "params.yaml", OWN_MODEL, "export/model.onnx"
-"""Files by which a folder is known to have a model of its own."""
+EXPORTED_MODEL = "export/model.onnx"
 
 
-def chosen_model(model: str | None, command: str, *, quiet: bool, own: str = OWN_MODEL) -> str:
-    """The model that a command uses: the named one; else in a workspace its `own`, and elsewhere the model that comes
-    with DeepMark, also known as "open", which is told on standard error unless that is to be `quiet`.
+def chosen_model(
+    model: str | None, command: str, *, quiet: bool, workspace: Path = HERE, own: str | None = None
+) -> str:
+    """The model that a command uses: the named one; else that of the workspace, if there is one or somebody named it;
+    else the model that comes with DeepMark, also known as "open", which is told on standard error unless `quiet`.
+
+    Of a workspace it is `own`; without that its checkpoint, or what was exported where only that is there.
 
     Raises DeepmarkError where no model comes with this installation.
     """
@@ -85,8 +88,10 @@ def chosen_model(model: str | None, command: str, *, quiet: bool, own: str = OWN
 
     if model not in (None, OPEN):
         return model
-    if model is None and any((HERE / mark).is_file() for mark in _MARKS):
-        return own
+    if model is None:
+        there = [name for name in (OWN_MODEL, EXPORTED_MODEL) if (workspace / name).is_file()]
+        if there or workspace != HERE or (workspace / "params.yaml").is_file():
+            return str(workspace / (own or [*there, OWN_MODEL][0]))
     packaged = packaged_model()
     if not quiet:
         typer.echo(f"deepmark {command}: with the model that comes with DeepMark: {read_card()['in_short']}.", err=True)

@@ -15,7 +15,7 @@ def serve(
         typer.Option(
             show_default=False,
             help="A model.onnx or model.safetensors, a workspace, models:/deepmark@champion, or open, which comes with "
-            "DeepMark. By default the model of this workspace, and elsewhere open.",
+            "DeepMark. By default that of the workspace; outside of one, open.",
         ),
     ] = None,
     host: Annotated[
@@ -65,7 +65,7 @@ def serve(
         from deepmark.server.served_model import FollowedModel
         from deepmark.server.sources import model_source
 
-    used = chosen_model(model, "serve", quiet=as_json, own=".")
+    used = chosen_model(model, "serve", quiet=as_json, workspace=workspace, own=".")
     token = read_token(token_file)
     check_reachable(host, token)
     limits = Limits(

@@ -114,6 +114,26 @@ def test_in_a_workspace_its_own_checkpoint_is_meant(deepmark, installed, photo, 
 
 
 @pytest.mark.parametrize("words", [("detect", "a.png"), ("serve", "--port", "0")])
+def test_a_workspace_that_is_named_is_meant_not_the_model_that_comes_with_deepmark(deepmark, installed, photo, words):
+    init_workspace(installed.parent / "workspace", "demo")
+
+    for workspace in ("../workspace", "nothing"):
+        done = deepmark(*words, "--workspace", workspace)
+        assert (done.code, done.out) == (1, "")
+        assert done.err.startswith(f"deepmark {words[0]}: {workspace}")
+        assert "`deepmark train` makes" in done.err
+
+
+@pytest.mark.parametrize("command", ["detect", "measure"])
+def test_where_only_an_exported_model_is_there_it_is_taken(deepmark, installed, photo, tmp_path, command):
+    (tmp_path / "elsewhere/export").mkdir()
+    small_onnx(tmp_path / "elsewhere/export/model.onnx")
+    done = deepmark(command, photo)
+
+    assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.parametrize("words", [("detect", "a.png"), ("serve", "--port", "0")])
 def test_an_installation_without_one_says_how_to_get_one(deepmark, folder, photo, words):
     done = deepmark(*words)
 
