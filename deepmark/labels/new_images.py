@@ -32,6 +32,8 @@ from deepmark.vocabulary import check_same
 from deepmark.workspace.inputs import open_shards
 from deepmark.workspace.layout import Workspace
 
+_NOTHING = "There is nothing in it that the model is unsure of."
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _NewImage:
@@ -79,7 +81,10 @@ def new_tasks(
         f"May show {category.name}, of which {count} are labelled."
         for category, count in zip(workspace.vocabulary.categories, counts.tolist(), strict=True)
     ]
-    tasks = [_task(images[left[place]], root, predictor, reasons[category]) for place, category in chosen]
+    tasks = [
+        _task(images[left[place]], root, predictor, _NOTHING if category is None else reasons[category])
+        for place, category in chosen
+    ]
     return tasks, {**facts, "folder_of_images": str(root)}
 
 

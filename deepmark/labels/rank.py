@@ -8,8 +8,9 @@ from deepmark.infer.embed import Embedded
 from deepmark.shapes import Float64, Int64
 
 
-def rank(images: Sequence[Embedded], counts: Int64[np.ndarray, " c"], limit: int) -> list[tuple[int, int]]:
-    """The places of at most `limit` images, the first to label first, each with the category that it adds most to.
+def rank(images: Sequence[Embedded], counts: Int64[np.ndarray, " c"], limit: int) -> list[tuple[int, int | None]]:
+    """The places of at most `limit` images, the first to label first, each with the category that it adds most to,
+    or None where it adds to none.
 
     `counts` are the labelled garments by category. Each time the image is taken that adds most to the sum, over the
     categories, of the square root of their garments, chosen images included: so one more of a rare category is worth
@@ -18,11 +19,11 @@ def rank(images: Sequence[Embedded], counts: Int64[np.ndarray, " c"], limit: int
     """
     unsure = uncertain_garments(images, len(counts))
     level, open_images = counts.astype(np.float64), np.ones(len(images), bool)
-    chosen = []
+    chosen: list[tuple[int, int | None]] = []
     for _ in range(min(limit, len(images))):
         gains = np.sqrt(level + unsure) - np.sqrt(level)
         best = int(np.argmax(np.where(open_images, gains.sum(axis=1), -1.0)))
-        chosen.append((best, int(np.argmax(gains[best]))))
+        chosen.append((best, int(np.argmax(gains[best])) if gains[best].any() else None))
         open_images[best] = False
         level += unsure[best]
     return chosen

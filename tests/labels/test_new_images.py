@@ -15,6 +15,7 @@ from deepmark.data.records import read_records
 from deepmark.infer.embed import Embedded, embed
 from deepmark.infer.load_detector import load_detector
 from deepmark.infer.predict import Predictor
+from deepmark.labels import new_images
 from deepmark.labels.rank import rank
 from deepmark.model.detector import build_detector, load_network, save_detector
 from deepmark.schema import FOUND_SCORE
@@ -68,7 +69,7 @@ def test_what_the_network_is_unsure_of_comes_first_and_a_rare_category_before_a_
 
     found = rank(images, COUNTS, 10)
     assert [place for place, _ in found] == [4, 3, 1, 0, 5, 2]
-    assert [category for _, category in found[:4]] == [1, 1, 0, 0]
+    assert [category for _, category in found] == [1, 1, 0, 0, 1, None]
     assert rank(images, COUNTS, 2) == found[:2]
 
 
@@ -128,6 +129,13 @@ def test_new_images_go_out_with_detections_and_what_is_left_out_is_counted(ready
 
     back = deepmark("label", "import", tmp_path / "out/tasks.json", "--workspace", ready.root)
     assert refused(back, "task 1 is of a new image", "deepmark import FILE --from label-studio --images DIR --add")
+
+
+def test_an_image_that_is_chosen_for_no_category_says_so(ready, photos, monkeypatch):
+    monkeypatch.setattr(new_images, "rank", lambda images, counts, limit: [(0, None)])
+
+    (task,), _ = new_images.new_tasks(ready, [photos], 1)
+    assert task.reasons == ("There is nothing in it that the model is unsure of.",)
 
 
 def test_all_that_are_left_go_out_where_more_are_wanted_and_coco_has_the_detections(ready, photos, tmp_path, deepmark):
