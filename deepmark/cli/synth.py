@@ -25,7 +25,7 @@ def synth(
         Path | None, typer.Option(metavar="FILE", help="Draw the categories of a vocabulary.yaml from their outlines.")
     ] = None,
     style: Annotated[
-        Style, typer.Option(help="2d: drawn. 3d: rendered from dressed bodies; seven categories; the extra synth3d.")
+        Style, typer.Option(help="2d: drawn. 3d: rendered, on bodies or alone; needs the extra synth3d.")
     ] = Style.FLAT,
     grounds: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --style 3d: a folder of photographs for the background.")
@@ -37,8 +37,9 @@ def synth(
     """Draw garments in DeepFashion2's own file format, landmarks exact.
 
     With `--vocabulary`, those of another vocabulary, from its outlines. With `--video`, two wearers who walk, turn and
-    pass each other; one is hidden for ten frames. With `--style 3d`, people in clothes, lit and seen by a camera; what
-    validation images show, such as fabrics, poses and grounds, is rare or missing in training images.
+    pass each other; one is hidden for ten frames. With `--style 3d`, people in clothes, and clothes that lie or
+    hang, lit and seen by a camera; what validation images show, such as fabrics, poses and grounds, is rare or missing
+    in training images.
     """
     from deepmark.progress import progress
     from deepmark.synthetic import draw_clip_files, draw_dataset

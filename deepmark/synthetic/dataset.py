@@ -130,9 +130,10 @@ def claim(out: Path, recipe: dict[str, str | int]) -> None:
     if out.exists() and not out.is_dir():
         raise DeepmarkError(f"{out}: is a file. Name a folder to draw into.")
     if mark.is_file():
-        if mark.read_text("utf-8") != text:
+        if (earlier := mark.read_text("utf-8")) != text:
             raise DeepmarkError(
-                f"{out}: holds a drawn data set of other numbers (see {mark}). Remove it, or name another folder."
+                f"{out}: holds a drawn data set that differs in {_differences(earlier, recipe)} (see {mark}). Give the "
+                "same options to go on, remove it, or name another folder."
             )
     elif out.is_dir() and (found := sorted(path.name for path in out.iterdir())):
         raise DeepmarkError(f"{out}: holds other data already ({found[0]}). Name a new or an empty folder.")
@@ -143,6 +144,16 @@ def claim(out: Path, recipe: dict[str, str | int]) -> None:
         count = sum(value for name, value in recipe.items() if name in SPLITS and isinstance(value, int))
         require_space(out, count * _BYTES)
         write_text(mark, text)
+
+
+def _differences(earlier: str, recipe: dict[str, str | int]) -> str:
+    """The names of what is another in the recipe of an earlier draw."""
+    try:
+        there = dict(json.loads(earlier))
+    except (ValueError, TypeError):
+        return "its recipe, which is damaged"
+    names = [name for name in {**there, **recipe} if there.get(name) != recipe.get(name)]
+    return ", ".join(names) or "the form of its recipe"
 
 
 def _draw(seed: int, statistics: Statistics, vocabulary: Vocabulary, split: str, index: int) -> Drawn:

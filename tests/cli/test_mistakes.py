@@ -86,7 +86,7 @@ MISTAKES = {
     "import-checkpoint notes.txt --backbone dla34 --out notes.txt": "--out notes.txt: is also an input",
     "import-checkpoint notes.txt --backbone dla34 --out model.safetensors": "something else than an imported model",
     "synth full": "full: holds other data already (letter.txt)",
-    "synth workspace/data/raw": "holds a drawn data set of other numbers",
+    "synth workspace/data/raw": "holds a drawn data set that differs in ",
     "init full": "not empty, and not a workspace",
     "init workspace --profile paper": "a workspace of the profile demo already; it stays as it is",
     # a place that cannot be written

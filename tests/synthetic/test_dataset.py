@@ -89,8 +89,19 @@ def test_a_folder_with_other_data_is_refused_and_left_alone(tmp_path: Path):
 def test_a_draw_of_other_numbers_is_refused(tmp_path: Path):
     draw_dataset(tmp_path / "raw", train=0, validation=0, seed=1)
 
-    with pytest.raises(DeepmarkError, match=r"drawn data set of other numbers .*synthetic.json.*name another folder"):
+    with pytest.raises(DeepmarkError, match=r"data set that differs in seed .*synthetic.json.*name another folder"):
         draw_dataset(tmp_path / "raw", train=0, validation=0, seed=2)
+
+
+@pytest.mark.parametrize("recipe", ["{", "[1]", "3"])
+def test_a_draw_whose_recipe_is_damaged_is_refused(tmp_path: Path, recipe: str):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/synthetic.json").write_text(recipe)
+
+    with pytest.raises(
+        DeepmarkError, match=r"its recipe, which is damaged .*Give the same options to go on, remove it"
+    ):
+        draw_dataset(tmp_path / "raw", train=0, validation=0, seed=1)
 
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path: Path):

@@ -93,7 +93,7 @@ def test_a_drawing_of_another_vocabulary_says_so_beside_its_images(tmp_path):
 
     mark = json.loads((tmp_path / "raw/synthetic.json").read_text())
     assert mark["vocabulary"] == "accessories"
-    with pytest.raises(DeepmarkError, match="holds a drawn data set of other numbers"):
+    with pytest.raises(DeepmarkError, match="data set that differs in vocabulary, vocabulary_sha256 "):
         drawn(tmp_path / "raw", MANY, 1)
     with pytest.raises(DeepmarkError, match="the workspace has the vocabulary DeepFashion2"):
         ingest_split(

@@ -94,5 +94,5 @@ def test_a_data_set_records_its_styles_only_where_they_are_not_the_usual_ones(tm
     assert "styles" not in usual
     assert json.loads(other["styles"])["validation"]["layered"] == 0
     assert other.keys() - usual.keys() == {"styles"}
-    with pytest.raises(DeepmarkError, match="holds a drawn data set of other numbers"):
+    with pytest.raises(DeepmarkError, match="holds a drawn data set that differs in styles "):
         dataset.render_dataset(tmp_path / "usual", train=0, validation=0, seed=1, styles=bare, engine=Local(1))

@@ -30,7 +30,7 @@ def render_dataset(
     engine: Engine | None = None,
     progress: Callable[[int], None] = lambda n: None,
 ) -> dict[str, int]:
-    """As `deepmark.synthetic.draw_dataset`, of rendered people; needs the extra synth3d and EGL.
+    """As `deepmark.synthetic.draw_dataset`, of rendered images; needs the extra synth3d and EGL.
 
     `grounds` are photographs to put behind the figures; the bytes then depend on them, too. `styles` are those of each
     split. After an interruption, the same call goes on where it was.
