@@ -28,7 +28,10 @@ def synth(
         Style, typer.Option(help="2d: drawn. 3d: rendered, on bodies or alone; needs the extra synth3d.")
     ] = Style.FLAT,
     grounds: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="With --style 3d: a folder of photographs for the background.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="With --style 3d: photographs for the background, also in folders of this one."
+        ),
     ] = None,
     video: Annotated[bool, typer.Option("--video", help="Draw a clip instead: clip.mp4 and its truth.jsonl.")] = False,
     frames: Annotated[int, typer.Option(min=60, help="Of the clip, 25 a second.")] = 150,
@@ -76,5 +79,9 @@ def _render(folder: Path, grounds: Path | None, **options: Any) -> dict[str, int
     from deepmark.infer.find_images import find_images
     from deepmark.synthetic.rendered.dataset import render_dataset
 
-    found = [] if grounds is None else find_images([grounds])
+    found = [] if grounds is None else find_images([grounds], recursive=True, note=_tell)
     return render_dataset(folder, grounds=[file for file in found if isinstance(file, Path)], **options)
+
+
+def _tell(text: str) -> None:
+    typer.echo(f"deepmark synth: --grounds: {text}.", err=True)

@@ -1,5 +1,6 @@
 """Parts of rendering that need neither the body's model nor OpenGL: meshes, hanging cloth, rotations, grounds."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -92,6 +93,20 @@ def test_a_ground_fills_the_image_and_depends_on_the_seed(kind):
     assert one.dtype == np.uint8
     assert (one == same).all()
     assert (one != other).any()
+
+
+@pytest.mark.parametrize("shape", [(900, 700), (300, 400), (1, 1), (1, 6000), (7000, 2)])
+def test_a_part_of_a_photograph_of_any_shape_fills_the_image_in_little_memory(tmp_path, monkeypatch, shape):
+    written, resize = [], cv2.resize
+    cv2.imwrite(str(tmp_path / "one.png"), np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8))
+    monkeypatch.setattr(cv2, "resize", lambda *a, **b: written.append(resize(*a, **b)) or written[-1])
+    one, same = (
+        sample_ground(np.random.default_rng(3), (120, 90), {"studio": 1.0}, (tmp_path / "one.png",)) for _ in range(2)
+    )
+
+    assert one.shape == (120, 90, 3)
+    assert (one == same).all()
+    assert max(each.shape[0] * each.shape[1] for each in written) == 120 * 90
 
 
 @pytest.mark.parametrize("kind", sorted(TRAINING.surfaces | HELD_OUT.surfaces))

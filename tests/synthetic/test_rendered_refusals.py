@@ -16,12 +16,14 @@ def test_without_the_extra_it_is_named_and_nothing_is_written(tmp_path, monkeypa
 
 def test_a_ground_that_is_no_image_is_named_and_nothing_is_written(tmp_path, deepmark):
     grounds = tmp_path / "grounds"
-    grounds.mkdir()
-    (grounds / "wall.jpg").write_bytes(b"a wall")
+    (grounds / "walls").mkdir(parents=True)
+    (grounds / "walls/wall.jpg").write_bytes(b"a wall")
+    (grounds / "lost.jpg").symlink_to("nowhere.jpg")
     done = deepmark("synth", tmp_path / "raw", "--style", "3d", "--grounds", grounds, "--train", 1)
 
     assert done.code == 1
     assert "wall.jpg" in done.err
+    assert f"deepmark synth: --grounds: {grounds}: skipped lost.jpg (a broken link).\n" in done.err
     assert not (tmp_path / "raw").exists()
 
 

@@ -87,11 +87,11 @@ def _photograph(rng: Generator, file: Path, size: Size) -> Image:
     image = read_image(file)
     height, width = size
     scale = max(height / image.shape[0], width / image.shape[1]) * rng.uniform(1, 1.6)
-    large = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    y = int(rng.integers(0, max(large.shape[0] - height, 0) + 1))
-    x = int(rng.integers(0, max(large.shape[1] - width, 0) + 1))
-    part = large[y : y + height, x : x + width]
-    return cv2.resize(part, (width, height)) if part.shape[:2] != size else part
+    high, wide = max(round(height / scale), 1), max(round(width / scale), 1)
+    y = int(rng.integers(0, max(image.shape[0] - high, 0) + 1))
+    x = int(rng.integers(0, max(image.shape[1] - wide, 0) + 1))
+    part = image[y : y + high, x : x + wide]  # cut out first: a wide strip enlarged as a whole takes a gigabyte
+    return cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 
 GROUNDS: dict[str, Callable[[Generator, Size], Image]] = {
