@@ -1,6 +1,6 @@
 """Trainings of the light network for comparisons: a small budget, workspaces on shared data, nothing done twice.
 
-Used by recipes.py, open_model.py, adapt.py, label_loop.py and label_next.py.
+Used by recipes.py, open_model.py, open_start.py, adapt.py, label_loop.py and label_next.py.
 """
 
 import shutil

@@ -22,6 +22,7 @@ from typing import Any
 import pandas as pd
 from mixed_raw import mix
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from deepmark.digests import read_json_with_digest
 from deepmark.errors import DeepmarkError, explain, extras_named
@@ -66,11 +67,27 @@ def make_images(folder: Path, kind: str, counts: dict[str, int], seed: int) -> P
 def prepared(root: Path, profile: str, changes: list[str]) -> Workspace:
     """The workspace with the profile, in which the changes, such as train.epochs=1, are made."""
     params = init_workspace(root, profile).root / "params.yaml"
-    named = dict(one.split("=", 1) for one in changes)
-    text, _ = override(params, {name: YAML(typ="safe").load(value) for name, value in named.items()})
-    if named and text != params.read_text("utf-8"):
+    text, _ = override(params, dict(map(_named, changes)))
+    if changes and text != params.read_text("utf-8"):
         write_text(params, text)
     return Workspace(root)
+
+
+def _named(change: str) -> tuple[str, Any]:
+    name, _, value = change.partition("=")
+    try:
+        return name, YAML(typ="safe").load(value)
+    except YAMLError:
+        raise DeepmarkError(f"--set {change}: {value!r} is no value. Give such as train.epochs=1.") from None
+
+
+def _share(text: str) -> float:
+    try:
+        if 0 <= (share := float(text)) <= 1:
+            return share
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is no share, 0..1")
 
 
 def make_raw(workspace: Workspace, folder: Path, options: argparse.Namespace) -> None:
@@ -164,10 +181,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--train", type=int, default=12_000, help="images to learn")
     parser.add_argument("--validation", type=int, default=1000, help="images to measure on")
-    parser.add_argument("--share", type=float, default=0.5, help="of rendered images; 0 needs no extra")
+    parser.add_argument("--share", type=_share, default=0.5, help="of rendered images, 0..1; 0 needs no extra")
     parser.add_argument("--seed", type=int, default=1, help="of the images")
     parser.add_argument("--profile", choices=PROFILES, default=PROFILES[0], help="the larger one is for a GPU")
-    parser.add_argument("--into", type=Path, default=FOLDER, help="the folder of the package")
+    parser.add_argument("--into", type=Path, default=FOLDER, help="the folder of the package, for the profile open")
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="for trials: a parameter"
     )

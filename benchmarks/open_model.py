@@ -42,7 +42,7 @@ from light_trainings import FIRST_SEED, MEASURE, Changes, adapted_model, aps, li
 from open_model_data import Data
 from open_model_table import COMPARED, METRICS, agreement_table, figures_table, gains_table
 
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, explain, extras_named
 from deepmark.files import write_json
 from deepmark.workspace.layout import Workspace
 
@@ -81,7 +81,12 @@ ROWS = {
 
 
 def rows_of(only: Sequence[str] | None, *, photographs: bool) -> dict[str, Row]:
-    """The rows whose names hold one of these words, and those that they need."""
+    """The rows whose names hold one of these words, and those that they need.
+
+    Raises DeepmarkError for a word that no name holds.
+    """
+    if unknown := [word for word in only or () if not any(word in name for name in ROWS)]:
+        raise DeepmarkError(f"--only {unknown[0]}: no row has this in its name. The rows are {'; '.join(ROWS)}.")
     wanted = [name for name in ROWS if not only or any(word in name for word in only)]
     if not photographs and (left_out := [name for name in wanted if ROWS[name].rendered == "photographs"]):
         print(f"{', '.join(left_out)}: left out; --grounds DIR gives the photographs", file=sys.stderr)
@@ -154,11 +159,8 @@ def main() -> None:
     parser.add_argument("--grounds", type=Path, metavar="DIR", help="photographs to stand behind rendered figures")
     options = parser.parse_args()
     folder = options.folder.resolve() / f"{options.train}-{options.validation}"
-    try:
-        data = Data(folder, train=options.train, validation=options.validation, grounds=options.grounds)
-    except DeepmarkError as error:
-        parser.error(str(error))
     rows = rows_of(options.only, photographs=options.grounds is not None)
+    data = Data(folder, train=options.train, validation=options.validation, grounds=options.grounds)
     bench = Bench(data, options)
     bench.prepare(rows)
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
@@ -179,4 +181,8 @@ def main() -> None:
 if __name__ == "__main__":
     os.nice(5)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that draw and render, one a core
-    main()
+    try:
+        with extras_named():
+            main()
+    except (DeepmarkError, OSError) as error:
+        sys.exit(f"open_model: {explain(error)}")

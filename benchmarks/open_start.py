@@ -22,7 +22,8 @@ import pandas as pd
 from light_trainings import FIRST_SEED, MEASURE, Changes, aps, light_params, shard, slug, workspace_after
 from recipe_table import Gains
 
-from deepmark.errors import DeepmarkError, explain
+from deepmark.errors import DeepmarkError, explain, extras_named
+from deepmark.files import file_sha256
 from deepmark.model.detector import load_network
 from deepmark.models.packaged import packaged_weights
 from deepmark.schema import SPLITS, Split
@@ -54,7 +55,8 @@ def figures(folder: Path, data: Workspace, start: Path | None, seed: int, option
         "train": {"init": None if start is None else str(start), "validate_every": 0},
     }
     values: Any = light_params(changes, seed=seed, epochs=options.epochs, size=options.size)
-    name = slug("nothing" if start is None else "open", options.epochs, seed)
+    kind = "nothing" if start is None else f"open {file_sha256(start)[:8]}"  # another model is another row
+    name = slug(kind, options.epochs, seed)
     measured = workspace_after(folder / name, data, values, "train", *MEASURE)
     table, resamples = aps(measured), pd.read_csv(measured.resamples_file("nms"))
     found: dict[str, Any] = {metric: float(table[metric, "all"]) for metric in METRICS}
@@ -84,11 +86,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(128, 96), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
     options = parser.parse_args()
-    try:
-        start = packaged_weights() if options.model is None else options.model.resolve()
-        load_network(start)
-    except (DeepmarkError, OSError) as error:
-        sys.exit(f"open_start: {explain(error)}")
+    start = packaged_weights() if options.model is None else options.model.resolve()
+    load_network(start)
     folder = options.folder.resolve() / f"{options.train}-{options.validation}"
     data = images(folder / "data", options.train, options.validation)
     rows = [(name, seed) for name in (NOTHING, OPEN) for seed in range(FIRST_SEED, FIRST_SEED + options.seeds)]
@@ -103,4 +102,8 @@ def main() -> None:
 if __name__ == "__main__":
     os.nice(5)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that render, one a core
-    main()
+    try:
+        with extras_named():
+            main()
+    except (DeepmarkError, OSError) as error:
+        sys.exit(f"open_start: {explain(error)}")

@@ -67,6 +67,11 @@ def test_rows_that_others_need_run_with_them(capsys):
     assert rows_of(None, photographs=True) == ROWS
 
 
+def test_a_word_that_no_row_has_is_refused_with_the_rows():
+    with pytest.raises(DeepmarkError, match=r"--only 4d: no row has this in its name. The rows are 2d only; 3d only;"):
+        rows_of(["3d", "4d"], photographs=False)
+
+
 def test_without_photographs_their_row_is_left_out_with_a_word(capsys):
     assert list(rows_of(None, photographs=False)) == [name for name in ROWS if "photographic" not in name]
     assert "half of each, photographic grounds: left out; --grounds DIR" in capsys.readouterr().err

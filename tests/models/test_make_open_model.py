@@ -1,13 +1,19 @@
 """The model that comes with DeepMark is made from nothing, in several sittings, at the size of a toy."""
 
 import importlib.util
+import sys
 
 import pytest
 from ruamel.yaml import YAML
 from white_images import white
 from workspaces import REPOSITORY, run
 
+from deepmark.errors import DeepmarkError
 from deepmark.models import packaged as room
+
+sys.path.append(str(REPOSITORY / "benchmarks"))
+import make_open_model
+from make_open_model import prepared
 
 TOY = {
     "model.input_size": "[64, 64]",
@@ -57,3 +63,36 @@ def test_a_toy_is_made_from_nothing_and_goes_on_where_it_was(share, deepmark, tm
     other = make(tmp_path, "--share", share, "--seed", 2)
     assert other.code == 1
     assert "holds images of other options" in other.err
+
+
+@pytest.mark.parametrize("profile", ["open", "open-large"])
+def test_the_workspace_has_the_profile_with_the_changes(tmp_path, profile):
+    changes = ["train.teacher=/elsewhere/model.safetensors", "train.loss_weights.teacher=1.0"]
+    for _ in range(2):  # the second time it is there
+        params = prepared(tmp_path / "workspace", profile, changes).params
+
+    assert params.model.backbone == {"open": "mobile", "open-large": "dla34"}[profile]
+    assert (params.train.teacher, params.train.loss_weights.teacher) == ("/elsewhere/model.safetensors", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("epochs", "'epochs' is not a parameter"),
+        ("train.epochs", "train: epochs: "),
+        ("train.epochs=[", r"--set train.epochs=\[: '\[' is no value. Give such as train.epochs=1"),
+    ],
+)
+def test_a_change_that_is_none_is_refused(tmp_path, change, message):
+    with pytest.raises(DeepmarkError, match=message):
+        prepared(tmp_path / "workspace", "open", [change])
+
+
+@pytest.mark.parametrize("share", ["1.5", "-1", "nan", "half"])
+def test_a_share_that_is_none_is_refused(tmp_path, monkeypatch, capsys, share):
+    monkeypatch.setattr(sys, "argv", ["make_open_model.py", str(tmp_path / "new"), f"--share={share}"])
+
+    with pytest.raises(SystemExit, match="2"):
+        make_open_model.main()
+    assert f"argument --share: {share!r} is no share, 0..1" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
