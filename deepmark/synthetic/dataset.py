@@ -19,7 +19,7 @@ from deepmark.compute.engine import Engine
 from deepmark.compute.local import Local
 from deepmark.data.ingest.ingest import write_raw_vocabulary
 from deepmark.errors import DeepmarkError, as_path
-from deepmark.files import require_space, write_text
+from deepmark.files import new_file, require_space, write_text
 from deepmark.schema import DRAWN_MARK, SPLITS, Statistics
 from deepmark.shapes import UInt8
 from deepmark.synthetic.from_outlines import check_drawings, draw_shapes
@@ -181,21 +181,33 @@ def _draw_chunk(chunk: _Chunk) -> tuple[int, int]:
     for index in chunk.indices:
         image_file = chunk.folder / "image" / f"{index + 1:06d}.jpg"
         annotation_file = chunk.folder / "annos" / f"{index + 1:06d}.json"
-        if chunk.goes_on and image_file.is_file() and annotation_file.is_file():
-            annotation = json.loads(annotation_file.read_text("utf-8"))
-        else:
+        annotation = _finished(image_file, annotation_file) if chunk.goes_on else None
+        if annotation is None:
             image, annotation = chunk.draw(index)
-            _write(image_file, simplejpeg.encode_jpeg(image, quality=_QUALITY, colorspace="RGB"))
-            text = json.dumps(annotation)
-            if chunk.goes_on:
-                write_text(annotation_file, text)  # whole or not at all: it says that its image is finished
-            else:
-                _write(annotation_file, text.encode())
+            write = _write_whole if chunk.goes_on else _write  # what is there is finished, so it is whole
+            write(image_file, simplejpeg.encode_jpeg(image, quality=_QUALITY, colorspace="RGB"))
+            write(annotation_file, json.dumps(annotation).encode())
         garments += sum(key.startswith("item") for key in annotation)
     return len(chunk.indices), garments
+
+
+def _finished(image_file: Path, annotation_file: Path) -> dict[str, Any] | None:
+    """The annotation of an image that an earlier call has written; None where it is to be drawn."""
+    if not (image_file.is_file() and annotation_file.is_file()):
+        return None
+    try:
+        return dict(json.loads(annotation_file.read_text("utf-8")))
+    except (ValueError, TypeError):
+        return None
 
 
 def _write(file: Path, content: bytes) -> None:
     """Write a file anew: what a link of this name leads to stays as it is."""
     file.unlink(missing_ok=True)
     file.write_bytes(content)
+
+
+def _write_whole(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all, also where the machine loses its power."""
+    with new_file(file) as draft:
+        draft.write_bytes(content)

@@ -3,12 +3,15 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from deepmark.compute.local import Local
 from deepmark.errors import DeepmarkError
 from deepmark.synthetic import draw_dataset
+from deepmark.synthetic.dataset import Drawn, write_dataset
 from deepmark.synthetic.scene import draw_image
+from deepmark.vocabulary import DEEPFASHION2
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -134,3 +137,27 @@ def test_a_negative_number_is_refused(tmp_path: Path, name: str):
 
     with pytest.raises(DeepmarkError, match=f"{name} is -1. Give a whole number, 0 or more"):
         draw_dataset(tmp_path / "raw", **numbers)
+
+
+def write_numbers(out: Path) -> None:
+    """Two images of one grey, by a drawing that goes on."""
+    recipe: dict[str, str | int] = {"drawn_by": "a test"}
+    write_dataset(
+        out, {"train": 2, "validation": 0}, recipe, grey, vocabulary=DEEPFASHION2, goes_on=True, engine=Local(1)
+    )
+
+
+def grey(split: str, index: int) -> Drawn:
+    return np.full((8, 8, 3), 100, np.uint8), {"source": "shop", "pair_id": index}
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"sour', b"3", None])
+def test_a_drawing_that_goes_on_draws_what_is_damaged_or_missing_again_and_nothing_else(tmp_path: Path, damage):
+    write_numbers(tmp_path / "raw")
+    whole, files = digest(tmp_path / "raw"), [tmp_path / f"raw/train/annos/00000{n}.json" for n in (1, 2)]
+    kept = files[0].stat().st_mtime_ns
+    files[1].unlink() if damage is None else files[1].write_bytes(damage)
+
+    write_numbers(tmp_path / "raw")
+    assert digest(tmp_path / "raw") == whole
+    assert files[0].stat().st_mtime_ns == kept
