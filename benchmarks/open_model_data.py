@@ -19,6 +19,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256, new_folder, write_text
 from deepmark.infer.adapt import FEWEST
 from deepmark.infer.find_images import find_images
+from deepmark.schema import Statistics
 from deepmark.synthetic import draw_dataset
 from deepmark.synthetic.rendered.dataset import render_dataset
 from deepmark.synthetic.rendered.styles import STYLES
@@ -74,7 +75,7 @@ class Data:
         write_text(mark, listed)
 
     def raw(self, kind: str) -> Path:
-        """A raw folder of a kind of images: drawn, rendered, no layers, photographs; or `unlabelled` ones of a kind."""
+        """A raw folder of a kind of images: see `makers`; or `unlabelled` ones of a kind."""
         word, _, rest = kind.partition(" ")
         only_train = {"train": round(self.counts["train"] / 2), "validation": 0, "seed": 1}
         both = {**self.counts, "seed": 1}
@@ -82,6 +83,7 @@ class Data:
             kind, both = rest, {"train": 0, "validation": max(self.counts["validation"], FEWEST), "seed": 2}
         makers: dict[str, Callable[[Path], object]] = {
             "drawn": partial(draw_dataset, **both),
+            "as released": partial(draw_dataset, **both | {"validation": 0}, statistics=Statistics.DEEPFASHION2),
             "rendered": partial(render_dataset, **both),
             "no layers": partial(render_dataset, **only_train, styles=NO_LAYERS),
             "photographs": partial(render_dataset, **only_train, grounds=self.learnt),
@@ -96,16 +98,17 @@ class Data:
             mark.touch()
         return goal
 
-    def training_set(self, share: float, rendered: str = "rendered") -> Workspace:
+    def training_set(self, share: float, rendered: str = "rendered", drawn: str = "drawn") -> Workspace:
         """Shards of drawn and rendered images, `share` of them rendered; those to validate on choose nothing."""
-        data = init_workspace(self.folder / f"train-{share:g}-{rendered.replace(' ', '-')}", "demo")
+        kinds = rendered if drawn == "drawn" else f"{rendered}-{drawn}"
+        data = init_workspace(self.folder / f"train-{share:g}-{kinds.replace(' ', '-')}", "demo")
         for split, count in self.counts.items():
             if not (data.raw / split).is_dir():
                 number = round(share * count)
                 with new_folder(data.raw / split) as draft:
                     for kind, wanted in (
                         (rendered if split == "train" else "rendered", number),
-                        ("drawn", count - number),
+                        (drawn if split == "train" else "drawn", count - number),
                     ):
                         if wanted:
                             source = self.raw(kind) / split
