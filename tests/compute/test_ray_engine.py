@@ -17,6 +17,7 @@ from deepmark.params import ComputeParams
 
 PREPARE = """
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 import pieces
 from deepmark.compute.choose import engine_of
@@ -84,7 +85,7 @@ def test_no_more_pieces_are_under_way_than_workers(head, tmp_path):
 engine = engine_of(ComputeParams(engine='ray', workers=1))
 print(max(engine.map_in_order(pieces.count_at_work, [str(Path.cwd())] * 6)))
 engine = engine_of(ComputeParams(engine='ray'))
-print(max(engine.map_in_order(pieces.count_at_work, [str(Path.cwd())] * 6)))
+print(max(engine.map_in_order(partial(pieces.count_at_work, together=2), [str(Path.cwd())] * 6)))
 """
     assert said(head, tmp_path, program).split() == ["1", "2"]
 

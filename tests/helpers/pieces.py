@@ -44,12 +44,24 @@ def touch(item: tuple[str, float]) -> str:
     return str(Path.cwd())
 
 
-def count_at_work(folder: str) -> int:
-    """How many of these pieces are at work, this one included."""
-    mark = Path(folder) / f"at-work-{os.getpid()}-{time.monotonic_ns()}"
+def count_at_work(folder: str, together: int = 1) -> int:
+    """How many of these pieces are at work, this one included.
+
+    The first ones wait until `together` are, or a minute: a busy machine may start a process late.
+    """
+    mark, met = Path(folder) / f"at-work-{os.getpid()}-{time.monotonic_ns()}", Path(folder) / "met"
     mark.touch()
+
+    def at_work() -> int:
+        return len(list(Path(folder).glob("at-work-*")))
+
+    deadline = time.monotonic() + 60
+    while at_work() < together and not met.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if together > 1:
+        met.touch()
     time.sleep(0.5)
-    count = len(list(Path(folder).glob("at-work-*")))
+    count = at_work()
     time.sleep(0.2)
     mark.unlink()
     return count
