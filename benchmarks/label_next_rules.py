@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepmark.infer.embed import Embedded
-from deepmark.labels.rank import rank
+from deepmark.labels.rank import rank, rank_garments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,21 +65,8 @@ def balanced(known: Known, count: int) -> list[int]:
 
     Garments of the chosen images are those that scores let expect: a rare category is worth more, until it is not rare.
     """
-    counts = known.counts.astype(np.float64)
-    expected = np.stack([expected_garments(one, len(counts)) for one in known.pool])
-    return _greedy(counts, expected, count)
-
-
-def _greedy(counts: np.ndarray, expected: np.ndarray, count: int) -> list[int]:
-    chosen: list[int] = []
-    open_ = np.ones(len(expected), bool)
-    for _ in range(count):
-        gains = (np.sqrt(counts + expected) - np.sqrt(counts)).sum(axis=1)
-        best = int(np.argmax(np.where(open_, gains, -1.0)))
-        chosen.append(best)
-        open_[best] = False
-        counts = counts + expected[best]
-    return chosen
+    expected = np.stack([expected_garments(one, len(known.counts)) for one in known.pool])
+    return [place for place, _ in rank_garments(expected, known.counts, count)]
 
 
 def fewest_first(known: Known, count: int) -> list[int]:

@@ -142,6 +142,12 @@ def aps(workspace: Workspace) -> pd.Series:
     return pd.read_csv(workspace.table_file("nms")).set_index(["metric", "scope"])["value"]
 
 
+def resampled(workspace: Workspace) -> dict[str, list[float]]:
+    """The resamples of MEASURE behind the intervals of recipe_table.py."""
+    table = pd.read_csv(workspace.resamples_file("nms"))
+    return {metric: table[metric].tolist() for metric in ("box_ap", "landmark_ap")}
+
+
 def slug(*words: object) -> str:
     """A name of a folder."""
     return "".join(letter if letter.isalnum() else "-" for letter in " ".join(map(str, words)))

@@ -39,10 +39,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from light_trainings import FIRST_SEED, MEASURE, Changes, adapted_model, aps, light_params, slug, workspace_after
+from light_trainings import (
+    FIRST_SEED,
+    MEASURE,
+    Changes,
+    adapted_model,
+    aps,
+    light_params,
+    resampled,
+    slug,
+    workspace_after,
+)
 from open_model_data import Data
-from open_model_table import COMPARED, METRICS, agreement_table, figures_table, gains_table
+from open_model_table import METRICS, agreement_table, figures_table, gains_table
 
 from deepmark.errors import DeepmarkError, explain, extras_named
 from deepmark.files import write_json
@@ -146,9 +155,9 @@ class Bench:
         for test in self.data.tests:
             folder, model = self.data.folder / slug("on", name, seed, test), self.model(name, seed, test, trained)
             measured = workspace_after(folder, self.data.test_set(test), self.params(row, seed), *MEASURE, model=model)
-            table, resamples = aps(measured), pd.read_csv(measured.resamples_file("nms"))
+            table = aps(measured)
             found[test] = {metric: float(table[metric, "all"]) for metric in METRICS}
-            found[test]["resamples"] = {metric: resamples[metric].tolist() for metric in COMPARED}
+            found[test]["resamples"] = resampled(measured)
         return found
 
 

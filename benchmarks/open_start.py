@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from light_trainings import FIRST_SEED, MEASURE, Changes, aps, light_params, shard, slug, workspace_after
+from light_trainings import FIRST_SEED, MEASURE, Changes, aps, light_params, resampled, shard, slug, workspace_after
 from recipe_table import Gains
 
 from deepmark.errors import DeepmarkError, explain, extras_named
@@ -58,9 +57,8 @@ def figures(folder: Path, data: Workspace, start: Path | None, seed: int, option
     kind = "nothing" if start is None else f"open {file_sha256(start)[:8]}"  # another model is another row
     name = slug(kind, options.epochs, seed)
     measured = workspace_after(folder / name, data, values, "train", *MEASURE)
-    table, resamples = aps(measured), pd.read_csv(measured.resamples_file("nms"))
-    found: dict[str, Any] = {metric: float(table[metric, "all"]) for metric in METRICS}
-    return {"all": {**found, "resamples": {metric: resamples[metric].tolist() for metric in METRICS}}}
+    table = aps(measured)
+    return {"all": {metric: float(table[metric, "all"]) for metric in METRICS} | {"resamples": resampled(measured)}}
 
 
 def start_table(found: dict[str, list[dict]]) -> str:

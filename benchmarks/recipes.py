@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from light_trainings import (
     FIRST_SEED,
     MEASURE,
@@ -35,6 +34,7 @@ from light_trainings import (
     drawings,
     light_params,
     make_worse,
+    resampled,
     shard,
     slug,
     workspace_after,
@@ -170,8 +170,7 @@ class Bench:
             table = aps(workspace)
             found[key] = {metric: float(table[metric, "all"]) for metric in ("box_ap", "box_ap75", "landmark_ap")}
             found[key]["rare"] = float(np.nanmean([table["box_ap", scope] for scope in RARE]))
-            resamples = pd.read_csv(workspace.resamples_file("nms"))
-            found[key]["resamples"] = {name: resamples[name].tolist() for name in ("box_ap", "landmark_ap")}
+            found[key]["resamples"] = resampled(workspace)
         return found
 
 

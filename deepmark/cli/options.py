@@ -71,8 +71,6 @@ def open_workspace(folder: Path) -> "Workspace":
 OWN_MODEL = "data/checkpoint/model.safetensors"
 """The model of the workspace that a command runs in."""
 
-EXPORTED_MODEL = "export/model.onnx"
-
 
 def chosen_model(
     model: str | None, command: str, *, quiet: bool, workspace: Path = HERE, own: str | None = None
@@ -84,12 +82,13 @@ def chosen_model(
 
     Raises DeepmarkError where no model comes with this installation.
     """
+    from deepmark.detectors import EXPORTED
     from deepmark.models.packaged import OPEN, packaged_model, read_card
 
     if model not in (None, OPEN):
         return model
     if model is None:
-        there = [name for name in (OWN_MODEL, EXPORTED_MODEL) if (workspace / name).is_file()]
+        there = [name for name in (OWN_MODEL, str(EXPORTED)) if (workspace / name).is_file()]
         if there or workspace != HERE or (workspace / "params.yaml").is_file():
             return str(workspace / (own or [*there, OWN_MODEL][0]))
     packaged = packaged_model()

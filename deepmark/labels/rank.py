@@ -17,15 +17,21 @@ def rank(images: Sequence[Embedded], counts: Int64[np.ndarray, " c"], limit: int
     more than one of a frequent one. A peak of score s counts as min(s, 1 - s) garments, the probability that the
     network is wrong about it.
     """
-    unsure = uncertain_garments(images, len(counts))
-    level, open_images = counts.astype(np.float64), np.ones(len(images), bool)
+    return rank_garments(uncertain_garments(images, len(counts)), counts, limit)
+
+
+def rank_garments(
+    garments: Float64[np.ndarray, "n c"], counts: Int64[np.ndarray, " c"], limit: int
+) -> list[tuple[int, int | None]]:
+    """As `rank`, of images with so many garments of each category, which need not be whole numbers."""
+    level, open_images = counts.astype(np.float64), np.ones(len(garments), bool)
     chosen: list[tuple[int, int | None]] = []
-    for _ in range(min(limit, len(images))):
-        gains = np.sqrt(level + unsure) - np.sqrt(level)
+    for _ in range(min(limit, len(garments))):
+        gains = np.sqrt(level + garments) - np.sqrt(level)
         best = int(np.argmax(np.where(open_images, gains.sum(axis=1), -1.0)))
         chosen.append((best, int(np.argmax(gains[best])) if gains[best].any() else None))
         open_images[best] = False
-        level += unsure[best]
+        level += garments[best]
     return chosen
 
 

@@ -1,7 +1,7 @@
 """Colours and patterns of cloth: small square tiles that repeat without a seam."""
 
 import colorsys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -36,6 +36,11 @@ def hsv(hue: float, saturation: float, value: float) -> Color:
     """RGB bytes of a colour whose hue, saturation and value are in 0..1; the hue wraps."""
     red, green, blue = colorsys.hsv_to_rgb(hue % 1, min(max(saturation, 0), 1), min(max(value, 0), 1))
     return int(255 * red), int(255 * green), int(255 * blue)
+
+
+def pick_kind(rng: Generator, shares: Mapping[str, float]) -> str:
+    """One of the kinds, each as often as its share says."""
+    return str(rng.choice(list(shares), p=list(shares.values())))
 
 
 def pick_color(rng: Generator, *, strength: float = 1.0) -> Color:

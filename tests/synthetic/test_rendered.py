@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 from collections import Counter
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -28,16 +27,7 @@ ALL = range(len(DEEPFASHION2.categories))
 
 
 @pytest.fixture(scope="module")
-def figure():
-    for module in ("anny", "moderngl"):
-        if find_spec(module) is None:
-            pytest.skip("the extra synth3d is not installed")
-    from deepmark.synthetic.rendered.scene import prepare
-
-    try:
-        prepare()
-    except DeepmarkError as error:
-        pytest.skip(f"no OpenGL without a screen: {error}")
+def figure(rendering):
     from deepmark.synthetic.rendered.figure import load_figure
 
     return load_figure()

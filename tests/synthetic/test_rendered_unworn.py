@@ -1,13 +1,11 @@
 """Rendered clothes that nobody wears: all categories lie and hang, and their labels are those of what is seen."""
 
 from dataclasses import replace
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from tiny_dataset import landmarks_of
 
-from deepmark.errors import DeepmarkError
 from deepmark.synthetic.rendered.places import positions_of, spots_of
 from deepmark.synthetic.rendered.styles import STYLES
 from deepmark.vocabulary import DEEPFASHION2
@@ -21,17 +19,9 @@ CATEGORIES = range(len(DEEPFASHION2.categories))
 
 
 @pytest.fixture(scope="module")
-def render():
+def render(rendering):
     """Renders an image of one kind: `render(index, "flat", "train")`."""
-    for module in ("anny", "moderngl"):
-        if find_spec(module) is None:
-            pytest.skip("the extra synth3d is not installed")
-    from deepmark.synthetic.rendered.scene import prepare, render_image
-
-    try:
-        prepare()
-    except DeepmarkError as error:
-        pytest.skip(f"no OpenGL without a screen: {error}")
+    from deepmark.synthetic.rendered.scene import render_image
 
     def one(index, kind, split):
         styles = replace(STYLES[split], shown={kind: 1.0})

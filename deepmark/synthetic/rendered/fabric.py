@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import Generator
 
 from deepmark.synthetic.rendered.renderer import Material
-from deepmark.synthetic.texture import PATTERNS, TILE, Color, Tile, hsv, pick_color, shaded
+from deepmark.synthetic.texture import PATTERNS, TILE, Color, Tile, hsv, pick_color, pick_kind, shaded
 
 _BUTTONED = {"outwear": 0.55, "sleeve": 0.2}
 """Probability of a row of buttons, by a word in the name of the category."""
@@ -15,7 +15,7 @@ _BUTTONED = {"outwear": 0.55, "sleeve": 0.2}
 
 def sample_fabric(rng: Generator, shares: dict[str, float], garment: str = "") -> Material:
     """A fabric of one of these kinds, with buttons where a garment of this name has some."""
-    kind = str(rng.choice(list(shares), p=list(shares.values())))
+    kind = pick_kind(rng, shares)
     tile = np.full((TILE, TILE, 3), pick_color(rng), np.uint8)
     if kind in PATTERNS:
         PATTERNS[kind](rng, tile, pick_color(rng))

@@ -8,15 +8,14 @@ from numpy.random import Generator
 
 from deepmark.shapes import Float, UInt8
 from deepmark.synthetic.canvas import Size
-from deepmark.synthetic.texture import Color, hsv
+from deepmark.synthetic.texture import Color, hsv, pick_kind
 
 Image = UInt8[np.ndarray, "h w 3"]
 
 
 def sample_floor(rng: Generator, size: Size, shares: dict[str, float]) -> Image:
     """A surface of one of these kinds, nearly in focus."""
-    kind = str(rng.choice(list(shares), p=list(shares.values())))
-    return cv2.GaussianBlur(FLOORS[kind](rng, size), (0, 0), rng.uniform(0.3, 1.2))
+    return cv2.GaussianBlur(FLOORS[pick_kind(rng, shares)](rng, size), (0, 0), rng.uniform(0.3, 1.2))
 
 
 def shadowed(

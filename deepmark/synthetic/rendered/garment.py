@@ -33,6 +33,11 @@ class Piece:
 
     normals: Vectors
 
+    @property
+    def cloth(self) -> Vectors:
+        """Those of its vertices in the world that no edge leaves out."""
+        return self.posed[is_cloth(self.inside)]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Worn:
@@ -51,6 +56,11 @@ class Worn:
     def lower(self) -> Piece:
         """The piece with the hem."""
         return self.pieces[-1]
+
+    @property
+    def cloth(self) -> Vectors:
+        """See `Piece.cloth`."""
+        return np.concatenate([piece.cloth for piece in self.pieces])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

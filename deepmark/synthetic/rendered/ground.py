@@ -11,7 +11,7 @@ from deepmark.images.opened_image import read_image
 from deepmark.shapes import UInt8
 from deepmark.synthetic.background import paint_background
 from deepmark.synthetic.canvas import Size
-from deepmark.synthetic.texture import hsv, pick_color, sample_texture, tile_texture
+from deepmark.synthetic.texture import hsv, pick_color, pick_kind, sample_texture, tile_texture
 
 Image = UInt8[np.ndarray, "h w 3"]
 
@@ -21,8 +21,7 @@ def sample_ground(rng: Generator, size: Size, shares: dict[str, float], photogra
     if photographs:
         image = _photograph(rng, photographs[int(rng.integers(len(photographs)))], size)
     else:
-        kind = str(rng.choice(list(shares), p=list(shares.values())))
-        image = GROUNDS[kind](rng, size)
+        image = GROUNDS[pick_kind(rng, shares)](rng, size)
     sigma = rng.uniform(0.3, 3.5) if rng.random() < 0.75 else rng.uniform(4, 12)
     return cv2.GaussianBlur(image, (0, 0), sigma)
 

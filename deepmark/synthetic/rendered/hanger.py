@@ -65,8 +65,7 @@ def _shoulders(worn: Worn, end: float) -> Float[np.ndarray, "n 3"]:
 
 def _with_clips(rng: Generator, worn: Worn, radius: float) -> tuple[list[Solid], list[Solid], Float[np.ndarray, "3"]]:
     """A straight bar above a waistband, its clips, and where its hook begins."""
-    piece = worn.upper
-    cloth = piece.posed[(piece.inside > 0).all(axis=1)]
+    cloth = worn.upper.cloth
     top = cloth[cloth[:, 2] > cloth[:, 2].max() - 0.03]
     low, high = top.min(axis=0), top.max(axis=0)
     middle = (low + high) / 2

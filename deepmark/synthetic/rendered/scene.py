@@ -11,7 +11,7 @@ from numpy.random import Generator
 
 from deepmark.data.degrade import blurred, compressed, noisy, white_balanced
 from deepmark.schema import SOURCES, SPLITS
-from deepmark.shapes import Float, UInt8
+from deepmark.shapes import UInt8
 from deepmark.synthetic.camera import Box
 from deepmark.synthetic.canvas import Size
 from deepmark.synthetic.rendered.annotation import annotate
@@ -37,6 +37,7 @@ from deepmark.synthetic.rendered.wearer import (
     skin_layer,
 )
 from deepmark.synthetic.scene import IMAGES_PER_PAIR, frame_beyond, frame_inside
+from deepmark.synthetic.texture import pick_kind
 
 _OTHER, _FIRST_GARMENT = 1, 2
 """Numbers of layers: of persons and things, and of garments."""
@@ -75,7 +76,7 @@ def render_image(
     rng = np.random.default_rng([seed, SPLITS.index(split), index, 3])
     styles, source = styles or STYLES[split], SOURCES[index % IMAGES_PER_PAIR]
     size = (int(rng.integers(540, 721)), int(rng.integers(400, 561)))
-    kind = str(rng.choice(list(styles.shown), p=list(styles.shown.values())))
+    kind = pick_kind(rng, styles.shown)
     stage = _worn(rng, styles, size, index) if kind == "worn" else _unworn(rng, styles, size, index, kind)
     worn = stage.worn
     for cropped in (bool(rng.random() < _CROPPED), False):
@@ -197,12 +198,8 @@ def _view(
     points = np.concatenate([layer.vertices[is_cloth(layer.vertices[:, INSIDE]), :3] for layer in layers])
     kind = rng.random()
     shown = worn if kind < 0.75 else [worn[int(rng.integers(len(worn)))]]
-    target = points if kind < 0.5 else np.concatenate([_cloth(one) for one in shown])
+    target = points if kind < 0.5 else np.concatenate([one.cloth for one in shown])
     return sample_view(rng, points, target, frame, size, styles, turn)
-
-
-def _cloth(worn: Worn) -> Float[np.ndarray, "n 3"]:
-    return np.concatenate([piece.posed[is_cloth(piece.inside)] for piece in worn.pieces])
 
 
 def _light(rng: Generator) -> Light:

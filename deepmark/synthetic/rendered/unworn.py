@@ -75,8 +75,7 @@ def sample_unworn(
 def sample_unworn_view(rng: Generator, unworn: Unworn, frame: Box, size: Size) -> View:
     """A camera straight before the garment, or nearly."""
     shown = unworn.layers if rng.random() < 0.5 else unworn.layers[: len(unworn.worn.pieces)]
-    cloth = np.concatenate([piece.posed[(piece.inside > 0).all(axis=1)] for piece in unworn.worn.pieces])
-    points = np.concatenate([cloth, *(layer.vertices[:, :3] for layer in shown[len(unworn.worn.pieces) :])])
+    points = np.concatenate([unworn.worn.cloth, *(layer.vertices[:, :3] for layer in shown[len(unworn.worn.pieces) :])])
     points = points[np.abs(points[:, 0]) < 1.0]  # a rail goes on
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
     distance = float(np.ptp(points, axis=0).max()) / 2 / np.tan(np.radians(rng.uniform(22, 50)) / 2) + 0.3
