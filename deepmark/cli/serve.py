@@ -65,9 +65,9 @@ def serve(
         from deepmark.server.served_model import FollowedModel
         from deepmark.server.sources import model_source
 
-    used = chosen_model(model, "serve", quiet=as_json, workspace=workspace, own=".")
     token = read_token(token_file)
     check_reachable(host, token)
+    used = chosen_model(model, "serve", quiet=as_json, workspace=workspace, own=".")
     limits = Limits(
         max_bytes=round(1e6 * max_megabytes),
         max_pixels=round(1e6 * max_megapixels),
