@@ -3,6 +3,7 @@
 PYTHON ?= python3
 WORKSPACE ?= runs/demo
 OPEN_MODEL ?= runs/open-model
+OPEN_RECIPE ?= --first-epochs 20 --set train.epochs=5 --set train.learning_rate=0.005
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -32,7 +33,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscop
 # With the extra synth3d; what was interrupted goes on.
 open-model: $(READY)  ## the model that comes with DeepMark, from nothing: images, training, export, card; hours, in several sittings
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,synth3d]'
-	$(BIN)/python benchmarks/make_open_model.py "$(OPEN_MODEL)"
+	$(BIN)/python benchmarks/make_open_model.py "$(OPEN_MODEL)" $(OPEN_RECIPE)
 
 test: $(READY)  ## the tests of the code, in the processes of the tests
 	$(PYTEST) -m 'not system and not story'

@@ -10,6 +10,7 @@ from workspaces import REPOSITORY, run
 
 from deepmark.errors import DeepmarkError
 from deepmark.models import packaged as room
+from deepmark.workspace.layout import Workspace
 
 sys.path.append(str(REPOSITORY / "benchmarks"))
 import make_open_model
@@ -24,7 +25,10 @@ TOY = {
     "export.calibration_images": "8",
     "export.equality_images": "4",
 }
-SHARES = ["0", pytest.param("0.5", marks=pytest.mark.skipif(not importlib.util.find_spec("anny"), reason="synth3d"))]
+RECIPES = [
+    ("--share", "0", "--first-epochs", "1"),
+    pytest.param(("--share", "0.5"), marks=pytest.mark.skipif(not importlib.util.find_spec("anny"), reason="synth3d")),
+]
 
 
 def make(folder, *options):
@@ -35,9 +39,9 @@ def make(folder, *options):
 
 @pytest.mark.slow
 @pytest.mark.system
-@pytest.mark.parametrize("share", SHARES)
-def test_a_toy_is_made_from_nothing_and_goes_on_where_it_was(share, deepmark, tmp_path, monkeypatch):
-    done = make(tmp_path, "--share", share)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_toy_is_made_from_nothing_and_goes_on_where_it_was(recipe, deepmark, tmp_path, monkeypatch):
+    done = make(tmp_path, *recipe)
     assert done.code == 0, done.err + done.out
     package, checkpoint = tmp_path / "package", tmp_path / "workspace/data/checkpoint/model.safetensors"
     card = YAML(typ="safe").load(package / room.CARD)
@@ -45,6 +49,9 @@ def test_a_toy_is_made_from_nothing_and_goes_on_where_it_was(share, deepmark, tm
     assert card["on_photographs"] == "not measured"
     assert card["made"]["epochs"] == 1
     assert 0 <= card["figures"]["box_ap"] <= 1
+    assert (tmp_path / "first").is_dir() == ("--first-epochs" in recipe)
+    for name, side in (("first", 32), ("workspace", 64)):
+        assert not (tmp_path / name).is_dir() or Workspace(tmp_path / name).params.model.input_size == (side, side)
     monkeypatch.setattr(room, "FOLDER", package)
     monkeypatch.chdir(tmp_path)
     white(tmp_path / "a.png")
@@ -53,14 +60,14 @@ def test_a_toy_is_made_from_nothing_and_goes_on_where_it_was(share, deepmark, tm
     # another sitting makes what is missing, and nothing else
     before, drawn = checkpoint.stat().st_mtime_ns, sorted((tmp_path / "drawn").rglob("*.jpg"))[0].stat().st_mtime_ns
     (package / room.CARD).unlink()
-    again = make(tmp_path, "--share", share)
+    again = make(tmp_path, *recipe)
 
     assert again.code == 0, again.err
     assert YAML(typ="safe").load(package / room.CARD)["files"] == card["files"]
     assert checkpoint.stat().st_mtime_ns == before
     assert sorted((tmp_path / "drawn").rglob("*.jpg"))[0].stat().st_mtime_ns == drawn
 
-    other = make(tmp_path, "--share", share, "--seed", 2)
+    other = make(tmp_path, *recipe, "--seed", 2)
     assert other.code == 1
     assert "holds images of other options" in other.err
 
