@@ -13,6 +13,7 @@ from PIL import Image
 from tiny_dataset import jpeg
 
 from deepmark.errors import DeepmarkError
+from deepmark.models.packaged import EXPORTED, WEIGHTS
 from deepmark.types import Detections
 from deepmark.vocabulary import DEEPFASHION2
 
@@ -112,6 +113,14 @@ def test_base64_as_programs_write_it_and_data_urls_are_taken(model, sent):
     table = pd.DataFrame({"image": [sent]})
 
     assert model.predict(table) == model.predict(pd.DataFrame({"image": [jpeg(1)]}))
+
+
+def test_a_logged_model_brings_the_code_and_not_the_other_model_that_comes_with_it(logged):
+    workspace, _ = logged
+    (code,) = (workspace / "mlartifacts").rglob("code/deepmark")
+
+    assert (code / "models/packaged.py").is_file()
+    assert {file.name for file in code.rglob("*")}.isdisjoint({EXPORTED, WEIGHTS})
 
 
 def test_what_reads_images_is_among_the_packages_that_the_model_needs(logged):
