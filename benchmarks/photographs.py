@@ -1,0 +1,118 @@
+"""What a model finds in photographs: 31 of people, with 89 garments, that took no part in any choice.
+
+    python benchmarks/photographs.py mmpose/tests/data [--model open] [--strategy nms] [--draw drawn.jpg]
+
+The photographs are those of the tests of github.com/open-mmlab/mmpose, of which a clone has them; none is here. Their
+garments were labelled by eye before any model had seen them, the boxes (photographs.csv, per cent of width and height)
+to one or two per cent. Figures stay out of every choice only as long as nobody trains or chooses by them.
+
+Prints COCO's AP and AP50 of boxes by category, and of boxes whatever their category, where of detections of several
+categories at one place the best one is left.
+"""
+
+import argparse
+import io
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from PIL import Image
+
+from deepmark import Detections, load_detector
+from deepmark.errors import DeepmarkError, explain
+from deepmark.infer.choose_garments import choose_garments
+from deepmark.progress import progress
+from deepmark.vocabulary import DEEPFASHION2
+
+LABELS = Path(__file__).with_suffix(".csv")
+CORNERS = ["left", "top", "right", "bottom"]
+SHEET_COLUMNS, TILE = 6, 400
+
+
+def truth(labels: pd.DataFrame, sizes: dict[str, tuple[int, int]]) -> dict[str, Any]:
+    """A COCO data set of the labels; images are numbered as in `sizes`, whose sizes are width and height."""
+    numbers = {file: number for number, file in enumerate(sizes, 1)}
+    names, annotations = [one.name for one in DEEPFASHION2.categories], []
+    for number, row in enumerate(labels.itertuples(), 1):
+        width, height = sizes[row.file]
+        left, right = row.left * width / 100, row.right * width / 100
+        top, bottom = row.top * height / 100, row.bottom * height / 100
+        box = [left, top, right - left, bottom - top]
+        facts = {"image_id": numbers[row.file], "category_id": names.index(row.category) + 1}
+        annotations.append({"id": number, **facts, "bbox": box, "area": box[2] * box[3], "iscrowd": 0})
+    images = [{"id": numbers[file], "width": size[0], "height": size[1]} for file, size in sizes.items()]
+    categories = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
+    return {"info": {}, "images": images, "annotations": annotations, "categories": categories}
+
+
+def evaluated(dataset: dict[str, Any], found: dict[int, Detections], *, by_category: bool) -> tuple[float, float]:
+    """COCO's AP and AP50 of boxes."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    kept = {number: choose_garments(one, one_at_a_place=not by_category) for number, one in found.items()}
+    results = [
+        {name: each[name] for name in ("image_id", "category_id", "bbox", "score")}
+        for number, one in kept.items()
+        for each in one.to_coco(number)
+    ]
+    if not results:
+        return 0.0, 0.0
+    with redirect_stdout(io.StringIO()):  # pycocotools tells every step
+        coco = COCO()
+        coco.dataset = dataset
+        coco.createIndex()
+        evaluation = COCOeval(coco, coco.loadRes(results), "bbox")
+        evaluation.params.useCats = int(by_category)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return float(evaluation.stats[0]), float(evaluation.stats[1])
+
+
+def sheet(images: list[Image.Image]) -> Image.Image:
+    """The images beside and below each other."""
+    rows = -(-len(images) // SHEET_COLUMNS)
+    drawn = Image.new("RGB", (SHEET_COLUMNS * TILE, rows * TILE), "white")
+    for place, image in enumerate(images):
+        image.thumbnail((TILE, TILE))
+        drawn.paste(image, (place % SHEET_COLUMNS * TILE, place // SHEET_COLUMNS * TILE))
+    return drawn
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="tests/data of a clone of mmpose")
+    parser.add_argument("--model", default="open", help="what `deepmark detect --model` takes")
+    parser.add_argument("--strategy", default="nms")
+    parser.add_argument("--draw", type=Path, help="an image of all, with what scores .3 or more")
+    options = parser.parse_args()
+    labels = pd.read_csv(LABELS)
+    files = list(dict.fromkeys(labels["file"]))
+    detector = load_detector(options.model, strategy=options.strategy, min_score=0.0)
+    shown = load_detector(options.model, strategy=options.strategy)
+    found, sizes, drawn = {}, {}, []
+    with progress("photographs", len(files)) as advance:
+        for number, file in enumerate(files, 1):
+            with Image.open(options.folder / file) as image:
+                sizes[file] = image.size
+            found[number] = detector(options.folder / file)
+            if options.draw:
+                drawn.append(shown(options.folder / file).draw())
+            advance(1)
+    if options.draw:
+        sheet(drawn).save(options.draw)
+    dataset = truth(labels, sizes)
+    print(f"{len(files)} photographs, {len(labels)} garments, strategy {options.strategy}, {options.model}")
+    for words, by_category in (("by category", True), ("whatever the category", False)):
+        ap, ap50 = evaluated(dataset, found, by_category=by_category)
+        print(f"{words}: box AP {ap:.3f}, AP50 {ap50:.3f}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (DeepmarkError, OSError) as error:
+        sys.exit(f"photographs: {explain(error)}")
