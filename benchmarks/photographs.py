@@ -1,13 +1,14 @@
 """What a model finds in photographs: 31 of people, with 89 garments, that took no part in any choice.
 
-    python benchmarks/photographs.py mmpose/tests/data [--model open] [--strategy nms] [--draw drawn.jpg]
+    python benchmarks/photographs.py mmpose/tests/data [--model open] [--strategy nms] [--draw drawn.jpg] [--card]
 
 The photographs are those of the tests of github.com/open-mmlab/mmpose, of which a clone has them; none is here. Their
 garments were labelled by eye before any model had seen them, the boxes (photographs.csv, per cent of width and height)
 to one or two per cent. Figures stay out of every choice only as long as nobody trains or chooses by them.
 
 Prints COCO's AP and AP50 of boxes by category, and of boxes whatever their category, where of detections of several
-categories at one place the best one is left.
+categories at one place the best one is left. `--card` puts these figures into the card of the model that comes with
+DeepMark.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from PIL import Image
 from deepmark import Detections, load_detector
 from deepmark.errors import DeepmarkError, explain
 from deepmark.infer.choose_garments import choose_garments
+from deepmark.models.packaged import FOLDER, OPEN, read_card, write_card
 from deepmark.progress import progress
 from deepmark.vocabulary import DEEPFASHION2
 
@@ -85,10 +87,13 @@ def sheet(images: list[Image.Image]) -> Image.Image:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="tests/data of a clone of mmpose")
-    parser.add_argument("--model", default="open", help="what `deepmark detect --model` takes")
+    parser.add_argument("--model", default=OPEN, help="what `deepmark detect --model` takes")
     parser.add_argument("--strategy", default="nms")
+    parser.add_argument("--card", action="store_true", help="into open.yaml of the installation")
     parser.add_argument("--draw", type=Path, help="an image of all, with what scores .3 or more")
     options = parser.parse_args()
+    if options.card and options.model != OPEN:
+        parser.error(f"--card is for the model {OPEN}")
     labels = pd.read_csv(LABELS)
     files = list(dict.fromkeys(labels["file"]))
     detector = load_detector(options.model, strategy=options.strategy, min_score=0.0)
@@ -105,10 +110,14 @@ def main() -> None:
     if options.draw:
         sheet(drawn).save(options.draw)
     dataset = truth(labels, sizes)
-    print(f"{len(files)} photographs, {len(labels)} garments, strategy {options.strategy}, {options.model}")
-    for words, by_category in (("by category", True), ("whatever the category", False)):
+    figures: dict[str, Any] = {"on": f"{len(files)} photographs, {len(labels)} garments", "strategy": options.strategy}
+    for words, by_category in (("by_category", True), ("whatever_the_category", False)):
         ap, ap50 = evaluated(dataset, found, by_category=by_category)
-        print(f"{words}: box AP {ap:.3f}, AP50 {ap50:.3f}")
+        figures |= {f"box_ap_{words}": round(ap, 4), f"box_ap50_{words}": round(ap50, 4)}
+    for name, value in figures.items():
+        print(f"{name}: {value}")
+    if options.card:
+        write_card(FOLDER, read_card() | {"on_photographs": figures | {"by": "benchmarks/photographs.py"}})
 
 
 if __name__ == "__main__":

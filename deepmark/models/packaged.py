@@ -58,8 +58,6 @@ def write_package(folder: Path, files: Mapping[str, Path], card: Mapping[str, An
 
     Raises DeepmarkError, and writes nothing, where a file is larger than `MOST_BYTES`.
     """
-    from ruamel.yaml import YAML
-
     for name, source in files.items():
         if source.stat().st_size > MOST_BYTES:
             raise DeepmarkError(
@@ -71,10 +69,17 @@ def write_package(folder: Path, files: Mapping[str, Path], card: Mapping[str, An
     for name, source in files.items():
         with new_file(folder / name) as draft:
             draft.write_bytes(source.read_bytes())
+    write_card(folder, {**card, "files": facts})
+
+
+def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    """Write the card into a folder with the model's files; an earlier one is replaced."""
+    from ruamel.yaml import YAML
+
     yaml = YAML()
     yaml.width = 118
     with new_file(folder / CARD) as draft:
-        yaml.dump({**card, "files": facts}, draft)
+        yaml.dump(dict(card), draft)
 
 
 def _checked(name: str, remedy: str) -> Path:

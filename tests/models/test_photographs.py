@@ -11,6 +11,7 @@ from deepmark.types import Detections
 from deepmark.vocabulary import DEEPFASHION2
 
 sys.path.append(str(REPOSITORY / "benchmarks"))
+import photographs
 from photographs import CORNERS, LABELS, evaluated, truth
 
 SIZE = (200, 100)
@@ -61,3 +62,11 @@ def test_nothing_found_is_an_ap_of_zero(labels):
     nothing = {number: found[:0] for number, found in found_as(labels, labels["category"]).items()}
 
     assert evaluated(dataset, nothing, by_category=True) == (0, 0)
+
+
+def test_figures_of_another_model_do_not_go_into_the_card(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["photographs.py", str(tmp_path), "--card", "--model", "other.onnx"])
+
+    with pytest.raises(SystemExit, match="2"):
+        photographs.main()
+    assert "--card is for the model open" in capsys.readouterr().err
