@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from light_trainings import MEASURE, adapted_model, aps, slug, workspace_after
+from light_trainings import MEASURE, adapted_model, aps, one_message, slug, workspace_after
 from ruamel.yaml import YAML
 
 from deepmark.workspace.layout import Workspace
@@ -61,4 +61,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     os.nice(5)
-    main()
+    with one_message("adapt"):
+        main()

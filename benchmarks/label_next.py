@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from label_next_rules import RULES, Known
 from label_next_table import label_next_table
-from light_trainings import drawings
+from light_trainings import drawings, one_message
 from recipes import RARE
 
 from deepmark.data.shards.reader import ShardReader
@@ -193,4 +193,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_message("label_next"):
+        main()

@@ -5,7 +5,9 @@ Used by recipes.py, open_model.py, open_start.py, adapt.py, label_loop.py and la
 
 import shutil
 import subprocess
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from ruamel.yaml import YAML
 
 from deepmark import stages
 from deepmark.data.degrade import degrade
+from deepmark.errors import DeepmarkError, explain, extras_named
 from deepmark.files import file_sha256, new_folder
 from deepmark.infer.adapt import adapt_file
 from deepmark.infer.find_images import find_images
@@ -32,6 +35,16 @@ FIRST_SEED = 317
 MEASURE = "predict --strategy nms", "evaluate --strategy nms"
 WORSE = {"white_balance": 0.3, "blur": 4.0, "noise": 15.0, "jpeg": 85}
 """How validation images are made worse: `augment`'s switches, blur in pixels of the image."""
+
+
+@contextmanager
+def one_message(program: str) -> Iterator[None]:
+    """End the program with one message, and exit code 1, for what a user can mend."""
+    try:
+        with extras_named():
+            yield
+    except (DeepmarkError, OSError) as error:
+        sys.exit(f"{program}: {explain(error)}")
 
 
 def put(values: Any, changes: Any) -> None:
@@ -92,13 +105,17 @@ def make_worse(images: Path, goal: Path, params: AugmentParams) -> None:
 
 
 def run(root: Path, *commands: str) -> None:
-    """Run these commands in one thread; what they print goes to log.txt, what they track stays in the workspace."""
+    """Run these commands in one thread; what they print goes to log.txt, what they track stays in the workspace.
+
+    Raises DeepmarkError, which names log.txt, where one fails.
+    """
     env = child_environment() | {"OMP_NUM_THREADS": "1", "DEEPMARK_LOADER_THREADS": "1"}
     env.pop("MLFLOW_TRACKING_URI", None)
     with (root / "log.txt").open("ab") as log:
         for command in commands:
             words = [tool("deepmark"), *command.split()]
-            subprocess.run(words, cwd=root, env=env, stdout=log, stderr=log, check=True)
+            if subprocess.run(words, cwd=root, env=env, stdout=log, stderr=log, check=False).returncode:
+                raise DeepmarkError(f"`deepmark {command}` failed in {root}; the end of {log.name} says why.")
 
 
 def workspace_after(root: Path, data: Workspace, values: Any, *commands: str, model: Path | None = None) -> Workspace:

@@ -46,6 +46,7 @@ from light_trainings import (
     adapted_model,
     aps,
     light_params,
+    one_message,
     resampled,
     slug,
     workspace_after,
@@ -53,7 +54,7 @@ from light_trainings import (
 from open_model_data import Data
 from open_model_table import METRICS, agreement_table, figures_table, gains_table
 
-from deepmark.errors import DeepmarkError, explain, extras_named
+from deepmark.errors import DeepmarkError
 from deepmark.files import write_json
 from deepmark.workspace.layout import Workspace
 
@@ -197,8 +198,5 @@ def main() -> None:
 if __name__ == "__main__":
     os.nice(5)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that draw and render, one a core
-    try:
-        with extras_named():
-            main()
-    except (DeepmarkError, OSError) as error:
-        sys.exit(f"open_model: {explain(error)}")
+    with one_message("open_model"):
+        main()

@@ -12,16 +12,25 @@ stages `predict --strategy nms` and `evaluate`. What is done is not done again.
 
 import argparse
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from light_trainings import FIRST_SEED, MEASURE, Changes, aps, light_params, resampled, shard, slug, workspace_after
+from light_trainings import (
+    FIRST_SEED,
+    MEASURE,
+    Changes,
+    aps,
+    light_params,
+    one_message,
+    resampled,
+    shard,
+    slug,
+    workspace_after,
+)
 from recipe_table import Gains
 
-from deepmark.errors import DeepmarkError, explain, extras_named
 from deepmark.files import file_sha256
 from deepmark.model.detector import load_network
 from deepmark.models.packaged import packaged_weights
@@ -100,8 +109,5 @@ def main() -> None:
 if __name__ == "__main__":
     os.nice(5)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that render, one a core
-    try:
-        with extras_named():
-            main()
-    except (DeepmarkError, OSError) as error:
-        sys.exit(f"open_start: {explain(error)}")
+    with one_message("open_start"):
+        main()

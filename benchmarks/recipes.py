@@ -34,6 +34,7 @@ from light_trainings import (
     drawings,
     light_params,
     make_worse,
+    one_message,
     resampled,
     shard,
     slug,
@@ -214,4 +215,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     os.nice(5)
-    main()
+    with one_message("recipes"):
+        main()
