@@ -18,6 +18,7 @@ from workspaces import Done, copied, refused
 from deepmark.cli.app import app
 from deepmark.files import write_json
 from deepmark.model.detector import build_detector, save_detector
+from deepmark.models.packaged import CARD, EXPORTED, WEIGHTS
 from deepmark.params import ModelParams
 from deepmark.vocabulary import DEEPFASHION2
 
@@ -67,6 +68,7 @@ def test_the_wheel_holds_three_packages_with_their_data_and_nothing_else(wheel):
         "deepmark/report/templates/report.html",
         "deepmark/workspace/profiles/dvc.yaml",
         "deepmark/workspace/profiles/paper.yaml",
+        *(f"deepmark/models/{name}" for name in (CARD, EXPORTED, WEIGHTS)),
         "pipelines/dagster.yaml",
     } <= set(names)
     for package in ("deepmark", "pipelines", "assets"):
@@ -107,6 +109,11 @@ def test_the_base_detects_with_an_exported_model_and_has_no_framework(base, tmp_
     called = run(base / "python", "-c", program, cwd=tmp_path)
     measured = run(base / "deepmark", "measure", "photo.jpg", "--model", model, "--pixels-per-cm", "4", cwd=tmp_path)
     marked = run(base / "deepmark", "measure", "photo.jpg", "--model", model, "--marker-cm", "5", cwd=tmp_path)
+
+    packaged = run(base / "deepmark", "detect", "photo.jpg", "--out", "found.json", cwd=tmp_path)
+    assert packaged.code == 0, packaged.err
+    assert packaged.err.startswith("deepmark detect: with the model that comes with DeepMark: ")
+    assert list(json.loads((tmp_path / "found.json").read_text("utf-8"))) == ["photo.jpg"]
 
     other = small_onnx(tmp_path / "other.onnx", described=contract_for(SMALL), vocabulary=SMALL)
     garments = run(base / "deepmark", "detect", "photo.jpg", "--model", other, "--draw", "out", "--json", cwd=tmp_path)
