@@ -7,7 +7,8 @@ garments were labelled by eye before any model had seen them, the boxes (photogr
 to one or two per cent. Figures stay out of every choice only as long as nobody trains or chooses by them.
 
 Prints COCO's AP and AP50 of boxes by category, and of boxes whatever their category, where of detections of several
-categories at one place the best one is left. `--card` puts these figures into the card of the model that comes with
+categories at one place the best one is left; and how many detections of a score of .3 or more are right: of a garment's
+category, with an IoU above .5. `--card` puts these figures into the card of the model that comes with
 DeepMark.
 """
 
@@ -18,14 +19,17 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 
 from deepmark import Detections, load_detector
 from deepmark.errors import DeepmarkError, explain
+from deepmark.geometry import box_iou
 from deepmark.infer.choose_garments import choose_garments
 from deepmark.models.packaged import FOLDER, OPEN, read_card, write_card
 from deepmark.progress import progress
+from deepmark.schema import SHOWN_SCORE
 from deepmark.vocabulary import DEEPFASHION2
 
 LABELS = Path(__file__).with_suffix(".csv")
@@ -74,6 +78,21 @@ def evaluated(dataset: dict[str, Any], found: dict[int, Detections], *, by_categ
     return float(evaluation.stats[0]), float(evaluation.stats[1])
 
 
+def right_ones(dataset: dict[str, Any], found: dict[int, Detections]) -> tuple[int, int]:
+    """The detections of a score of `SHOWN_SCORE` or more, and those of them that are right."""
+    shown = right = 0
+    for number, one in found.items():
+        one = one[one.scores >= SHOWN_SCORE]
+        shown += len(one)
+        garments = [each for each in dataset["annotations"] if each["image_id"] == number]
+        boxes = np.array([each["bbox"] for each in garments])
+        boxes[:, 2:] += boxes[:, :2]
+        ious = box_iou(one.boxes.astype(np.float64), boxes)
+        same = one.categories[:, None] + 1 == np.array([each["category_id"] for each in garments])
+        right += int(((ious > 0.5) & same).any(axis=1).sum())
+    return shown, right
+
+
 def sheet(images: list[Image.Image]) -> Image.Image:
     """The images beside and below each other."""
     rows = -(-len(images) // SHEET_COLUMNS)
@@ -114,6 +133,8 @@ def main() -> None:
     for words, by_category in (("by_category", True), ("whatever_the_category", False)):
         ap, ap50 = evaluated(dataset, found, by_category=by_category)
         figures |= {f"box_ap_{words}": round(ap, 4), f"box_ap50_{words}": round(ap50, 4)}
+    shown, right = right_ones(dataset, found)
+    figures |= {f"detections_from_{SHOWN_SCORE:g}": shown, "right_ones_of_these": right}
     for name, value in figures.items():
         print(f"{name}: {value}")
     if options.card:
