@@ -13,7 +13,8 @@ import os
 from pathlib import Path
 
 import numpy as np
-from light_trainings import MEASURE, adapted_model, aps, one_message, slug, workspace_after
+from light_trainings import MEASURE, adapted_model, aps, slug, workspace_after
+from messages import one_message
 from ruamel.yaml import YAML
 
 from deepmark.workspace.layout import Workspace

@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 from label_faults import Fault, Key, Split, corrected, faults_seen, read_split, spoil, write_split
 from label_loop_table import found_table, loop_table
-from light_trainings import MEASURE, Changes, aps, drawings, light_params, one_message, run, shard, workspace_after
+from light_trainings import MEASURE, Changes, aps, drawings, light_params, run, shard, workspace_after
+from messages import one_message
 
 from deepmark.audit.label_issue import LIKELY, read_issues
 from deepmark.compute.local import Local

@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from label_next_rules import RULES, Known
 from label_next_table import label_next_table
-from light_trainings import drawings, one_message
+from light_trainings import drawings
+from messages import one_message
 from recipes import RARE
 
 from deepmark.data.shards.reader import ShardReader

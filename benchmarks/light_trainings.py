@@ -5,9 +5,7 @@ Used by recipes.py, open_model.py, open_start.py, adapt.py, label_loop.py and la
 
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from ruamel.yaml import YAML
 
 from deepmark import stages
 from deepmark.data.degrade import degrade
-from deepmark.errors import DeepmarkError, explain, extras_named
+from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256, new_folder
 from deepmark.infer.adapt import adapt_file
 from deepmark.infer.find_images import find_images
@@ -35,16 +33,6 @@ FIRST_SEED = 317
 MEASURE = "predict --strategy nms", "evaluate --strategy nms"
 WORSE = {"white_balance": 0.3, "blur": 4.0, "noise": 15.0, "jpeg": 85}
 """How validation images are made worse: `augment`'s switches, blur in pixels of the image."""
-
-
-@contextmanager
-def one_message(program: str) -> Iterator[None]:
-    """End the program with one message, and exit code 1, for what a user can mend."""
-    try:
-        with extras_named():
-            yield
-    except (DeepmarkError, OSError) as error:
-        sys.exit(f"{program}: {explain(error)}")
 
 
 def put(values: Any, changes: Any) -> None:

@@ -7,7 +7,7 @@
 Drawn and rendered images are made, mixed (`--share` of them rendered, which needs the extra synth3d and EGL) and taught
 by the profile `open` in the workspace FOLDER/workspace, by `dvc repro`; the training is a run in its MLflow. With
 `--first-epochs` the network first learns at half the height and width in the workspace FOLDER/first, where two
-processor cores see four times as many images in the same time, and the training in FOLDER/workspace starts from that.
+processor cores see up to 2.6 times as many images in the same time, and FOLDER/workspace starts from that.
 The int8 export, the weights and their card then go into the package; of another profile than `open` they stay in the
 workspace, for instance as a teacher. No photograph takes part. What is done is not done again: after Ctrl-C, a kill or
 a reboot the same command goes on where it was, and a training at its last checkpoint.
@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from messages import one_message
 from mixed_raw import mix
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from deepmark.digests import read_json_with_digest
-from deepmark.errors import DeepmarkError, explain, extras_named
+from deepmark.errors import DeepmarkError
 from deepmark.files import new_folder, write_json, write_text
 from deepmark.model.detector import load_network, save_detector
 from deepmark.models.packaged import EXPORTED, FOLDER, WEIGHTS, write_package
@@ -244,9 +245,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
-        with extras_named():
+        with one_message("make_open_model"):
             main()
-    except (DeepmarkError, OSError) as error:
-        sys.exit(f"make_open_model: {explain(error)}")
     except KeyboardInterrupt:
         sys.exit("make_open_model: interrupted. Run the same command again to go on.")

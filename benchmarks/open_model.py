@@ -46,11 +46,11 @@ from light_trainings import (
     adapted_model,
     aps,
     light_params,
-    one_message,
     resampled,
     slug,
     workspace_after,
 )
+from messages import one_message
 from open_model_data import Data
 from open_model_table import METRICS, agreement_table, figures_table, gains_table
 

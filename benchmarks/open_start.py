@@ -23,12 +23,12 @@ from light_trainings import (
     Changes,
     aps,
     light_params,
-    one_message,
     resampled,
     shard,
     slug,
     workspace_after,
 )
+from messages import one_message
 from recipe_table import Gains
 
 from deepmark.files import file_sha256

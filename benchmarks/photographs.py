@@ -14,17 +14,17 @@ DeepMark.
 
 import argparse
 import io
-import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from messages import one_message
 from PIL import Image
 
 from deepmark import Detections, load_detector
-from deepmark.errors import DeepmarkError, explain
+from deepmark.draw.sheet import contact_sheet
 from deepmark.geometry import box_iou
 from deepmark.infer.choose_garments import choose_garments
 from deepmark.models.packaged import FOLDER, OPEN, read_card, write_card
@@ -78,29 +78,30 @@ def evaluated(dataset: dict[str, Any], found: dict[int, Detections], *, by_categ
     return float(evaluation.stats[0]), float(evaluation.stats[1])
 
 
+def shown(found: Detections) -> Detections:
+    """Those of a score of `SHOWN_SCORE` or more."""
+    return found[found.scores >= SHOWN_SCORE]
+
+
+def drawing(found: Detections) -> np.ndarray:
+    """Those that are shown on their image, of at most `TILE` pixels a side."""
+    image = shown(found).draw()
+    image.thumbnail((TILE, TILE))
+    return np.asarray(image)
+
+
 def right_ones(dataset: dict[str, Any], found: dict[int, Detections]) -> tuple[int, int]:
     """The detections of a score of `SHOWN_SCORE` or more, and those of them that are right."""
-    shown = right = 0
-    for number, one in found.items():
-        one = one[one.scores >= SHOWN_SCORE]
-        shown += len(one)
+    detections = right = 0
+    for number, one in ((number, shown(each)) for number, each in found.items()):
+        detections += len(one)
         garments = [each for each in dataset["annotations"] if each["image_id"] == number]
         boxes = np.array([each["bbox"] for each in garments])
         boxes[:, 2:] += boxes[:, :2]
         ious = box_iou(one.boxes.astype(np.float64), boxes)
         same = one.categories[:, None] + 1 == np.array([each["category_id"] for each in garments])
         right += int(((ious > 0.5) & same).any(axis=1).sum())
-    return shown, right
-
-
-def sheet(images: list[Image.Image]) -> Image.Image:
-    """The images beside and below each other."""
-    rows = -(-len(images) // SHEET_COLUMNS)
-    drawn = Image.new("RGB", (SHEET_COLUMNS * TILE, rows * TILE), "white")
-    for place, image in enumerate(images):
-        image.thumbnail((TILE, TILE))
-        drawn.paste(image, (place % SHEET_COLUMNS * TILE, place // SHEET_COLUMNS * TILE))
-    return drawn
+    return detections, right
 
 
 def main() -> None:
@@ -116,7 +117,6 @@ def main() -> None:
     labels = pd.read_csv(LABELS)
     files = list(dict.fromkeys(labels["file"]))
     detector = load_detector(options.model, strategy=options.strategy, min_score=0.0)
-    shown = load_detector(options.model, strategy=options.strategy)
     found, sizes, drawn = {}, {}, []
     with progress("photographs", len(files)) as advance:
         for number, file in enumerate(files, 1):
@@ -124,17 +124,17 @@ def main() -> None:
                 sizes[file] = image.size
             found[number] = detector(options.folder / file)
             if options.draw:
-                drawn.append(shown(options.folder / file).draw())
+                drawn.append(drawing(found[number]))
             advance(1)
     if options.draw:
-        sheet(drawn).save(options.draw)
+        Image.fromarray(contact_sheet(drawn, SHEET_COLUMNS)).save(options.draw)
     dataset = truth(labels, sizes)
     figures: dict[str, Any] = {"on": f"{len(files)} photographs, {len(labels)} garments", "strategy": options.strategy}
     for words, by_category in (("by_category", True), ("whatever_the_category", False)):
         ap, ap50 = evaluated(dataset, found, by_category=by_category)
         figures |= {f"box_ap_{words}": round(ap, 4), f"box_ap50_{words}": round(ap50, 4)}
-    shown, right = right_ones(dataset, found)
-    figures |= {f"detections_from_{SHOWN_SCORE:g}": shown, "right_ones_of_these": right}
+    detections, right = right_ones(dataset, found)
+    figures |= {f"detections_from_{SHOWN_SCORE:g}": detections, "right_ones_of_these": right}
     for name, value in figures.items():
         print(f"{name}: {value}")
     if options.card:
@@ -142,7 +142,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with one_message("photographs"):
         main()
-    except (DeepmarkError, OSError) as error:
-        sys.exit(f"photographs: {explain(error)}")

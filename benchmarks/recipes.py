@@ -34,12 +34,12 @@ from light_trainings import (
     drawings,
     light_params,
     make_worse,
-    one_message,
     resampled,
     shard,
     slug,
     workspace_after,
 )
+from messages import one_message
 from recipe_table import recipe_table
 
 from deepmark.eval.metric.metrics_file import read_metrics

@@ -6,7 +6,8 @@ import pytest
 from workspaces import REPOSITORY
 
 sys.path.append(str(REPOSITORY / "benchmarks"))
-from light_trainings import one_message, run
+from light_trainings import run
+from messages import one_message
 
 
 def test_a_command_that_fails_ends_the_benchmark_with_one_message_that_names_its_log(tmp_path):
