@@ -132,8 +132,8 @@ def claim(out: Path, recipe: dict[str, str | int]) -> None:
     if mark.is_file():
         if (earlier := mark.read_text("utf-8")) != text:
             raise DeepmarkError(
-                f"{out}: holds a drawn data set that differs in {_differences(earlier, recipe)} (see {mark}). Give the "
-                "same options to go on, remove it, or name another folder."
+                f"{out}: holds a drawn data set that differs in {_differences(earlier, recipe)} (see {mark}). Go on "
+                "with the same options and versions, remove it, or name another folder."
             )
     elif out.is_dir() and (found := sorted(path.name for path in out.iterdir())):
         raise DeepmarkError(f"{out}: holds other data already ({found[0]}). Name a new or an empty folder.")

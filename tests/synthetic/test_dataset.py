@@ -102,7 +102,7 @@ def test_a_draw_whose_recipe_is_damaged_is_refused(tmp_path: Path, recipe: str):
     (tmp_path / "raw/synthetic.json").write_text(recipe)
 
     with pytest.raises(
-        DeepmarkError, match=r"its recipe, which is damaged .*Give the same options to go on, remove it"
+        DeepmarkError, match=r"its recipe, which is damaged .*Go on with the same options and versions, remove it"
     ):
         draw_dataset(tmp_path / "raw", train=0, validation=0, seed=1)
 

@@ -85,7 +85,7 @@ def test_styles_are_given_for_both_splits():
 
 
 def test_a_data_set_records_its_styles_only_where_they_are_not_the_usual_ones(tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, "prepare", lambda: None)
+    monkeypatch.setattr(dataset, "prepare", lambda: "a renderer")
     bare = {split: replace(one, layered=0.0) for split, one in STYLES.items()}
     for name, styles in (("usual", STYLES), ("bare", bare)):
         dataset.render_dataset(tmp_path / name, train=0, validation=0, seed=1, styles=styles, engine=Local(1))
@@ -96,3 +96,14 @@ def test_a_data_set_records_its_styles_only_where_they_are_not_the_usual_ones(tm
     assert other.keys() - usual.keys() == {"styles"}
     with pytest.raises(DeepmarkError, match="holds a drawn data set that differs in styles "):
         dataset.render_dataset(tmp_path / "usual", train=0, validation=0, seed=1, styles=bare, engine=Local(1))
+
+
+def test_a_data_set_does_not_go_on_with_another_renderer(tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "prepare", lambda: "deepmark 0.1.0, anny 0.6.2, llvmpipe, Mesa 22.3.6")
+    dataset.render_dataset(tmp_path, train=0, validation=0, seed=1, engine=Local(1))
+    before = (tmp_path / DRAWN_MARK).read_bytes()
+
+    monkeypatch.setattr(dataset, "prepare", lambda: "deepmark 0.1.0, anny 0.6.2, llvmpipe, Mesa 25.0.1")
+    with pytest.raises(DeepmarkError, match=r"differs in rendered_with .*Go on with the same options and versions"):
+        dataset.render_dataset(tmp_path, train=0, validation=0, seed=1, engine=Local(1))
+    assert (tmp_path / DRAWN_MARK).read_bytes() == before

@@ -33,10 +33,10 @@ def render_dataset(
     """As `deepmark.synthetic.draw_dataset`, of rendered images; needs the extra synth3d and EGL.
 
     `grounds` are photographs to put behind the figures; the bytes then depend on them, too. `styles` are those of each
-    split. After an interruption, the same call goes on where it was.
+    split. After an interruption, the same call goes on where it was, with the same versions of what renders.
 
-    Raises DeepmarkError if `out` holds anything but images of the same arguments, a number is negative, a ground is no
-    image, styles cannot be sampled, or EGL is missing.
+    Raises DeepmarkError if `out` holds anything but images of the same arguments and versions, a number is negative,
+    a ground is no image, styles cannot be sampled, or EGL is missing.
     """
     out = as_path(out, "render_dataset: out")
     counts = checked_counts(train=train, validation=validation, seed=seed)
@@ -47,9 +47,9 @@ def render_dataset(
         **({"grounds_sha256": _digest(grounds)} if grounds else {}),
     }
     check_styles(styles)
+    recipe["rendered_with"] = prepare()
     if any(styles[split] != STYLES[split] for split in SPLITS):
         recipe["styles"] = json.dumps({split: asdict(styles[split]) for split in SPLITS})
-    prepare()
     render = partial(_render, seed, tuple(grounds), {split: styles[split] for split in SPLITS})
     return write_dataset(
         out, counts, recipe, render, vocabulary=DEEPFASHION2, goes_on=True, engine=engine, progress=progress

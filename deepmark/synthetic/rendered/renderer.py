@@ -134,6 +134,11 @@ class Renderer:
         self._wrinkles = self._texture(wrinkle_tile())
         self._wrinkles.filter = (self._gl.LINEAR, self._gl.LINEAR)  # smooth: no smaller versions are needed
 
+    @property
+    def name(self) -> str:
+        """What OpenGL is rendered by, such as "llvmpipe (LLVM 15.0.6, 256 bits), 4.5 (Core Profile) Mesa 22.3.6"."""
+        return f"{self._gl.info['GL_RENDERER']}, {self._gl.info['GL_VERSION']}"
+
     def render(self, layers: list[Layer], camera: Float[np.ndarray, "4 4"], light: Light, size: Size) -> Rendered:
         """Everything as a camera sees it; `camera` takes world coordinates to OpenGL's clip coordinates."""
         with self._meshes(layers, size) as meshes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from deepmark.synthetic.rendered.wearer import (
 )
 from deepmark.synthetic.scene import IMAGES_PER_PAIR, frame_beyond, frame_inside
 from deepmark.synthetic.texture import pick_kind
+from deepmark.version import __version__
 
 _OTHER, _FIRST_GARMENT = 1, 2
 """Numbers of layers: of persons and things, and of garments."""
@@ -57,13 +59,15 @@ class RenderedImage:
     rendered: Rendered
 
 
-def prepare() -> None:
+def prepare() -> str:
     """Load what rendering needs, so that what is missing is known before anything is written.
 
-    Raises DeepmarkError where EGL is missing, and ModuleNotFoundError where the extra is.
+    Returns the versions that the bytes of an image depend on. Raises DeepmarkError where EGL is missing, and
+    ModuleNotFoundError where the extra is.
     """
-    load_renderer()
+    opengl = load_renderer().name
     load_figure()
+    return f"deepmark {__version__}, anny {version('anny')}, {opengl}"
 
 
 def render_image(
