@@ -11,7 +11,7 @@ from deepmark.synthetic.rendered.fabric import sample_fabric
 from deepmark.synthetic.rendered.figure import Person
 from deepmark.synthetic.rendered.floor import sample_floor, shadowed
 from deepmark.synthetic.rendered.ground import sample_ground
-from deepmark.synthetic.rendered.mesh import normals_of, subdivided, triangles_of, unchanged
+from deepmark.synthetic.rendered.mesh import faces_of, subdivided, triangles_of, unchanged
 from deepmark.synthetic.rendered.pose import rotation
 from deepmark.synthetic.rendered.reach import aim, reach
 from deepmark.synthetic.rendered.solid import bar, box
@@ -36,7 +36,7 @@ def test_a_subdivided_cube_is_rounder_closed_and_four_times_as_fine():
     np.testing.assert_allclose(finer.shares.sum(axis=1), 1, atol=1e-6)
     radii = np.linalg.norm(points, axis=1)
     assert radii.max() / radii.min() < np.sqrt(3) / 1.2
-    normals = normals_of(points, triangles_of(finer.quads))
+    normals = faces_of(triangles_of(finer.quads), len(points)).normals(points)
     assert (np.einsum("ni,ni->n", normals, points) > 0.5).all()
 
 
@@ -157,7 +157,7 @@ def test_a_bent_bar_is_round_and_its_normals_look_outwards():
     points, normals, triangles = bar(line, np.array([0.0, 1.0, 0.0]), 0.05)
 
     np.testing.assert_allclose(np.linalg.norm(points - np.repeat(line, 8, axis=0), axis=1), 0.05)
-    faces = normals_of(points, triangles)
+    faces = faces_of(triangles, len(points)).normals(points)
     assert (np.einsum("ni,ni->n", faces, normals) > 0.8).all()
 
 
@@ -166,7 +166,7 @@ def test_the_faces_of_a_box_look_outwards(mirrored):
     axes = np.diag([-1.0 if mirrored else 1.0, 1.0, 1.0])
     points, normals, triangles = box(np.array([0.3, 0.2, 0.1]), axes, (0.2, 0.1, 0.4), taper=0.9)
 
-    assert (np.einsum("ni,ni->n", normals_of(points, triangles), normals) > 0.95).all()
+    assert (np.einsum("ni,ni->n", faces_of(triangles, len(points)).normals(points), normals) > 0.95).all()
 
 
 @pytest.mark.parametrize("kind", sorted(TRAINING.fabrics | HELD_OUT.fabrics))

@@ -4,8 +4,11 @@ import sys
 
 import pytest
 
+from deepmark.synthetic.rendered.renderer import load_renderer
+
 
 def test_without_the_extra_it_is_named_and_nothing_is_written(tmp_path, monkeypatch, deepmark):
+    load_renderer.cache_clear()
     monkeypatch.setitem(sys.modules, "moderngl", None)
     done = deepmark("synth", tmp_path / "raw", "--style", "3d", "--train", 1, "--validation", 0)
 

@@ -47,7 +47,7 @@ def _whole(piece: Piece) -> Layer:
     return Layer(
         number=1,
         vertices=vertices(piece.surface, piece.posed, piece.normals, piece.inside),
-        triangles=kept(piece.surface.mesh.triangles, piece.inside),
+        triangles=kept(piece.surface.mesh, piece.inside),
         material=Material(tile=np.zeros((1, 1, 3), np.uint8)),
     )
 
@@ -57,7 +57,7 @@ def _area(worn: Worn, view: View) -> float:
     total = 0.0
     for piece in worn.pieces:
         cloth, places = is_cloth(piece.inside), view.project(piece.posed)
-        corners = piece.surface.mesh.triangles.T
+        corners = piece.surface.mesh.corners
         corners = corners[:, np.logical_and.reduce([cloth.take(one) for one in corners])]
         (ax, bx, cx), (ay, by, cy) = places[:, 0][corners], places[:, 1][corners]
         signed = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)

@@ -28,9 +28,9 @@ def crossing(
     allowed: Bool[np.ndarray, " n"] | None = None,
 ) -> Spot:
     """Where both fields are zero; of several places the one where `prefer` is largest."""
-    triangles, positive = piece.surface.mesh.triangles, first > 0
-    one, two, three = (positive.take(triangles[:, corner]) for corner in range(3))
-    triangles = triangles[(one != two) | (two != three)]
+    mesh = piece.surface.mesh
+    one, two, three = (first > 0).take(mesh.corners)
+    triangles = mesh.triangles[(one != two) | (two != three)]
     if allowed is not None:
         triangles = triangles[allowed[triangles].all(axis=1)]
     b = second[triangles].astype(float)

@@ -10,7 +10,7 @@ from deepmark.synthetic.rendered.cut import is_cloth
 from deepmark.synthetic.rendered.design import Design, Panel
 from deepmark.synthetic.rendered.drape import hung_radius
 from deepmark.synthetic.rendered.figure import Figure, Person
-from deepmark.synthetic.rendered.mesh import Mesh, Part, Vectors, normals_of
+from deepmark.synthetic.rendered.mesh import Mesh, Part, Vectors
 
 _JOINED = 100.0
 """Factor of the metres inside an edge that is none to the eye: no hem is near it."""
@@ -120,7 +120,7 @@ def _sheet(figure: Figure, person: Person, panel: Panel, under: _Under, ease: fl
     return _Sheet(
         rest=mesh.with_parts(rest),
         posed=mesh.with_parts(posed),
-        normals=mesh.with_parts(normals_of(posed, mesh.plain_triangles)),
+        normals=mesh.with_parts(mesh.faces.normals(posed)),
     )
 
 
@@ -138,7 +138,7 @@ def _shaped(person: Person, mesh: Mesh, panel: Panel, under: _Under, ease: float
     rest = mesh.subdivision(person.rest)
     points = mesh.with_parts(rest)
     chart = chart_of(points, mesh.part, person.joints)
-    pushed = points + ease * mesh.with_parts(normals_of(rest, mesh.plain_triangles))
+    pushed = points + ease * mesh.with_parts(mesh.faces.normals(rest))
     for part, hang in panel.hangs.items():
         mine = mesh.part == part
         own = Chart(**{name: getattr(chart, name)[mine] for name in Chart.__slots__})
@@ -157,20 +157,7 @@ def _shaped(person: Person, mesh: Mesh, panel: Panel, under: _Under, ease: float
     counts = np.bincount(mesh.own, minlength=len(rest))[:, None]
     total = np.stack([np.bincount(mesh.own, pushed[:, axis], minlength=len(rest)) for axis in range(3)], axis=1)
     moved = total / counts - rest
-    return rest + _smoothed(moved, mesh, rounds=2)
-
-
-def _smoothed(values: Vectors, mesh: Mesh, *, rounds: int) -> Vectors:
-    """Values of neighbours mixed, so that parts go over into each other."""
-    corners = mesh.plain_triangles
-    sources, goals = corners[:, [0, 1, 2]].reshape(-1), corners[:, [1, 2, 0]].reshape(-1)
-    both = np.concatenate([sources, goals]), np.concatenate([goals, sources])
-    counts = np.bincount(both[1], minlength=len(values))[:, None]
-    for _ in range(rounds):
-        columns = np.ascontiguousarray(values.T)
-        around = np.stack([np.bincount(both[1], one.take(both[0]), minlength=len(values)) for one in columns], axis=1)
-        values = (values + around / counts) / 2
-    return values
+    return rest + mesh.faces.smoothed(moved, rounds=2)  # parts go over into each other
 
 
 def _coordinates(chart: Chart) -> Float[np.ndarray, "n 3"]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from deepmark.shapes import Float, Int
 
@@ -31,18 +32,19 @@ class Subdivision:
     """A finer mesh whose vertices are weighted means of those of a coarser one."""
 
     quads: Quads
-    members: Int[np.ndarray, "n m"]
-    shares: Float[np.ndarray, "n m"]
+    shares: csr_array
+    """A row for each vertex, a column for each of the coarser mesh's up to the last that is used."""
 
     def __call__(self, values: Float[np.ndarray, "v c"]) -> Float[np.ndarray, "n c"]:
-        columns = np.ascontiguousarray(values.T)  # column by column is three times as fast as vectors
-        return np.stack([np.einsum("nm,nm->n", self.shares, one.take(self.members)) for one in columns], axis=1)
+        mixed: np.ndarray = self.shares @ values[: self.shares.shape[1]]
+        return mixed
 
 
 def unchanged(quads: Quads) -> Subdivision:
     """The faces as they are, with the vertices that they use."""
     used, compact = np.unique(quads, return_inverse=True)
-    return Subdivision(quads=compact.reshape(-1, 4), members=used[:, None], shares=np.ones((len(used), 1), np.float32))
+    shares = csr_array((np.ones(len(used), np.float32), (np.arange(len(used)), used)))
+    return Subdivision(quads=compact.reshape(-1, 4), shares=shares)
 
 
 def subdivided(quads: Quads) -> Subdivision:
@@ -70,12 +72,10 @@ def subdivided(quads: Quads) -> Subdivision:
     for number, face in enumerate(faces.tolist()):
         middles = [of_edge[min(a, b), max(a, b)] for a, b in zip(face, face[1:] + face[:1], strict=True)]
         finer += [[face[i], middles[i], first_face + number, middles[i - 1]] for i in range(4)]
-    members = np.zeros((len(rows), max(map(len, rows))), np.int64)
-    shares = np.zeros(members.shape, np.float32)
-    for number, row in enumerate(rows):
-        members[number, : len(row)] = used[list(row)]
-        shares[number, : len(row)] = np.array(list(row.values())) / sum(row.values())
-    return Subdivision(quads=np.array(finer), members=members, shares=shares)
+    shares = [share / sum(row.values()) for row in rows for share in row.values()]
+    row = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    members = used[[member for row in rows for member in row]]
+    return Subdivision(quads=np.array(finer), shares=csr_array((np.array(shares, np.float32), (row, members))))
 
 
 _Edges = dict[tuple[int, int], list[int]]
@@ -116,14 +116,41 @@ def triangles_of(quads: Quads) -> Int[np.ndarray, "t 3"]:
     return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
 
 
-def normals_of(points: Vectors, triangles: Int[np.ndarray, "t 3"]) -> Vectors:
-    """The unit normal of every vertex: the mean of its triangles', by area."""
-    corners = np.ascontiguousarray(triangles.T)
-    a, b, c = np.moveaxis(np.ascontiguousarray(points.T)[:, corners], 1, 0)  # by axis: contiguous, so twice as fast
-    u, v = b - a, c - a
-    across = (u[i] * v[j] - u[j] * v[i] for i, j in ((1, 2), (2, 0), (0, 1)))
-    total = np.stack([np.bincount(corners.reshape(-1), np.tile(one, 3), minlength=len(points)) for one in across])
-    return (total / np.maximum(np.sqrt((total**2).sum(axis=0)), 1e-12)).T.astype(np.float32)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Faces:
+    """Triangles, and which vertices they join."""
+
+    corners: Int[np.ndarray, "3 t"]
+    around: csr_array
+    """1 where a vertex, a row, is a corner of a triangle, a column."""
+
+    beside: csr_array
+    """The share of each vertex in the mean of the neighbours of another one, a row."""
+
+    def normals(self, points: Vectors) -> Vectors:
+        """The unit normal of every vertex: the mean of its triangles', by area."""
+        columns = np.ascontiguousarray(points.T, np.float32)  # by axis: contiguous, so twice as fast
+        a, b, c = (columns.take(corner, axis=1) for corner in self.corners)
+        u, v = b - a, c - a
+        total = np.stack([self.around @ (u[i] * v[j] - u[j] * v[i]) for i, j in ((1, 2), (2, 0), (0, 1))])
+        return (total / np.maximum(np.sqrt((total**2).sum(axis=0)), 1e-12)).T
+
+    def smoothed(self, values: Vectors, *, rounds: int) -> Vectors:
+        """Values of neighbours mixed."""
+        for _ in range(rounds):
+            values = (values + self.beside @ values) / 2
+        return values
+
+
+def faces_of(triangles: Int[np.ndarray, "t 3"], vertices: int) -> Faces:
+    """Triangles of this number of vertices."""
+    corners = np.ascontiguousarray(triangles.T, np.intp)
+    number = np.broadcast_to(np.arange(len(triangles)), corners.shape).reshape(-1)
+    around = csr_array((np.ones(corners.size, np.float32), (corners.reshape(-1), number)), (vertices, len(triangles)))
+    ends = corners.reshape(-1), corners[[1, 2, 0]].reshape(-1)
+    both = np.concatenate(ends), np.concatenate(ends[::-1])
+    share = 1 / np.bincount(both[0], minlength=vertices)[both[0]]
+    return Faces(corners=corners, around=around, beside=csr_array((share, both), (vertices, vertices)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,8 +160,8 @@ class Mesh:
     subdivision: Subdivision
     """From the model's vertices to the surface's own, before any of them stands twice."""
 
-    weights: Float[np.ndarray, "n bones"]
-    """Of the bones, for every vertex of the subdivision."""
+    weights: csr_array
+    """Of the bones, columns, for every vertex of the subdivision, rows."""
 
     own: Int[np.ndarray, " m"]
     """The vertex of the subdivision at each vertex with a part."""
@@ -143,8 +170,11 @@ class Mesh:
     triangles: Int[np.ndarray, "t 3"]
     """Of vertices with a part."""
 
-    plain_triangles: Int[np.ndarray, "t 3"]
-    """The same of vertices of the subdivision, for normals."""
+    corners: Int[np.ndarray, "3 t"]
+    """The same, transposed, as indices."""
+
+    faces: Faces
+    """The same of vertices of the subdivision."""
 
     def with_parts(self, values: np.ndarray) -> np.ndarray:
         """Values of the subdivision's vertices, for the vertices with parts."""
@@ -152,7 +182,8 @@ class Mesh:
 
     def posed(self, rest: Vectors, transforms: Float[np.ndarray, "bones 4 4"]) -> Vectors:
         """The vertices of the subdivision after linear blend skinning."""
-        blended = (self.weights @ transforms[:, :3].reshape(len(transforms), 12)).reshape(-1, 3, 4)
+        rows = transforms[:, :3].reshape(len(transforms), 12)
+        blended = (self.weights @ rows).reshape(-1, 3, 4)
         return np.einsum("nij,nj->ni", blended[:, :, :3], rest) + blended[:, :, 3]
 
 
@@ -160,14 +191,15 @@ def mesh_of(
     subdivision: Subdivision, weights: Float[np.ndarray, "v bones"], part_of_face: Int[np.ndarray, " q"]
 ) -> Mesh:
     """A mesh whose faces lie on these parts."""
-    own_weights = subdivision(weights)
     pairs = np.stack([subdivision.quads.reshape(-1), np.repeat(part_of_face, 4)], axis=1)
     unique, place = np.unique(pairs, axis=0, return_inverse=True)
+    triangles = triangles_of(place.reshape(-1, 4))
     return Mesh(
         subdivision=subdivision,
-        weights=np.ascontiguousarray(own_weights, np.float32),
+        weights=csr_array(subdivision(weights)),
         own=unique[:, 0],
         part=unique[:, 1],
-        triangles=triangles_of(place.reshape(-1, 4)).astype(np.int32),
-        plain_triangles=triangles_of(subdivision.quads).astype(np.int32),
+        triangles=triangles.astype(np.int32),
+        corners=np.ascontiguousarray(triangles.T),
+        faces=faces_of(triangles_of(subdivision.quads), subdivision.shares.shape[0]),
     )

@@ -19,7 +19,7 @@ from deepmark.synthetic.rendered.wrinkles import wrinkle_tile
 
 Size = tuple[int, int]
 
-_LARGEST: Size = (768, 576)
+_LARGEST: Size = (720, 560)
 """Height and width of the buffers."""
 
 _SAMPLES = 4

@@ -12,7 +12,7 @@ from deepmark.synthetic.rendered.cut import Edge, no_edges
 from deepmark.synthetic.rendered.design import Panel
 from deepmark.synthetic.rendered.figure import Figure, Person
 from deepmark.synthetic.rendered.garment import Piece, Worn
-from deepmark.synthetic.rendered.mesh import Part, Vectors, normals_of
+from deepmark.synthetic.rendered.mesh import Mesh, Part, Vectors
 from deepmark.synthetic.rendered.renderer import COLUMNS, INSIDE, Layer, Material
 from deepmark.synthetic.rendered.shaders import SEEN_INSIDE
 from deepmark.synthetic.rendered.styles import Styles
@@ -119,13 +119,13 @@ def vertices(
     return found
 
 
-def kept(triangles: Int[np.ndarray, "t 3"], inside: Float[np.ndarray, "n 6"]) -> Int[np.ndarray, "k 3"]:
+def kept(mesh: Mesh, inside: Float[np.ndarray, "n 6"]) -> Int[np.ndarray, "k 3"]:
     """The triangles that no edge leaves out as a whole."""
     code = np.zeros(len(inside), np.uint8)
     for number, column in enumerate(inside.T):
         code |= (column > 0).view(np.uint8) << number  # a bit for each edge
-    a, b, c = (code.take(triangles[:, corner]) for corner in range(3))
-    return triangles[(a | b | c) == 2 ** len(Edge) - 1]
+    a, b, c = code.take(mesh.corners)
+    return mesh.triangles[(a | b | c) == 2 ** len(Edge) - 1]
 
 
 def cloth_layer(piece: Piece, fabric: Material, number: int, above: list[Worn], *, empty: bool = False) -> Layer:
@@ -133,7 +133,7 @@ def cloth_layer(piece: Piece, fabric: Material, number: int, above: list[Worn], 
     inside = piece.inside.copy()
     inside[:, Edge.COVER] = np.minimum(covered(piece.surface, above), SEEN_INSIDE if empty else 1)
     shade = vertices(piece.surface, piece.posed, piece.normals, inside)
-    return Layer(number=number, vertices=shade, triangles=kept(piece.surface.mesh.triangles, inside), material=fabric)
+    return Layer(number=number, vertices=shade, triangles=kept(piece.surface.mesh, inside), material=fabric)
 
 
 def skin_layer(figure: Figure, person: Person, looks: Looks, worn: list[Worn], number: int) -> Layer:
@@ -185,12 +185,12 @@ def _layer(
     mesh = surface.mesh
     rest = mesh.subdivision(person.rest)
     if out:
-        rest = rest + out * normals_of(rest, mesh.plain_triangles)
+        rest = rest + out * mesh.faces.normals(rest)
     posed = mesh.posed(rest, person.transforms)
-    normals = normals_of(posed, mesh.plain_triangles)
+    normals = mesh.faces.normals(posed)
     return Layer(
         number=number,
         vertices=vertices(surface, mesh.with_parts(posed), mesh.with_parts(normals), inside, tint),
-        triangles=kept(mesh.triangles, inside),
+        triangles=kept(mesh, inside),
         material=Material(tile=np.full((4, 4, 3), color, np.uint8), gloss=gloss, closed=closed),
     )
