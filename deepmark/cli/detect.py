@@ -29,7 +29,7 @@ def detect(
         typer.Option(
             show_default=False,
             help="A model file, a workspace, or models:/deepmark@champion of its registry; without it the checkpoint "
-            "of the workspace, and outside of one open, the model that comes with DeepMark.",
+            "of the workspace, and outside of one `open`, the model that comes with DeepMark.",
         ),
     ] = None,
     strategy: StrategyOption = Strategy.NMS,

@@ -21,9 +21,11 @@ def export(
         ),
     ] = None,
     model: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE.onnx", show_default=False, help="For --web: an exported file; else the smallest in export/."
+            metavar="FILE.onnx",
+            show_default=False,
+            help="For --web: an exported file, or open, the model of DeepMark; else the smallest in export/.",
         ),
     ] = None,
     onnxruntime_web: Annotated[
@@ -49,11 +51,13 @@ def export(
             raise DeepmarkError("--model and --onnxruntime-web are for a page: give --web DIR, too.")
         _export_workspace(workspace, as_json)
         return
+    from deepmark.models.packaged import OPEN, packaged_model
     from deepmark.runtime.onnx_detector import OnnxDetector
     from deepmark.web.folder import check_web_folder, write_web_folder
 
     check_folder(web, "--web", check=lambda: check_web_folder(web))
-    file = model or _smallest(workspace / "export")
+    named = packaged_model() if model == OPEN else Path(model) if model else None
+    file = named or _smallest(workspace / "export")
     contract = OnnxDetector(file).contract
     print_facts(write_web_folder(web, file, contract, package=onnxruntime_web), as_json)
 

@@ -39,7 +39,7 @@ def measure(
         list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, 'patterns', URLs, - for standard input.")
     ],
     model: Annotated[
-        str | None, typer.Option(show_default=False, help="As of `deepmark detect`; without it, too.")
+        str | None, typer.Option(show_default=False, help="What `deepmark detect --model` takes, and by default takes.")
     ] = None,
     table: Annotated[
         Path | None, typer.Option(metavar="FILE.yaml", help="What to measure, instead of DeepMark's own table.")

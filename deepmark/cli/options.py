@@ -80,7 +80,7 @@ def chosen_model(
 
     Of a workspace it is `own`; without that its checkpoint, or what was exported where only that is there.
 
-    Raises DeepmarkError where no model comes with this installation.
+    Raises DeepmarkError where the workspace has no model, or none comes with this installation.
     """
     from deepmark.detectors import EXPORTED
     from deepmark.models.packaged import OPEN, packaged_model, read_card
@@ -90,7 +90,12 @@ def chosen_model(
     if model is None:
         there = [name for name in (OWN_MODEL, str(EXPORTED)) if (workspace / name).is_file()]
         if there or workspace != HERE or (workspace / "params.yaml").is_file():
-            return str(workspace / (own or [*there, OWN_MODEL][0]))
+            if not there and own is None:
+                raise DeepmarkError(
+                    f"{workspace / OWN_MODEL}: no such file. `deepmark train` makes a model; --model names one, "
+                    f"--model {OPEN} the small one that comes with DeepMark."
+                )
+            return str(workspace / (own or there[0]))
     packaged = packaged_model()
     if not quiet:
         typer.echo(f"deepmark {command}: with the model that comes with DeepMark: {read_card()['in_short']}.", err=True)

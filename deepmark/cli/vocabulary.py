@@ -20,13 +20,17 @@ vocabulary = typer.Typer(
 )
 
 FileArgument = Annotated[
-    Path | None, typer.Argument(metavar="[FILE]", help="A vocabulary.yaml; else the workspace's, or DeepFashion2's.")
+    Path | None,
+    typer.Argument(metavar="[FILE]", help="A vocabulary.yaml; else the workspace's; without both DeepFashion2's."),
 ]
 
 
 def _read(file: Path | None, workspace: Path) -> "Vocabulary":
+    from deepmark.vocabulary import DEEPFASHION2
     from deepmark.vocabulary.vocabulary_file import read_vocabulary
 
+    if file is None and workspace == HERE and not (workspace / "params.yaml").exists():
+        return DEEPFASHION2
     return read_vocabulary(file) if file is not None else open_workspace(workspace).vocabulary
 
 

@@ -39,6 +39,13 @@ def test_a_workspace_shows_its_own_or_the_built_in_one(deepmark, file, tmp_path)
     assert json.loads(deepmark("vocabulary", "show", "--json", "-w", tmp_path).out)["name"] == "accessories"
 
 
+def test_outside_of_a_workspace_the_built_in_one_is_shown(deepmark, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert json.loads(deepmark("vocabulary", "show", "--json").out)["name"] == DEEPFASHION2.name
+    assert "it has no params.yaml" in deepmark("vocabulary", "show", "--workspace", tmp_path / "none").err
+
+
 def test_a_fault_is_told_with_its_line_and_exit_code_1(deepmark, file):
     assert "10 landmarks, nothing is wrong." in deepmark("vocabulary", "check", file).out
     file.write_text(file.read_text("utf-8").replace("mirror: left handle", "mirror: left bottom"))

@@ -142,6 +142,13 @@ def test_a_model_is_adapted_to_a_folder(deepmark, model, photos, tmp_path):
     assert "How far the statistics moved" in deepmark(*words[:-2], "--out", tmp_path / "third.safetensors").out
 
 
+def test_the_model_that_comes_with_deepmark_can_be_named(deepmark, photos, tmp_path):
+    done = deepmark("adapt", "--model", "open", "--images", photos, "--out", tmp_path / "new.safetensors")
+
+    assert done.code == 0, done.err
+    assert load_network(tmp_path / "new.safetensors").facts["adapted_images"] == str(FEWEST + 8)
+
+
 def test_batches_hold_every_image_once(model, photos, tmp_path, monkeypatch):
     sizes = []
     monkeypatch.setattr("deepmark.infer.adapt.adapt", lambda network, batches, **_: sizes.extend(map(len, batches)))

@@ -110,6 +110,7 @@ def test_in_a_workspace_its_own_checkpoint_is_meant(deepmark, installed, photo, 
 
     assert (done.code, done.out) == (1, "")
     assert "data/checkpoint/model.safetensors: no such file. `deepmark train` makes a model" in done.err
+    assert "--model open the small one that comes with DeepMark" in done.err
     assert deepmark("detect", tmp_path / "elsewhere/a.png", "--model", "open", "--json").code == 0
 
 

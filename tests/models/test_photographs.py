@@ -55,8 +55,8 @@ def test_what_finds_every_label_has_an_ap_of_one_and_of_wrong_categories_none(la
     assert evaluated(dataset, right, by_category=True) == pytest.approx((1, 1))
     assert evaluated(dataset, wrong, by_category=True) == pytest.approx((0, 0))
     assert evaluated(dataset, wrong, by_category=False)[1] > 0.9
-    assert right_ones(dataset, right) == (len(labels), len(labels))
-    assert right_ones(dataset, wrong) == (len(labels), 0)
+    assert right_ones(dataset, right) == (len(labels), len(labels), len(labels))
+    assert right_ones(dataset, wrong) == (len(labels), len(labels), 0)
 
 
 def test_nothing_found_is_an_ap_of_zero(labels):
@@ -64,7 +64,7 @@ def test_nothing_found_is_an_ap_of_zero(labels):
     nothing = {number: found[:0] for number, found in found_as(labels, labels["category"]).items()}
 
     assert evaluated(dataset, nothing, by_category=True) == (0, 0)
-    assert right_ones(dataset, nothing) == (0, 0)
+    assert right_ones(dataset, nothing) == (0, 0, 0)
 
 
 def test_figures_of_another_model_do_not_go_into_the_card(tmp_path, monkeypatch, capsys):

@@ -14,6 +14,7 @@ from small_onnx import small_onnx
 from vocabularies import MANY
 
 from deepmark.errors import DeepmarkError
+from deepmark.models.packaged import packaged_model
 from deepmark.runtime.contract import Contract
 from deepmark.vocabulary import DEEPFASHION2
 from deepmark.web import onnxruntime_web
@@ -130,6 +131,13 @@ def test_the_command_writes_the_folder_of_an_exported_file(package, deepmark, tm
     assert done.code == 0, done.err
     assert (done.facts["precision"], done.facts["folder"]) == ("float32", str(tmp_path / "site"))
     assert (tmp_path / "site/model.onnx").read_bytes() == file.read_bytes()
+
+
+def test_the_model_that_comes_with_deepmark_can_be_named(package, deepmark, tmp_path):
+    done = deepmark("export", "--web", tmp_path / "site", "--model", "open", "--onnxruntime-web", package)
+
+    assert done.code == 0, done.err
+    assert (tmp_path / "site/model.onnx").read_bytes() == packaged_model().read_bytes()
 
 
 def test_what_is_no_exported_file_is_refused_before_anything_is_written(deepmark, tmp_path):
