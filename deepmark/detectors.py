@@ -48,7 +48,7 @@ def load_detector(
     """
     if str(model).startswith("models:"):
         return _registered(str(model), Path(workspace), device=device, strategy=strategy, min_score=min_score)
-    path = packaged_model() if model == OPEN else as_path(model, "load_detector: path")
+    path = packaged_model(strategy) if model == OPEN else as_path(model, "load_detector: path")
     check_strategy(strategy)
     check_min_score(min_score)
     if path.is_dir():
@@ -107,7 +107,7 @@ def predict_images(
 
         if str(model).startswith("models:"):
             return _by_version(str(model), Path(workspace), images, **options)
-        path = packaged_model() if model == OPEN else as_path(model, "predict_images: model")
+        path = packaged_model(strategy) if model == OPEN else as_path(model, "predict_images: model")
         path = _model_of(path) if path.is_dir() else path
         if predict is None and path.suffix != ".onnx" and (found := workspace_of_model(path)) is not None:
             predict = found.params.predict

@@ -101,7 +101,7 @@ def detect(
     from deepmark.infer.find_images import find_images, is_video
 
     _check_no_result_file(images)
-    used = chosen_model(model, "detect", quiet=as_json, workspace=workspace)
+    used = chosen_model(model, "detect", strategy=strategy, quiet=as_json, workspace=workspace)
     wanted: set[int] = set()
 
     def keep(found: "Detections") -> "Detections":

@@ -85,7 +85,7 @@ def measure(
     from deepmark.measure.table import read_table
     from deepmark.progress import progress
 
-    used = chosen_model(model, "measure", quiet=as_json)
+    used = chosen_model(model, "measure", strategy=strategy, quiet=as_json)
     scale_of = _scales(marker_cm, dictionary, scale, pixels_per_cm)
     sources = find_images(images, note=_tell)
     files = [source for source in sources if isinstance(source, Path)]

@@ -73,7 +73,7 @@ OWN_MODEL = "data/checkpoint/model.safetensors"
 
 
 def chosen_model(
-    model: str | None, command: str, *, quiet: bool, workspace: Path = HERE, own: str | None = None
+    model: str | None, command: str, *, strategy: str, quiet: bool, workspace: Path = HERE, own: str | None = None
 ) -> str:
     """The model that a command uses: the named one; else that of the workspace, if there is one or somebody named it;
     else the model that comes with DeepMark, also known as "open", which is told on standard error unless `quiet`.
@@ -96,7 +96,7 @@ def chosen_model(
                     f"--model {OPEN} the small one that comes with DeepMark."
                 )
             return str(workspace / (own or there[0]))
-    packaged = packaged_model()
+    packaged = packaged_model(strategy)
     if not quiet:
         typer.echo(f"deepmark {command}: with the model that comes with DeepMark: {read_card()['in_short']}.", err=True)
     return str(packaged)

@@ -67,7 +67,7 @@ def serve(
 
     token = read_token(token_file)
     check_reachable(host, token)
-    used = chosen_model(model, "serve", quiet=as_json, workspace=workspace, own=".")
+    used = chosen_model(model, "serve", strategy=strategy, quiet=as_json, workspace=workspace, own=".")
     limits = Limits(
         max_bytes=round(1e6 * max_megabytes),
         max_pixels=round(1e6 * max_megapixels),

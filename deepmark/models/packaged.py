@@ -24,8 +24,14 @@ MOST_BYTES = 4_000_000
 _MAKE = "`make open-model` in a clone of DeepMark's repository makes one (hours)"
 
 
-def packaged_model() -> Path:
-    """The exported model; raises DeepmarkError where this installation has none, or another than its card says."""
+def packaged_model(strategy: str = "nms") -> Path:
+    """The file that detects by this strategy: the exported model, or for "flip" and "multiscale", which show the network
+    more than one image, its weights, which need PyTorch.
+
+    Raises DeepmarkError where this installation has none, or another than its card says.
+    """
+    if strategy not in ("none", "nms"):
+        return packaged_weights()
     return _checked(EXPORTED, f"Name a model with --model, such as export/model.onnx; {_MAKE}.")
 
 

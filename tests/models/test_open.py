@@ -32,6 +32,17 @@ def test_the_card_says_what_it_saw_where_it_fails_and_its_figures_on_photographs
     assert set(card["on_photographs"]) >= {"on", "box_ap50_by_category", "box_ap50_class_agnostic", "of_these_right"}
 
 
+def test_strategies_that_show_the_network_more_images_take_its_weights(deepmark, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draw_dataset(tmp_path / "raw", train=1, validation=0, seed=4)
+    image = "raw/train/image/000001.jpg"
+    found = {strategy: deepmark("detect", image, "--strategy", strategy, "--json") for strategy in ("nms", "flip")}
+
+    assert [done.code for done in found.values()] == [0, 0], found["flip"].err
+    assert found["nms"].out != found["flip"].out
+    assert len(load_detector(strategy="flip", min_score=0.3)(image))
+
+
 @pytest.mark.slow
 def test_it_finds_most_garments_of_drawings_that_it_has_not_learnt(tmp_path):
     draw_dataset(tmp_path / "raw", train=1, validation=20, seed=990)
