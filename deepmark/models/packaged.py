@@ -25,7 +25,7 @@ _MAKE = "`make open-model` in a clone of DeepMark's repository makes one (hours)
 
 
 def packaged_model(strategy: str = "nms") -> Path:
-    """The file that detects by this strategy: the exported model, or for "flip" and "multiscale", which show the network
+    """The file that detects by this strategy: the exported model, or for "flip" and "multiscale", that show the network
     more than one image, its weights, which need PyTorch.
 
     Raises DeepmarkError where this installation has none, or another than its card says.
