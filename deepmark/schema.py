@@ -1,4 +1,4 @@
-"""Words and numbers that several rooms share: splits, strategies, networks, subsets, and scores."""
+"""Words and numbers that several packages share: splits, strategies, networks, subsets, and scores."""
 
 from enum import StrEnum
 

@@ -44,16 +44,16 @@ def import_graph() -> dict[str, set[str]]:
 
 @cache
 def layers() -> tuple[tuple[str, ...], ...]:
-    """The rooms of docs/architecture.md, the uppermost layer first; rooms of one layer are separated by bars."""
+    """The packages of docs/architecture.md, the uppermost layer first; packages of one layer are separated by bars."""
     block = re.search(r"^## Layers$.*?^```$\n(.*?)^```$", ARCHITECTURE.read_text(), re.MULTILINE | re.DOTALL)
     assert block, f"{ARCHITECTURE} has no block of layers"
     return tuple(tuple(re.findall(r"[\w./]+", line)) for line in block[1].splitlines() if line.strip())
 
 
-def room_of(module: str, rooms: set[str]) -> str | None:
-    """The listed room with the longest name that is the module or a folder around it."""
+def package_of(module: str, packages: set[str]) -> str | None:
+    """The listed package with the longest name that is the module or a folder around it."""
     name = module.replace(".", "/")
-    while name and name not in rooms:
+    while name and name not in packages:
         name = name.rpartition("/")[0]
     return name or None
 
@@ -83,7 +83,7 @@ def test_no_file_imports_itself_by_way_of_others():
 
 @pytest.mark.slow
 def test_no_folder_imports_itself_by_way_of_others():
-    """A loose module of deepmark/ is a room of its own; all other rooms are folders."""
+    """A loose module of deepmark/ is a package of its own; all other packages are folders."""
 
     def folder(module: str) -> str:
         parent = str(module_files(REPOSITORY)[module].parent.relative_to(REPOSITORY))
@@ -91,40 +91,40 @@ def test_no_folder_imports_itself_by_way_of_others():
 
     folders: dict[str, set[str]] = {}
     for module, targets in import_graph().items():
-        rooms = {folder(target) for target in targets if target != FACE}
-        folders.setdefault(folder(module), set()).update(rooms - {folder(module)})
+        packages = {folder(target) for target in targets if target != FACE}
+        folders.setdefault(folder(module), set()).update(packages - {folder(module)})
 
     assert circle(folders) == []
 
 
-def test_a_module_imports_its_own_room_and_lower_layers_only():
-    height = {room: -number for number, layer in enumerate(layers()) for room in layer}
+def test_a_module_imports_its_own_package_and_lower_layers_only():
+    height = {package: -number for number, layer in enumerate(layers()) for package in layer}
     upwards = []
     for module, targets in import_graph().items():
-        room = room_of(module, set(height))
+        package = package_of(module, set(height))
         for target in targets - {FACE}:
-            other = room_of(target, set(height))
-            if room is None or other is None or (room != other and height[other] >= height[room]):
-                upwards.append(f"{module} ({room}) imports {target} ({other})")
+            other = package_of(target, set(height))
+            if package is None or other is None or (package != other and height[other] >= height[package]):
+                upwards.append(f"{module} ({package}) imports {target} ({other})")
 
     assert upwards == []
 
 
-def test_the_architecture_lists_every_file_in_its_room():
-    listed, room = set(), ""
+def test_the_architecture_lists_every_file_in_its_package():
+    listed, package = set(), ""
     for line in ARCHITECTURE.read_text("utf-8").splitlines():
         if heading := re.match(r"((?:deepmark|assets|pipelines)[\w/]*)/(\s|$)", line):
-            room = heading[1]
+            package = heading[1]
         elif file := re.match(r"  (\w+\.py)\s", line):
-            listed.add(f"{room}/{file[1]}")
+            listed.add(f"{package}/{file[1]}")
     files = {str(path.relative_to(REPOSITORY)) for path in module_files(REPOSITORY).values()}
 
     assert listed == {file for file in files if not file.endswith("__init__.py")}
 
 
-def test_every_room_of_the_layers_exists():
-    for room in (room for layer in layers() for room in layer):
-        assert (REPOSITORY / room).is_dir() or (REPOSITORY / f"{room}.py").is_file(), room
+def test_every_package_of_the_layers_exists():
+    for package in (package for layer in layers() for package in layer):
+        assert (REPOSITORY / package).is_dir() or (REPOSITORY / f"{package}.py").is_file(), package
 
 
 @pytest.mark.parametrize("graph", [{"a": {"b"}, "b": {"c"}, "c": {"a"}}, {"a": {"b", "c"}, "b": {"d"}, "d": {"b"}}])

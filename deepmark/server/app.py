@@ -55,7 +55,13 @@ def create_app(model: FollowedModel, *, limits: Limits, metrics: Metrics, token:
             with suppress(asyncio.CancelledError):
                 await follower
 
-    app = FastAPI(title="DeepMark", version=__version__, description=_description(vocabulary), lifespan=lifespan)
+    app = FastAPI(
+        title="DeepMark",
+        version=__version__,
+        description=_description(vocabulary),
+        lifespan=lifespan,
+        redoc_url=None,  # it loads scripts from elsewhere
+    )
     _add_errors(app)
     allowed, options_now = [Depends(_token_check(token))], options_of(vocabulary)
 

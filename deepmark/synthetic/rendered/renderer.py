@@ -13,6 +13,7 @@ import numpy as np
 
 from deepmark.shapes import Bool, Float, Float32, Int, UInt8
 from deepmark.synthetic.rendered.context import opengl_context
+from deepmark.synthetic.rendered.light import Light, lamp_view
 from deepmark.synthetic.rendered.occlusion import near_seen
 from deepmark.synthetic.rendered.shaders import FRAGMENT, IDENTITY_FRAGMENT, SHADOW_FRAGMENT, VERTEX
 from deepmark.synthetic.rendered.wrinkles import wrinkle_tile
@@ -86,18 +87,6 @@ class Layer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Light:
-    """A lamp far away, and light from everywhere."""
-
-    towards: Float[np.ndarray, "3"]
-    """Unit vector from the figure to the lamp."""
-
-    color: tuple[float, float, float]
-    sky: tuple[float, float, float]
-    ground: tuple[float, float, float]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Rendered:
     """An image without its background."""
 
@@ -142,7 +131,7 @@ class Renderer:
     def render(self, layers: list[Layer], camera: Float[np.ndarray, "4 4"], light: Light, size: Size) -> Rendered:
         """Everything as a camera sees it; `camera` takes world coordinates to OpenGL's clip coordinates."""
         with self._meshes(layers, size) as meshes:
-            towards_lamp = _lamp_view(light.towards, layers)
+            towards_lamp = lamp_view(light.towards, np.concatenate([layer.vertices[:, :3] for layer in layers]))
             self._shadow.use()
             self._shadow.clear(depth=1.0)
             self._draw(meshes, "shadow", camera=towards_lamp)
@@ -283,20 +272,6 @@ class _Mesh:
 
 def _columns(matrix: np.ndarray) -> bytes:
     return np.ascontiguousarray(matrix.T, np.float32).tobytes()
-
-
-def _lamp_view(towards: np.ndarray, layers: list[Layer]) -> Float[np.ndarray, "4 4"]:
-    """A parallel view of everything from the lamp."""
-    right = np.cross((0.0, 0.0, 1.0), towards)
-    right /= np.linalg.norm(right)
-    axes = np.stack([right, np.cross(towards, right), -towards])
-    seen = axes @ np.concatenate([layer.vertices[:, :3] for layer in layers]).T
-    low, high = seen.min(axis=1) - 0.02, seen.max(axis=1) + 0.02
-    scale, middle = 2 / (high - low), (low + high) / 2
-    view = np.eye(4)
-    view[:3, :3] = scale[:, None] * axes
-    view[:3, 3] = -scale * middle
-    return view
 
 
 @cache

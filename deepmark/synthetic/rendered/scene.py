@@ -23,9 +23,10 @@ from deepmark.synthetic.rendered.figure import Figure, Person, load_figure
 from deepmark.synthetic.rendered.floor import sample_floor
 from deepmark.synthetic.rendered.garment import Worn, dress
 from deepmark.synthetic.rendered.ground import Image, sample_ground
+from deepmark.synthetic.rendered.light import Light
 from deepmark.synthetic.rendered.outfit import lead_of, sample_outfit
 from deepmark.synthetic.rendered.pose import hold_up, sample_pose
-from deepmark.synthetic.rendered.renderer import INSIDE, Layer, Light, Rendered, load_renderer
+from deepmark.synthetic.rendered.renderer import INSIDE, Layer, Rendered, load_renderer
 from deepmark.synthetic.rendered.styles import STYLES, Styles
 from deepmark.synthetic.rendered.unworn import sample_unworn, sample_unworn_view, with_shadow
 from deepmark.synthetic.rendered.view import View, sample_turn, sample_view, turn_of

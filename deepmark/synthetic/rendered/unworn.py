@@ -19,10 +19,11 @@ from deepmark.synthetic.rendered.floor import shadowed
 from deepmark.synthetic.rendered.garment import Piece, Worn, dress
 from deepmark.synthetic.rendered.ground import Image
 from deepmark.synthetic.rendered.hanger import sample_hanger
+from deepmark.synthetic.rendered.light import Light
 from deepmark.synthetic.rendered.mesh import Vectors
 from deepmark.synthetic.rendered.pose import Pose, rotation
 from deepmark.synthetic.rendered.reach import aim
-from deepmark.synthetic.rendered.renderer import Layer, Light, Rendered
+from deepmark.synthetic.rendered.renderer import Layer, Rendered
 from deepmark.synthetic.rendered.styles import Styles
 from deepmark.synthetic.rendered.view import View, aimed_view, turn_of
 from deepmark.synthetic.rendered.wearer import cloth_layer, sample_shape
