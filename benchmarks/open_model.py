@@ -98,13 +98,13 @@ ROWS = {
 
 
 def rows_of(only: Sequence[str] | None, *, photographs: bool) -> dict[str, Row]:
-    """The rows whose names hold one of these words, and those that they need.
+    """The rows that these words name or, where a word is no row's name, whose names hold it; and those that they need.
 
     Raises DeepmarkError for a word that no name holds.
     """
     if unknown := [word for word in only or () if not any(word in name for name in ROWS)]:
         raise DeepmarkError(f"--only {unknown[0]}: no row has this in its name. The rows are {'; '.join(ROWS)}.")
-    wanted = [name for name in ROWS if not only or any(word in name for word in only)]
+    wanted = [name for name in ROWS if not only or any(name == word if word in ROWS else word in name for word in only)]
     if not photographs and (left_out := [name for name in wanted if ROWS[name].rendered == "photographs"]):
         print(f"{', '.join(left_out)}: left out; --grounds DIR gives the photographs", file=sys.stderr)
         wanted = [name for name in wanted if name not in left_out]
@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(128, 96), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--resamples", type=int, default=1000, help="of the images, for the intervals")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
-    parser.add_argument("--only", action="append", help="rows whose name holds this; may be given again")
+    parser.add_argument("--only", action="append", help="a row, or all rows whose name holds this; may be given again")
     parser.add_argument("--grounds", type=Path, metavar="DIR", help="photographs to stand behind rendered figures")
     options = parser.parse_args()
     folder = options.folder.resolve() / f"{options.train}-{options.validation}"

@@ -67,6 +67,10 @@ def test_rows_that_others_need_run_with_them(capsys):
     assert rows_of(None, photographs=True) == ROWS
 
 
+def test_the_name_of_a_row_means_that_row_alone():
+    assert list(rows_of(["3d only"], photographs=False)) == [PLAIN, "3d only", BOTH]
+
+
 def test_a_word_that_no_row_has_is_refused_with_the_rows():
     with pytest.raises(DeepmarkError, match=r"--only 4d: no row has this in its name. The rows are 2d only; 3d only;"):
         rows_of(["3d", "4d"], photographs=False)
