@@ -1,16 +1,17 @@
 """Makes the model that comes with DeepMark from nothing: images, training, export, card. `make open-model` runs it.
 
     python benchmarks/make_open_model.py runs/open-model [--train 12000] [--validation 1000] [--share 0.5] [--seed 1]
-                                         [--first-epochs 20] [--profile open-large] [--into deepmark/models]
-                                         [--set train.epochs=5 …]
+                                         [--grounds DIR] [--first-epochs 20] [--profile open-large]
+                                         [--into deepmark/models] [--set train.epochs=5 …]
 
 Drawn and rendered images are made, mixed (`--share` of them rendered, which needs the extra synth3d and EGL) and taught
 by the profile `open` in the workspace FOLDER/workspace, by `dvc repro`; the training is a run in its MLflow. With
 `--first-epochs` the network first learns at half the height and width in the workspace FOLDER/first, where two
 processor cores see up to 2.6 times as many images in the same time, and FOLDER/workspace starts from that.
 The int8 export, the weights and their card then go into the package; of another profile than `open` they stay in the
-workspace, for instance as a teacher. No photograph takes part. What is done is not done again: after Ctrl-C, a kill or
-a reboot the same command goes on where it was, and a training at its last checkpoint.
+workspace, for instance as a teacher. No photograph takes part, unless `--grounds` gives some to stand behind rendered
+people: these taught more (docs/results.md), and the model's licence then depends on theirs. What is done is not done
+again: after Ctrl-C, a kill or a reboot the same command goes on where it was, and a training at its last checkpoint.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import json
 import platform
 import subprocess
 import sys
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,8 @@ from ruamel.yaml.error import YAMLError
 
 from deepmark.digests import read_json_with_digest
 from deepmark.errors import DeepmarkError
-from deepmark.files import new_folder, write_json, write_text
+from deepmark.files import file_sha256, new_folder, write_json, write_text
+from deepmark.infer.find_images import find_images
 from deepmark.model.detector import load_network, save_detector
 from deepmark.models.packaged import EXPORTED, FOLDER, WEIGHTS, write_package
 from deepmark.params import load_params
@@ -58,10 +61,22 @@ PROFILES = "open", "open-large"
 IN_SHORT = "it was taught by drawn and rendered images alone, and in photographs finds little, much of it wrong"
 
 
-def make_images(folder: Path, kind: str, counts: dict[str, int], seed: int) -> Path:
+def grounds_of(options: argparse.Namespace) -> list[Path]:
+    """The photographs of --grounds, in the order of their names."""
+    found = find_images([options.grounds], recursive=True) if options.grounds else []
+    return [file.resolve() for file in found if isinstance(file, Path)]
+
+
+def grounds_facts(grounds: list[Path]) -> dict[str, str]:
+    """What a recipe says of photographs: their contents, in their order; nothing where there are none."""
+    return {"grounds": sha256("".join(map(file_sha256, grounds)).encode()).hexdigest()} if grounds else {}
+
+
+def make_images(folder: Path, kind: str, counts: dict[str, int], options: argparse.Namespace) -> Path:
     """A raw folder of drawn or rendered images; done again only as far as it was not finished."""
     out, done = folder / kind, folder / f"{kind}.done"
-    wanted = json.dumps({"seed": seed, **counts})
+    seed, grounds = options.seed, grounds_of(options) if kind == "rendered" else []
+    wanted = json.dumps({"seed": seed, **counts, **grounds_facts(grounds)})
     if not done.is_file() or done.read_text("utf-8") != wanted:
         with progress(f"make {kind} images", sum(counts.values())) as advance:
             if kind == "drawn":
@@ -69,7 +84,7 @@ def make_images(folder: Path, kind: str, counts: dict[str, int], seed: int) -> P
             else:
                 from deepmark.synthetic.rendered.dataset import render_dataset
 
-                render_dataset(out, **counts, seed=seed, progress=advance)
+                render_dataset(out, **counts, seed=seed, grounds=grounds, progress=advance)
         done.write_text(wanted, "utf-8")
     return out
 
@@ -113,6 +128,7 @@ def make_raw(workspace: Workspace, folder: Path, options: argparse.Namespace) ->
     """
     recipe = {"drawn_by": "make open-model", "profile": options.profile, "share": options.share}
     recipe |= {name: getattr(options, name) for name in ("seed", "train", "validation", "first_epochs", "set")}
+    recipe |= grounds_facts(grounds_of(options))
     mark = workspace.raw / DRAWN_MARK
     if mark.is_file():
         if json.loads(mark.read_text("utf-8")) != recipe:
@@ -122,7 +138,7 @@ def make_raw(workspace: Workspace, folder: Path, options: argparse.Namespace) ->
     rendered = {split: round(options.share * count) for split, count in counts.items()}
     drawn = {split: count - rendered[split] for split, count in counts.items()}
     kinds = [(kind, of) for kind, of in (("drawn", drawn), ("rendered", rendered)) if any(of.values())]
-    sources = [(make_images(folder, kind, of, options.seed), of) for kind, of in kinds]
+    sources = [(make_images(folder, kind, of, options), of) for kind, of in kinds]
     with new_folder(workspace.raw) as draft:
         for split in SPLITS:
             mix(draft / split, [(source / split, of[split]) for source, of in sources])
@@ -165,15 +181,17 @@ def card(workspace: Workspace, options: argparse.Namespace) -> dict[str, Any]:
     training = read_json_with_digest(workspace.training_file, "deepmark train")
     exported = read_json_with_digest(workspace.export_metrics_file, "deepmark export")["files"]["int8"]
     params, rendered = workspace.params, round(options.share * options.train)
+    grounds = len(grounds_of(options))
     return {
         "in_short": IN_SHORT,
-        "licence": "CC0-1.0: weights for anything, by anyone",
+        "licence": "that of the photographs of --grounds" if grounds else "CC0-1.0: weights for anything, by anyone",
         "network": f"{params.model.backbone}, {params.model.input_size[0]} x {params.model.input_size[1]} pixels",
         "saw": {
             "drawn": f"{options.train - rendered:,} images of `deepmark synth`, all 13 categories",
-            "rendered": f"{rendered:,} images of `deepmark synth --style 3d`, all 13 categories",
+            "rendered": f"{rendered:,} images of `deepmark synth --style 3d`, all 13 categories"
+            + (f", before {grounds} photographs" if grounds else ""),
         },
-        "never_saw": ["a photograph", "DeepFashion2", "weights of anyone else"],
+        "never_saw": [f"a photograph{' of clothes' if grounds else ''}", "DeepFashion2", "weights of anyone else"],
         "figures": {
             "on": f"{options.validation:,} images of these kinds that it has not learnt, rendered ones in other styles",
             "strategy": "nms",
@@ -224,6 +242,7 @@ def main() -> None:
     parser.add_argument("--validation", type=int, default=1000, help="images to measure on")
     parser.add_argument("--share", type=_share, default=0.5, help="of rendered images, 0..1; 0 needs no extra")
     parser.add_argument("--seed", type=int, default=1, help="of the images")
+    parser.add_argument("--grounds", metavar="DIR", help="photographs to stand behind rendered people")
     parser.add_argument("--first-epochs", type=int, default=0, help="at half the height and width, before all others")
     parser.add_argument("--profile", choices=PROFILES, default=PROFILES[0], help="the larger one is for a GPU")
     parser.add_argument("--into", type=Path, default=FOLDER, help="the folder of the package, for the profile open")

@@ -1,5 +1,6 @@
 """The model that comes with DeepMark is made from nothing, in several sittings, at the size of a toy."""
 
+import argparse
 import importlib.util
 import sys
 
@@ -14,7 +15,7 @@ from deepmark.workspace.layout import Workspace
 
 sys.path.append(str(REPOSITORY / "benchmarks"))
 import make_open_model
-from make_open_model import prepared
+from make_open_model import grounds_facts, grounds_of, prepared
 
 TOY = {
     "model.input_size": "[64, 64]",
@@ -93,6 +94,19 @@ def test_the_workspace_has_the_profile_with_the_changes(tmp_path, profile):
 def test_a_change_that_is_none_is_refused(tmp_path, change, message):
     with pytest.raises(DeepmarkError, match=message):
         prepared(tmp_path / "workspace", "open", [change])
+
+
+def test_photographs_are_part_of_the_recipe_by_what_they_are(tmp_path):
+    def facts(folder):
+        return grounds_facts(grounds_of(argparse.Namespace(grounds=folder)))
+
+    white(tmp_path / "a.png")
+    one = facts(str(tmp_path))
+    (tmp_path / "a.png").rename(tmp_path / "b.png")
+    assert facts(str(tmp_path)) == one
+    white(tmp_path / "c.png")
+    assert facts(str(tmp_path)) != one
+    assert facts(None) == {}
 
 
 @pytest.mark.parametrize("share", ["1.5", "-1", "nan", "half"])
