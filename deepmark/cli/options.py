@@ -34,7 +34,7 @@ PROFILE_WORDS = {
     Profile.PAPER_HOURGLASS: "DeepMark as published, with Hourglass-104: its best figures, for eight times the work",
     Profile.MODERN: "DLA-34 with habits later than the paper, each a switch of its own",
     Profile.EDGE: "the light network for browsers, phones and processors, by the recipe of modern",
-    Profile.OPEN: "the light network taught by drawn and rendered images alone, on two processor cores in three hours",
+    Profile.OPEN: "the light network taught by drawn and rendered images alone, on two processor cores in two hours",
     Profile.OPEN_LARGE: "DLA-34 taught by drawn and rendered images alone, for a GPU, and to teach the light network",
     Profile.DEMO: "drawn garments, learnt on two CPU cores in minutes, as `deepmark demo` does",
 }
