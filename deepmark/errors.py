@@ -58,6 +58,7 @@ EXTRAS = {
     "python_multipart": "serve",
     "ray": "cluster",
     "safetensors": "train",
+    "scipy": "synth3d",
     "sqlalchemy": "train",
     "starlette": "serve",
     "torch": "train",
