@@ -74,7 +74,13 @@ class OnnxDetector(ImageDetector):
         check_strategy(strategy)
         check_min_score(min_score)
         self.device = "cpu" if device is None else str(device)
-        self._session, self.contract = _open(_file_for(path, strategy), self.device)
+        file = _file_for(path, strategy)
+        if path.is_file() and not file.exists():
+            raise DeepmarkError(
+                f"{path.name}: serves the strategy flip only where {file.name} lies beside it, which `deepmark export` "
+                "writes with export.flip: true. Choose none or nms, or use the checkpoint."
+            )
+        self._session, self.contract = _open(file, self.device)
         _check_serves(path, self.contract, strategy)
         least = least_score(min_score, self.contract.predict.min_score)
         super().__init__(

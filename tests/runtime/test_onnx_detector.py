@@ -232,7 +232,7 @@ def test_options_that_cannot_be_are_refused(model, options, message):
 def test_the_strategy_flip_without_its_file_names_the_file(tmp_path):
     small_onnx(tmp_path / "model.onnx")
 
-    with pytest.raises(DeepmarkError, match=r"model_flip\.onnx: no such file"):
+    with pytest.raises(DeepmarkError, match=r"model\.onnx: serves the strategy flip only where model_flip\.onnx lies"):
         OnnxDetector(tmp_path / "model.onnx", strategy="flip")
 
 
