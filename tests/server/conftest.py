@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from encoded_images import encoded, smooth
 from fastapi.testclient import TestClient
+from served_versions import Versions
 
 from deepmark.infer.load_detector import LoadedDetector, load_detector
 from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
@@ -17,7 +18,7 @@ from deepmark.params import ModelParams
 from deepmark.server.app import create_app
 from deepmark.server.limits import Limits
 from deepmark.server.metrics import Metrics
-from deepmark.server.served_model import FollowedModel, ServedModel
+from deepmark.server.served_model import FollowedModel
 from deepmark.vocabulary import DEEPFASHION2
 
 
@@ -41,20 +42,6 @@ def detector(model: Path, jpeg: bytes) -> LoadedDetector:
 @pytest.fixture(scope="session")
 def jpeg() -> bytes:
     return encoded(smooth((90, 60)), "jpeg", quality=90)
-
-
-@dataclass
-class Versions:
-    """A source of models whose newest version the test says; a version that is no key cannot be loaded."""
-
-    models: dict[int | None, Any]
-    newest_version: int | None = None
-
-    def newest(self) -> int | None:
-        return self.newest_version
-
-    def load(self, version: int | None) -> ServedModel:
-        return ServedModel(self.models[version], {"name": f"version {version}", "version": version})
 
 
 @dataclass

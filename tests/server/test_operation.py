@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import Versions
+from served_versions import Versions
 
 from deepmark.errors import DeepmarkError
 from deepmark.server.run import check_reachable, is_loopback, listen, read_token
