@@ -131,7 +131,10 @@ def _model_of(folder: Path) -> Path:
         if path.is_file():
             return path
     what = "has no model yet. `deepmark train` makes one" if (folder / "params.yaml").is_file() else "is no workspace"
-    raise DeepmarkError(f"{folder}: this folder {what}. Give a workspace, or a file such as model.onnx.")
+    raise DeepmarkError(
+        f"{folder}: this folder {what}. Give a workspace, a file such as model.onnx, or "
+        "open, the small model of DeepMark."
+    )
 
 
 def _registered(uri: str, workspace: Path, **options: Any) -> ImageDetector:

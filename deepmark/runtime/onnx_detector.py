@@ -172,7 +172,7 @@ def _file_for(path: Path, strategy: str) -> Path:
 def _check_serves(path: Path, contract: Contract, strategy: str) -> None:
     if strategy not in contract.strategies:
         raise DeepmarkError(
-            f"{path}: an exported model serves {' and '.join(contract.strategies)}, not {strategy}. Choose "
+            f"{path.name}: an exported model serves {' and '.join(contract.strategies)}, not {strategy}. Choose "
             "one of them, or use the checkpoint."
         )
 

@@ -118,7 +118,7 @@ MISTAKES = {
     "detect circle --model model.safetensors": "circle",
     "detect photos --model nowhere.safetensors": "nowhere.safetensors: no such file",
     "detect photos --model models:/deepmark@champion -w empty": "empty: no workspace here, whose registry would have",
-    "detect photos --model photos": "photos: this folder is no workspace. Give a workspace, or a file",
+    "detect photos --model photos": "photos: this folder is no workspace. Give a workspace, a file",
     "detect photos --model photos/b.jpg": "photos/b.jpg: damaged, or not a safetensors file",
     "score nowhere.json old.json --kind bbox": "nowhere.json",
     "score cut.json old.json --kind bbox": "cut.json",
