@@ -19,7 +19,6 @@ import json
 import platform
 import subprocess
 import sys
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from ruamel.yaml.error import YAMLError
 
 from deepmark.digests import read_json_with_digest
 from deepmark.errors import DeepmarkError
-from deepmark.files import file_sha256, new_folder, write_json, write_text
+from deepmark.files import new_folder, write_json, write_text
 from deepmark.infer.find_images import find_images
 from deepmark.model.detector import load_network, save_detector
 from deepmark.models.packaged import EXPORTED, FOLDER, WEIGHTS, write_package
@@ -61,22 +60,28 @@ PROFILES = "open", "open-large"
 IN_SHORT = "it was taught by drawn and rendered images alone, and in photographs finds little, much of it wrong"
 
 
-def grounds_of(options: argparse.Namespace) -> list[Path]:
-    """The photographs of --grounds, in the order of their names."""
-    found = find_images([options.grounds], recursive=True) if options.grounds else []
+def grounds_of(folder: str | None) -> list[Path]:
+    """The photographs of a folder, in the order of their names."""
+    found = find_images([folder], recursive=True) if folder else []
     return [file.resolve() for file in found if isinstance(file, Path)]
 
 
 def grounds_facts(grounds: list[Path]) -> dict[str, str]:
-    """What a recipe says of photographs: their contents, in their order; nothing where there are none."""
-    return {"grounds": sha256("".join(map(file_sha256, grounds)).encode()).hexdigest()} if grounds else {}
+    """What a recipe says of photographs; nothing where there are none."""
+    if not grounds:
+        return {}
+    from deepmark.synthetic.rendered.dataset import grounds_digest
+
+    return {"grounds_sha256": grounds_digest(grounds)}
 
 
-def make_images(folder: Path, kind: str, counts: dict[str, int], options: argparse.Namespace) -> Path:
+def make_images(
+    folder: Path, kind: str, counts: dict[str, int], options: argparse.Namespace, grounds: dict[str, str]
+) -> Path:
     """A raw folder of drawn or rendered images; done again only as far as it was not finished."""
     out, done = folder / kind, folder / f"{kind}.done"
-    seed, grounds = options.seed, grounds_of(options) if kind == "rendered" else []
-    wanted = json.dumps({"seed": seed, **counts, **grounds_facts(grounds)})
+    seed = options.seed
+    wanted = json.dumps({"seed": seed, **counts, **(grounds if kind == "rendered" else {})})
     if not done.is_file() or done.read_text("utf-8") != wanted:
         with progress(f"make {kind} images", sum(counts.values())) as advance:
             if kind == "drawn":
@@ -84,7 +89,7 @@ def make_images(folder: Path, kind: str, counts: dict[str, int], options: argpar
             else:
                 from deepmark.synthetic.rendered.dataset import render_dataset
 
-                render_dataset(out, **counts, seed=seed, grounds=grounds, progress=advance)
+                render_dataset(out, **counts, seed=seed, grounds=options.grounds, progress=advance)
         done.write_text(wanted, "utf-8")
     return out
 
@@ -128,7 +133,8 @@ def make_raw(workspace: Workspace, folder: Path, options: argparse.Namespace) ->
     """
     recipe = {"drawn_by": "make open-model", "profile": options.profile, "share": options.share}
     recipe |= {name: getattr(options, name) for name in ("seed", "train", "validation", "first_epochs", "set")}
-    recipe |= grounds_facts(grounds_of(options))
+    grounds = grounds_facts(options.grounds)
+    recipe |= grounds
     mark = workspace.raw / DRAWN_MARK
     if mark.is_file():
         if json.loads(mark.read_text("utf-8")) != recipe:
@@ -138,7 +144,7 @@ def make_raw(workspace: Workspace, folder: Path, options: argparse.Namespace) ->
     rendered = {split: round(options.share * count) for split, count in counts.items()}
     drawn = {split: count - rendered[split] for split, count in counts.items()}
     kinds = [(kind, of) for kind, of in (("drawn", drawn), ("rendered", rendered)) if any(of.values())]
-    sources = [(make_images(folder, kind, of, options), of) for kind, of in kinds]
+    sources = [(make_images(folder, kind, of, options, grounds), of) for kind, of in kinds]
     with new_folder(workspace.raw) as draft:
         for split in SPLITS:
             mix(draft / split, [(source / split, of[split]) for source, of in sources])
@@ -181,7 +187,7 @@ def card(workspace: Workspace, options: argparse.Namespace) -> dict[str, Any]:
     training = read_json_with_digest(workspace.training_file, "deepmark train")
     exported = read_json_with_digest(workspace.export_metrics_file, "deepmark export")["files"]["int8"]
     params, rendered = workspace.params, round(options.share * options.train)
-    grounds = len(grounds_of(options))
+    grounds = len(options.grounds)
     return {
         "in_short": IN_SHORT,
         "licence": "that of the photographs of --grounds" if grounds else "CC0-1.0: weights for anything, by anyone",
@@ -210,7 +216,8 @@ def card(workspace: Workspace, options: argparse.Namespace) -> dict[str, Any]:
         "made": {
             "by": f"python benchmarks/make_open_model.py FOLDER --train {options.train} "
             f"--validation {options.validation} --share {options.share:g} --seed {options.seed} "
-            f"--first-epochs {options.first_epochs}{''.join(f' --set {one}' for one in options.set)}",
+            f"--first-epochs {options.first_epochs}{' --grounds DIR' if grounds else ''}"
+            f"{''.join(f' --set {one}' for one in options.set)}",
             "seed_of_the_training": params.train.seed,
             "epochs at half the height and width": options.first_epochs,
             "epochs": params.train.epochs,
@@ -250,6 +257,7 @@ def main() -> None:
         "--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="for trials: a parameter"
     )
     options = parser.parse_args()
+    options.grounds = grounds_of(options.grounds)
     folder = options.folder.resolve()
     workspace = prepared(folder / "workspace", options.profile, options.set)
     make_raw(workspace, folder, options)

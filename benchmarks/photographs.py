@@ -135,8 +135,8 @@ def main() -> None:
         ap, ap50 = evaluated(dataset, found, by_category=by_category)
         figures |= {f"box_ap_{words}": round(ap, 4), f"box_ap50_{words}": round(ap50, 4)}
     detections, on_garment, right = right_ones(dataset, found)
-    figures |= {f"detections_from_{SHOWN_SCORE:g}": detections, "of_these_on_a_garment": on_garment}
-    figures["of_these_right"] = right
+    figures[f"detections_from_{SHOWN_SCORE:g}"] = detections
+    figures |= {"of_these_on_a_garment": on_garment, "of_these_right": right}
     for name, value in figures.items():
         print(f"{name}: {value}")
     if options.card:

@@ -88,6 +88,9 @@ class Style(StrEnum):
 SPLITS: tuple[str, ...] = tuple(Split)
 STRATEGIES: tuple[str, ...] = tuple(Strategy)
 
+EXPORTED_STRATEGIES: tuple[str, ...] = (Strategy.NONE.value, Strategy.NMS.value)
+"""What an exported graph of one pass serves: NMS is the caller's."""
+
 FOUND_SCORE = 0.05
 """Analyses take a detection of a lower score for none: of a hundred in an image, most are guesses of the network."""
 

@@ -68,6 +68,11 @@ def open_workspace(folder: Path) -> "Workspace":
     return workspace
 
 
+def is_meant(workspace: Path) -> bool:
+    """Whether a command works on this workspace: somebody named it, or stands in it."""
+    return workspace != HERE or (workspace / "params.yaml").is_file()
+
+
 OWN_MODEL = "data/checkpoint/model.safetensors"
 """The model of the workspace that a command runs in."""
 
@@ -89,7 +94,7 @@ def chosen_model(
         return model
     if model is None:
         there = [name for name in (OWN_MODEL, str(EXPORTED)) if (workspace / name).is_file()]
-        if there or workspace != HERE or (workspace / "params.yaml").is_file():
+        if there or is_meant(workspace):
             if not there and own is None:
                 raise DeepmarkError(
                     f"{workspace / OWN_MODEL}: no such file. `deepmark train` makes a model; --model names one, "

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, open_workspace, print_json
+from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, is_meant, open_workspace, print_json
 from deepmark.cli.outputs import SHAPES, SHAPES_MARK, VOCABULARY, check_new_file, check_unedited
 from deepmark.errors import DeepmarkError
 
@@ -29,9 +29,9 @@ def _read(file: Path | None, workspace: Path) -> "Vocabulary":
     from deepmark.vocabulary import DEEPFASHION2
     from deepmark.vocabulary.vocabulary_file import read_vocabulary
 
-    if file is None and workspace == HERE and not (workspace / "params.yaml").exists():
-        return DEEPFASHION2
-    return read_vocabulary(file) if file is not None else open_workspace(workspace).vocabulary
+    if file is not None:
+        return read_vocabulary(file)
+    return open_workspace(workspace).vocabulary if is_meant(workspace) else DEEPFASHION2
 
 
 @vocabulary.command()

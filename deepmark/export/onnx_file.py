@@ -16,13 +16,13 @@ from deepmark.export.graph import DetectorGraph
 from deepmark.model.detector import Detector
 from deepmark.params import PredictParams
 from deepmark.runtime.contract import (
-    EXPORTED_STRATEGIES,
     METADATA_KEY,
     Contract,
     PredictFacts,
     graph_inputs,
     graph_outputs,
 )
+from deepmark.schema import EXPORTED_STRATEGIES
 from deepmark.version import __version__
 
 OPSET = 19

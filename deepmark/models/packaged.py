@@ -11,6 +11,7 @@ from typing import Any
 
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256, new_file
+from deepmark.schema import EXPORTED_STRATEGIES
 
 OPEN = "open"
 """What people call it, as a model and in train.init; a file or a folder of this name is ./open."""
@@ -30,7 +31,7 @@ def packaged_model(strategy: str = "nms") -> Path:
 
     Raises DeepmarkError where this installation has none, or another than its card says.
     """
-    if strategy not in ("none", "nms"):
+    if strategy not in EXPORTED_STRATEGIES:
         return packaged_weights()
     return _checked(EXPORTED, f"Name a model with --model, such as export/model.onnx; {_MAKE}.")
 

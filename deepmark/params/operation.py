@@ -7,8 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from deepmark.eval.metric.names import HeadlineMetric
 from deepmark.params.section import Positive, Section, Share
-from deepmark.runtime.contract import EXPORTED_STRATEGIES
-from deepmark.schema import Strategy
+from deepmark.schema import EXPORTED_STRATEGIES, Strategy
 
 Days = Annotated[float, Field(ge=0.001, le=10_000)]
 """Dagster takes ages of a minute or more, and Python some million days at most."""

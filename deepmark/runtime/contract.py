@@ -37,9 +37,6 @@ def flip_file(file: str) -> str:
 CONTRACT_FILE = "model.json"
 """The contract of model.onnx, which the other files have but for their precision."""
 
-EXPORTED_STRATEGIES = ("none", "nms")
-"""What a graph of one pass serves: NMS is the caller's."""
-
 _EXPORT = "Give a file that `deepmark export` wrote."
 _REMEDY = "Copy it again, or run `deepmark export` again."
 

@@ -1,6 +1,5 @@
 """The model that comes with DeepMark is made from nothing, in several sittings, at the size of a toy."""
 
-import argparse
 import importlib.util
 import sys
 
@@ -98,7 +97,7 @@ def test_a_change_that_is_none_is_refused(tmp_path, change, message):
 
 def test_photographs_are_part_of_the_recipe_by_what_they_are(tmp_path):
     def facts(folder):
-        return grounds_facts(grounds_of(argparse.Namespace(grounds=folder)))
+        return grounds_facts(grounds_of(folder))
 
     white(tmp_path / "a.png")
     one = facts(str(tmp_path))

@@ -44,7 +44,7 @@ def render_dataset(
         "drawn_by": f"deepmark synth --style {Style.SOLID}",
         "seed": seed,
         **counts,
-        **({"grounds_sha256": _digest(grounds)} if grounds else {}),
+        **({"grounds_sha256": grounds_digest(grounds)} if grounds else {}),
     }
     check_styles(styles)
     recipe["rendered_with"] = prepare()
@@ -56,7 +56,7 @@ def render_dataset(
     )
 
 
-def _digest(grounds: Sequence[Path]) -> str:
+def grounds_digest(grounds: Sequence[Path]) -> str:
     """What the photographs are: their contents in their order; raises DeepmarkError for a file that is no image."""
     found = hashlib.sha256()
     for file in grounds:
