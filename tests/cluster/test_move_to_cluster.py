@@ -58,8 +58,9 @@ def machine_joins(three: Cluster, host: Host, line: str) -> None:
 
 def on_head(three: Cluster, workspace: Workspace, *words: str) -> subprocess.CompletedProcess[str]:
     """Words in a shell on the head, after the line of the page that sets its environment."""
-    assert "source deploy/ray.env" in PAGE
-    shell = f"source {REPOSITORY / 'deploy/ray.env'} && {' '.join(words)}"
+    line = "source CLONE/deploy/ray.env"
+    assert line in PAGE
+    shell = f"{line.replace('CLONE', str(REPOSITORY))} && {' '.join(words)}"
     command = three.head.command("bash", "-c", shell)
     env = environment(three, three.head) | {"DVC_NO_ANALYTICS": "true"}
     return subprocess.run(command, cwd=workspace.root, env=env, capture_output=True, text=True, check=False)
