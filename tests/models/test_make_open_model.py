@@ -97,7 +97,7 @@ def test_a_change_that_is_none_is_refused(tmp_path, change, message):
 
 def test_photographs_are_part_of_the_recipe_by_what_they_are(tmp_path):
     def facts(folder):
-        return grounds_facts(grounds_of(folder))
+        return grounds_facts(grounds_of(folder)[0])
 
     white(tmp_path / "a.png")
     one = facts(str(tmp_path))

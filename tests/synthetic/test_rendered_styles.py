@@ -68,7 +68,7 @@ def test_a_top_is_the_innermost_where_it_is_tucked_in(categories):
         ({"grounds": {"beach": 1.0}}, "styles of train: grounds: 'beach' is no kind. Give shares of clutter"),
         ({"surfaces": {"lawn": 1.0}}, "styles of train: surfaces: 'lawn' is no kind. Give shares of boards, carpet"),
         ({"shown": {"folded": 1.0}}, "styles of train: shown: 'folded' is no kind. Give shares of flat, hanging, worn"),
-        ({"legs": (0.5, 0.5, 0.5, 0.5)}, "styles of train: legs: give shares in 0..1 whose sum is 1"),
+        ({"legs": (0.5, 0.5, 0.5, 0.5, 0.0, 0.0)}, "styles of train: legs: give shares in 0..1 whose sum is 1"),
         ({"under_outwear": (1.5, -0.5, 0.0)}, "styles of train: under_outwear: give shares"),
         ({"layered": 1.2}, "styles of train: layered: give"),
     ],

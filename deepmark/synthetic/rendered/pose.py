@@ -21,11 +21,11 @@ def rotation(axis: int, degrees: float) -> Float[np.ndarray, "3 3"]:
     return matrix
 
 
-def sample_pose(rng: Generator, styles: Styles, *, sits: bool) -> Pose:
-    """A person who stands, walks or, where `sits` allows it, sits, with arms as people hold them."""
+def sample_pose(rng: Generator, styles: Styles, *, bends: bool) -> Pose:
+    """A person who stands, walks or, where `bends` allows it, sits, runs or crouches, with arms as people hold them."""
     kind = str(rng.choice(list(_LEGS), p=styles.legs))
-    legs = _LEGS["standing" if kind == "sitting" and not sits else kind]
-    pose: Pose = {}
+    legs = _LEGS["standing" if kind in _BENT_LEGS and not bends else kind]
+    pose: Pose = {"root": rotation(1, rng.normal(0, styles.lean)) @ rotation(0, rng.normal(0, styles.lean))}
     legs(rng, pose)
     both = rng.choice(list(_ARMS), p=styles.arms)
     for side, sign in (("L", 1), ("R", -1)):
@@ -56,7 +56,26 @@ def _shifted(rng: Generator, pose: Pose) -> None:
     sign = 1 if free == "L" else -1
     pose[f"upperleg01.{free}"] = rotation(1, sign * rng.uniform(-4, 6)) @ rotation(0, -rng.uniform(8, 22))
     pose[f"lowerleg01.{free}"] = rotation(0, rng.uniform(15, 35))
-    pose["root"] = rotation(1, sign * rng.uniform(1, 4))
+    pose["root"] = pose["root"] @ rotation(1, sign * rng.uniform(1, 4))
+
+
+def _running(rng: Generator, pose: Pose) -> None:
+    """One thigh forward, the other one back, both knees bent, the body leaning forward."""
+    step = rng.uniform(25, 55)
+    front = rng.choice(("L", "R"))
+    for side, sign in (("L", 1), ("R", -1)):
+        turn, knee = (-step, rng.uniform(15, 80)) if side == front else (0.5 * step, rng.uniform(30, 95))
+        pose[f"upperleg01.{side}"] = rotation(1, sign * rng.uniform(0, 7)) @ rotation(0, turn)
+        pose[f"lowerleg01.{side}"] = rotation(0, knee)
+    pose["root"] = pose["root"] @ rotation(0, rng.uniform(0, 18))
+
+
+def _crouching(rng: Generator, pose: Pose) -> None:
+    for side, sign in (("L", 1), ("R", -1)):
+        bend = rng.uniform(75, 110)
+        pose[f"upperleg01.{side}"] = rotation(0, -bend) @ rotation(1, sign * rng.uniform(-12, 4))
+        pose[f"lowerleg01.{side}"] = rotation(0, rng.uniform(85, 125))
+    pose["root"] = pose["root"] @ rotation(0, rng.uniform(10, 40))
 
 
 def _sitting(rng: Generator, pose: Pose) -> None:
@@ -94,6 +113,16 @@ def _raised(rng: Generator, pose: Pose, side: str, sign: int) -> None:
     pose[f"lowerarm01.{side}"] = rotation(1, -sign * rng.uniform(60, 110))
 
 
+def _overhead(rng: Generator, pose: Pose, side: str, sign: int) -> None:
+    pose[f"upperarm01.{side}"] = rotation(1, -sign * rng.uniform(75, 115))
+    pose[f"lowerarm01.{side}"] = rotation(1, -sign * rng.uniform(-10, 45))
+
+
+def _forward(rng: Generator, pose: Pose, side: str, sign: int) -> None:
+    pose[f"upperarm01.{side}"] = rotation(0, -rng.uniform(35, 85)) @ rotation(1, sign * rng.uniform(20, 34))
+    pose[f"lowerarm01.{side}"] = rotation(0, -rng.uniform(0, 45))
+
+
 def hold_up(rng: Generator, pose: Pose, joints: Mapping[str, Float[np.ndarray, "3"]], side: str) -> None:
     """The hand before the chest or the face, and the face towards it, as with a phone before a mirror."""
     sign = 1 if side == "L" else -1
@@ -109,7 +138,11 @@ _LEGS: dict[str, Callable[[Generator, Pose], None]] = {
     "walking": _walking,
     "shifted": _shifted,
     "sitting": _sitting,
+    "running": _running,
+    "crouching": _crouching,
 }
+
+_BENT_LEGS = "sitting", "running", "crouching"
 
 _ARMS: dict[str, Callable[[Generator, Pose, str, int], None]] = {
     "hanging": _hanging,
@@ -117,4 +150,6 @@ _ARMS: dict[str, Callable[[Generator, Pose, str, int], None]] = {
     "on hip": _on_hip,
     "spread": _spread,
     "raised": _raised,
+    "overhead": _overhead,
+    "forward": _forward,
 }

@@ -45,8 +45,8 @@ from deepmark.version import __version__
 _OTHER, _FIRST_GARMENT = 1, 2
 """Numbers of layers: of persons and things, and of garments."""
 
-_CROPPED = 0.45
-"""Probability of a crop."""
+_CROPPED, _FAR = 0.4, 0.15
+"""Probabilities: the image shows a part of the figure; the figure is far away."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,8 +84,8 @@ def render_image(
     kind = pick_kind(rng, styles.shown)
     stage = _worn(rng, styles, size, index) if kind == "worn" else _unworn(rng, styles, size, index, kind)
     worn = stage.worn
-    for cropped in (bool(rng.random() < _CROPPED), False):
-        view, light = stage.view(frame_beyond(rng, size) if cropped else frame_inside(rng, size)), _light(rng)
+    for framed in (_pick_frame(rng), frame_inside):
+        view, light = stage.view(framed(rng, size)), _light(rng)
         rendered = load_renderer().render(stage.layers, view.matrix, light, size)
         items = [annotate(number, one, view, rendered) for number, one in enumerate(worn, _FIRST_GARMENT)]
         found = [item for item in items if item is not None]
@@ -98,6 +98,19 @@ def render_image(
     return RenderedImage(
         image=_photographed(rng, image), annotation=annotation, garments=tuple(worn), view=view, rendered=rendered
     )
+
+
+def _pick_frame(rng: Generator) -> Callable[[Generator, Size], Box]:
+    draw = rng.random()
+    return frame_beyond if draw < _CROPPED else _frame_far if draw < _CROPPED + _FAR else frame_inside
+
+
+def _frame_far(rng: Generator, size: Size) -> Box:
+    """A small part of the image, anywhere in it."""
+    height, width = size
+    tall, wide = height * rng.uniform(0.25, 0.5), width * rng.uniform(0.3, 0.6)
+    x, y = rng.uniform(0, width - wide), rng.uniform(0, height - tall)
+    return x, y, x + wide, y + tall
 
 
 def _before(rendered: Rendered, ground: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
@@ -128,7 +141,7 @@ def _worn(rng: Generator, styles: Styles, size: Size, index: int) -> _Stage:
     # The layer for skirts follows the legs by halves, and leaves thighs bare that are turned forward.
     in_skirt = any(panel.layer == "skirt" for design in outfit for panel in design.panels)
     carried, turn = sample_carried(rng), sample_turn(rng)
-    pose = sample_pose(rng, styles, sits=not in_skirt)
+    pose = sample_pose(rng, styles, bends=not in_skirt)
     if carried is not None and carried.phone:
         hold_up(rng, pose, figure.mean.joints, carried.side)
     person = _turned(figure.person(sample_shape(rng, styles), pose), turn)

@@ -32,11 +32,14 @@ class Styles:
     surfaces: dict[str, float]
     """Below what lies flat."""
 
-    legs: tuple[float, float, float, float]
-    """Standing, walking, with the weight on one leg, sitting."""
+    legs: tuple[float, float, float, float, float, float]
+    """Standing, walking, with the weight on one leg, sitting, running, crouching."""
 
-    arms: tuple[float, float, float, float, float]
-    """Hanging, bent, on the hip, spread, raised."""
+    arms: tuple[float, float, float, float, float, float, float]
+    """Hanging, bent, on the hip, spread, raised, overhead, forward."""
+
+    lean: float
+    """Of the whole body, to the side and forward: standard deviation in degrees."""
 
     weight: tuple[float, float]
     """Of anny's phenotype."""
@@ -71,8 +74,9 @@ TRAINING = Styles(
     },
     grounds={"studio": 0.3, "room": 0.5, "gradient": 0.2},
     surfaces={"boards": 0.35, "sheet": 0.4, "plain": 0.25},
-    legs=(0.4, 0.25, 0.28, 0.07),
-    arms=(0.5, 0.24, 0.14, 0.1, 0.02),
+    legs=(0.36, 0.22, 0.24, 0.07, 0.08, 0.03),
+    arms=(0.45, 0.22, 0.13, 0.1, 0.03, 0.03, 0.04),
+    lean=3.0,
     weight=(0.25, 0.75),
     height=(0.3, 0.8),
     field_of_view=(22, 45),
@@ -84,8 +88,9 @@ HELD_OUT = Styles(
     fabrics={"checks": 0.28, "dots": 0.18, "knit": 0.22, "print": 0.22, "lace": 0.1},
     grounds={"street": 0.5, "clutter": 0.5},
     surfaces={"table": 0.5, "carpet": 0.5},
-    legs=(0.25, 0.25, 0.3, 0.2),
-    arms=(0.3, 0.2, 0.2, 0.15, 0.15),
+    legs=(0.2, 0.18, 0.22, 0.18, 0.14, 0.08),
+    arms=(0.25, 0.18, 0.17, 0.14, 0.12, 0.07, 0.07),
+    lean=6.0,
     weight=(0.05, 1.0),
     height=(0.05, 1.0),
     field_of_view=(35, 65),
