@@ -30,10 +30,17 @@ ui: $(READY)  ## Dagster and MLflow over the same workspace, on loopback (WORKSP
 # Two processes, which share the files among them; those with slow tests go first (tests/conftest.py).
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
+PANORAMAS := https://registry.npmjs.org/@pmndrs/assets/-/assets-1.7.0.tgz
+$(OPEN_MODEL)/grounds: | $(READY)
+	mkdir -p "$(OPEN_MODEL)"
+	curl --fail --silent --show-error --location $(PANORAMAS) --output "$(OPEN_MODEL)/panoramas.tgz"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check OpenEXR==3.5.3
+	$(BIN)/python benchmarks/panorama_grounds.py "$(OPEN_MODEL)/panoramas.tgz" "$@"
+
 # With the extra synth3d; what was interrupted goes on.
-open-model: $(READY)  ## the model that comes with DeepMark, from nothing: images, training, export, card; hours, in several sittings
+open-model: $(READY) $(OPEN_MODEL)/grounds  ## the model that comes with DeepMark, from nothing: images, training, export, card; hours, in several sittings
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,synth3d]'
-	$(BIN)/python benchmarks/make_open_model.py "$(OPEN_MODEL)" $(OPEN_RECIPE)
+	$(BIN)/python benchmarks/make_open_model.py "$(OPEN_MODEL)" --grounds "$(OPEN_MODEL)/grounds" $(OPEN_RECIPE)
 
 test: $(READY)  ## the tests of the code, in the processes of the tests
 	$(PYTEST) -m 'not system and not story'

@@ -23,10 +23,11 @@ import simplejpeg
 from messages import one_message
 
 from deepmark.errors import DeepmarkError
-from deepmark.files import new_folder, write_text
+from deepmark.files import file_sha256, new_folder, write_text
 from deepmark.progress import progress
 from deepmark.shapes import Float, UInt8
 
+SHA256 = "152bd218a3390703f184f0c6ce16e73c8f0a87f32d38530d418a09d33d8208dc"
 FOLDER, SUFFIX, MARK = "package/hdri/", ".exr.js", ";base64,"
 SIZE = 640, 480
 """Height and width of a view, pixels."""
@@ -39,14 +40,12 @@ LICENCE = "CC0-1.0: panoramas of polyhaven.com, from the npm package @pmndrs/ass
 
 def panoramas(package: Path) -> Iterator[tuple[str, Float[np.ndarray, "h w 3"]]]:
     """Names, and light in linear RGB; raises DeepmarkError for another file and where OpenEXR is missing."""
-    try:
-        with tarfile.open(package) as files:
-            names = sorted(name for name in files.getnames() if name.startswith(FOLDER) and name.endswith(SUFFIX))
-            texts = {name: _text(files, name) for name in names}
-    except (OSError, tarfile.TarError) as error:
-        raise DeepmarkError(f"{package}: {error}. Give assets-1.7.0.tgz, see --help.") from error
-    if not texts:
-        raise DeepmarkError(f"{package}: no panoramas in {FOLDER}. Give assets-1.7.0.tgz, see --help.")
+    if not package.is_file() or file_sha256(package) != SHA256:
+        what = "another file, or a damaged one" if package.is_file() else "no such file"
+        raise DeepmarkError(f"{package}: {what}. Give assets-1.7.0.tgz; --help says where it is from.")
+    with tarfile.open(package) as files:
+        names = sorted(name for name in files.getnames() if name.startswith(FOLDER) and name.endswith(SUFFIX))
+        texts = {name: _text(files, name) for name in names}
     for name, text in texts.items():
         yield name.removeprefix(FOLDER).removesuffix(SUFFIX), _decoded(base64.b64decode(text))
 

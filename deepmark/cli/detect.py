@@ -125,7 +125,8 @@ def detect(
     summary = detect_files(sources, detector, results, batch=batch, keep=keep)
     if summary.images > 1:
         speed = _speed(summary.images / summary.seconds)
-        _tell(f"{summary.images:,} images, {summary.garments:,} garments, {speed} images a second")
+        garments = f"{summary.garments:,} garment{'s' * (summary.garments != 1)}"
+        _tell(f"{summary.images:,} images, {garments}, {speed} images a second")
     if summary.interrupted:
         _tell(_left_behind(len(sources), summary.images, out, [folder for folder in (draw, crops) if folder]))
         raise typer.Exit(INTERRUPTED)

@@ -9,7 +9,7 @@ from deepmark.errors import DeepmarkError
 from deepmark.files import require_space
 from deepmark.infer.detect_files import Results
 from deepmark.infer.detection_files import FileFormat, check_can_be_written, format_of
-from deepmark.infer.find_images import Source
+from deepmark.infer.find_images import SUFFIXES, Source
 from deepmark.infer.image_files import crops_in, is_own_image, stems_of
 from deepmark.vocabulary import Vocabulary
 
@@ -59,6 +59,10 @@ def check_crops(
 
 
 def _check_images(folder: Path, option: str, kind: str, images: Sequence[Path], files: Collection[Path]) -> None:
+    if folder.suffix.lower() in SUFFIXES and not folder.exists():
+        raise DeepmarkError(
+            f"{option} {folder}: the name of an image. Name a folder for the {kind}s, such as {kind}s/."
+        )
     check_folder(folder, option, check=lambda: _check_each(folder, option, kind, images, files))
     jpegs = (image for image in images if image.suffix.lower() in (".jpg", ".jpeg"))
     require_space(folder, sum(image.stat().st_size for image in jpegs) / 4)

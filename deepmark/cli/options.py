@@ -95,6 +95,8 @@ def chosen_model(
     if model is None:
         there = [name for name in (OWN_MODEL, str(EXPORTED)) if (workspace / name).is_file()]
         if there or is_meant(workspace):
+            if not there:
+                open_workspace(workspace)
             if not there and own is None:
                 raise DeepmarkError(
                     f"{workspace / OWN_MODEL}: no such file. `deepmark train` makes a model; --model names one, "

@@ -227,7 +227,7 @@ def adapt_file(
 def _check_enough(count: int, of_all: str = "") -> None:
     if count < FEWEST:
         raise DeepmarkError(
-            f"adapt: {count} image{'s' * (count != 1)}{of_all}, and {FEWEST} are needed: of fewer, the statistics "
+            f"{count} image{'s' * (count != 1)}{of_all}, and {FEWEST} are needed: of fewer, the statistics "
             "would be those of these images rather than of where they come from. Give more of them."
         )
 

@@ -16,6 +16,9 @@ from deepmark.schema import EXPORTED_STRATEGIES
 OPEN = "open"
 """What people call it, as a model and in train.init; a file or a folder of this name is ./open."""
 
+OPEN_BACKBONE = "mobile"
+"""Its `model.backbone`."""
+
 FOLDER = Path(__file__).parent
 EXPORTED, WEIGHTS, CARD = "open.onnx", "open.safetensors", "open.yaml"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from deepmark.errors import DeepmarkError
 from deepmark.files import file_sha256
-from deepmark.models.packaged import OPEN, packaged_weights
+from deepmark.models.packaged import OPEN, OPEN_BACKBONE, packaged_weights
 from deepmark.schema import SPLITS
 from deepmark.train.checkpoint import fingerprint
 from deepmark.workspace.inputs import index_sha256
@@ -34,11 +34,16 @@ def init_file(workspace: Workspace) -> Path | None:
 
     The name "open" is that of the model that comes with DeepMark.
 
-    Raises DeepmarkError where the file is missing.
+    Raises DeepmarkError where the file is missing, and for that name where the backbone is another one.
     """
-    if workspace.params.train.init == OPEN:
-        return packaged_weights()
     name, backbone = workspace.params.train.init, workspace.params.model.backbone
+    if name == OPEN:
+        if backbone != OPEN_BACKBONE:
+            raise DeepmarkError(
+                f"params.yaml: train: init: {OPEN}: is the light network, but model.backbone is {backbone}. Set that "
+                f"to {OPEN_BACKBONE}, or train.init to null or a file."
+            )
+        return packaged_weights()
     make = f"Make it with `deepmark import-checkpoint FILE --backbone {backbone} --out {name}`"
     return _named_file(workspace, "init", name, f"{make}, or set it to null to start from nothing.")
 

@@ -34,6 +34,8 @@ MISTAKES = {
     "in/a.png --out other.parquet": "other.parquet: a Parquet file of this name holds something else than detections",
     "in/a.png --crops in": "--crops in: holds images to detect in. Name another folder for the crops.",
     "in/a.png --crops outer": "outer/a-01-skirt.jpg is there, and is no crop of `deepmark detect`.",
+    "in/a.png --draw drawn.jpg": "--draw drawn.jpg: the name of an image. Name a folder for the drawings, such as",
+    "in/a.png --crops skirt.PNG": "--crops skirt.PNG: the name of an image. Name a folder for the crops, such as",
     "in/a.png --crops out --draw out": "--crops out: is also the folder of --draw. Name another folder.",
     "in/a.png --device tpu": "device 'tpu': an exported model runs on 'cpu', 'cuda' or 'cuda:1'.",
     "in/a.png --strategy multiscale": "multiscale",

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from argparse import Namespace
 
 import pytest
 from ruamel.yaml import YAML
@@ -106,6 +107,37 @@ def test_photographs_are_part_of_the_recipe_by_what_they_are(tmp_path):
     white(tmp_path / "c.png")
     assert facts(str(tmp_path)) != one
     assert facts(None) == {}
+
+
+def test_photographs_stand_behind_training_images_only_and_the_card_has_their_licence(tmp_path, monkeypatch):
+    made = {}
+
+    def images(out, counts, seed, grounds):
+        made[out.name] = counts, grounds
+        for split, count in counts.items():
+            for number in range(count):
+                for name in ("image/{}.jpg", "annos/{}.json"):
+                    file = out / split / name.format(f"{number + 1:06d}")
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.touch()
+        return out
+
+    monkeypatch.setattr(make_open_model, "make_images", images)
+    white(tmp_path / "photographs/a.png")
+    (tmp_path / "photographs/licence.txt").write_text("CC0-1.0: mine\n")
+    grounds, licence = grounds_of(str(tmp_path / "photographs"))
+    options = Namespace(
+        profile="open", share=0.5, seed=1, train=8, validation=4, first_epochs=0, set=[], grounds=grounds
+    )
+    make_open_model.make_raw(prepared(tmp_path / "workspace", "open", []), tmp_path, options)
+
+    assert licence == "CC0-1.0: mine"
+    assert made == {
+        "drawn": ({"train": 4, "validation": 2}, None),
+        "rendered": ({"train": 4, "validation": 0}, grounds),
+        "rendered-validation": ({"train": 0, "validation": 2}, ()),
+    }
+    assert len(list((tmp_path / "workspace/data/raw").rglob("*.jpg"))) == 12
 
 
 @pytest.mark.parametrize("share", ["1.5", "-1", "nan", "half"])

@@ -118,11 +118,11 @@ def test_in_a_workspace_its_own_checkpoint_is_meant(deepmark, installed, photo, 
 def test_a_workspace_that_is_named_is_meant_not_the_model_that_comes_with_deepmark(deepmark, installed, photo, words):
     init_workspace(installed.parent / "workspace", "demo")
 
-    for workspace in ("../workspace", "nothing"):
+    for workspace, message in (("../workspace", "`deepmark train` makes"), ("nothing", "no workspace here")):
         done = deepmark(*words, "--workspace", workspace)
         assert (done.code, done.out) == (1, "")
-        assert done.err.startswith(f"deepmark {words[0]}: {workspace}")
-        assert "`deepmark train` makes" in done.err
+        assert workspace in done.err
+        assert message in done.err
 
 
 @pytest.mark.parametrize("command", ["detect", "measure"])

@@ -12,8 +12,9 @@ from deepmark.synthetic.rendered.figure import Person
 from deepmark.synthetic.rendered.floor import sample_floor, shadowed
 from deepmark.synthetic.rendered.ground import sample_ground
 from deepmark.synthetic.rendered.mesh import faces_of, subdivided, triangles_of, unchanged
-from deepmark.synthetic.rendered.pose import rotation
+from deepmark.synthetic.rendered.pose import rotation, sample_pose
 from deepmark.synthetic.rendered.reach import aim, reach
+from deepmark.synthetic.rendered.scene import frame_far
 from deepmark.synthetic.rendered.solid import bar, box
 from deepmark.synthetic.rendered.styles import HELD_OUT, TRAINING
 
@@ -83,6 +84,27 @@ def test_a_rotation_turns_y_to_z_about_x_and_keeps_lengths():
     np.testing.assert_allclose(rotation(2, 90) @ (1, 0, 0), (0, 1, 0), atol=1e-12)
     turned = rotation(2, 31) @ rotation(0, 12)
     np.testing.assert_allclose(turned @ turned.T, np.eye(3), atol=1e-12)
+
+
+@pytest.mark.parametrize("styles", [TRAINING, HELD_OUT], ids=["training", "held out"])
+def test_legs_bend_far_only_where_the_clothes_let_them(styles):
+    def most_bent(*, bends):
+        poses = [sample_pose(np.random.default_rng(seed), styles, bends=bends) for seed in range(150)]
+        thighs = [pose[f"upperleg01.{side}"] @ (0, 0, -1) for pose in poses for side in "LR"]
+        return np.degrees(np.arccos(-np.array(thighs)[:, 2])).max()
+
+    assert most_bent(bends=False) < 35
+    assert most_bent(bends=True) > 80
+
+
+def test_a_far_figure_fills_a_small_part_of_the_image_anywhere_in_it():
+    size = (600, 450)
+    x0, y0, x1, y1 = np.array([frame_far(np.random.default_rng(seed), size) for seed in range(200)]).T
+
+    assert (x0 >= 0).all() and (y0 >= 0).all() and (x1 <= 450).all() and (y1 <= 600).all()  # noqa: PT018
+    assert (y1 - y0).max() <= 300
+    assert x0.min() < 45 < 400 < x1.max()
+    assert y0.min() < 60 < 540 < y1.max()
 
 
 @pytest.mark.parametrize("kind", sorted(TRAINING.grounds | HELD_OUT.grounds))

@@ -79,3 +79,12 @@ def test_start_weights_that_are_missing_are_named_with_the_way_to_get_them(shard
     done = deepmark("train", "--workspace", sharded.root)
     assert (done.code, done.err.count("Traceback")) == (1, 0)
     assert "set it to null" in done.err
+
+
+def test_the_model_that_comes_with_deepmark_starts_no_other_backbone(sharded):
+    workspace = set_params(sharded, train={"init": "open"}, model={"backbone": "dla34"})
+
+    with pytest.raises(
+        DeepmarkError, match=r"init: open: is the light network, but model\.backbone is dla34\. Set that"
+    ):
+        run_folder(workspace)

@@ -102,10 +102,10 @@ def render_image(
 
 def _pick_frame(rng: Generator) -> Callable[[Generator, Size], Box]:
     draw = rng.random()
-    return frame_beyond if draw < _CROPPED else _frame_far if draw < _CROPPED + _FAR else frame_inside
+    return frame_beyond if draw < _CROPPED else frame_far if draw < _CROPPED + _FAR else frame_inside
 
 
-def _frame_far(rng: Generator, size: Size) -> Box:
+def frame_far(rng: Generator, size: Size) -> Box:
     """A small part of the image, anywhere in it."""
     height, width = size
     tall, wide = height * rng.uniform(0.25, 0.5), width * rng.uniform(0.3, 0.6)
