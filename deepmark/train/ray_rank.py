@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-import cv2
 import torch
 
 from deepmark.errors import DeepmarkError, told_as_mistakes
@@ -26,6 +25,7 @@ from deepmark.train.distributed.process_group import (
     rank_from_environment,
 )
 from deepmark.train.distributed.stop_signal import StopSignal
+from deepmark.train.prepare_process import prepare_process
 from deepmark.train.run import train_rank
 from deepmark.workspace.layout import Workspace
 
@@ -88,7 +88,7 @@ def run_rank_on_ray(job: Job) -> None:
     info = rank_from_environment()
     assert info is not None
     os.environ.update(job.environment)
-    cv2.setNumThreads(0)
+    prepare_process()
     again = job.begun.exists()
     with _logged(job.log, here=info.rank == 0):
         try:

@@ -11,7 +11,6 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-import cv2
 import torch
 from torch.distributed.elastic.multiprocessing.errors import record
 
@@ -19,6 +18,7 @@ from deepmark.errors import DeepmarkError, told_as_mistakes
 from deepmark.train.distributed.process_group import ProcessGroup, join_process_group, lost_peers_told
 from deepmark.train.distributed.stop_signal import StopSignal
 from deepmark.train.distributed.torch_internals import error_is_written
+from deepmark.train.prepare_process import prepare_process
 from deepmark.train.run import train_rank
 from deepmark.workspace.layout import Workspace
 
@@ -49,7 +49,7 @@ def run_rank(workspace: Workspace, run_folder: Path, launcher: int | None = None
     die_with_parent(launcher)
     stop = StopSignal()
     stop.install()
-    cv2.setNumThreads(0)
+    prepare_process()
     try:
         with ExitStack() as stack:
             group = record(stack.enter_context)(join_process_group(workspace.params.compute.timeout_seconds))
