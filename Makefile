@@ -3,7 +3,7 @@
 PYTHON ?= python3
 WORKSPACE ?= runs/demo
 OPEN_MODEL ?= runs/open-model
-OPEN_RECIPE ?= --train 12000 --validation 600 --first-epochs 24 --set train.epochs=2 --set train.learning_rate=0.005
+OPEN_RECIPE ?= --train 20000 --validation 600 --set train.epochs=9
 BIN := .venv/bin
 READY := .venv/.ready
 

@@ -41,7 +41,7 @@ def batches(workspace: Workspace, steps: int) -> list[Batch]:
         return make_sample(record, jpeg, canvas=canvas, augment=params.augment, rng=rng, vocabulary=reader.vocabulary)
 
     size = params.train.batch_size
-    order = [index % len(reader) for index in sample_order(size * steps, seed=1, epoch=0)]
+    order = sample_order(size * steps, seed=1, epoch=0) % len(reader)
     return [collate([sample(index) for index in part], pinned=False) for part in shared_batches(order, size)]
 
 
