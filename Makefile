@@ -34,7 +34,7 @@ PANORAMAS := https://registry.npmjs.org/@pmndrs/assets/-/assets-1.7.0.tgz
 $(OPEN_MODEL)/grounds: | $(READY)
 	mkdir -p "$(OPEN_MODEL)"
 	curl --fail --silent --show-error --location $(PANORAMAS) --output "$(OPEN_MODEL)/panoramas.tgz"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check OpenEXR==3.5.3
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt OpenEXR==3.5.3
 	$(BIN)/python benchmarks/panorama_grounds.py "$(OPEN_MODEL)/panoramas.tgz" "$@"
 
 # With the extra synth3d; what was interrupted goes on.

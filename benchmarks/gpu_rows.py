@@ -91,7 +91,7 @@ def _paper(backbone: str, scale: Scale, **train: Any) -> Params:
 
 def _samples(folder: Path, scale: Scale, steps: int, device: torch.device, batch: int | None = None) -> Any:
     reader, augment = ShardReader(folder / "drawings/shards"), load_params(profile_file("paper")).augment
-    return load(reader, scale.size, batch or scale.batch, steps, augment, device)
+    return load(reader, (scale.size, scale.size), batch or scale.batch, steps, augment, device)
 
 
 def data(folder: Path, scale: Scale) -> Figures:

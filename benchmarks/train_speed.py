@@ -61,14 +61,19 @@ class Speed:
 
 
 def load(
-    reader: ShardReader, size: int, batch: int, steps: int, augment: AugmentParams, device: torch.device
+    reader: ShardReader,
+    canvas: tuple[int, int],
+    batch: int,
+    steps: int,
+    augment: AugmentParams,
+    device: torch.device,
 ) -> Iterator[list[Batch]]:
     """As many steps, on the device, as training would get them."""
 
     def make(index: int) -> Sample:
         record, jpeg = reader[index % len(reader)]
         rng = np.random.default_rng([1, index])
-        return make_sample(record, jpeg, canvas=(size, size), augment=augment, rng=rng, vocabulary=DEEPFASHION2)
+        return make_sample(record, jpeg, canvas=canvas, augment=augment, rng=rng, vocabulary=DEEPFASHION2)
 
     batches = shared_batches(sample_order(batch * steps, seed=1, epoch=0), batch)
     loaded = load_batches(batches, make, threads=default_threads())
@@ -172,7 +177,7 @@ def measure_what_fits(
 ) -> tuple[int, Speed]:
     """The batch, halved until it fits the device, and the speed with it."""
     while True:
-        loaded = load(reader, model.input_size[0], batch, steps + warm_up, augment, device)
+        loaded = load(reader, model.input_size, batch, steps + warm_up, augment, device)
         try:
             return batch, measure(new_stepper(model, params, device), loaded, batch, warm_up=warm_up, alone=alone)
         except torch.OutOfMemoryError:
@@ -201,12 +206,11 @@ def run(
     device: torch.device,
 ) -> str:
     """One line of figures."""
-    size = options.size
     batch, speed = measure_what_fits(
         reader, model, params, augment, batch=options.batch, steps=options.steps, device=device
     )
     plain = new_stepper(model, params.model_copy(update={"compile": False}), device)
-    gflop = gflop_of_a_picture(plain, load(reader, size, batch, 1, augment, device), batch)
+    gflop = gflop_of_a_picture(plain, load(reader, model.input_size, batch, 1, augment, device), batch)
     goal = f"   goal on an H200: {GOALS[model.backbone]}" if options.size == 512 and model.backbone in GOALS else ""
     return (
         f"{model.backbone:12} {params.precision} {'channels last' if params.channels_last else 'channels first'} "

@@ -97,11 +97,11 @@ def chosen_model(
         if there or is_meant(workspace):
             if not there:
                 open_workspace(workspace)
-            if not there and own is None:
-                raise DeepmarkError(
-                    f"{workspace / OWN_MODEL}: no such file. `deepmark train` makes a model; --model names one, "
-                    f"--model {OPEN} the small one that comes with DeepMark."
-                )
+                if own is None:
+                    raise DeepmarkError(
+                        f"{workspace / OWN_MODEL}: no such file. `deepmark train` makes a model; --model names one, "
+                        f"--model {OPEN} the small one that comes with DeepMark."
+                    )
             return str(workspace / (own or there[0]))
     packaged = packaged_model(strategy)
     if not quiet:
