@@ -12,7 +12,7 @@ from deepmark.synthetic.rendered.figure import Person
 from deepmark.synthetic.rendered.floor import sample_floor, shadowed
 from deepmark.synthetic.rendered.ground import sample_ground
 from deepmark.synthetic.rendered.mesh import faces_of, subdivided, triangles_of, unchanged
-from deepmark.synthetic.rendered.pose import rotation, sample_pose
+from deepmark.synthetic.rendered.pose import cross_arms, rotation, sample_pose
 from deepmark.synthetic.rendered.reach import aim, reach
 from deepmark.synthetic.rendered.scene import frame_far
 from deepmark.synthetic.rendered.solid import bar, box
@@ -164,6 +164,24 @@ def test_an_arm_reaches_a_place_with_its_wrist_or_as_far_as_it_is_long():
         else:
             assert np.linalg.norm(found - shoulder) == pytest.approx(0.98 * sum(lengths))
         np.testing.assert_allclose(upper @ upper.T, np.eye(3), atol=1e-9)
+
+
+def test_crossed_arms_get_to_the_other_side_before_the_chest_one_over_the_other():
+    both = {
+        side: {f"{name}.{side}": at * (sign, 1, 1) for name, at in ARM.items()} for side, sign in (("L", 1), ("R", -1))
+    }
+    for seed in range(20):
+        pose, wrists = {}, {}
+        cross_arms(np.random.default_rng(seed), pose, both["L"] | both["R"])
+        for side, joints in both.items():
+            shoulder, elbow, wrist = joints.values()
+            upper, lower = pose[f"upperarm01.{side}"], pose[f"lowerarm01.{side}"]
+            bend = shoulder + upper @ (elbow - shoulder)
+            wrists[side] = bend + upper @ lower @ (wrist - elbow)
+            assert abs(bend[0]) > 0.1, "the elbow stays at its side"
+        assert wrists["L"][0] <= 0 <= wrists["R"][0]
+        assert max(one[1] for one in wrists.values()) < -0.2
+        assert abs(wrists["L"][2] - wrists["R"][2]) == pytest.approx(0.05)
 
 
 def test_an_arm_is_aimed_in_two_directions():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from tiny_dataset import landmarks_of
@@ -96,21 +97,34 @@ def test_a_person_is_shown_more_often_than_a_garment_alone_and_both_in_either_sp
         assert styles.shown["worn"] > 0.7
 
 
-def test_buttons_are_in_the_middle_of_the_front_only(render):
+def with_and_without(image, **material):
+    """The garment of an image in one colour and light: as it is, and with these values of its material."""
     from deepmark.synthetic.rendered.annotation import _whole
     from deepmark.synthetic.rendered.renderer import Light, load_renderer
 
+    light = Light(towards=np.array([0, -1.0, 0]), color=(0.5,) * 3, sky=(0.5,) * 3, ground=(0.5,) * 3)
+    bare = {"tile": np.full((4, 4, 3), 200, np.uint8)} | dict.fromkeys(material, 0.0)
+    layers = [_whole(piece) for piece in image.garments[0].pieces]
+    for values in (bare, bare | material):
+        shown = [replace(layer, material=replace(layer.material, **values)) for layer in layers]
+        yield load_renderer().render(shown, image.view.matrix, light, image.view.size)
+
+
+@pytest.mark.parametrize("category", ["skirt", "trousers", "long sleeve top"])
+def test_seams_are_at_the_sides(render, category):
+    image = render(DEEPFASHION2.by_name[category].index, "flat", "train")
+    before, after = with_and_without(image, seam=0.5)
+    y, x = np.nonzero(np.abs(after.color - before.color).max(axis=2) > 0.02)
+
+    assert len(y) > 10
+    inside = cv2.distanceTransform((before.numbers > 0).astype(np.uint8), cv2.DIST_L2, 5)
+    assert inside[y, x].max() < 0.25 * inside.max()
+
+
+def test_buttons_are_in_the_middle_of_the_front_only(render):
     image = render(DEEPFASHION2.by_name["long sleeve top"].index, "flat", "train")
     (worn,), view = image.garments, image.view
-    light = Light(towards=np.array([0, -1.0, 0]), color=(0.5,) * 3, sky=(0.5,) * 3, ground=(0.5,) * 3)
-    plain, buttoned = (
-        [
-            replace(layer, material=replace(layer.material, tile=np.full((4, 4, 3), 200, np.uint8), buttons=buttons))
-            for layer in map(_whole, worn.pieces)
-        ]
-        for buttons in (0.0, 0.08)
-    )
-    before, after = (load_renderer().render(one, view.matrix, light, view.size).color for one in (plain, buttoned))
+    before, after = (one.color for one in with_and_without(image, buttons=0.08))
     changed = np.abs(after - before).max(axis=2) > 0.1
     middle = [name in ("neck front", "hem middle") for name in DEEPFASHION2.categories[worn.design.category].parts]
     ends = view.project(positions_of(spots_of(worn)))[middle, :2]

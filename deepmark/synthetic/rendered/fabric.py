@@ -32,6 +32,7 @@ def sample_fabric(rng: Generator, shares: dict[str, float], garment: str = "") -
         hem=rng.uniform(0.01, 0.025) if rng.random() < 0.7 else 0.0,
         buttons=rng.uniform(0.06, 0.12) if rng.random() < _buttoned(garment) else 0.0,
         button=float(rng.choice((0.03, 0.15, 0.6, 0.85))),
+        seam=rng.uniform(0.15, 0.5) if rng.random() < 0.6 else 0.0,
     )
 
 

@@ -133,6 +133,16 @@ def hold_up(rng: Generator, pose: Pose, joints: Mapping[str, Float[np.ndarray, "
     pose["neck02"] = rotation(2, sign * rng.uniform(-5, 12)) @ rotation(0, rng.normal(6, 5))
 
 
+def cross_arms(rng: Generator, pose: Pose, joints: Mapping[str, Float[np.ndarray, "3"]]) -> None:
+    """Both forearms before the chest, one over the other."""
+    over, height = rng.choice(("L", "R")), rng.uniform(0.18, 0.28)
+    for side, sign in (("L", 1), ("R", -1)):
+        before, above = (0.04, 0.05) if side == over else (0.0, 0.0)
+        wrist = np.array([-sign * rng.uniform(0.0, 0.06), -rng.uniform(0.22, 0.26) - before, height + above])
+        elbow = np.array([sign * 0.6, rng.uniform(-0.1, 0.2), -1.0])
+        pose[f"upperarm01.{side}"], pose[f"lowerarm01.{side}"] = reach(joints, side, wrist, elbow)
+
+
 _LEGS: dict[str, Callable[[Generator, Pose], None]] = {
     "standing": _standing,
     "walking": _walking,

@@ -64,6 +64,9 @@ class Material:
     hem: float = 0.0
     """Metres between an edge and its stitches; 0 for none."""
 
+    seam: float = 0.0
+    """How much darker side seams are, 0..1."""
+
     buttons: float = 0.0
     button: float = 0.5
     """Metres between the buttons of a row down the front, 0 for none; and their brightness, 0..1."""
@@ -255,7 +258,7 @@ class _Mesh:
             self._texture.use(0)
             wrinkles.use(1)
             program["cloth"].value, program["wrinkles"].value, program["shadow_map"].value = 0, 1, 2
-            for key in ("repeat", "bump", "wrinkle", "gloss", "hem", "buttons", "button"):
+            for key in ("repeat", "bump", "wrinkle", "gloss", "hem", "seam", "buttons", "button"):
                 program[key].value = getattr(material, key)
         if name == "identity":
             program["first"].value = float(self._first)

@@ -25,7 +25,7 @@ from deepmark.synthetic.rendered.garment import Worn, dress
 from deepmark.synthetic.rendered.ground import Image, sample_ground
 from deepmark.synthetic.rendered.light import Light
 from deepmark.synthetic.rendered.outfit import lead_of, sample_outfit
-from deepmark.synthetic.rendered.pose import hold_up, sample_pose
+from deepmark.synthetic.rendered.pose import cross_arms, hold_up, sample_pose
 from deepmark.synthetic.rendered.renderer import INSIDE, Layer, Rendered, load_renderer
 from deepmark.synthetic.rendered.styles import STYLES, Styles
 from deepmark.synthetic.rendered.unworn import sample_unworn, sample_unworn_view, with_shadow
@@ -144,6 +144,8 @@ def _worn(rng: Generator, styles: Styles, size: Size, index: int) -> _Stage:
     pose = sample_pose(rng, styles, bends=not in_skirt)
     if carried is not None and carried.phone:
         hold_up(rng, pose, figure.mean.joints, carried.side)
+    elif carried is None and rng.random() < styles.crossed:
+        cross_arms(rng, pose, figure.mean.joints)
     person = _turned(figure.person(sample_shape(rng, styles), pose), turn)
     worn = dress(figure, person, outfit)
     layers = _layers(rng, figure, person, worn, styles)

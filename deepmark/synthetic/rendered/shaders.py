@@ -51,7 +51,7 @@ uniform sampler2D wrinkles;
 uniform sampler2DShadow shadow_map;
 uniform mat4 shadow_camera;
 uniform vec3 towards, lamp, sky, ground;
-uniform float repeat, bump, wrinkle, gloss, hem, buttons, button;
+uniform float repeat, bump, wrinkle, gloss, hem, seam, buttons, button;
 in vec3 position;
 in vec3 normal;
 in vec2 around;
@@ -65,6 +65,11 @@ out vec4 color;
 vec2 turned(vec2 step) {
     // the change of the angle around the axis: without the jump of atan at the seam
     return vec2((around.x * step.y - around.y * step.x) / max(dot(around, around), 1e-8), 0.0);
+}
+float from_seam() {
+    // metres: at both sides of the trunk and of legs, and at the inner side of arms
+    if (along.y > 0.12) return abs(around.x);
+    return along.y < 0.06 && around.x > 0.0 ? 1.0 : abs(around.y);
 }
 vec3 buttoned(vec3 albedo) {
     // down the middle of the trunk's front, or along the left edge of an open one; the border of a closed one is a seam
@@ -107,6 +112,7 @@ void main() {
         float stitch = smoothstep(0.004, 0.0, abs(margin - hem)) + smoothstep(0.005, 0.0, margin);
         albedo *= 1.0 - 0.35 * clamp(stitch, 0.0, 1.0);
     }
+    if (gl_FrontFacing) albedo *= 1.0 - seam * smoothstep(0.005, 0.001, from_seam());
     if (buttons > 0.0 && gl_FrontFacing) albedo = buttoned(albedo);
     float shine = gloss * pow(max(dot(unit, normalize(towards + vec3(0.0, -1.0, 0.0))), 0.0), 24.0) * lit;
     vec3 result = albedo * light * (inner > 0.5 ? 1.0 : 0.45) + shine * lamp;

@@ -38,6 +38,9 @@ class Styles:
     arms: tuple[float, float, float, float, float, float, float]
     """Hanging, bent, on the hip, spread, raised, overhead, forward."""
 
+    crossed: float
+    """Probability that the arms are crossed before the chest, where nothing is carried."""
+
     lean: float
     """Of the whole body, to the side and forward: standard deviation in degrees."""
 
@@ -76,6 +79,7 @@ TRAINING = Styles(
     surfaces={"boards": 0.35, "sheet": 0.4, "plain": 0.25},
     legs=(0.36, 0.22, 0.24, 0.07, 0.08, 0.03),
     arms=(0.45, 0.22, 0.13, 0.1, 0.03, 0.03, 0.04),
+    crossed=0.04,
     lean=3.0,
     weight=(0.25, 0.75),
     height=(0.3, 0.8),
@@ -90,6 +94,7 @@ HELD_OUT = Styles(
     surfaces={"table": 0.5, "carpet": 0.5},
     legs=(0.2, 0.18, 0.22, 0.18, 0.14, 0.08),
     arms=(0.25, 0.18, 0.17, 0.14, 0.12, 0.07, 0.07),
+    crossed=0.08,
     lean=6.0,
     weight=(0.05, 1.0),
     height=(0.05, 1.0),
@@ -115,7 +120,7 @@ def check_styles(styles: Mapping[str, Styles]) -> None:
                 )
         shares = {name: list(getattr(one, name).values()) for name in kinds_of}
         shares |= {name: list(getattr(one, name)) for name in ("legs", "arms", "under_outwear")}
-        shares |= {name: [getattr(one, name), 1 - getattr(one, name)] for name in ("layered", "tucked")}
+        shares |= {name: [getattr(one, name), 1 - getattr(one, name)] for name in ("crossed", "layered", "tucked")}
         for name, values in shares.items():
             if min(values, default=0) < 0 or abs(sum(values) - 1) > 1e-6:
                 raise DeepmarkError(f"styles of {split}: {name}: give shares in 0..1 whose sum is 1.")
