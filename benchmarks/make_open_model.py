@@ -43,6 +43,7 @@ from deepmark.progress import progress
 from deepmark.runtime.contract import FILES
 from deepmark.schema import DRAWN_MARK, SPLITS
 from deepmark.synthetic import draw_dataset
+from deepmark.tracking.provenance import code_in_words
 from deepmark.version import __version__
 from deepmark.workspace.environment import child_environment, tool
 from deepmark.workspace.init import init_workspace, profile_file
@@ -234,6 +235,7 @@ def card(workspace: Workspace, options: argparse.Namespace) -> dict[str, Any]:
             f"--validation {options.validation} --share {options.share:g} --seed {options.seed} "
             f"--first-epochs {options.first_epochs}{' --grounds DIR' if grounds else ''}"
             f"{''.join(f' --set {one}' for one in options.set)}",
+            "commit": code_in_words(),
             "seed_of_the_training": params.train.seed,
             "epochs at half the height and width": options.first_epochs,
             "epochs": params.train.epochs,

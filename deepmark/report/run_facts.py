@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from deepmark.tracking.provenance import code_version, data_version, workspace_version
+from deepmark.tracking.provenance import code_in_words, data_version, workspace_version
 from deepmark.version import __version__
 from deepmark.vocabulary import Vocabulary
 from deepmark.workspace.layout import Workspace
@@ -26,7 +26,7 @@ def run_facts(workspace: Workspace, training: Mapping[str, Any]) -> dict[str, st
         "seed": str(params.train.seed),
         "data version": data_version(root) or "not under DVC",
         "commit of the workspace": workspace_version(root) or "none",
-        "commit of the code": code_version() or f"none: DeepMark {__version__}",
+        "commit of the code": code_in_words(),
         "MLflow run": training["mlflow_run_id"],
     }
 

@@ -24,6 +24,11 @@ def code_version() -> str | None:
     return _git_commit(Path(__file__).parents[1], "__init__.py")
 
 
+def code_in_words() -> str:
+    """The git commit of this code; or that there is none, and the release."""
+    return code_version() or f"none: DeepMark {__version__}"
+
+
 def workspace_version(workspace: Path) -> str | None:
     """The git commit of the workspace, with "-dirty" if anything but dvc.lock was edited since."""
     return _git_commit(workspace, "params.yaml")

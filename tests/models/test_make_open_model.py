@@ -11,6 +11,7 @@ from workspaces import REPOSITORY, run
 
 from deepmark.errors import DeepmarkError
 from deepmark.models import packaged as room
+from deepmark.tracking.provenance import code_in_words
 from deepmark.workspace.layout import Workspace
 
 sys.path.append(str(REPOSITORY / "benchmarks"))
@@ -49,6 +50,7 @@ def test_a_toy_is_made_from_nothing_and_goes_on_where_it_was(recipe, deepmark, t
     assert set(card["files"]) == {room.EXPORTED, room.WEIGHTS} <= {file.name for file in package.iterdir()}
     assert card["on_photographs"] == "not measured"
     assert card["made"]["epochs"] == 1
+    assert card["made"]["commit"] == code_in_words()
     assert 0 <= card["figures"]["box_ap"] <= 1
     assert (tmp_path / "first").is_dir() == ("--first-epochs" in recipe)
     for name, side in (("first", 32), ("workspace", 64)):
