@@ -13,7 +13,7 @@ from deepmark.synthetic.rendered.floor import sample_floor, shadowed
 from deepmark.synthetic.rendered.ground import sample_ground
 from deepmark.synthetic.rendered.mesh import faces_of, subdivided, triangles_of, unchanged
 from deepmark.synthetic.rendered.pose import cross_arms, rotation, sample_pose
-from deepmark.synthetic.rendered.reach import aim, reach
+from deepmark.synthetic.rendered.reach import aim, closed_hand, reach
 from deepmark.synthetic.rendered.scene import frame_far
 from deepmark.synthetic.rendered.solid import bar, box
 from deepmark.synthetic.rendered.styles import HELD_OUT, TRAINING
@@ -182,6 +182,24 @@ def test_crossed_arms_get_to_the_other_side_before_the_chest_one_over_the_other(
         assert wrists["L"][0] <= 0 <= wrists["R"][0]
         assert max(one[1] for one in wrists.values()) < -0.2
         assert abs(wrists["L"][2] - wrists["R"][2]) == pytest.approx(0.05)
+
+
+def test_a_closed_hand_has_bent_fingers_side_by_side():
+    joints = {}
+    for finger, spread in zip(range(2, 6), (0.2, 0.0, -0.2, -0.4), strict=True):  # along y, the palm below
+        way = np.array([np.sin(spread), np.cos(spread), 0])
+        joints[f"metacarpal{finger - 1}.L"] = np.array([0.02 * finger, 0, 0])
+        for joint, low in ((1, 0.0), (2, 0.004), (3, 0.01)):
+            joints[f"finger{finger}-{joint}.L"] = (0.02 * finger, 0.1, 0) + 0.03 * (joint - 1) * way - (0, 0, low)
+
+    def tips(bend, together):
+        turns = closed_hand(joints, "L", bend, together)
+        ways = {f: joints[f"finger{f}-3.L"] - joints[f"finger{f}-1.L"] for f in range(2, 6)}
+        return np.array([turns[f"finger{f}-1.L"] @ way for f, way in ways.items()])
+
+    flat, bent, closed = tips(0, 0), tips(0.8, 0), tips(0, 1)
+    assert (bent[:, 2] < flat[:, 2] - 0.02).all()
+    np.testing.assert_allclose(np.cross(closed, flat[1]), 0, atol=1e-12)
 
 
 def test_an_arm_is_aimed_in_two_directions():

@@ -50,6 +50,10 @@ class Carried:
     color: Color
     gloss: float
 
+    @property
+    def in_hand(self) -> bool:
+        return self.share == 1
+
 
 def sample_carried(rng: Generator) -> Carried | None:
     """Something to carry, or nothing."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 
 from deepmark.shapes import Float
-from deepmark.synthetic.rendered.reach import reach
+from deepmark.synthetic.rendered.reach import closed_hand, reach
 from deepmark.synthetic.rendered.styles import Styles
 
 Pose = dict[str, Float[np.ndarray, "3 3"]]
@@ -141,6 +141,13 @@ def cross_arms(rng: Generator, pose: Pose, joints: Mapping[str, Float[np.ndarray
         wrist = np.array([-sign * rng.uniform(0.0, 0.06), -rng.uniform(0.22, 0.26) - before, height + above])
         elbow = np.array([sign * 0.6, rng.uniform(-0.1, 0.2), -1.0])
         pose[f"upperarm01.{side}"], pose[f"lowerarm01.{side}"] = reach(joints, side, wrist, elbow)
+
+
+def close_hands(rng: Generator, pose: Pose, joints: Mapping[str, Float[np.ndarray, "3"]], holding: str | None) -> None:
+    """Fingers as they hang, and around what the hand of the side `holding` holds."""
+    for side in "LR":
+        bend = rng.uniform(40, 60) if side == holding else rng.uniform(0, 35)
+        pose |= closed_hand(joints, side, np.radians(bend), rng.uniform(0.3, 1))
 
 
 _LEGS: dict[str, Callable[[Generator, Pose], None]] = {

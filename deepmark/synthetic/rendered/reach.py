@@ -1,4 +1,4 @@
-"""How an arm is turned: so that its wrist gets to a place, or so that its two bones have given directions."""
+"""Turns of arms, so that wrists get to a place or bones have given directions; and of the fingers of a closed hand."""
 
 from collections.abc import Mapping
 
@@ -40,6 +40,25 @@ def reach(joints: Mapping[str, Vector], side: str, target: Vector, elbow: Vector
     before, after = _frame(upper, lower), _frame(new_upper, new_lower)
     bend = _angle(new_upper, new_lower) - _angle(upper, lower)
     return after @ before.T, _about(before[:, 1], bend)
+
+
+def closed_hand(
+    joints: Mapping[str, Vector], side: str, bend: float, together: float
+) -> dict[str, Float[np.ndarray, "3 3"]]:
+    """The turns of the bones of all fingers but the thumb: each joint is bent further towards the palm by `bend`, in
+    radians, and spread fingers come nearer to the middle one by the share `together`.
+    """
+    middle = joints[f"finger3-3.{side}"] - joints[f"finger3-1.{side}"]
+    palm = joints[f"finger3-1.{side}"] - joints[f"metacarpal2.{side}"]
+    bent, turns = _about(_unit(np.cross(palm, middle)), bend), {}
+    for finger in range(2, 6):
+        names = [f"finger{finger}-{joint}.{side}" for joint in (1, 2, 3)]
+        turns |= dict.fromkeys(names, bent)
+        if finger != 3:
+            way = joints[names[2]] - joints[names[0]]
+            beside = _about(_unit(np.cross(way, middle)), together * _angle(way, middle))
+            turns[names[0]] = bent @ beside
+    return turns
 
 
 def _unit(vector: Vector) -> Vector:

@@ -25,7 +25,7 @@ from deepmark.synthetic.rendered.garment import Worn, dress
 from deepmark.synthetic.rendered.ground import Image, sample_ground
 from deepmark.synthetic.rendered.light import Light
 from deepmark.synthetic.rendered.outfit import lead_of, sample_outfit
-from deepmark.synthetic.rendered.pose import cross_arms, hold_up, sample_pose
+from deepmark.synthetic.rendered.pose import close_hands, cross_arms, hold_up, sample_pose
 from deepmark.synthetic.rendered.renderer import INSIDE, Layer, Rendered, load_renderer
 from deepmark.synthetic.rendered.styles import STYLES, Styles
 from deepmark.synthetic.rendered.unworn import sample_unworn, sample_unworn_view, with_shadow
@@ -146,6 +146,8 @@ def _worn(rng: Generator, styles: Styles, size: Size, index: int) -> _Stage:
         hold_up(rng, pose, figure.mean.joints, carried.side)
     elif carried is None and rng.random() < styles.crossed:
         cross_arms(rng, pose, figure.mean.joints)
+    holding = carried.side if carried is not None and carried.in_hand else None
+    close_hands(rng, pose, figure.mean.joints, holding)
     person = _turned(figure.person(sample_shape(rng, styles), pose), turn)
     worn = dress(figure, person, outfit)
     layers = _layers(rng, figure, person, worn, styles)
