@@ -27,7 +27,7 @@ def test_the_card_says_what_it_saw_where_it_fails_and_its_figures_on_photographs
     card = read_card()
 
     assert card["licence"].startswith("CC0")
-    assert "a photograph" in card["never_saw"]
+    assert "a photograph of clothes" in card["never_saw"]
     assert card["fails"]
     assert set(card["on_photographs"]) >= {"on", "box_ap50_by_category", "box_ap50_class_agnostic", "of_these_right"}
 
