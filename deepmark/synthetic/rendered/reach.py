@@ -50,7 +50,8 @@ def closed_hand(
     """
     middle = joints[f"finger3-3.{side}"] - joints[f"finger3-1.{side}"]
     palm = joints[f"finger3-1.{side}"] - joints[f"metacarpal2.{side}"]
-    bent, turns = _about(_unit(np.cross(palm, middle)), bend), {}
+    bent = _about(_unit(np.cross(palm, middle)), bend)
+    turns: dict[str, Float[np.ndarray, "3 3"]] = {}
     for finger in range(2, 6):
         names = [f"finger{finger}-{joint}.{side}" for joint in (1, 2, 3)]
         turns |= dict.fromkeys(names, bent)
