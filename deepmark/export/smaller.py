@@ -17,6 +17,11 @@ from deepmark.shapes import UInt8
 _HEADS = "detector.heads."
 """Where the names of the heads' weights begin."""
 
+_FLOAT_BEFORE_HEADS = 2
+"""Convolutions one after the other, up to the heads, that stay in float: of the error of the features that the heads
+read, these two make most. With them in integers the model that comes with DeepMark loses .037 box AP, so .001.
+"""
+
 
 def write_float16(source: Path, path: Path) -> Contract:
     """Write the model with weights of 16 bits, half the size; arithmetic stays in float32.
@@ -42,12 +47,11 @@ def write_float16(source: Path, path: Path) -> Contract:
 def write_int8(source: Path, path: Path, calibration: Iterable[UInt8[np.ndarray, "_ h w 3"]]) -> Contract:
     """Write the model with the convolutions of its backbone in integers of 8 bits, a third of the size.
 
-    The ranges of their inputs are the least and greatest values on the `calibration` canvases. Heads stay in float,
-    because a heatmap's peaks are told apart by less than an eighth bit; so do deformable layers, which have no integer
-    form.
+    The ranges of their inputs are the least and greatest values on the `calibration` canvases. Heads and the last
+    layers before them stay in float, because a heatmap's peaks are told apart by less than an eighth bit; so do
+    deformable layers, which have no integer form.
     """
     model, contract = _read(source)
-    heads = [one.name for one in model.graph.node if one.op_type == "Conv" and one.input[1].startswith(_HEADS)]
     with tempfile.TemporaryDirectory(prefix="deepmark-") as folder, quietly():
         quantised = Path(folder) / "int8.onnx"
         quantize_static(
@@ -56,7 +60,7 @@ def write_int8(source: Path, path: Path, calibration: Iterable[UInt8[np.ndarray,
             _Canvases(contract.inputs[0].name, calibration),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
-            nodes_to_exclude=heads,
+            nodes_to_exclude=_kept_in_float(model),
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -64,6 +68,22 @@ def write_int8(source: Path, path: Path, calibration: Iterable[UInt8[np.ndarray,
         )
         model = onnx.load(quantised)
     return _write(model, path, replace(contract, precision="int8"))
+
+
+def _kept_in_float(model: ModelProto) -> list[str]:
+    """The names of the heads' convolutions and of the last ones before them, between which nothing is but ReLU."""
+    heads = [one for one in model.graph.node if one.op_type == "Conv" and one.input[1].startswith(_HEADS)]
+    makers = {name: node for node in model.graph.node for name in node.output}
+    kept, last = [one.name for one in heads], heads[0]
+    for _ in range(_FLOAT_BEFORE_HEADS):
+        maker = makers.get(last.input[0])
+        if maker and maker.op_type == "Relu":
+            maker = makers.get(maker.input[0])
+        if not maker or maker.op_type != "Conv":
+            break
+        last = maker
+        kept.append(last.name)
+    return kept
 
 
 class _Canvases(CalibrationDataReader):

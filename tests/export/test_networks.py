@@ -4,15 +4,12 @@ from pathlib import Path
 
 import onnx
 import pytest
-import torch
-from exported import canvases
-from torch import nn
+from exported import canvases, with_distinct_peaks
 
 from deepmark.export.equality import equality
 from deepmark.export.onnx_file import export_onnx
 from deepmark.infer.predict import PROFILE_PREDICT_PARAMS
-from deepmark.model.backbones.deform import DeformConv2d
-from deepmark.model.detector import Detector, build_detector
+from deepmark.model.detector import build_detector
 from deepmark.params import model_params
 from deepmark.runtime.contract import flip_file
 from deepmark.vocabulary import DEEPFASHION2
@@ -27,23 +24,6 @@ NETWORKS = {
     "hourglass104": ("hourglass104", True, (256, 128)),
 }
 """Backbone, deformable, input size."""
-
-
-@torch.no_grad()
-def with_distinct_peaks(detector: Detector, size: tuple[int, int]) -> Detector:
-    """The detector with moving taps, and with heads whose maps vary by a logit, a cell or a few."""
-    torch.manual_seed(3)
-    for module in detector.modules():
-        if isinstance(module, DeformConv2d):
-            nn.init.normal_(module.conv_offset_mask.weight, std=0.01)
-    for name, head in detector.heads.named_children():
-        nn.init.normal_(head[2].weight)
-        images = detector.normalize(torch.from_numpy(canvases(1, size)))
-        head[2].weight /= getattr(detector(images), name).std()
-        nn.init.constant_(head[2].bias, {"size": 6.0}.get(name, 0.5 if name.endswith("offset") else 0.0))
-        if name.endswith("offset"):
-            head[2].weight *= 0.1
-    return detector
 
 
 @pytest.mark.parametrize(("name", "flip"), [*((name, False) for name in NETWORKS), ("mobile", True), ("dla34", True)])
