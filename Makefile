@@ -4,7 +4,7 @@ PYTHON ?= python3
 WORKSPACE ?= runs/demo
 OPEN_MODEL ?= runs/open-model
 OPEN_RECIPE ?= --train 20000 --validation 600 --first-epochs 18 --set train.epochs=6 --set train.learning_rate=0.005 \
-	--set train.precision=bf16 --set export.calibration_images=1000 --set export.max_ap_drop=0.05
+	--set train.precision=bf16
 BIN := .venv/bin
 READY := .venv/.ready
 
