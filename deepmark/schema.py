@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+COCO_MARK = "written by DeepMark"
+"""In the info of a COCO data set that DeepMark wrote."""
+
 DRAWN_MARK = "synthetic.json"
 """A file beside train/ and validation/ of a data set that `deepmark synth` drew, with its arguments."""
 

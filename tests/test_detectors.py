@@ -64,7 +64,10 @@ def test_deepmark_detect_takes_an_exported_file(deepmark, tmp_path):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("none.onnx", "none.onnx: no such file. `deepmark export` makes a model; --model names one."),
+        (
+            "none.onnx",
+            "none.onnx: no such file. `deepmark export` makes a model; --model names one, `--model open` the small one",
+        ),
         ("photo.onnx", "photo.onnx: a PNG, not an ONNX file. Give a file that `deepmark export` wrote."),
         ("empty", "empty: this folder is no workspace. Give a workspace, a file such as model.onnx, or open"),
         ("new", "new: this folder has no model yet. `deepmark train` makes one. Give a workspace, a file such as"),

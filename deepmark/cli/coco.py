@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, open_workspace, print_facts, print_json
-from deepmark.cli.outputs import JSON, check_folder, check_new_file
+from deepmark.cli.outputs import COCO_DATA, COCO_RESULTS, SCORES, check_folder, check_new_file
 from deepmark.errors import DeepmarkError
 from deepmark.files import require_space
 from deepmark.schema import Frame, Kind, Split, Strategy
@@ -60,7 +60,7 @@ def score(
     if visible_only and kind is Kind.BBOX:
         raise DeepmarkError("--visible-only: boxes have no landmarks. Add --kind keypoints, or leave it out.")
     if out is not None:
-        check_new_file(out, "--out", JSON, inputs=[truth, results])
+        check_new_file(out, "--out", SCORES, inputs=[truth, results])
     typer.echo(f"reading {truth}", err=True)
     known = None if vocabulary is None else read_vocabulary(vocabulary)
     choices: dict[str, Any] = {"kind": kind, "visible_only": visible_only, "engine": engine.value}
@@ -127,7 +127,7 @@ def convert(
     if to is None:
         check_folder(out, "--out")
     else:
-        check_new_file(out, "--out", JSON)
+        check_new_file(out, "--out", COCO_DATA if to is Output.coco else COCO_RESULTS)
     if to is Output.coco:
         assert split is not None
         print_facts(_records(workspace, split, out), as_json)

@@ -131,6 +131,8 @@ def detect(
         _tell(_left_behind(len(sources), summary.images, out, [folder for folder in (draw, crops) if folder]))
         raise typer.Exit(INTERRUPTED)
     if summary.failed:
+        if out is not None and not summary.images:
+            _tell(f"{out}: not written, because no image could be read")
         raise typer.Exit(1)
 
 
@@ -165,7 +167,7 @@ def _left_behind(count: int, done: int, out: Path | None, folders: Sequence[Path
     """What there is after Ctrl-C, in words."""
     parts = [f"interrupted after {done:,} of {count:,} images"]
     if out is not None:
-        lines = out.name.lower().endswith(".jsonl")
+        lines = done and out.name.lower().endswith(".jsonl")
         parts.append(f"{out} has a line for each of them" if lines else f"{out} was not written")
     parts += [f"{folder} has what was finished" for folder in folders]
     return "; ".join(parts)

@@ -1,6 +1,7 @@
 """Checks of what `deepmark detect` is to write, before the first image: no input and no person's file is replaced."""
 
 import os
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -38,8 +39,8 @@ def checked_results(
 def check_file(out: Path, inputs: Sequence[Path]) -> FileFormat:
     """The format of a file of detections; raises DeepmarkError where it cannot be written, or replaces something."""
     known = format_of(out)
-    content, starts = (known.holds, known.starts) if known else ("anything", (b"",))  # its ending is refused below
-    check_new_file(out, "--out", Format(content, lambda found: found.lstrip().startswith(starts)), inputs=inputs)
+    content, start = (known.holds, known.start) if known else ("anything", re.compile(b""))  # refused below
+    check_new_file(out, "--out", Format(content, lambda found: start.match(found) is not None), inputs=inputs)
     return check_can_be_written(out, "--out")
 
 

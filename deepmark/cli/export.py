@@ -58,6 +58,11 @@ def export(
     check_folder(web, "--web", check=lambda: check_web_folder(web))
     named = packaged_model() if model == OPEN else Path(model) if model else None
     file = named or _smallest(workspace / "export")
+    if not named and not file.is_file():
+        raise DeepmarkError(
+            f"{file}: not there yet. `deepmark export` makes it; --model names another file, --model {OPEN} the model "
+            "that comes with DeepMark."
+        )
     contract = OnnxDetector(file).contract
     print_facts(write_web_folder(web, file, contract, package=onnxruntime_web), as_json)
 

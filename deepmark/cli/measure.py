@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepmark.cli.options import JsonOption, StrategyOption, chosen_model, print_json
-from deepmark.cli.outputs import JSON, Format, check_folder, check_new_file
+from deepmark.cli.outputs import MEASURED, Format, check_folder, check_new_file
 from deepmark.errors import DeepmarkError
 from deepmark.schema import Strategy
 
@@ -78,7 +78,7 @@ def measure(
     """
     from deepmark.detectors import load_detector
     from deepmark.infer.choose_garments import choose_garments
-    from deepmark.infer.detect_files import open_source
+    from deepmark.infer.detect_files import name_of, open_source
     from deepmark.infer.find_images import find_images
     from deepmark.measure.draw_measurements import draw_measurements
     from deepmark.measure.measure import measure as measure_garments
@@ -110,7 +110,8 @@ def measure(
                 _tell(str(error).rstrip("."))
                 failed = True
             else:
-                found[str(source)], scales[str(source)] = garments, here
+                name = name_of(source)
+                found[name], scales[name] = garments, here
                 if source in drawings:
                     _save(draw_measurements(image.pixels(), garments, here), drawings[source])
             advance(1)
@@ -118,8 +119,10 @@ def measure(
         path: {"scale": scales[path].reference, "garments": [garment.as_dict() for garment in garments]}
         for path, garments in found.items()
     }
-    if out is not None:
+    if out is not None and found:
         _write(out, found, facts)
+    elif out is not None:
+        _tell(f"{out}: not written, because no image could be measured")
     if as_json:
         print_json({"precision": errors.source, "images": facts})
     else:
@@ -184,7 +187,7 @@ def _precision(given: Path | None, model: Path, strategy: str, vocabulary: "Voca
 
 
 def _format(out: Path) -> Format:
-    formats = {".json": JSON, ".csv": _TABLE}
+    formats = {".json": MEASURED, ".csv": _TABLE}
     if out.suffix.lower() not in formats:
         raise DeepmarkError(f"--out {out}: measurements are written as .csv or .json. Name such a file.")
     return formats[out.suffix.lower()]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepmark.cli.options import HERE, JsonOption, WorkspaceOption, open_workspace, print_facts, print_json
-from deepmark.cli.outputs import JSON, check_new_file
+from deepmark.cli.outputs import PROMOTED, REGISTERED, check_new_file
 
 if TYPE_CHECKING:
     from deepmark.registry.promote import Promotion
@@ -22,7 +22,7 @@ def register(workspace: WorkspaceOption = HERE, as_json: JsonOption = False, out
 
     target = open_workspace(workspace)
     if out:
-        check_new_file(out, "--out", JSON)
+        check_new_file(out, "--out", REGISTERED)
     facts = register(target)
     if out:
         write_json(out, facts)
@@ -50,7 +50,7 @@ def promote(
 
     target, refused = open_workspace(workspace), None
     if out:
-        check_new_file(out, "--out", JSON)
+        check_new_file(out, "--out", PROMOTED)
     try:
         promotion = promote(target, force=force, dry_run=dry_run)
     except RefusedError as error:

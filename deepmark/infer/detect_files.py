@@ -79,7 +79,8 @@ def detect_files(
     """Detect in images, read ahead by threads and seen by the network `batch` at a time; `keep` chooses garments.
 
     Detections are printed, as JSON or as lines. Files are replaced without a question. An image that cannot be read is
-    named on standard error, and the others go on. Ctrl-C ends it: drawings and crops stay, and the lines of JSON lines.
+    named on standard error, and the others go on; where none can be read, no file is written. Ctrl-C ends it: drawings
+    and crops stay, and the lines of JSON lines.
     """
     summary, started = Summary(), time.monotonic()
     printed: dict[str, list[dict[str, Any]]] = {}
@@ -87,8 +88,6 @@ def detect_files(
     try:
         with ExitStack() as stack:
             write: Write | None = None
-            if results.file and results.format:
-                write = stack.enter_context(results.format.open(results.file))
             advance = stack.enter_context(progress("detect", len(sources)))
             for read, found in _detected(sources, detector, batch):
                 advance(1)
@@ -101,14 +100,15 @@ def detect_files(
                     _tell(str(error))
                     summary.failed += 1
                     continue
-                name = _name(read.source)
+                name = name_of(read.source)
                 if image.note:
                     _tell(f"{name}: {image.note}.")
                 if results.as_json:
                     printed[name] = detections.as_dicts()
                 else:
                     lines.append(f"{name}: {_in_words(detections)}")
-                if write:
+                if results.file and results.format:
+                    write = write or stack.enter_context(results.format.open(results.file))
                     write(name, image, detections)
                 summary.images += 1
                 summary.garments += len(detections)
@@ -147,10 +147,11 @@ def open_source(source: Source) -> OpenedImage:
         return open_image(source)
     if sys.stdin.isatty():
         raise DeepmarkError("-: standard input is a terminal. Pipe an image: `deepmark detect - < photo.jpg`.")
-    return open_image(sys.stdin.buffer, name=_name(source))
+    return open_image(sys.stdin.buffer, name=name_of(source))
 
 
-def _name(source: Source) -> str:
+def name_of(source: Source) -> str:
+    """What people read of a source."""
     return "standard input" if source == STANDARD_INPUT else str(source)
 
 

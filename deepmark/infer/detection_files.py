@@ -5,6 +5,7 @@ JSON lines, CSV and Parquet are written as detections come, and hold no more tha
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 from deepmark.errors import DeepmarkError, install_extra
 from deepmark.files import new_file
 from deepmark.images import OpenedImage
+from deepmark.schema import COCO_MARK
 from deepmark.types import Detections
 
 Write = Callable[[str, OpenedImage, Detections], None]
@@ -38,8 +40,8 @@ class FileFormat(NamedTuple):
     holds: str
     """What a file has to hold that may be replaced."""
 
-    starts: tuple[bytes, ...]
-    """The first bytes of every such file."""
+    start: re.Pattern[bytes]
+    """What every such file begins with."""
 
 
 @contextmanager
@@ -154,14 +156,21 @@ def _coco(path: Path) -> Iterator[Write]:
         draft.write_text(json.dumps(content) + "\n", "utf-8")
 
 
-_JSON, _OBJECT_OR_LIST = "JSON", (b"{", b"[")
+_COCO = rb'\s*\{\s*"info":\s*\{[^}]*' + COCO_MARK.encode()
+_NAME = rb'"(?:[^"\\]|\\.)*":\s*'
+_GARMENTS = _NAME + rb'\[\s*\{\s*"category":'
+_CUT = rb'"(?:[^"\\]|\\.)*\\?(?:"(?::[\s\[{"a-z]*)?)?$'
+_DETECTIONS = rb"\s*\{\s*(?:" + _NAME + rb"\[\],?\s*)*(?:\}\s*$|" + _GARMENTS + rb"|" + _CUT + rb"|$)"
+"""Images without garments, then one with some, the end of the file, or that of what was read of it."""
 
 FORMATS = (
-    FileFormat(".coco.json", "a COCO data set", _coco, _JSON, _OBJECT_OR_LIST),
-    FileFormat(".json", "garments of each image", _json, _JSON, _OBJECT_OR_LIST),
-    FileFormat(".jsonl", "a line an image", _json_lines, "lines of `deepmark detect`", (b'{"image": ',)),
-    FileFormat(".csv", "a row a garment", _csv, "a table of `deepmark detect`", (",".join(_COLUMNS).encode(),)),
-    FileFormat(".parquet", "a row a garment", _parquet, "Parquet", (b"PAR1",)),
+    FileFormat(".coco.json", "a COCO data set", _coco, "a COCO data set of DeepMark", re.compile(_COCO)),
+    FileFormat(".json", "garments of each image", _json, "detections of `deepmark detect`", re.compile(_DETECTIONS)),
+    FileFormat(".jsonl", "a line an image", _json_lines, "lines of `deepmark detect`", re.compile(rb'\{"image": ')),
+    FileFormat(
+        ".csv", "a row a garment", _csv, "a table of `deepmark detect`", re.compile(",".join(_COLUMNS).encode())
+    ),
+    FileFormat(".parquet", "a row a garment", _parquet, "Parquet", re.compile(rb"PAR1")),
 )
 """By their endings, the longest first."""
 

@@ -264,7 +264,10 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return description if isinstance(description, dict) else {}, weights
     except FileNotFoundError:
-        raise DeepmarkError(f"{path}: no such file. `deepmark train` makes a model; --model names one.") from None
+        raise DeepmarkError(
+            f"{path}: no such file. `deepmark train` makes a model; --model names one, "
+            "`--model open` the small one that comes with DeepMark."
+        ) from None
     except (SafetensorError, OSError, ValueError) as error:
         with path.open("rb") as start:
             of_torch = start.read(4) in _TORCH_FILES

@@ -35,13 +35,13 @@ def packaged_model(strategy: str = "nms") -> Path:
     Raises DeepmarkError where this installation has none, or another than its card says.
     """
     if strategy not in EXPORTED_STRATEGIES:
-        return packaged_weights()
+        return packaged_weights("or take --strategy nms, for which they are not needed")
     return _checked(EXPORTED, f"Name a model with --model, such as export/model.onnx; {_MAKE}.")
 
 
-def packaged_weights() -> Path:
-    """Its weights as a model file; raises DeepmarkError as `packaged_model`."""
-    return _checked(WEIGHTS, f"{_MAKE}; or set train.init to null, to start from nothing.")
+def packaged_weights(otherwise: str = "or name a model file") -> Path:
+    """Its weights as a model file; raises DeepmarkError as `packaged_model`, which says what to do `otherwise`."""
+    return _checked(WEIGHTS, f"{_MAKE}; {otherwise}.")
 
 
 def read_card() -> dict[str, Any]:

@@ -210,7 +210,10 @@ def _check_file(path: Path) -> None:
         with path.open("rb") as file:
             kind = kind_of(file.read(1024))
     except FileNotFoundError:
-        raise DeepmarkError(f"{path}: no such file. `deepmark export` makes a model; --model names one.") from None
+        raise DeepmarkError(
+            f"{path}: no such file. `deepmark export` makes a model; --model names one, "
+            "`--model open` the small one that comes with DeepMark."
+        ) from None
     except OSError as error:
         raise DeepmarkError(f"{path}: cannot be read ({error.strerror}).") from None
     if kind != "data of no known kind":  # which an ONNX file is, having no signature

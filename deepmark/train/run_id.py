@@ -43,8 +43,11 @@ def init_file(workspace: Workspace) -> Path | None:
                 f"params.yaml: train: init: {OPEN}: is the light network, but model.backbone is {backbone}. Set that "
                 f"to {OPEN_BACKBONE}, or train.init to null or a file."
             )
-        return packaged_weights()
-    make = f"Make it with `deepmark import-checkpoint FILE --backbone {backbone} --out {name}`"
+        return packaged_weights("or set train.init to null, to start from nothing")
+    if backbone == OPEN_BACKBONE:
+        make = f"`{OPEN}` is the model that comes with DeepMark. Name that or a model file"
+    else:
+        make = f"Make it with `deepmark import-checkpoint FILE --backbone {backbone} --out {name}`"
     return _named_file(workspace, "init", name, f"{make}, or set it to null to start from nothing.")
 
 

@@ -172,10 +172,35 @@ def test_coco_is_a_data_set_that_pycocotools_reads(detect, tmp_path):
     assert first[0]["num_keypoints"] == 25
 
 
-@pytest.mark.parametrize("ending", [one.ending for one in detection_files.FORMATS])
-def test_every_file_replaces_its_own_kind(detect, ending):
+ENDINGS = [one.ending for one in detection_files.FORMATS]
+
+
+@pytest.mark.parametrize("least", [0.3, 1.0], ids=["garments", "nothing"])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_file_replaces_its_own_kind(detect, ending, least):
     for _ in range(2):
-        assert detect("in/a.png", "--out", f"found{ending}").code == 0
+        assert detect("in", "-r", "--out", f"found{ending}", "--min-score", least).code == 0
+
+
+def test_a_json_file_of_any_length_without_garments_is_known():
+    (known,) = [one for one in detection_files.FORMATS if one.ending == ".json"]
+    content = json.dumps({f"in/{number} [{{x}}].png": [] for number in range(300)}, indent=2).encode()
+
+    assert all(known.start.match(content[:end]) for end in range(content.index(b"{") + 1, len(content) + 1))
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_where_no_image_can_be_read_an_earlier_file_stays(detect, tmp_path, ending):
+    detect("in", "--out", f"found{ending}")
+    before = (tmp_path / f"found{ending}").read_bytes()
+    (tmp_path / "text.png").write_text("text")
+    for name in (f"found{ending}", f"new{ending}"):
+        done = detect("text.png", "--out", name)
+
+        assert done.code == 1
+        assert done.err.splitlines()[-1] == f"deepmark detect: {name}: not written, because no image could be read."
+    assert (tmp_path / f"found{ending}").read_bytes() == before
+    assert not (tmp_path / f"new{ending}").exists()
 
 
 def test_crops_are_named_by_image_number_and_category(detect, tmp_path):

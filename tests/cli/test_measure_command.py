@@ -145,6 +145,22 @@ def test_drawings_replace_earlier_ones_and_nothing_else(measure, photo, table, t
         assert told in done.err
 
 
+@pytest.mark.parametrize("ending", [".csv", ".json"])
+def test_a_file_replaces_its_own_kind_and_not_where_no_image_could_be_measured(
+    measure, deepmark, model, tmp_path, ending
+):
+    out = tmp_path / f"m{ending}"
+    for _ in range(2):
+        assert measure("--out", out).code == 0
+    before = out.read_bytes()
+    (tmp_path / "text.png").write_text("text")
+    done = deepmark("measure", tmp_path / "text.png", "--model", model, "--out", out)
+
+    assert done.code == 1
+    assert done.err.splitlines()[-1] == f"deepmark measure: {out}: not written, because no image could be measured."
+    assert out.read_bytes() == before
+
+
 def test_a_file_of_something_else_is_not_replaced(measure, tmp_path):
     (tmp_path / "notes.csv").write_text("my,notes\n")
 

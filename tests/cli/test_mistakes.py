@@ -37,6 +37,9 @@ def desk(sharded_once, tmp_path_factory):
         (desk / name).write_text("three years of work")
     (desk / "full/letter.txt").write_text("dear")
     (desk / "old.json").write_text("{}")
+    (desk / "shop.json").write_text('{"name": "shop", "scripts": [{"category": "none"}]}')
+    (desk / "list.json").write_text("[1, 2]")
+    (desk / "truth.coco.json").write_text('{"info": {"contributor": "us"}, "images": [], "annotations": []}')
     (desk / "cut.json").write_text('{"images": [')
     (desk / "latin.json").write_bytes(b'{"images": "caf\xe9"}')
     network = build_detector(ModelParams(backbone="mobile", input_size=(64, 64)), DEEPFASHION2, seed=1)
@@ -58,6 +61,7 @@ def contents(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 DETECT = "detect photos --model model.safetensors"
+MEASURE = "measure photos --model model.safetensors"
 SCORE = "score old.json cut.json --kind bbox"
 MISTAKES = {
     # what is written is an input, or somebody's file
@@ -73,15 +77,24 @@ MISTAKES = {
     f"{DETECT} --out hardlinked/a.jpg": "--out hardlinked/a.jpg: is also an input",
     f"{DETECT} --out model.safetensors": "--out model.safetensors: is also an input",
     f"{DETECT} --draw empty --out empty/b.jpg": "--out empty/b.jpg: is also an input",
-    f"{DETECT} --out notes.json": "--out notes.json: a file of this name holds something else than JSON",
+    f"{DETECT} --out notes.json": "--out notes.json: a file of this name holds something else than detections of",
+    f"{DETECT} --out shop.json": "--out shop.json: a file of this name holds something else than detections of",
+    f"{DETECT} --out list.json": "--out list.json: a file of this name holds something else than detections of",
+    f"{DETECT} --out truth.coco.json": "truth.coco.json: a file of this name holds something else than a COCO data set",
+    f"{MEASURE} --out shop.json": "shop.json: a file of this name holds something else than measurements of",
     f"{DETECT} --out notes.txt": "--out notes.txt: its ending names no format of detections",
     f"{DETECT} --out workspace/metrics/x.json": "which a stage writes. Name another place",
     f"{DETECT} --draw workspace/report": "workspace/report, which a stage writes",
     "score old.json cut.json --kind bbox --out old.json": "--out old.json: is also an input",
-    "score old.json photos/b.jpg --kind bbox --out drawn/a.jpg": "holds something else than JSON",
+    "score old.json photos/b.jpg --kind bbox --out drawn/a.jpg": "holds something else than scores of `deepmark score`",
+    f"{SCORE} --out shop.json": "--out shop.json: a file of this name holds something else than scores of",
     "compare none nms -w workspace --out notes.txt": "holds something else than figures of `deepmark compare`",
     "compare none nms -w workspace --out old.json": "holds something else than figures of `deepmark compare`",
-    "convert --to coco --split train -w workspace --out notes.txt": "holds something else than JSON",
+    "convert --to coco --split train -w workspace --out notes.txt": "else than a COCO data set of DeepMark",
+    "convert --to coco --split train -w workspace --out truth.coco.json": "else than a COCO data set of DeepMark",
+    "convert --to coco-results --strategy nms -w workspace --out list.json": "holds something else than COCO results",
+    "register -w workspace --out shop.json": "holds something else than facts of `deepmark register`",
+    "promote -w workspace --out shop.json": "holds something else than facts of `deepmark promote`",
     "convert --from coco old.json --images photos --out full": "there is something already. Give a new folder",
     "import-checkpoint notes.txt --backbone dla34 --out notes.txt": "--out notes.txt: is also an input",
     "import-checkpoint notes.txt --backbone dla34 --out model.safetensors": "something else than an imported model",

@@ -224,3 +224,19 @@ def test_with_another_vocabulary_the_heads_of_its_categories_and_landmarks_start
 def test_a_training_from_a_model_that_is_not_there_is_refused(folder, opened):
     with pytest.raises(DeepmarkError, match=f"{NONE}.*set train.init to null"):
         start_detector(opened, DEEPFASHION2, ALONE)
+
+
+def test_a_start_of_another_name_is_told_open(opened):
+    with pytest.raises(DeepmarkError, match=r"train: init: .*opne is not there\. `open` is the model that comes with"):
+        start_detector(set_params(opened, train={"init": "opne"}), DEEPFASHION2, ALONE)
+
+
+@pytest.mark.parametrize("words", [("detect", "a.png", "--strategy", "flip"), ("adapt", "--images", "a.png")])
+def test_without_its_weights_a_command_says_what_else_there_is(deepmark, installed, photo, words, tmp_path):
+    (installed / room.WEIGHTS).unlink()
+    out = ("--out", tmp_path / "new.safetensors") if words[0] == "adapt" else ()
+    done = deepmark(*words, *out, "--model", "open")
+
+    assert (done.code, done.out) == (1, "")
+    other = "or name a model file" if words[0] == "adapt" else "or take --strategy nms, for which they are not needed"
+    assert done.err.endswith(f"{other}.\n")

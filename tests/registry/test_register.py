@@ -37,6 +37,12 @@ def test_the_same_checkpoint_registered_again_is_the_same_version(deepmark, pair
     assert aliases(pair) == {2: ("challenger",), 1: ("champion",)}
 
 
+def test_facts_replace_earlier_ones(deepmark, pair, tmp_path):
+    for _ in range(2):
+        done = deepmark("register", "--workspace", pair.root, "--json", "--out", tmp_path / "facts.json")
+        assert (done.code, json.loads((tmp_path / "facts.json").read_text("utf-8"))) == (0, done.facts)
+
+
 def test_no_file_of_the_logged_model_is_fetched_twice(pair, monkeypatch):
     fetched, fetch = Counter(), LocalArtifactRepository._download_file
 

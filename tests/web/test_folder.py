@@ -140,6 +140,16 @@ def test_the_model_that_comes_with_deepmark_can_be_named(package, deepmark, tmp_
     assert (tmp_path / "site/model.onnx").read_bytes() == packaged_model().read_bytes()
 
 
+def test_where_nothing_was_exported_other_models_are_named(deepmark, tmp_path):
+    done = deepmark("export", "--web", tmp_path / "site", "-w", tmp_path)
+
+    assert done.code == 1
+    assert "export/model.onnx: not there yet. `deepmark export` makes it; --model names another file, --model open" in (
+        done.err
+    )
+    assert not (tmp_path / "site").exists()
+
+
 def test_what_is_no_exported_file_is_refused_before_anything_is_written(deepmark, tmp_path):
     (tmp_path / "notes.onnx").write_text("notes", "utf-8")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmark.schema import Kind
+from deepmark.schema import COCO_MARK, Kind
 from deepmark.shapes import Float
 from deepmark.types import Garment, ImageRecord, Prediction
 from deepmark.version import __version__
@@ -21,7 +21,7 @@ Dataset = dict[str, Any]
 
 INFO: dict[str, Any] = {
     "description": "Clothes with their boxes and landmarks, in the layout of DeepFashion2's official converter",
-    "contributor": f"written by DeepMark {__version__}",
+    "contributor": f"{COCO_MARK} {__version__}",
     "version": "1",
 }
 """Without a date, so that the same records give the same file."""
