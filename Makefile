@@ -41,7 +41,7 @@ $(OPEN_MODEL)/grounds: | $(READY)
 # With the extra synth3d; what was interrupted goes on.
 open-model: $(READY) $(OPEN_MODEL)/grounds  ## the model that comes with DeepMark, from nothing: images, training, export, card; hours, in several sittings
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,synth3d]'
-	$(BIN)/python benchmarks/make_open_model.py "$(OPEN_MODEL)" --grounds "$(OPEN_MODEL)/grounds" $(OPEN_RECIPE)
+	$(BIN)/python benchmarks/make_open_model.py "$(OPEN_MODEL)" --grounds "$(OPEN_MODEL)/grounds" --into deepmark/models $(OPEN_RECIPE)
 
 test: $(READY)  ## the tests of the code, in the processes of the tests
 	$(PYTEST) -m 'not system and not story'

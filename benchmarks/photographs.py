@@ -25,6 +25,7 @@ from PIL import Image
 
 from deepmark import Detections, load_detector
 from deepmark.draw.sheet import contact_sheet
+from deepmark.errors import DeepmarkError
 from deepmark.geometry import box_iou
 from deepmark.infer.choose_garments import choose_garments
 from deepmark.models.packaged import FOLDER, OPEN, read_card, write_card
@@ -117,6 +118,8 @@ def main() -> None:
         parser.error(f"--card is for the model {OPEN}")
     labels = pd.read_csv(LABELS)
     files = list(dict.fromkeys(labels["file"]))
+    if not (options.folder / files[0]).is_file():
+        raise DeepmarkError(f"{options.folder}: {files[0]} is not in it. Name tests/data of a clone of mmpose.")
     detector = load_detector(options.model, strategy=options.strategy, min_score=0.0)
     found, sizes, drawn = {}, {}, []
     with progress("photographs", len(files)) as advance:

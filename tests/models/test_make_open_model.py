@@ -35,7 +35,7 @@ RECIPES = [
 
 def make(folder, *options):
     words = [f"--set={name}={value}" for name, value in TOY.items()]
-    counts = ("--train", 16, "--validation", 8, "--into", folder / "package")
+    counts = ("--train", 16, "--validation", 8)
     return run("python", REPOSITORY / "benchmarks/make_open_model.py", folder, *counts, *words, *options, cwd=folder)
 
 
@@ -50,6 +50,8 @@ def test_a_toy_is_made_from_nothing_and_goes_on_where_it_was(recipe, deepmark, t
     assert set(card["files"]) == {room.EXPORTED, room.WEIGHTS} <= {file.name for file in package.iterdir()}
     assert card["on_photographs"] == "not measured"
     assert card["made"]["epochs"] == 1
+    assert set(card["saw"]) == ({"drawn"} if "0" in recipe else {"drawn", "rendered"})
+    assert bool(card["parts"]) == ("rendered" in card["saw"])
     assert card["made"]["commit"] == code_in_words()
     assert 0 <= card["figures"]["box_ap"] <= 1
     assert (tmp_path / "first").is_dir() == ("--first-epochs" in recipe)
@@ -142,11 +144,37 @@ def test_photographs_stand_behind_training_images_only_and_the_card_has_their_li
     assert len(list((tmp_path / "workspace/data/raw").rglob("*.jpg"))) == 12
 
 
-@pytest.mark.parametrize("share", ["1.5", "-1", "nan", "half"])
-def test_a_share_that_is_none_is_refused(tmp_path, monkeypatch, capsys, share):
-    monkeypatch.setattr(sys, "argv", ["make_open_model.py", str(tmp_path / "new"), f"--share={share}"])
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        *(
+            (f"--share={share}", f"argument --share: {share!r} is no share, 0..1")
+            for share in ("1.5", "-1", "nan", "half")
+        ),
+        *(
+            (f"--{name}=0", f"argument --{name}: '0' is no whole number of 1 or more")
+            for name in ("train", "validation")
+        ),
+        *((f"--{name}=-1", f"argument --{name}: '-1' is no whole number of 0") for name in ("seed", "first-epochs")),
+        ("--train=many", "argument --train: 'many' is no whole number of 1 or more"),
+        ("--share=0", "--grounds: stand behind rendered people, and --share 0 is without them"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_before_anything_is_made(tmp_path, monkeypatch, capsys, option, message):
+    words = ["make_open_model.py", str(tmp_path / "new"), "--grounds", str(tmp_path), option]
+    monkeypatch.setattr(sys, "argv", words)
 
     with pytest.raises(SystemExit, match="2"):
         make_open_model.main()
-    assert f"argument --share: {share!r} is no share, 0..1" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_cannot_take_the_model_is_refused_before_anything_is_made(tmp_path, monkeypatch):
+    (tmp_path / "notes.txt").write_text("mine")
+    words = ["make_open_model.py", str(tmp_path / "new"), "--into", str(tmp_path / "notes.txt")]
+    monkeypatch.setattr(sys, "argv", words)
+
+    with pytest.raises(DeepmarkError, match=r"--into .*notes.txt: is a file. Name a folder."):
+        make_open_model.main()
     assert not (tmp_path / "new").exists()
