@@ -71,10 +71,13 @@ def test_a_run_starts_from_the_weights_that_are_named_and_is_known_by_them(train
     assert len({before, first, run_folder(workspace)}) == 3
 
 
-def test_start_weights_that_are_missing_are_named_with_the_way_to_get_them(sharded, deepmark):
-    workspace = set_params(sharded, train={"init": "data/coco.safetensors"})
+@pytest.mark.parametrize(
+    ("backbone", "way"), [("dla34", "import-checkpoint FILE --backbone dla34"), ("mobile", "`open` is the model that")]
+)
+def test_start_weights_that_are_missing_are_named_with_the_way_to_get_them(sharded, deepmark, backbone, way):
+    workspace = set_params(sharded, train={"init": "data/coco.safetensors"}, model={"backbone": backbone})
 
-    with pytest.raises(DeepmarkError, match=r"init: .*data/coco\.safetensors is not there.*import-checkpoint FILE"):
+    with pytest.raises(DeepmarkError, match=rf"init: .*data/coco\.safetensors is not there.*{way}"):
         run_folder(workspace)
     done = deepmark("train", "--workspace", sharded.root)
     assert (done.code, done.err.count("Traceback")) == (1, 0)
