@@ -136,6 +136,14 @@ def check_merged(file: Path, text: str) -> None:
     )
 
 
+def missing_model(path: Path, command: str) -> DeepmarkError:
+    """The error for a model file that is not there; `deepmark COMMAND` makes such a one."""
+    return DeepmarkError(
+        f"{path}: no such file. `deepmark {command}` makes a model; --model names one, --model open the small one that "
+        "comes with DeepMark."
+    )
+
+
 def missing_extra(extra: str) -> DeepmarkError:
     """The error for a command or function whose extra is not installed."""
     return DeepmarkError(f"this needs the extra '{extra}': {install_extra(extra)}.")

@@ -5,6 +5,9 @@ from enum import StrEnum
 COCO_MARK = "written by DeepMark"
 """In the info of a COCO data set that DeepMark wrote."""
 
+COCO_START = rb'\s*\{\s*"info":\s*\{[^}]*"' + COCO_MARK.encode()
+"""A pattern of what such a file begins with."""
+
 DRAWN_MARK = "synthetic.json"
 """A file beside train/ and validation/ of a data set that `deepmark synth` drew, with its arguments."""
 

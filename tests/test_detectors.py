@@ -66,7 +66,7 @@ def test_deepmark_detect_takes_an_exported_file(deepmark, tmp_path):
     [
         (
             "none.onnx",
-            "none.onnx: no such file. `deepmark export` makes a model; --model names one, `--model open` the small one",
+            "none.onnx: no such file. `deepmark export` makes a model; --model names one, --model open the small one",
         ),
         ("photo.onnx", "photo.onnx: a PNG, not an ONNX file. Give a file that `deepmark export` wrote."),
         ("empty", "empty: this folder is no workspace. Give a workspace, a file such as model.onnx, or open"),

@@ -1,11 +1,10 @@
 """Checks of what `deepmark detect` is to write, before the first image: no input and no person's file is replaced."""
 
 import os
-import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from deepmark.cli.outputs import Format, check_folder, check_new_file, identities, identity
+from deepmark.cli.outputs import begins, check_folder, check_new_file, identities, identity
 from deepmark.errors import DeepmarkError
 from deepmark.files import require_space
 from deepmark.infer.detect_files import Results
@@ -39,8 +38,8 @@ def checked_results(
 def check_file(out: Path, inputs: Sequence[Path]) -> FileFormat:
     """The format of a file of detections; raises DeepmarkError where it cannot be written, or replaces something."""
     known = format_of(out)
-    content, start = (known.holds, known.start) if known else ("anything", re.compile(b""))  # refused below
-    check_new_file(out, "--out", Format(content, lambda found: start.match(found) is not None), inputs=inputs)
+    content, start = (known.holds, known.start) if known else ("anything", b"")  # its ending is refused below
+    check_new_file(out, "--out", begins(content, start), inputs=inputs)
     return check_can_be_written(out, "--out")
 
 

@@ -58,11 +58,6 @@ def export(
     check_folder(web, "--web", check=lambda: check_web_folder(web))
     named = packaged_model() if model == OPEN else Path(model) if model else None
     file = named or _smallest(workspace / "export")
-    if not named and not file.is_file():
-        raise DeepmarkError(
-            f"{file}: not there yet. `deepmark export` makes it; --model names another file, --model {OPEN} the model "
-            "that comes with DeepMark."
-        )
     contract = OnnxDetector(file).contract
     print_facts(write_web_folder(web, file, contract, package=onnxruntime_web), as_json)
 
@@ -71,8 +66,14 @@ def _smallest(folder: Path) -> Path:
     """The exported file that a browser downloads first: speed there hardly depends on the precision."""
     from deepmark.runtime.contract import FILES
 
-    files = (folder / FILES[precision] for precision in ("int8", "float16"))
-    return next((file for file in files if file.is_file()), folder / FILES["float32"])
+    files = [folder / FILES[precision] for precision in ("int8", "float16", "float32")]
+    for file in files:
+        if file.is_file():
+            return file
+    raise DeepmarkError(
+        f"{files[-1]}: not there yet. `deepmark export` makes it; --model names another file, --model open the model "
+        "that comes with DeepMark."
+    )
 
 
 def _export_workspace(workspace: Path, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepmark.errors import DeepmarkError
+from deepmark.errors import DeepmarkError, missing_model
 from deepmark.schema import Split, Strategy
 from deepmark.tracking.flatten import flatten
 
@@ -98,10 +98,7 @@ def chosen_model(
             if not there:
                 open_workspace(workspace)
                 if own is None:
-                    raise DeepmarkError(
-                        f"{workspace / OWN_MODEL}: no such file. `deepmark train` makes a model; --model names one, "
-                        f"--model {OPEN} the small one that comes with DeepMark."
-                    )
+                    raise missing_model(workspace / OWN_MODEL, "train")
             return str(workspace / (own or there[0]))
     packaged = packaged_model(strategy)
     if not quiet:

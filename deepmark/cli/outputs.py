@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from deepmark.digests import is_intact
 from deepmark.errors import DeepmarkError
-from deepmark.schema import COCO_MARK
+from deepmark.schema import COCO_START
 
 
 class Format(NamedTuple):
@@ -24,17 +24,17 @@ class Format(NamedTuple):
     """Whether the first bytes of a file are those of such a file."""
 
 
-def _matched(name: str, pattern: bytes) -> Format:
-    beginning = re.compile(pattern)
-    return Format(name, lambda start: beginning.match(start) is not None)
+def begins(name: str, pattern: bytes) -> Format:
+    """What is known by a pattern of its beginning."""
+    return Format(name, lambda start: re.match(pattern, start) is not None)
 
 
-COCO_DATA = Format("a COCO data set of DeepMark", lambda start: COCO_MARK.encode() in start)
-COCO_RESULTS = _matched("COCO results", rb'\s*\[\s*(\]\s*$|\{\s*"image_id":)')
-SCORES = _matched("scores of `deepmark score`", rb'\s*\{\s*"kind":\s*"\w+",\s*"visible_only":')
-REGISTERED = _matched("facts of `deepmark register`", rb'\s*\{\s*"version":\s*\d+,\s*"known":')
-PROMOTED = _matched("facts of `deepmark promote`", rb'\s*\{\s*"champion":\s*(null|\d+),\s*"before":')
-MEASURED = _matched("measurements of `deepmark measure`", rb'\s*\{\s*(\}\s*$|"([^"\\]|\\.)*":\s*\{\s*"scale":)')
+COCO_DATA = begins("a COCO data set of DeepMark", COCO_START)
+COCO_RESULTS = begins("COCO results", rb'\s*\[\s*(\]\s*$|\{\s*"image_id":)')
+SCORES = begins("scores of `deepmark score`", rb'\s*\{\s*"kind":\s*"\w+",\s*"visible_only":')
+REGISTERED = begins("facts of `deepmark register`", rb'\s*\{\s*"version":\s*\d+,\s*"known":')
+PROMOTED = begins("facts of `deepmark promote`", rb'\s*\{\s*"champion":\s*(null|\d+),\s*"before":')
+MEASURED = begins("measurements of `deepmark measure`", rb'\s*\{\s*(\}\s*$|"([^"\\]|\\.)*":\s*\{\s*"scale":)')
 CSV = Format("figures of `deepmark compare`", lambda start: start.startswith(b"metric,scope,a,b,"))
 IMPORTED = Format("an imported model", lambda start: start[8:9] == b"{" and b"source_sha256" in start)
 DATA_SHEET = Format("a data sheet", lambda start: b"<title>Data sheet: " in start)

@@ -5,7 +5,6 @@ JSON lines, CSV and Parquet are written as detections come, and hold no more tha
 
 import csv
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib.util import find_spec
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 from deepmark.errors import DeepmarkError, install_extra
 from deepmark.files import new_file
 from deepmark.images import OpenedImage
-from deepmark.schema import COCO_MARK
+from deepmark.schema import COCO_START
 from deepmark.types import Detections
 
 Write = Callable[[str, OpenedImage, Detections], None]
@@ -40,8 +39,8 @@ class FileFormat(NamedTuple):
     holds: str
     """What a file has to hold that may be replaced."""
 
-    start: re.Pattern[bytes]
-    """What every such file begins with."""
+    start: bytes
+    """A pattern of what every such file begins with."""
 
 
 @contextmanager
@@ -156,7 +155,6 @@ def _coco(path: Path) -> Iterator[Write]:
         draft.write_text(json.dumps(content) + "\n", "utf-8")
 
 
-_COCO = rb'\s*\{\s*"info":\s*\{[^}]*' + COCO_MARK.encode()
 _NAME = rb'"(?:[^"\\]|\\.)*":\s*'
 _GARMENTS = _NAME + rb'\[\s*\{\s*"category":'
 _CUT = rb'"(?:[^"\\]|\\.)*\\?(?:"(?::[\s\[{"a-z]*)?)?$'
@@ -164,13 +162,11 @@ _DETECTIONS = rb"\s*\{\s*(?:" + _NAME + rb"\[\],?\s*)*(?:\}\s*$|" + _GARMENTS + 
 """Images without garments, then one with some, the end of the file, or that of what was read of it."""
 
 FORMATS = (
-    FileFormat(".coco.json", "a COCO data set", _coco, "a COCO data set of DeepMark", re.compile(_COCO)),
-    FileFormat(".json", "garments of each image", _json, "detections of `deepmark detect`", re.compile(_DETECTIONS)),
-    FileFormat(".jsonl", "a line an image", _json_lines, "lines of `deepmark detect`", re.compile(rb'\{"image": ')),
-    FileFormat(
-        ".csv", "a row a garment", _csv, "a table of `deepmark detect`", re.compile(",".join(_COLUMNS).encode())
-    ),
-    FileFormat(".parquet", "a row a garment", _parquet, "Parquet", re.compile(rb"PAR1")),
+    FileFormat(".coco.json", "a COCO data set", _coco, "a COCO data set of DeepMark", COCO_START),
+    FileFormat(".json", "garments of each image", _json, "detections of `deepmark detect`", _DETECTIONS),
+    FileFormat(".jsonl", "a line an image", _json_lines, "lines of `deepmark detect`", rb'\{"image": '),
+    FileFormat(".csv", "a row a garment", _csv, "a table of `deepmark detect`", ",".join(_COLUMNS).encode()),
+    FileFormat(".parquet", "a row a garment", _parquet, "Parquet", rb"PAR1"),
 )
 """By their endings, the longest first."""
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from deepmark.digests import NO_DIGEST, check_digest, new_file_with_digest
-from deepmark.errors import DeepmarkError, as_path
+from deepmark.errors import DeepmarkError, as_path, missing_model
 from deepmark.model.backbones.deform import DeformConv2d
 from deepmark.model.backbones.dla import DLA34
 from deepmark.model.backbones.hourglass import Hourglass104
@@ -264,10 +264,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return description if isinstance(description, dict) else {}, weights
     except FileNotFoundError:
-        raise DeepmarkError(
-            f"{path}: no such file. `deepmark train` makes a model; --model names one, "
-            "`--model open` the small one that comes with DeepMark."
-        ) from None
+        raise missing_model(path, "train") from None
     except (SafetensorError, OSError, ValueError) as error:
         with path.open("rb") as start:
             of_torch = start.read(4) in _TORCH_FILES

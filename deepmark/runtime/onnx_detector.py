@@ -12,7 +12,7 @@ import numpy as np
 
 from deepmark import geometry
 from deepmark.digests import check_digest
-from deepmark.errors import DeepmarkError, as_path
+from deepmark.errors import DeepmarkError, as_path, missing_model
 from deepmark.images import OpenedImage
 from deepmark.images.file_kinds import kind_of
 from deepmark.runtime.canvas import letterboxed
@@ -210,10 +210,7 @@ def _check_file(path: Path) -> None:
         with path.open("rb") as file:
             kind = kind_of(file.read(1024))
     except FileNotFoundError:
-        raise DeepmarkError(
-            f"{path}: no such file. `deepmark export` makes a model; --model names one, "
-            "`--model open` the small one that comes with DeepMark."
-        ) from None
+        raise missing_model(path, "export") from None
     except OSError as error:
         raise DeepmarkError(f"{path}: cannot be read ({error.strerror}).") from None
     if kind != "data of no known kind":  # which an ONNX file is, having no signature

@@ -186,7 +186,7 @@ def test_a_json_file_of_any_length_without_garments_is_known():
     (known,) = [one for one in detection_files.FORMATS if one.ending == ".json"]
     content = json.dumps({f"in/{number} [{{x}}].png": [] for number in range(300)}, indent=2).encode()
 
-    assert all(known.start.match(content[:end]) for end in range(content.index(b"{") + 1, len(content) + 1))
+    assert all(re.match(known.start, content[:end]) for end in range(content.index(b"{") + 1, len(content) + 1))
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

@@ -175,7 +175,7 @@ def other_outputs(path):
 
 
 REFUSED = {
-    "no such file. `deepmark export` makes a model; --model names one, `--model open` the small one": lambda path: None,
+    "no such file. `deepmark export` makes a model; --model names one, --model open the small one": lambda path: None,
     "a folder. Give a file, such as ": lambda path: path.mkdir(),
     "a JPEG, not an ONNX file. Give a file that `deepmark export` wrote.": lambda path: path.write_bytes(
         encoded(WHITE, "jpeg")
